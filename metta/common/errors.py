@@ -1,0 +1,16 @@
+"""Errors meant for the person at the keyboard: one line, no traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2."""
+
+
+def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:
+    """Return ' (did you mean a, b?)' with the names nearest to `word`, or '' when none is near."""
+    names = sorted(set(choices))
+    near = difflib.get_close_matches(word, names, n=limit, cutoff=0.6)
+    near = near or [name for name in names if word and (word in name or name in word)][:limit]
+    return f" (did you mean {', '.join(near)}?)" if near else ""

@@ -1,0 +1,270 @@
+"""A batch of environments stepped together: the class that users of the engine hold."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metta.common.errors import UserError
+from metta.game.engine import layout as L
+from metta.game.engine.step import reset_some, step_range
+from metta.game.engine.tables import TableBuilder
+from metta.game.maps.cells import AGENT, CHEST, HUB, JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
+from metta.game.mission import Mission
+from metta.game.observation import cell_name, env_info
+from metta.game.resources import RESOURCES
+
+CHUNK = 16  # environments that a thread takes at a time
+R = len(RESOURCES)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode: what `EnvBatch.take_episodes` hands out."""
+
+    env: int  # environment it was played in
+    map: int  # index of its map in the pool
+    steps: int
+    returns: np.ndarray  # float32 [A]: sum of rewards
+    agent: dict[str, np.ndarray]  # statistic: float64 [A]
+    collective: dict[str, dict[str, float]]  # team: statistic: value
+    game: dict[str, float]
+
+
+class EnvBatch:
+    """`num_envs` environments of one mission.
+
+    The caller owns the buffers: observations uint8 [E, A, 200, 3], rewards float32 [E, A], terminals and truncations
+    bool [E, A], actions int32 [E, A], all C-contiguous. With `auto_reset` an episode that ends is followed by the next
+    one within the same step: the observation written is then the first of the new episode.
+    """
+
+    def __init__(
+        self,
+        mission: Mission,
+        num_envs: int,
+        *,
+        maps: np.ndarray,
+        seed: int = 0,
+        threads: int = 1,
+        auto_reset: bool = True,
+        desync: bool = False,
+    ):
+        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step.
+
+        Raises:
+            UserError: the maps do not fit the mission.
+        """
+        _check_maps(mission, maps)
+        self.mission, self.info = mission, env_info(mission)
+        self.num_envs, self.num_agents = num_envs, mission.agents
+        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), auto_reset)
+        self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        self._state = self._allocate(maps)
+        self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
+        self._episodes: list[Episode] = []
+        self._threads = max(1, min(threads, num_envs))
+        self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
+
+    def _allocate(self, maps: np.ndarray) -> L.State:
+        builder, envs, agents = self._builder, self.num_envs, self.num_agents
+        cells = (maps.shape[1] + 2 * L.PAD) * (maps.shape[2] + 2 * L.PAD)
+        collectives = len(builder.collectives)
+        block = 3 + 1 + 2 * R + 3  # longest token block of an agent
+        kinds = maps & KIND_MASK
+        objects = int((kinds >= JUNCTION).reshape(len(maps), -1).sum(1).max(initial=0))
+        return L.State(
+            cells=np.zeros((envs, cells), np.uint32),
+            cover=np.zeros((envs, cells, collectives), np.uint16),
+            agents=np.zeros((envs, agents, builder.header[L.T_BLOCK] + block), np.int32),
+            objects=np.zeros((envs, max(1, objects), L.OB_COLUMNS), np.int32),
+            teams=np.zeros((envs, collectives, builder.team_stats.size), np.int32),
+            env=np.zeros((envs, L.EN_COLUMNS), np.int32),
+            floats=np.zeros((envs, agents, L.FL_ENTRY + max(1, builder.entries)), np.float32),
+            rng=np.zeros(envs, np.uint64),
+            scratch=np.zeros((envs, L.WINDOW * L.WINDOW + 1), np.int32),
+        )
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Memory of one environment's state, without the shared map pool and the caller's buffers."""
+        return sum(array.nbytes for array in self._state) // self.num_envs
+
+    def reset(self, observations: np.ndarray) -> None:
+        """Start the first episode of every environment; writes the first observations."""
+        self._state.env[:] = 0
+        self._episodes.clear()
+        self._reset(np.arange(self.num_envs), observations, self._desync)
+
+    def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
+        seed = np.uint64(self._seed)
+        reset_some(self._tables, self._state, which.astype(np.int64), seed, desync, observations.reshape(-1))
+
+    def step(
+        self,
+        actions: np.ndarray,
+        observations: np.ndarray,
+        rewards: np.ndarray,
+        terminals: np.ndarray,
+        truncations: np.ndarray,
+    ) -> None:
+        """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
+        shape = (self.num_envs, self.num_agents)
+        args = (
+            actions.reshape(shape), observations.reshape(-1), rewards.reshape(shape), terminals.reshape(shape),
+            truncations.reshape(shape),
+        )  # fmt: skip
+        if self._pool is None or self.num_envs <= CHUNK:
+            step_range(self._tables, self._state, 0, self.num_envs, *args)
+        else:
+            self._step_parallel(args)
+        ended = np.flatnonzero(self._state.env[:, L.EN_ENDED])
+        if ended.size:
+            self._harvest(ended)
+            if self._auto_reset:
+                self._reset(ended, observations)
+
+    def _step_parallel(self, args: tuple[np.ndarray, ...]) -> None:
+        """Threads take chunks of environments until none is left; the compiled code runs without the GIL."""
+        chunk = max(1, min(CHUNK, -(-self.num_envs // self._threads)))
+        starts = iter(range(0, self.num_envs, chunk))
+
+        def work() -> None:
+            for start in starts:
+                step_range(self._tables, self._state, start, min(start + chunk, self.num_envs), *args)
+
+        assert self._pool is not None
+        futures: list[Future[None]] = [self._pool.submit(work) for _ in range(self._threads - 1)]
+        work()
+        for future in futures:
+            future.result()
+
+    def _harvest(self, ended: np.ndarray) -> None:
+        """Keep the statistics of the environments whose episode has just ended."""
+        self._episodes += [self.statistics(int(e)) for e in ended]
+
+    def statistics(self, e: int) -> Episode:
+        """Statistics of the present episode of environment `e` (rules 7.3)."""
+        s, builder = self._state, self._builder
+        start, stop = builder.header[L.T_STATS], builder.header[L.T_BLOCK]
+        env, inventory = s.env[e], s.agents[e, :, L.AG_INVENTORY : L.AG_INVENTORY + R]
+        seen, written = int(env[L.EN_OBSERVATIONS]), int(env[L.EN_WRITTEN])
+        game = {
+            "tokens_written": float(written),
+            "tokens_dropped": float(env[L.EN_DROPPED]),
+            "tokens_free_space": float(seen * L.TOKENS - written),
+            **map_counts(self._tables.maps[env[L.EN_MAP]], self.mission),
+        }
+        return Episode(
+            env=e,
+            map=int(env[L.EN_MAP]),
+            steps=int(env[L.EN_STEP]),
+            returns=s.floats[e, :, L.FL_RETURN].copy(),
+            agent=builder.agent_stats.named(s.agents[e, :, start:stop], inventory),
+            collective={name: builder.team_stats.named(s.teams[e, c]) for c, name in enumerate(builder.collectives)},
+            game=game,
+        )
+
+    def take_episodes(self) -> list[Episode]:
+        """Episodes that finished since the last call, in the order in which they ended."""
+        taken, self._episodes = self._episodes, []
+        return taken
+
+    # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
+
+    def positions(self) -> np.ndarray:
+        """Row and column of every agent, int32 [E, A, 2]."""
+        return self._state.agents[:, :, [L.AG_ROW, L.AG_COL]] - L.PAD
+
+    def inventories(self) -> np.ndarray:
+        """Inventory of every agent in resource order, int32 [E, A, R]."""
+        return self._state.agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + R].copy()
+
+    def vibes(self) -> np.ndarray:
+        """Vibe id of every agent, int32 [E, A]."""
+        return self._state.agents[:, :, L.AG_VIBE].copy()
+
+    def successes(self) -> np.ndarray:
+        """Whether each agent's last action succeeded, bool [E, A]."""
+        return self._state.agents[:, :, L.AG_SUCCESS] != 0
+
+    def team_inventory(self) -> np.ndarray:
+        """Inventory of every collective in id order, int32 [E, C, R]."""
+        return self._state.teams[:, :, :R].copy()
+
+    def objects(self, e: int) -> list[dict[str, Any]]:
+        """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
+        stride = int(self._builder.header[L.T_STRIDE])
+        found = []
+        for o in range(int(self._state.env[e, L.EN_OBJECTS])):
+            row = self._state.objects[e, o]
+            cell, agents = int(row[L.OB_CELL]), self.num_agents
+            if int(self._state.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
+                continue  # emptied and gone
+            r, c = cell // stride - L.PAD, cell % stride - L.PAD
+            code = int(self._tables.maps[self._state.env[e, L.EN_MAP], r, c])
+            owner = int(row[L.OB_OWNER])
+            found.append(
+                {
+                    "type": cell_name(code & KIND_MASK, self.mission, code >> TEAM_SHIFT),
+                    "row": r,
+                    "col": c,
+                    "owner": None if owner < 0 else self._builder.collectives[owner],
+                    "stock": int(row[L.OB_STOCK]),
+                }
+            )
+        return found
+
+    def map(self, e: int) -> np.ndarray:
+        """Initial map of environment `e`'s present episode, uint8 [H, W]."""
+        return self._tables.maps[self._state.env[e, L.EN_MAP]]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Everything that resuming needs, by name; the maps are not part of it."""
+        return {name: array.copy() for name, array in self._state._asdict().items() if name != "scratch"}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
+        for name, array in state.items():
+            mine = getattr(self._state, name)
+            if mine.shape != array.shape:
+                raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
+            mine[:] = array
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def map_counts(grid: np.ndarray, mission: Mission) -> dict[str, float]:
+    """`objects.<type>` counts of a map; agents by team and number (rules 7.3)."""
+    counts: dict[str, float] = {}
+    codes, numbers = np.unique(grid, return_counts=True)
+    for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
+        kind, team = code & KIND_MASK, code >> TEAM_SHIFT
+        if kind >= JUNCTION or kind == WALL:
+            name = f"objects.{cell_name(kind, mission, team)}"
+            counts[name] = counts.get(name, 0.0) + number
+    for name, team in mission.teams.items():
+        size = team.num_agents if len(mission.teams) > 1 else mission.agents
+        counts |= {f"objects.agent.{name}.{k}": 1.0 for k in range(size)}
+    return counts
+
+
+def _check_maps(mission: Mission, maps: np.ndarray) -> None:
+    """Raise UserError unless every map has the pads, teams and kinds that the mission needs."""
+    if maps.ndim != 3 or not len(maps):
+        raise UserError(f"a map pool needs the shape [maps, height, width], not {maps.shape}")
+    kinds, teams = maps & KIND_MASK, maps >> TEAM_SHIFT
+    if kinds.max() >= CHEST:
+        raise UserError(f"maps hold the unknown cell code {int(maps[kinds >= CHEST][0])}")
+    if teams[(kinds == AGENT) | (kinds == HUB)].max(initial=0) >= len(mission.teams):
+        raise UserError(f"maps hold more teams than the mission's {len(mission.teams)}: {', '.join(mission.teams)}")
+    if kinds.shape[1] * kinds.shape[2] and (kinds >= JUNCTION).reshape(len(maps), -1).sum(1).max() > 60000:
+        raise UserError("a map holds more than 60,000 objects")
+    for group, (name, team) in enumerate(mission.teams.items()):
+        needed = team.num_agents if len(mission.teams) > 1 else mission.agents
+        pads = ((kinds == AGENT) & (teams == group)).reshape(len(maps), -1).sum(1)
+        if pads.min() < needed:
+            raise UserError(f"team '{name}' has {needed} agents, map {int(pads.argmin())} has only {pads.min()} pads")

@@ -1,0 +1,130 @@
+"""The arrays of the engine and what each column means. No other file knows an offset.
+
+`E` environments, `A` agents, `C` collectives (teams and clips, alphabetical), `R` resources, `K` object types.
+Cells are numbered in the padded map: `PAD` cells of void around it, so that no observation window leaves the array.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+PAD = 5  # half an observation window
+WINDOW = 2 * PAD + 1
+TOKENS = 200
+TOKEN_BYTES = 3
+GLOBAL_LOCATION = 0xFE
+
+# Cell codes (low 16 bits of a cell; the high 16 bits hold the step at which an agent last saw its object).
+CELL_EMPTY, CELL_WALL, CELL_VOID, CELL_FIRST = 0, 1, 2, 3  # CELL_FIRST + i: agent i, then object i - A
+CODE_MASK = 0xFFFF
+SEEN_SHIFT = 16
+
+# Columns of `agents`; inventory, the items held (their number, then ids, newest first), statistics and the token block
+# follow at offsets held in the tables.
+(
+    AG_CELL, AG_SPAWN_ROW, AG_SPAWN_COL, AG_ROW, AG_COL, AG_TEAM, AG_VIBE, AG_LAST_ACTION, AG_MOVED, AG_STILL,
+    AG_SUCCESS, AG_ORDER, AG_LAST_CELL, AG_TOKENS,
+) = range(14)  # fmt: skip
+AG_INVENTORY = 14
+
+# Agent statistics, counted from the tables' STATS offset; then gained[R], lost[R], deposited[R], touched[R].
+(
+    ST_NOOP, ST_MOVE, ST_MOVE_FAILED, ST_VIBE, ST_FAILED, ST_INVALID, ST_STILL_MAX, ST_VISITED, ST_DEATH,
+    ST_ALIGNED, ST_SCRAMBLED, ST_ALIGNED_SPECIAL, ST_SCRAMBLED_SPECIAL,
+) = range(13)  # fmt: skip
+ST_GAINED = 13
+
+# Columns of `objects`; the token block (feature | value << 8) starts at OB_TOKEN.
+OB_KIND, OB_OWNER, OB_CELL, OB_STOCK, OB_TOKENS = range(5)
+OB_TOKEN = 5
+OB_MAX_TOKENS = 8
+OB_COLUMNS = OB_TOKEN + OB_MAX_TOKENS
+
+# Columns of `teams`: inventory[R], deposited[R], withdrawn[R], then per object type count, gained, lost, held.
+TEAM_BLOCKS = 3
+
+# Columns of `env`.
+(
+    EN_STEP, EN_EVENT, EN_OBJECTS, EN_MAP, EN_EPISODE, EN_LIMIT, EN_WRITTEN, EN_DROPPED, EN_OBSERVATIONS, EN_ENDED,
+) = range(10)  # fmt: skip
+EN_COLUMNS = 10
+
+# Columns of `floats`: episode return, reward of the step before, then the last value of every reward entry.
+FL_RETURN, FL_LAST_REWARD, FL_ENTRY = 0, 1, 2
+
+
+class State(NamedTuple):
+    """Everything that changes; one row of each array per environment."""
+
+    cells: np.ndarray  # uint32 [E, cells]: code | seen << 16
+    cover: np.ndarray  # uint16 [E, cells, C]: areas of each collective that cover the cell
+    agents: np.ndarray  # int32 [E, A, AG_…]
+    objects: np.ndarray  # int32 [E, O, OB_COLUMNS]
+    teams: np.ndarray  # int32 [E, C, …]
+    env: np.ndarray  # int32 [E, EN_COLUMNS]
+    floats: np.ndarray  # float32 [E, A, FL_ENTRY + entries]
+    rng: np.ndarray  # uint64 [E]: state of the environment's random numbers
+    scratch: np.ndarray  # int32 [E, window cells]: occupied cells of the window being written
+
+
+class Tables(NamedTuple):
+    """Everything that a mission fixes, shared by all environments."""
+
+    ints: np.ndarray  # int32: header (T_…), then the sections that it points to
+    weights: np.ndarray  # float32 [entries, 2]: weight and cap of each reward entry (NaN: no cap)
+    maps: np.ndarray  # uint8 [P, H, W]: the pool of maps, codes of metta.game.maps.cells
+
+
+# Header of `Tables.ints`: plain numbers …
+(
+    T_AGENTS, T_RESOURCES, T_COLLECTIVES, T_TYPES, T_HEIGHT, T_WIDTH, T_STRIDE, T_MAX_STEPS, T_STATS, T_BLOCK,
+    T_ENERGY, T_HP, T_CLIPS, T_NUM_ACTIONS, T_ELEMENT_LIMIT, T_RADIUS, T_AUTO_RESET, T_WINDOW_SIZE, T_COST_ROWS,
+    T_TICK_ROWS, T_AREA_ROWS, T_EVENT_COUNT, T_TEAM_TOKENS, T_INVENTORY_FEATURE, T_HEART,
+    T_ADD_BONUSES, T_AOE_VISIBLE, T_REWARD_VISIBLE, T_FREE_IDLE_USE, T_CUT_INITIAL, T_TRUNCATE, T_FLOOR_CAPS,
+    T_GEAR_GROUP, T_GROUPS, T_AGENT_TAG, T_WALL_TAG,
+    T_HELD,
+) = range(37)  # fmt: skip
+# … feature ids …
+(
+    F_GROUP, F_FROZEN, F_COMPLETION, F_LAST_ACTION, F_LAST_REWARD, F_VIBE, F_TAG, F_COLLECTIVE, F_EAST, F_WEST,
+    F_NORTH, F_SOUTH, F_AGENT_ID, F_AOE, F_MOVED,
+) = range(37, 52)  # fmt: skip
+# … and starts of sections.
+(
+    S_GROUP, S_GROUP_OF, S_MODIFIER, S_IS_MODIFIER, S_COST, S_TICK, S_AREA, S_KIND, S_HANDLER, S_FILTER, S_MUTATION,
+    S_SCHEDULE, S_EVENT, S_AGENT, S_TEAM, S_ENTRY, S_OFFSET, S_CELL_KIND, S_TEAM_TOKEN, S_TAG, S_MEMBER,
+    S_TEAM_LIMITED,
+) = range(52, 74)  # fmt: skip
+T_HEADER = 74
+
+# Widths and columns of the sections.
+GROUP_COLUMNS = 6
+GR_MIN, GR_MAX, GR_MODIFIER, GR_MODIFIERS, GR_MEMBER, GR_MEMBERS = range(6)
+MODIFIER_COLUMNS = 2  # resource, bonus
+COST_COLUMNS = 2  # resource, amount
+TICK_COLUMNS = 3  # resource, delta, resource that multiplies it (-1: none)
+AREA_COLUMNS = 4  # resource, friendly delta, enemy delta, applied at once (else summed)
+KIND_COLUMNS = 12
+(
+    KI_RESOURCE, KI_STOCK, KI_SOURCE, KI_REMOVABLE, KI_HANDLER, KI_HANDLERS, KI_TYPE, KI_OWNER, KI_TAG, KI_TAGS,
+    KI_SPECIAL, KI_TARGET,
+) = range(12)  # fmt: skip
+HANDLER_COLUMNS = 4  # first filter, filters, first mutation, mutations
+FILTER_COLUMNS = 3  # what, resource or group, amount
+MUTATION_COLUMNS = 3
+(
+    FI_ALIGNED, FI_NEUTRAL, FI_ENEMY, FI_ACTOR_HAS, FI_OBJECT_HAS, FI_TEAM_HAS, FI_ACTOR_HAS_ELEMENT, FI_ACTOR_ROOM,
+) = range(8)  # fmt: skip
+(
+    MU_TAKE, MU_DEPOSIT, MU_ACTOR, MU_OBJECT, MU_TEAM, MU_ALIGN, MU_NEUTRALISE, MU_CLEAR_GEAR,
+) = range(8)  # fmt: skip
+SCHEDULE_COLUMNS = 2  # step, event
+EVENT_COLUMNS = 7
+EV_TARGET, EV_FILTER, EV_RADIUS, EV_EFFECT, EV_AMOUNT, EV_COUNT, EV_FALLBACK = range(7)
+TARGET_JUNCTIONS, TARGET_AGENTS = 0, 1
+WHO_ANY, WHO_NEUTRAL, WHO_TEAMS = 0, 1, 2
+EFFECT_NONE, EFFECT_CLIPS, EFFECT_NEUTRAL, EFFECT_RESOURCE = 0, 1, 2, 8  # EFFECT_RESOURCE + r: add to resource r
+ENTRY_COLUMNS = 2
+SOURCE_AGENT, SOURCE_TEAM, SOURCE_GAIN, SOURCE_DEPOSIT, SOURCE_ZERO = range(5)
+AGENT_COLLECTIVE, AGENT_GROUP, AGENT_TAG, AGENT_ENTRY, AGENT_ENTRIES, AGENT_STOCK = range(6)  # then inventory[R]
+OFFSET_COLUMNS = 2  # cell offset, location byte

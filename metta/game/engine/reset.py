@@ -1,0 +1,139 @@
+"""Starting an episode: a map of the pool becomes cells, objects, agents and areas (rules 1.2, 1.3, 9.1)."""
+
+import numpy as np
+
+from metta.game.compiled import rule
+from metta.game.engine.inventory import hold_item, update
+from metta.game.engine.layout import (
+    AG_CELL, AG_COL, AG_INVENTORY, AG_LAST_CELL, AG_ORDER, AG_ROW, AG_SPAWN_COL, AG_SPAWN_ROW, AG_TEAM,
+    AGENT_COLLECTIVE, AGENT_GROUP, AGENT_STOCK, CELL_EMPTY, CELL_FIRST, CELL_VOID, CELL_WALL, EN_DROPPED, EN_ENDED,
+    EN_EPISODE, EN_EVENT, EN_LIMIT, EN_MAP, EN_OBJECTS, EN_OBSERVATIONS, EN_STEP, EN_WRITTEN, KI_OWNER, KI_STOCK,
+    KIND_COLUMNS, OB_CELL, OB_KIND, OB_OWNER, OB_STOCK, PAD, S_AGENT, S_CELL_KIND, S_KIND, S_TEAM, T_AGENTS,
+    T_COLLECTIVES, T_CUT_INITIAL, T_HEIGHT, T_MAX_STEPS, T_RESOURCES, T_STRIDE, T_WIDTH,
+)  # fmt: skip
+from metta.game.engine.objects import NEUTRAL, count_member, encode, set_owner
+from metta.game.engine.random import mix, random_below
+from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, TEAM_SHIFT, WALL
+
+AGENT_TYPE = 0  # agents are the first object type
+EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
+
+
+@rule
+def choose_map(e, episode, pool, seed):
+    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode."""
+    if episode == 0:
+        return e % pool
+    return np.int64(mix(seed + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+
+
+@rule
+def _clear(t, s, e):
+    """Forget the episode before."""
+    s.cells[e, :] = CELL_VOID
+    s.cover[e, :, :] = 0
+    s.agents[e, :, :] = 0
+    s.teams[e, :, :] = 0
+    s.floats[e, :, :] = 0
+    s.env[e, EN_STEP] = 0
+    s.env[e, EN_EVENT] = 0
+    s.env[e, EN_OBJECTS] = 0
+    s.env[e, EN_WRITTEN] = 0
+    s.env[e, EN_DROPPED] = 0
+    s.env[e, EN_OBSERVATIONS] = 0
+    s.env[e, EN_ENDED] = 0
+
+
+@rule
+def _place_agent(t, s, e, a, row, col):
+    """Put agent `a` on its pad with its initial inventory."""
+    resources = t[T_RESOURCES]
+    fixed = t[S_AGENT] + a * (AGENT_STOCK + resources)
+    cell = row * t[T_STRIDE] + col
+    s.cells[e, cell] = CELL_FIRST + a
+    s.agents[e, a, AG_CELL] = s.agents[e, a, AG_LAST_CELL] = cell
+    s.agents[e, a, AG_ROW] = s.agents[e, a, AG_SPAWN_ROW] = row
+    s.agents[e, a, AG_COL] = s.agents[e, a, AG_SPAWN_COL] = col
+    s.agents[e, a, AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[e, a, AG_ORDER] = a
+    for item in range(resources):
+        s.agents[e, a, AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
+    for item in range(resources - 1, -1, -1):
+        if s.agents[e, a, AG_INVENTORY + item]:
+            hold_item(t, s, e, a, item)
+    count_member(t, s, e, t[fixed + AGENT_COLLECTIVE], AGENT_TYPE, 1)
+
+
+@rule
+def _place_object(t, s, e, code, cell):
+    """Put an object on the map, owned as its kind says."""
+    o = s.env[e, EN_OBJECTS]
+    s.env[e, EN_OBJECTS] += 1
+    kind = t[t[S_CELL_KIND] + code]
+    row = t[S_KIND] + kind * KIND_COLUMNS
+    s.cells[e, cell] = CELL_FIRST + t[T_AGENTS] + o
+    s.objects[e, o, OB_KIND] = kind
+    s.objects[e, o, OB_CELL] = cell
+    s.objects[e, o, OB_STOCK] = t[row + KI_STOCK]
+    s.objects[e, o, OB_OWNER] = NEUTRAL
+    if t[row + KI_OWNER] == NEUTRAL:
+        encode(t, s, e, o)
+    else:
+        set_owner(t, s, e, o, t[row + KI_OWNER])
+
+
+@rule
+def _next_agent(t, s, e, group):
+    """First agent of the team that has no place yet; -1: none (cell 0 is void, never a place)."""
+    for a in range(t[T_AGENTS]):
+        fixed = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
+        if t[fixed + AGENT_GROUP] == group and s.agents[e, a, AG_CELL] == 0:
+            return a
+    return -1
+
+
+@rule
+def start_episode(t, maps, s, e, seed):
+    """Set environment `e` to step 0 of its next episode."""
+    _clear(t, s, e)
+    episode = s.env[e, EN_EPISODE]
+    s.env[e, EN_EPISODE] += 1
+    chosen = choose_map(e, episode, maps.shape[0], seed)
+    s.env[e, EN_MAP] = chosen
+    s.env[e, EN_LIMIT] = t[T_MAX_STEPS]
+    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
+    for team in range(t[T_COLLECTIVES]):
+        for item in range(t[T_RESOURCES]):
+            s.teams[e, team, item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
+    for row in range(t[T_HEIGHT]):
+        for col in range(t[T_WIDTH]):
+            code = maps[chosen, row, col]
+            kind = code & KIND_MASK
+            cell = (row + PAD) * t[T_STRIDE] + col + PAD
+            if kind == EMPTY:
+                s.cells[e, cell] = CELL_EMPTY
+            elif kind == WALL:
+                s.cells[e, cell] = CELL_WALL
+            elif kind == AGENT:
+                s.cells[e, cell] = CELL_EMPTY
+                a = _next_agent(t, s, e, code >> TEAM_SHIFT)
+                if a >= 0:
+                    _place_agent(t, s, e, a, row + PAD, col + PAD)
+            else:
+                _place_object(t, s, e, code, cell)
+    if t[T_CUT_INITIAL]:
+        _cut_initial(t, s, e)
+
+
+@rule
+def _cut_initial(t, s, e):
+    """Cut the initial inventory to the limits (any write does)."""
+    for a in range(t[T_AGENTS]):
+        for item in range(t[T_RESOURCES]):
+            update(t, s, e, a, item, 0)
+
+
+@rule
+def draw_limit(t, s, e):
+    """End the present episode at a uniformly random step, so that environments do not run in lockstep."""
+    s.env[e, EN_LIMIT] = 1 + random_below(s, e, t[T_MAX_STEPS])

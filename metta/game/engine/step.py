@@ -1,0 +1,56 @@
+"""One step of one environment, phase by phase (rules 2)."""
+
+import numpy as np
+
+from metta.game.compiled import rule
+from metta.game.engine.actions import act
+from metta.game.engine.events import run_events
+from metta.game.engine.layout import (
+    AG_CELL, AG_MOVED, EN_ENDED, EN_LIMIT, EN_STEP, T_AGENTS, T_MAX_STEPS, T_TRUNCATE,
+)  # fmt: skip
+from metta.game.engine.observe import observe
+from metta.game.engine.reset import draw_limit, start_episode
+from metta.game.engine.reward import reward
+from metta.game.engine.upkeep import areas, hold, tick
+
+
+@rule
+def step_environment(tables, s, e, actions, observations, rewards, terminals, truncations):
+    """Advance environment `e`: events, actions, upkeep, areas, holdings, observations, rewards, end of episode."""
+    t = tables.ints
+    s.env[e, EN_STEP] += 1
+    run_events(t, s, e)
+    for a in range(t[T_AGENTS]):
+        s.agents[e, a, AG_MOVED] = s.agents[e, a, AG_CELL]
+    act(t, s, e, actions)
+    for a in range(t[T_AGENTS]):
+        s.agents[e, a, AG_MOVED] = s.agents[e, a, AG_CELL] != s.agents[e, a, AG_MOVED]
+    tick(t, s, e)
+    areas(t, s, e)
+    hold(t, s, e)
+    observe(t, s, e, observations)
+    reward(t, tables.weights, s, e, rewards)
+    finished = s.env[e, EN_STEP] >= t[T_MAX_STEPS]
+    ended = finished or s.env[e, EN_STEP] >= s.env[e, EN_LIMIT]
+    s.env[e, EN_ENDED] = ended
+    for a in range(t[T_AGENTS]):
+        terminals[e, a] = finished and not t[T_TRUNCATE]
+        truncations[e, a] = ended and not terminals[e, a]
+
+
+@rule
+def step_range(tables, s, start, stop, actions, observations, rewards, terminals, truncations):
+    """Step environments start..stop-1."""
+    for e in range(start, stop):
+        step_environment(tables, s, e, actions, observations, rewards, terminals, truncations)
+
+
+@rule
+def reset_some(tables, s, which, seed, desync, observations):
+    """Start the next episode of the listed environments and write their first observations."""
+    for i in range(which.size):
+        e = which[i]
+        start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
+        if desync:
+            draw_limit(tables.ints, s, e)
+        observe(tables.ints, s, e, observations)

@@ -1,0 +1,234 @@
+"""Compile a mission into the flat tables that the kernels read."""
+
+import numpy as np
+
+from metta.game import observation as obs
+from metta.game.engine import layout as L
+from metta.game.engine.handlers import HandlerRows
+from metta.game.engine.schedule import event_rows
+from metta.game.engine.stats import STATS, AgentStats, TeamStats
+from metta.game.maps.cells import HUB, JUNCTION, SCOUT, TEAM_JUNCTION, TEAM_SHIFT
+from metta.game.mission import Amounts, Mission
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, resource_id, resource_rows
+from metta.game.rewards import reward_entries
+
+Rows = list[list[int]]
+R = len(RESOURCES)
+
+
+class TableBuilder:
+    """Collects sections and header numbers, then lays them out in one int32 array."""
+
+    def __init__(self, mission: Mission, shape: tuple[int, int], auto_reset: bool):
+        self.mission = mission
+        self.collectives = obs.collectives(mission)
+        self.tags = obs.tags(mission)
+        self.types = ["agent", *obs.type_names(mission)]
+        self.header = np.zeros(L.T_HEADER, np.int32)
+        self.sections: list[np.ndarray] = []
+        self.size = L.T_HEADER
+        self.agent_stats = AgentStats()
+        self.team_stats = TeamStats(self.types)
+        self.weights: list[tuple[float, float]] = []
+        self._numbers(shape, auto_reset)
+        self._features()
+        self._limits()
+        self._upkeep()
+        self._kinds()
+        self._events()
+        self._agents()
+        self._window(shape[1] + 2 * L.PAD)
+
+    def put(self, start: int, rows: Rows | list[int], count: int | None = None) -> None:
+        """Append a section; its offset goes to header cell `start`, its number of rows to header cell `count`."""
+        flat = np.asarray(rows, np.int32).ravel()
+        self.header[start] = self.size
+        if count is not None:
+            self.header[count] = len(rows)
+        self.sections.append(flat)
+        self.size += flat.size
+
+    def tables(self, maps: np.ndarray) -> L.Tables:
+        weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
+        return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights, maps)
+
+    def _numbers(self, shape: tuple[int, int], auto_reset: bool) -> None:
+        mission, quirks = self.mission, self.mission.quirks
+        numbers = {
+            L.T_AGENTS: mission.agents, L.T_RESOURCES: R, L.T_COLLECTIVES: len(self.collectives),
+            L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_STRIDE: shape[1] + 2 * L.PAD,
+            L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + R,
+            L.T_STATS: STATS, L.T_BLOCK: STATS + self.agent_stats.size,
+            L.T_ENERGY: RESOURCES.index("energy"), L.T_HP: RESOURCES.index("hp"), L.T_HEART: RESOURCES.index("heart"),
+            L.T_CLIPS: self.collectives.index(CLIPS) if CLIPS in self.collectives else -1,
+            L.T_NUM_ACTIONS: len(obs.action_names(mission.change_vibe)),
+            L.T_ELEMENT_LIMIT: mission.team_element_limit, L.T_RADIUS: mission.area.radius,
+            L.T_AUTO_RESET: auto_reset, L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
+            L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
+            L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
+            L.T_TRUNCATE: not quirks.time_limit_is_terminal, L.T_FLOOR_CAPS: not quirks.negative_caps_charge_at_once,
+        }  # fmt: skip
+        for cell, value in numbers.items():
+            self.header[cell] = int(value)
+
+    def _features(self) -> None:
+        ids = {feature.name: feature.id for feature in obs.features()}
+        names = {
+            L.F_GROUP: "agent:group", L.F_FROZEN: "agent:frozen", L.F_COMPLETION: "episode_completion_pct",
+            L.F_LAST_ACTION: "last_action", L.F_LAST_REWARD: "last_reward", L.F_VIBE: "vibe", L.F_TAG: "tag",
+            L.F_COLLECTIVE: "collective", L.F_EAST: "lp:east", L.F_WEST: "lp:west", L.F_NORTH: "lp:north",
+            L.F_SOUTH: "lp:south", L.F_AGENT_ID: "agent_id", L.F_AOE: "aoe_mask", L.F_MOVED: "last_action_move",
+            L.T_INVENTORY_FEATURE: f"inv:{RESOURCES[0]}",
+        }  # fmt: skip
+        for cell, name in names.items():
+            self.header[cell] = ids[name]
+        self.header[L.T_AGENT_TAG] = self.tags.index("type:agent")
+        self.header[L.T_WALL_TAG] = self.tags.index("type:wall")
+        rows = [[RESOURCES.index(e), ids[f"inv:collective:{e}"]] for e in ELEMENTS]
+        self.put(L.S_TEAM_TOKEN, rows, L.T_TEAM_TOKENS)
+        self.put(L.S_TEAM_LIMITED, [int(name in ELEMENTS) for name in RESOURCES])
+
+    def _limits(self) -> None:
+        """Limit groups (rules 1.2): (members, min, max, bonus per unit of a modifier)."""
+        cog = self.mission.cog
+        alive: Amounts = {"hp": 100}
+        unlimited = 65535
+        groups: list[tuple[tuple[str, ...], int, int, Amounts, str]] = [
+            (("hp",), cog.hp_limit, unlimited, cog.hp_modifiers, "mission.cog.hp_modifiers"),
+            (GEAR, 0, cog.gear_limit, alive, "gear"),
+            (("heart",), 0, cog.heart_limit, alive, "heart"),
+            (("energy",), cog.energy_limit, unlimited, cog.energy_modifiers, "mission.cog.energy_modifiers"),
+            (ELEMENTS, cog.cargo_limit, unlimited, cog.cargo_modifiers, "mission.cog.cargo_modifiers"),
+            (("influence",), cog.influence_limit, unlimited, cog.influence_modifiers, "mission.cog.influence_modifiers"),
+        ]
+        group_of, is_modifier = [-1] * R, [0] * R
+        group_rows: Rows = []
+        modifier_rows: Rows = []
+        members: list[int] = []
+        for index, (names, least, most, modifiers, where) in enumerate(groups):
+            rows = resource_rows(modifiers, where)
+            group_rows.append([least, most, len(modifier_rows), len(rows), len(members), len(names)])
+            modifier_rows += rows
+            for item, _ in rows:
+                is_modifier[item] = 1
+            # Items are dropped in descending id: silicon first, oxygen last.
+            members += sorted((RESOURCES.index(name) for name in names), reverse=True)
+            for name in names:
+                group_of[RESOURCES.index(name)] = index
+        self.header[L.T_GEAR_GROUP] = 1
+        self.put(L.S_GROUP, group_rows, L.T_GROUPS)
+        self.put(L.S_GROUP_OF, group_of)
+        self.put(L.S_MODIFIER, modifier_rows)
+        self.put(L.S_IS_MODIFIER, is_modifier)
+        self.put(L.S_MEMBER, members)
+        self._is_modifier = is_modifier
+
+    def _upkeep(self) -> None:
+        mission = self.mission
+        self.put(L.S_COST, resource_rows(mission.cog.action_cost, "mission.cog.action_cost"), L.T_COST_ROWS)
+        ticks = [
+            [RESOURCES.index("hp"), mission.cog.hp_regen, -1],
+            [RESOURCES.index("influence"), mission.cog.influence_regen, -1],
+            [RESOURCES.index("energy"), 1, RESOURCES.index("solar")],
+        ]
+        self.put(L.S_TICK, [row for row in ticks if row[1]], L.T_TICK_ROWS)
+        friendly, enemy = mission.area.friendly, mission.area.enemy
+        rows = []
+        for name in dict.fromkeys([*enemy, *friendly]):
+            item = resource_id(name, "mission.area")
+            rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._is_modifier[item]])
+        # Changes of modifiers act one by one, before the summed ones (rules 5).
+        self.put(L.S_AREA, sorted(rows, key=lambda row: -row[3]), L.T_AREA_ROWS)
+
+    def _kinds(self) -> None:
+        """Object kinds, their handlers and tags, and which map cell means which kind."""
+        handlers = HandlerRows(self.mission)
+        cell_kind = [-1] * 256
+        kinds: Rows = []
+        tag_ids: list[int] = []
+        first, last = JUNCTION, TEAM_JUNCTION + len(obs.STATION_KINDS) + len(ELEMENTS)
+        for team in range(len(self.mission.teams)):
+            for cell in range(first, last + 1):
+                cell_kind[cell | team << TEAM_SHIFT] = len(kinds)
+                kinds.append(self._kind(cell, team, handlers, tag_ids))
+        self.put(L.S_TAG, tag_ids)
+        self.put(L.S_KIND, kinds)
+        self.put(L.S_CELL_KIND, cell_kind)
+        self.put(L.S_HANDLER, handlers.handlers)
+        self.put(L.S_FILTER, handlers.filters)
+        self.put(L.S_MUTATION, handlers.mutations)
+
+    def _kind(self, cell: int, team: int, handlers: HandlerRows, tag_ids: list[int]) -> list[int]:
+        """One row of KI_ columns; appends the kind's tags to `tag_ids`."""
+        mission = self.mission
+        name = obs.cell_name(cell, mission, team)
+        element = name.removesuffix("_extractor")
+        special = cell == TEAM_JUNCTION
+        owned = special or HUB <= cell <= SCOUT
+        owner = list(mission.teams)[team] if owned else None
+        tags = [f"type:{name}", *(["type:junction"] if special else [])]
+        tags += [f"collective:{obs.SPECIAL_TEAM if special else owner}"] if owned else []
+        counted = "junction" if special and not mission.quirks.hub_junction_is_special else name
+        row = [-1] * L.KIND_COLUMNS
+        row[L.KI_STOCK] = row[L.KI_REMOVABLE] = 0
+        if cell == HUB:
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index("heart"), mission.teams[str(owner)].hub_hearts
+        elif element in ELEMENTS:
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(element), mission.extractor.stock
+            row[L.KI_REMOVABLE] = 1
+        row[L.KI_SOURCE] = cell in (JUNCTION, TEAM_JUNCTION, HUB)
+        row[L.KI_TARGET] = cell in (JUNCTION, TEAM_JUNCTION)
+        row[L.KI_HANDLER], row[L.KI_HANDLERS] = handlers.of(cell, element)
+        row[L.KI_TYPE] = self.types.index(counted)
+        row[L.KI_OWNER] = self.collectives.index(owner) if owner else -1
+        row[L.KI_SPECIAL] = counted == obs.SPECIAL_JUNCTION
+        row[L.KI_TAG], row[L.KI_TAGS] = len(tag_ids), len(tags)
+        tag_ids += sorted(self.tags.index(tag) for tag in tags)
+        return row
+
+    def _events(self) -> None:
+        events, schedule = event_rows(self.mission)
+        self.put(L.S_EVENT, events or [[0] * L.EVENT_COLUMNS])
+        self.put(L.S_SCHEDULE, schedule, L.T_EVENT_COUNT)
+
+    def _agents(self) -> None:
+        """Per agent: team, group, vibe, reward entries and initial inventory."""
+        mission, rows, entry_rows = self.mission, [], []
+        counts = [team.num_agents for team in mission.teams.values()]
+        counts[-1] += mission.agents - sum(counts)
+        initial = {"energy": mission.cog.initial_energy, "hp": mission.cog.initial_hp, "solar": mission.cog.initial_solar}
+        stock = [initial.get(name, 0) for name in RESOURCES]
+        for group, name in enumerate(mission.teams):
+            for index in range(counts[group]):
+                entries = reward_entries(mission, index)
+                tag = self.tags.index(f"collective:{name}")
+                row = [self.collectives.index(name), group, tag, len(entry_rows), len(entries), *stock]
+                rows.append(row)
+                for entry in entries.values():
+                    entry_rows.append(self._entry_source(entry.stat))
+                    self.weights.append((entry.weight, np.nan if entry.max is None else entry.max))
+        self.entries = max(row[L.AGENT_ENTRIES] for row in rows)
+        self.put(L.S_AGENT, rows)
+        self.put(L.S_ENTRY, entry_rows or [[0, 0]])
+        teams = []
+        for name in self.collectives:
+            team = mission.teams.get(name)
+            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in RESOURCES])
+        self.put(L.S_TEAM, teams)
+
+    def _entry_source(self, stat: str) -> list[int]:
+        """Where a reward statistic is found: kind of source, column."""
+        if stat in ("gain_diversity", "deposit_diversity"):
+            return [L.SOURCE_GAIN if stat == "gain_diversity" else L.SOURCE_DEPOSIT, 0]
+        if stat == "collective.junction":  # never written by the original
+            return [L.SOURCE_ZERO, 0]
+        if stat.startswith("collective."):
+            return [L.SOURCE_TEAM, self.team_stats.column(stat.removeprefix("collective."))]
+        return [L.SOURCE_AGENT, self.agent_stats.agent_column(stat)]
+
+    def _window(self, stride: int) -> None:
+        """Window cells from the centre outward (rules 8: by |dr|+|dc|, then dr, then dc)."""
+        reach = range(-L.PAD, L.PAD + 1)
+        offsets = sorted(((dr, dc) for dr in reach for dc in reach), key=lambda o: (abs(o[0]) + abs(o[1]), *o))
+        rows = [[dr * stride + dc, (dr + L.PAD) << 4 | (dc + L.PAD)] for dr, dc in offsets]
+        self.put(L.S_OFFSET, rows, L.T_WINDOW_SIZE)
