@@ -26,7 +26,11 @@ def main(argv: list[str] | None = None) -> int:
             continue
         failed += difference is not None
         seconds = time.perf_counter() - start
-        print(f"DIFFERS {path.stem}: {difference}" if difference else f"ok {path.stem}: {steps} steps equal, {seconds:.1f} s")
+        print(
+            f"DIFFERS {path.stem}: {difference}"
+            if difference
+            else f"ok {path.stem}: {steps} steps equal, {seconds:.1f} s"
+        )
     print(f"{len(files) - failed} of {len(files)} traces equal")
     return 1 if failed else 0
 

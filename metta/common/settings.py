@@ -1,9 +1,48 @@
-"""Base of every settings model."""
+"""Base of every settings model, and validation with messages for people."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from metta.common.errors import UserError, suggest
 
 
 class Settings(BaseModel):
     """Settings with strict keys: an unknown one is an error, never dropped."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], data: dict[str, Any], where: str) -> Model:
+    """`data` as a model. Raises UserError with one line: the first wrong key or value, its path below `where`."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise UserError(first_problem(model, error, where)) from None
+
+
+def first_problem(model: type[BaseModel], error: ValidationError, where: str) -> str:
+    """The first problem of a validation in one line, with the nearest keys for an unknown one."""
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    name = ".".join([where, *path]) if where else ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{name}'{suggest(path[-1], fields_at(model, path[:-1]))}"
+    value = problem.get("input")
+    shown = "" if isinstance(value, dict | BaseModel) else f"={value!r}"
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    return f"{name}{shown}: {message}" if name else message
+
+
+def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Names of the fields of the nested model at `path`."""
+    for part in path:
+        field = model.model_fields.get(part)
+        nested = field.annotation if field else None
+        if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
+            return []
+        model = nested
+    return list(model.model_fields)

@@ -28,5 +28,6 @@ def use_versioned_cache() -> None:
         numba.config.CACHE_DIR = str(root / "metta" / "numba" / source_hash())
 
 
-# A rule: compiled for whichever target calls it. `numpy` errors: a division never raises.
-rule = numba.njit(cache=True, error_model="numpy", nogil=True)
+# A rule: compiled for whichever target calls it. Rules allocate nothing, so reference counting is off (it cost more
+# than half of a step), and they are inlined into the loop that calls them. `numpy` errors: a division never raises.
+rule = numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=True, _nrt=False)

@@ -123,7 +123,7 @@ class QuirkSettings(Settings):
     idle_use_costs_energy: bool = Field(True, description="false: a use that changes nothing is free")
     bonuses_do_not_add: bool = Field(True, description="limit = max(base, bonus); false: base + bonus")
     initial_energy_above_limit: bool = Field(True, description="false: initial inventory is cut to the limits")
-    objective_weight_frozen: bool = Field(True, description="false: overriding the steps rescales the objective")
+    objective_weight_frozen: bool = Field(True, description="false: overriding the steps rescales the objective and events")
     inert_variants: bool = Field(True, description="variants and presets without effect stay without")
 
 
@@ -134,7 +134,9 @@ class Mission(Settings):
     site: str = "cogsguard_arena"
     description: str = ""
     max_steps: int = Field(1000, ge=1, description="steps per episode")
-    objective_steps: int | None = Field(None, ge=1, description="steps that the objective is divided by")
+    built_steps: int | None = Field(
+        None, ge=1, description="steps the mission was made for: divide the objective, end the events; null: max_steps"
+    )
     num_agents: int | None = Field(None, ge=1, description="cogs; default: as many as the teams have")
     teams: dict[str, TeamSettings] = {"cogs": TeamSettings()}
     cog: CogSettings = CogSettings()

@@ -18,7 +18,7 @@ def _entries(*rows: tuple[str, str, float] | tuple[str, str, float, float]) -> E
 
 
 def _objective(mission: Mission) -> Entries:
-    steps = mission.objective_steps or mission.max_steps
+    steps = mission.built_steps or mission.max_steps
     return _entries(("aligned_junction_held", "collective.aligned.junction.held", 1.0 / steps))
 
 

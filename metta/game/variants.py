@@ -76,8 +76,8 @@ def _speed_run(mission: Mission) -> Mission:
 
 def with_steps(mission: Mission, steps: int) -> dict[str, int | None]:
     """Fields of a mission whose episode length is overridden: the objective's weight stays (rules 7.1)."""
-    kept = mission.objective_steps or mission.max_steps
-    return {"max_steps": steps, "objective_steps": kept if mission.quirks.objective_weight_frozen else None}
+    kept = mission.built_steps or mission.max_steps
+    return {"max_steps": steps, "built_steps": kept if mission.quirks.objective_weight_frozen else None}
 
 
 # Variants whose whole effect lies in the mission's settings.

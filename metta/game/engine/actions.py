@@ -5,10 +5,11 @@ from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
     AG_CELL, AG_COL, AG_INVENTORY, AG_LAST_ACTION, AG_LAST_CELL, AG_ORDER, AG_ROW, AG_STILL, AG_SUCCESS, AG_VIBE,
     CELL_EMPTY, CELL_FIRST, CODE_MASK, COST_COLUMNS, S_COST, ST_FAILED, ST_INVALID, ST_MOVE, ST_MOVE_FAILED, ST_NOOP,
-    ST_STILL_MAX, ST_VIBE, T_AGENTS, T_COST_ROWS, T_FREE_IDLE_USE, T_NUM_ACTIONS, T_STATS, T_STRIDE,
+    ST_STILL_MAX, ST_VIBE, T_AGENTS, T_CELLS, T_COST_ROWS, T_FREE_IDLE_USE, T_NUM_ACTIONS, T_STATS, T_STRIDE,
 )  # fmt: skip
 from metta.game.engine.objects import use
 from metta.game.engine.random import random_below
+from metta.game.engine.rows import agent_row, object_row
 
 NOOP, NORTH, SOUTH, WEST, EAST, FIRST_VIBE = range(6)
 
@@ -19,72 +20,74 @@ def shuffle_agents(t, s, e):
     agents = t[T_AGENTS]
     for a in range(agents):
         j = random_below(s, e, a + 1)
-        s.agents[e, a, AG_ORDER] = s.agents[e, j, AG_ORDER]
-        s.agents[e, j, AG_ORDER] = a
+        here, there = agent_row(t, e, a) + AG_ORDER, agent_row(t, e, j) + AG_ORDER
+        s.agents[here] = s.agents[there]
+        s.agents[there] = a
 
 
 @rule
-def _can_pay(t, s, e, a):
+def _can_pay(t, s, g):
     for k in range(t[T_COST_ROWS]):
         row = t[S_COST] + k * COST_COLUMNS
-        if s.agents[e, a, AG_INVENTORY + t[row]] < t[row + 1]:
+        if s.agents[g + AG_INVENTORY + t[row]] < t[row + 1]:
             return False
     return True
 
 
 @rule
-def _pay(t, s, e, a):
+def _pay(t, s, g):
     for k in range(t[T_COST_ROWS]):
         row = t[S_COST] + k * COST_COLUMNS
-        update(t, s, e, a, t[row], -t[row + 1])
+        update(t, s, g, t[row], -t[row + 1])
 
 
 @rule
-def _move(t, s, e, a, action):
+def _move(t, s, e, g, action):
     """Move to the neighbouring cell or use what stands there; returns success."""
-    if not _can_pay(t, s, e, a):
+    if not _can_pay(t, s, g):
         return False
     row_step = -1 if action == NORTH else (1 if action == SOUTH else 0)
     col_step = -1 if action == WEST else (1 if action == EAST else 0)
-    here = s.agents[e, a, AG_CELL]
+    cells = e * t[T_CELLS]
+    here = s.agents[g + AG_CELL]
     there = here + row_step * t[T_STRIDE] + col_step
-    code = s.cells[e, there] & CODE_MASK
+    code = s.cells[cells + there] & CODE_MASK
     if code == CELL_EMPTY:
-        s.cells[e, there] = s.cells[e, here]
-        s.cells[e, here] = CELL_EMPTY
-        s.agents[e, a, AG_CELL] = there
-        s.agents[e, a, AG_ROW] += row_step
-        s.agents[e, a, AG_COL] += col_step
+        s.cells[cells + there] = s.cells[cells + here]
+        s.cells[cells + here] = CELL_EMPTY
+        s.agents[g + AG_CELL] = there
+        s.agents[g + AG_ROW] += row_step
+        s.agents[g + AG_COL] += col_step
     elif code < CELL_FIRST + t[T_AGENTS]:  # wall, edge of the map or another agent
         return False
     else:
-        matched, changed = use(t, s, e, a, code - CELL_FIRST - t[T_AGENTS])
+        matched, changed = use(t, s, e, g, object_row(t, e, code - CELL_FIRST - t[T_AGENTS]))
         if not matched:
             return False
         if t[T_FREE_IDLE_USE] and not changed:
             return True
-    _pay(t, s, e, a)
+    _pay(t, s, g)
     return True
 
 
 @rule
-def _count(t, s, e, a, action, success, stat):
+def _count(t, s, g, action, success, stat):
     """Book an action that was handled: statistics, last action, steps without motion."""
     stats = t[T_STATS]
-    s.agents[e, a, AG_SUCCESS] = success
+    s.agents[g + AG_SUCCESS] = success
     if success:
-        s.agents[e, a, AG_LAST_ACTION] = action
-        s.agents[e, a, stats + stat] += 1
+        s.agents[g + AG_LAST_ACTION] = action
+        s.agents[g + stats + stat] += 1
     else:
-        s.agents[e, a, stats + ST_MOVE_FAILED] += 1
-        s.agents[e, a, stats + ST_FAILED] += 1
-    if s.agents[e, a, AG_CELL] == s.agents[e, a, AG_LAST_CELL]:
-        s.agents[e, a, AG_STILL] += 1
-        still = s.agents[e, a, AG_STILL]
-        s.agents[e, a, stats + ST_STILL_MAX] = max(s.agents[e, a, stats + ST_STILL_MAX], still)
+        s.agents[g + stats + ST_MOVE_FAILED] += 1
+        s.agents[g + stats + ST_FAILED] += 1
+    if s.agents[g + AG_CELL] == s.agents[g + AG_LAST_CELL]:
+        s.agents[g + AG_STILL] += 1
+        still = s.agents[g + AG_STILL]
+        s.agents[g + stats + ST_STILL_MAX] = max(s.agents[g + stats + ST_STILL_MAX], still)
     else:
-        s.agents[e, a, AG_STILL] = 0
-    s.agents[e, a, AG_LAST_CELL] = s.agents[e, a, AG_CELL]
+        s.agents[g + AG_STILL] = 0
+    s.agents[g + AG_LAST_CELL] = s.agents[g + AG_CELL]
 
 
 @rule
@@ -95,19 +98,21 @@ def act(t, s, e, actions):
     """
     shuffle_agents(t, s, e)
     for k in range(t[T_AGENTS]):
-        a = s.agents[e, k, AG_ORDER]
-        action = actions[e, a]
-        s.agents[e, a, AG_LAST_ACTION] = 0
-        s.agents[e, a, AG_SUCCESS] = 0
+        a = s.agents[agent_row(t, e, k) + AG_ORDER]
+        g = agent_row(t, e, a)
+        action = actions[e * t[T_AGENTS] + a]
+        s.agents[g + AG_LAST_ACTION] = 0
+        s.agents[g + AG_SUCCESS] = 0
         if action < 0 or action >= t[T_NUM_ACTIONS]:
-            s.agents[e, a, t[T_STATS] + ST_INVALID] += 1
+            s.agents[g + t[T_STATS] + ST_INVALID] += 1
         elif action == NOOP or action >= FIRST_VIBE:
-            _count(t, s, e, a, NOOP, True, ST_NOOP)
+            _count(t, s, g, NOOP, True, ST_NOOP)
         else:
-            _count(t, s, e, a, action, _move(t, s, e, a, action), ST_MOVE)
+            _count(t, s, g, action, _move(t, s, e, g, action), ST_MOVE)
     for k in range(t[T_AGENTS]):
-        a = s.agents[e, k, AG_ORDER]
-        action = actions[e, a]
+        a = s.agents[agent_row(t, e, k) + AG_ORDER]
+        g = agent_row(t, e, a)
+        action = actions[e * t[T_AGENTS] + a]
         if FIRST_VIBE <= action < t[T_NUM_ACTIONS]:
-            s.agents[e, a, AG_VIBE] = action - FIRST_VIBE
-            _count(t, s, e, a, action, True, ST_VIBE)
+            s.agents[g + AG_VIBE] = action - FIRST_VIBE
+            _count(t, s, g, action, True, ST_VIBE)

@@ -59,29 +59,27 @@ class EnvBatch:
         _check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
         self.num_envs, self.num_agents = num_envs, mission.agents
-        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), auto_reset)
+        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
+        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
         self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
-        self._state = self._allocate(maps)
+        self._state = self._allocate()
+        self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
         self._episodes: list[Episode] = []
         self._threads = max(1, min(threads, num_envs))
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
-    def _allocate(self, maps: np.ndarray) -> L.State:
-        builder, envs, agents = self._builder, self.num_envs, self.num_agents
-        cells = (maps.shape[1] + 2 * L.PAD) * (maps.shape[2] + 2 * L.PAD)
-        collectives = len(builder.collectives)
-        block = 3 + 1 + 2 * R + 3  # longest token block of an agent
-        kinds = maps & KIND_MASK
-        objects = int((kinds >= JUNCTION).reshape(len(maps), -1).sum(1).max(initial=0))
+    def _allocate(self) -> L.State:
+        header, envs, agents = self._builder.header, self.num_envs, self.num_agents
+        cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
         return L.State(
             cells=np.zeros((envs, cells), np.uint32),
             cover=np.zeros((envs, cells, collectives), np.uint16),
-            agents=np.zeros((envs, agents, builder.header[L.T_BLOCK] + block), np.int32),
-            objects=np.zeros((envs, max(1, objects), L.OB_COLUMNS), np.int32),
-            teams=np.zeros((envs, collectives, builder.team_stats.size), np.int32),
+            agents=np.zeros((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
+            objects=np.zeros((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
+            teams=np.zeros((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
             env=np.zeros((envs, L.EN_COLUMNS), np.int32),
-            floats=np.zeros((envs, agents, L.FL_ENTRY + max(1, builder.entries)), np.float32),
+            floats=np.zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
             rng=np.zeros(envs, np.uint64),
             scratch=np.zeros((envs, L.WINDOW * L.WINDOW + 1), np.int32),
         )
@@ -99,7 +97,7 @@ class EnvBatch:
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
         seed = np.uint64(self._seed)
-        reset_some(self._tables, self._state, which.astype(np.int64), seed, desync, observations.reshape(-1))
+        reset_some(self._tables, self._flat, which.astype(np.int64), seed, desync, observations.reshape(-1))
 
     def step(
         self,
@@ -110,13 +108,9 @@ class EnvBatch:
         truncations: np.ndarray,
     ) -> None:
         """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
-        shape = (self.num_envs, self.num_agents)
-        args = (
-            actions.reshape(shape), observations.reshape(-1), rewards.reshape(shape), terminals.reshape(shape),
-            truncations.reshape(shape),
-        )  # fmt: skip
+        args = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
         if self._pool is None or self.num_envs <= CHUNK:
-            step_range(self._tables, self._state, 0, self.num_envs, *args)
+            step_range(self._tables, self._flat, 0, self.num_envs, *args)
         else:
             self._step_parallel(args)
         ended = np.flatnonzero(self._state.env[:, L.EN_ENDED])
@@ -132,7 +126,7 @@ class EnvBatch:
 
         def work() -> None:
             for start in starts:
-                step_range(self._tables, self._state, start, min(start + chunk, self.num_envs), *args)
+                step_range(self._tables, self._flat, start, min(start + chunk, self.num_envs), *args)
 
         assert self._pool is not None
         futures: list[Future[None]] = [self._pool.submit(work) for _ in range(self._threads - 1)]

@@ -10,16 +10,18 @@ from metta.game.engine.layout import (
 )  # fmt: skip
 from metta.game.engine.objects import NEUTRAL, kind_value, set_owner
 from metta.game.engine.random import random_below
+from metta.game.engine.rows import agent_row, env_row, object_row
 
 
 @rule
-def _near_clips(t, s, e, o, radius):
-    """Is a clips-owned junction within `radius` (Euclidean) of object `o`?"""
+def _near_clips(t, s, e, ob, radius):
+    """Is a clips-owned junction within `radius` (Euclidean) of the object at row `ob`?"""
     stride = t[T_STRIDE]
-    cell = s.objects[e, o, OB_CELL]
-    for other in range(s.env[e, EN_OBJECTS]):
-        if s.objects[e, other, OB_OWNER] == t[T_CLIPS] and kind_value(t, s, e, other, KI_TARGET):
-            at = s.objects[e, other, OB_CELL]
+    cell = s.objects[ob + OB_CELL]
+    for o in range(s.env[env_row(e) + EN_OBJECTS]):
+        other = object_row(t, e, o)
+        if s.objects[other + OB_OWNER] == t[T_CLIPS] and kind_value(t, s, other, KI_TARGET):
+            at = s.objects[other + OB_CELL]
             dr, dc = at // stride - cell // stride, at % stride - cell % stride
             if dr * dr + dc * dc <= radius * radius:
                 return True
@@ -27,36 +29,36 @@ def _near_clips(t, s, e, o, radius):
 
 
 @rule
-def _is_target(t, s, e, o, row):
-    """Does junction `o` pass the event's filters?"""
-    if not kind_value(t, s, e, o, KI_TARGET):
+def _is_target(t, s, e, ob, row):
+    """Does the object at row `ob` pass the event's filters?"""
+    if not kind_value(t, s, ob, KI_TARGET):
         return False
-    owner = s.objects[e, o, OB_OWNER]
+    owner = s.objects[ob + OB_OWNER]
     who = t[row + EV_FILTER]
     if who == WHO_NEUTRAL and owner != NEUTRAL:
         return False
     if who == WHO_TEAMS and (owner == NEUTRAL or owner == t[T_CLIPS]):
         return False
     radius = t[row + EV_RADIUS]
-    return radius < 0 or _near_clips(t, s, e, o, radius)
+    return radius < 0 or _near_clips(t, s, e, ob, radius)
 
 
 @rule
 def _strike(t, s, e, row):
     """Apply a junction event to EV_COUNT uniformly chosen targets; returns how many targets there were."""
     passing = 0
-    for o in range(s.env[e, EN_OBJECTS]):
-        passing += _is_target(t, s, e, o, row)
+    for o in range(s.env[env_row(e) + EN_OBJECTS]):
+        passing += _is_target(t, s, e, object_row(t, e, o), row)
     wanted, left = min(t[row + EV_COUNT], passing), passing
     effect = t[row + EV_EFFECT]
     o = 0
     while wanted > 0:  # selection sampling: each of the `left` targets is taken with probability wanted / left
-        if _is_target(t, s, e, o, row):
+        if _is_target(t, s, e, object_row(t, e, o), row):
             if random_below(s, e, left) < wanted:
                 if effect == EFFECT_CLIPS:
-                    set_owner(t, s, e, o, t[T_CLIPS])
+                    set_owner(t, s, e, object_row(t, e, o), t[T_CLIPS])
                 elif effect == EFFECT_NEUTRAL:
-                    set_owner(t, s, e, o, NEUTRAL)
+                    set_owner(t, s, e, object_row(t, e, o), NEUTRAL)
                 wanted -= 1
             left -= 1
         o += 1
@@ -70,7 +72,7 @@ def _fire(t, s, e, event):
         row = t[S_EVENT] + event * EVENT_COLUMNS
         if t[row + EV_TARGET] == TARGET_AGENTS:
             for a in range(t[T_AGENTS]):
-                update(t, s, e, a, t[row + EV_EFFECT] - EFFECT_RESOURCE, t[row + EV_AMOUNT])
+                update(t, s, agent_row(t, e, a), t[row + EV_EFFECT] - EFFECT_RESOURCE, t[row + EV_AMOUNT])
             return
         if _strike(t, s, e, row) > 0:
             return
@@ -80,9 +82,9 @@ def _fire(t, s, e, event):
 @rule
 def run_events(t, s, e):
     """Run the events that are due."""
-    while s.env[e, EN_EVENT] < t[T_EVENT_COUNT]:
-        row = t[S_SCHEDULE] + s.env[e, EN_EVENT] * SCHEDULE_COLUMNS
-        if t[row] > s.env[e, EN_STEP]:
+    while s.env[env_row(e) + EN_EVENT] < t[T_EVENT_COUNT]:
+        row = t[S_SCHEDULE] + s.env[env_row(e) + EN_EVENT] * SCHEDULE_COLUMNS
+        if t[row] > s.env[env_row(e) + EN_STEP]:
             return
-        s.env[e, EN_EVENT] += 1
+        s.env[env_row(e) + EN_EVENT] += 1
         _fire(t, s, e, t[row + 1])

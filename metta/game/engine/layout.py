@@ -54,7 +54,8 @@ FL_RETURN, FL_LAST_REWARD, FL_ENTRY = 0, 1, 2
 
 
 class State(NamedTuple):
-    """Everything that changes; one row of each array per environment."""
+    """Everything that changes. The engine allocates these shapes; the rules get them flat (one index is the fastest
+    way into an array) and find rows with `agent_row` and friends in `rows.py`."""
 
     cells: np.ndarray  # uint32 [E, cells]: code | seen << 16
     cover: np.ndarray  # uint16 [E, cells, C]: areas of each collective that cover the cell
@@ -71,35 +72,36 @@ class Tables(NamedTuple):
     """Everything that a mission fixes, shared by all environments."""
 
     ints: np.ndarray  # int32: header (T_…), then the sections that it points to
-    weights: np.ndarray  # float32 [entries, 2]: weight and cap of each reward entry (NaN: no cap)
+    weights: np.ndarray  # float32 [2 * entries]: weight and cap of each reward entry (NaN: no cap)
     maps: np.ndarray  # uint8 [P, H, W]: the pool of maps, codes of metta.game.maps.cells
 
 
 # Header of `Tables.ints`: plain numbers …
 (
     T_AGENTS, T_RESOURCES, T_COLLECTIVES, T_TYPES, T_HEIGHT, T_WIDTH, T_STRIDE, T_MAX_STEPS, T_STATS, T_BLOCK,
-    T_ENERGY, T_HP, T_CLIPS, T_NUM_ACTIONS, T_ELEMENT_LIMIT, T_RADIUS, T_AUTO_RESET, T_WINDOW_SIZE, T_COST_ROWS,
+    T_ENERGY, T_HP, T_CLIPS, T_NUM_ACTIONS, T_ELEMENT_LIMIT, T_RADIUS, T_WINDOW_SIZE, T_COST_ROWS,
     T_TICK_ROWS, T_AREA_ROWS, T_EVENT_COUNT, T_TEAM_TOKENS, T_INVENTORY_FEATURE, T_HEART,
     T_ADD_BONUSES, T_AOE_VISIBLE, T_REWARD_VISIBLE, T_FREE_IDLE_USE, T_CUT_INITIAL, T_TRUNCATE, T_FLOOR_CAPS,
     T_GEAR_GROUP, T_GROUPS, T_AGENT_TAG, T_WALL_TAG,
-    T_HELD,
-) = range(37)  # fmt: skip
+    T_HELD, T_AGENT_COLUMNS, T_TEAM_COLUMNS, T_FLOAT_COLUMNS, T_OBJECTS, T_CELLS,
+) = range(41)  # fmt: skip
 # … feature ids …
 (
     F_GROUP, F_FROZEN, F_COMPLETION, F_LAST_ACTION, F_LAST_REWARD, F_VIBE, F_TAG, F_COLLECTIVE, F_EAST, F_WEST,
     F_NORTH, F_SOUTH, F_AGENT_ID, F_AOE, F_MOVED,
-) = range(37, 52)  # fmt: skip
+) = range(41, 56)  # fmt: skip
 # … and starts of sections.
 (
     S_GROUP, S_GROUP_OF, S_MODIFIER, S_IS_MODIFIER, S_COST, S_TICK, S_AREA, S_KIND, S_HANDLER, S_FILTER, S_MUTATION,
     S_SCHEDULE, S_EVENT, S_AGENT, S_TEAM, S_ENTRY, S_OFFSET, S_CELL_KIND, S_TEAM_TOKEN, S_TAG, S_MEMBER,
     S_TEAM_LIMITED,
-) = range(52, 74)  # fmt: skip
-T_HEADER = 74
+) = range(56, 78)  # fmt: skip
+T_HEADER = 78
 
 # Widths and columns of the sections.
-GROUP_COLUMNS = 6
-GR_MIN, GR_MAX, GR_MODIFIER, GR_MODIFIERS, GR_MEMBER, GR_MEMBERS = range(6)
+GROUP_COLUMNS = 7
+# GR_FLOOR: capacity that a lone item has whatever the bonuses; -1 for groups of several items.
+GR_MIN, GR_MAX, GR_MODIFIER, GR_MODIFIERS, GR_MEMBER, GR_MEMBERS, GR_FLOOR = range(7)
 MODIFIER_COLUMNS = 2  # resource, bonus
 COST_COLUMNS = 2  # resource, amount
 TICK_COLUMNS = 3  # resource, delta, resource that multiplies it (-1: none)

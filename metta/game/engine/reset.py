@@ -6,13 +6,14 @@ from metta.game.compiled import rule
 from metta.game.engine.inventory import hold_item, update
 from metta.game.engine.layout import (
     AG_CELL, AG_COL, AG_INVENTORY, AG_LAST_CELL, AG_ORDER, AG_ROW, AG_SPAWN_COL, AG_SPAWN_ROW, AG_TEAM,
-    AGENT_COLLECTIVE, AGENT_GROUP, AGENT_STOCK, CELL_EMPTY, CELL_FIRST, CELL_VOID, CELL_WALL, EN_DROPPED, EN_ENDED,
-    EN_EPISODE, EN_EVENT, EN_LIMIT, EN_MAP, EN_OBJECTS, EN_OBSERVATIONS, EN_STEP, EN_WRITTEN, KI_OWNER, KI_STOCK,
-    KIND_COLUMNS, OB_CELL, OB_KIND, OB_OWNER, OB_STOCK, PAD, S_AGENT, S_CELL_KIND, S_KIND, S_TEAM, T_AGENTS,
+    AGENT_COLLECTIVE, AGENT_GROUP, AGENT_STOCK, CELL_EMPTY, CELL_FIRST, CELL_VOID, CELL_WALL, EN_EPISODE,
+    EN_LIMIT, EN_MAP, EN_OBJECTS, KI_OWNER, KI_STOCK,
+    KIND_COLUMNS, OB_CELL, OB_KIND, OB_OWNER, OB_STOCK, PAD, S_AGENT, S_CELL_KIND, S_KIND, S_TEAM, T_AGENTS, T_CELLS,
     T_COLLECTIVES, T_CUT_INITIAL, T_HEIGHT, T_MAX_STEPS, T_RESOURCES, T_STRIDE, T_WIDTH,
 )  # fmt: skip
 from metta.game.engine.objects import NEUTRAL, count_member, encode, set_owner
 from metta.game.engine.random import mix, random_below
+from metta.game.engine.rows import agent_row, env_row, float_row, object_row, team_row
 from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, TEAM_SHIFT, WALL
 
 AGENT_TYPE = 0  # agents are the first object type
@@ -29,19 +30,16 @@ def choose_map(e, episode, pool, seed):
 
 @rule
 def _clear(t, s, e):
-    """Forget the episode before."""
-    s.cells[e, :] = CELL_VOID
-    s.cover[e, :, :] = 0
-    s.agents[e, :, :] = 0
-    s.teams[e, :, :] = 0
-    s.floats[e, :, :] = 0
-    s.env[e, EN_STEP] = 0
-    s.env[e, EN_EVENT] = 0
-    s.env[e, EN_OBJECTS] = 0
-    s.env[e, EN_WRITTEN] = 0
-    s.env[e, EN_DROPPED] = 0
-    s.env[e, EN_OBSERVATIONS] = 0
-    s.env[e, EN_ENDED] = 0
+    """Forget the episode before; the number of episodes stays."""
+    agents, collectives, cells = t[T_AGENTS], t[T_COLLECTIVES], t[T_CELLS]
+    s.cells[e * cells : (e + 1) * cells] = CELL_VOID
+    s.cover[e * cells * collectives : (e + 1) * cells * collectives] = 0
+    s.agents[agent_row(t, e, 0) : agent_row(t, e, agents)] = 0
+    s.teams[team_row(t, e, 0) : team_row(t, e, collectives)] = 0
+    s.floats[float_row(t, e, 0) : float_row(t, e, agents)] = 0
+    episode = s.env[env_row(e) + EN_EPISODE]
+    s.env[env_row(e) : env_row(e + 1)] = 0
+    s.env[env_row(e) + EN_EPISODE] = episode
 
 
 @rule
@@ -50,36 +48,38 @@ def _place_agent(t, s, e, a, row, col):
     resources = t[T_RESOURCES]
     fixed = t[S_AGENT] + a * (AGENT_STOCK + resources)
     cell = row * t[T_STRIDE] + col
-    s.cells[e, cell] = CELL_FIRST + a
-    s.agents[e, a, AG_CELL] = s.agents[e, a, AG_LAST_CELL] = cell
-    s.agents[e, a, AG_ROW] = s.agents[e, a, AG_SPAWN_ROW] = row
-    s.agents[e, a, AG_COL] = s.agents[e, a, AG_SPAWN_COL] = col
-    s.agents[e, a, AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
-    s.agents[e, a, AG_ORDER] = a
+    g = agent_row(t, e, a)
+    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + a
+    s.agents[g + AG_CELL] = s.agents[g + AG_LAST_CELL] = cell
+    s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
+    s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
+    s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[g + AG_ORDER] = a
     for item in range(resources):
-        s.agents[e, a, AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
+        s.agents[g + AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
     for item in range(resources - 1, -1, -1):
-        if s.agents[e, a, AG_INVENTORY + item]:
-            hold_item(t, s, e, a, item)
+        if s.agents[g + AG_INVENTORY + item]:
+            hold_item(t, s, g, item)
     count_member(t, s, e, t[fixed + AGENT_COLLECTIVE], AGENT_TYPE, 1)
 
 
 @rule
 def _place_object(t, s, e, code, cell):
     """Put an object on the map, owned as its kind says."""
-    o = s.env[e, EN_OBJECTS]
-    s.env[e, EN_OBJECTS] += 1
+    o = s.env[env_row(e) + EN_OBJECTS]
+    s.env[env_row(e) + EN_OBJECTS] += 1
     kind = t[t[S_CELL_KIND] + code]
     row = t[S_KIND] + kind * KIND_COLUMNS
-    s.cells[e, cell] = CELL_FIRST + t[T_AGENTS] + o
-    s.objects[e, o, OB_KIND] = kind
-    s.objects[e, o, OB_CELL] = cell
-    s.objects[e, o, OB_STOCK] = t[row + KI_STOCK]
-    s.objects[e, o, OB_OWNER] = NEUTRAL
+    ob = object_row(t, e, o)
+    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + t[T_AGENTS] + o
+    s.objects[ob + OB_KIND] = kind
+    s.objects[ob + OB_CELL] = cell
+    s.objects[ob + OB_STOCK] = t[row + KI_STOCK]
+    s.objects[ob + OB_OWNER] = NEUTRAL
     if t[row + KI_OWNER] == NEUTRAL:
-        encode(t, s, e, o)
+        encode(t, s, ob)
     else:
-        set_owner(t, s, e, o, t[row + KI_OWNER])
+        set_owner(t, s, e, ob, t[row + KI_OWNER])
 
 
 @rule
@@ -87,7 +87,7 @@ def _next_agent(t, s, e, group):
     """First agent of the team that has no place yet; -1: none (cell 0 is void, never a place)."""
     for a in range(t[T_AGENTS]):
         fixed = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
-        if t[fixed + AGENT_GROUP] == group and s.agents[e, a, AG_CELL] == 0:
+        if t[fixed + AGENT_GROUP] == group and s.agents[agent_row(t, e, a) + AG_CELL] == 0:
             return a
     return -1
 
@@ -96,26 +96,26 @@ def _next_agent(t, s, e, group):
 def start_episode(t, maps, s, e, seed):
     """Set environment `e` to step 0 of its next episode."""
     _clear(t, s, e)
-    episode = s.env[e, EN_EPISODE]
-    s.env[e, EN_EPISODE] += 1
+    episode = s.env[env_row(e) + EN_EPISODE]
+    s.env[env_row(e) + EN_EPISODE] += 1
     chosen = choose_map(e, episode, maps.shape[0], seed)
-    s.env[e, EN_MAP] = chosen
-    s.env[e, EN_LIMIT] = t[T_MAX_STEPS]
+    s.env[env_row(e) + EN_MAP] = chosen
+    s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
     s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
-            s.teams[e, team, item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
+            s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
     for row in range(t[T_HEIGHT]):
         for col in range(t[T_WIDTH]):
             code = maps[chosen, row, col]
             kind = code & KIND_MASK
             cell = (row + PAD) * t[T_STRIDE] + col + PAD
             if kind == EMPTY:
-                s.cells[e, cell] = CELL_EMPTY
+                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
             elif kind == WALL:
-                s.cells[e, cell] = CELL_WALL
+                s.cells[e * t[T_CELLS] + cell] = CELL_WALL
             elif kind == AGENT:
-                s.cells[e, cell] = CELL_EMPTY
+                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
                 a = _next_agent(t, s, e, code >> TEAM_SHIFT)
                 if a >= 0:
                     _place_agent(t, s, e, a, row + PAD, col + PAD)
@@ -130,10 +130,10 @@ def _cut_initial(t, s, e):
     """Cut the initial inventory to the limits (any write does)."""
     for a in range(t[T_AGENTS]):
         for item in range(t[T_RESOURCES]):
-            update(t, s, e, a, item, 0)
+            update(t, s, agent_row(t, e, a), item, 0)
 
 
 @rule
 def draw_limit(t, s, e):
     """End the present episode at a uniformly random step, so that environments do not run in lockstep."""
-    s.env[e, EN_LIMIT] = 1 + random_below(s, e, t[T_MAX_STEPS])
+    s.env[env_row(e) + EN_LIMIT] = 1 + random_below(s, e, t[T_MAX_STEPS])

@@ -10,49 +10,51 @@ from metta.game.engine.layout import (
     S_ENTRY, S_TEAM_LIMITED, SOURCE_AGENT, SOURCE_DEPOSIT, SOURCE_GAIN, SOURCE_TEAM, ST_GAINED, T_AGENTS, T_FLOOR_CAPS,
     T_RESOURCES, T_STATS,
 )  # fmt: skip
+from metta.game.engine.rows import agent_row, float_row, team_row
 
 
 @rule
-def _diversity(t, s, e, a, first):
+def _diversity(t, s, first):
     """Sum over the elements of ln(1 + counter), counters starting at column `first`."""
     total = np.float32(0.0)
     for item in range(t[T_RESOURCES]):
         if t[t[S_TEAM_LIMITED] + item]:
-            total += np.float32(math.log(1.0 + s.agents[e, a, first + item]))
+            total += np.float32(math.log(1.0 + s.agents[first + item]))
     return total
 
 
 @rule
-def _statistic(t, s, e, a, row):
+def _statistic(t, s, e, g, row):
     """Present value of an entry's statistic."""
     source, column = t[row], t[row + 1]
     if source == SOURCE_AGENT:
-        return np.float32(s.agents[e, a, column])
+        return np.float32(s.agents[g + column])
     if source == SOURCE_TEAM:
-        return np.float32(s.teams[e, s.agents[e, a, AG_TEAM], column])
-    gained = t[T_STATS] + ST_GAINED
+        return np.float32(s.teams[team_row(t, e, s.agents[g + AG_TEAM]) + column])
+    gained = g + t[T_STATS] + ST_GAINED
     if source == SOURCE_GAIN:
-        return _diversity(t, s, e, a, gained)
+        return _diversity(t, s, gained)
     if source == SOURCE_DEPOSIT:
-        return _diversity(t, s, e, a, gained + 2 * t[T_RESOURCES])
+        return _diversity(t, s, gained + 2 * t[T_RESOURCES])
     return np.float32(0.0)
 
 
 @rule
 def reward(t, weights, s, e, out):
-    """Write the step's rewards to `out`, float32 [E, A], and add them to the episode returns."""
+    """Write the step's rewards to `out`, float32 [E * A], and add them to the episode returns."""
     for a in range(t[T_AGENTS]):
+        g, f = agent_row(t, e, a), float_row(t, e, a)
         row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
         first = t[row + AGENT_ENTRY]
         total = np.float32(0.0)
         for k in range(t[row + AGENT_ENTRIES]):
-            statistic = _statistic(t, s, e, a, t[S_ENTRY] + (first + k) * ENTRY_COLUMNS)
-            value = weights[first + k, 0] * statistic
-            cap = weights[first + k, 1]
+            statistic = _statistic(t, s, e, g, t[S_ENTRY] + (first + k) * ENTRY_COLUMNS)
+            value = weights[2 * (first + k)] * statistic
+            cap = weights[2 * (first + k) + 1]
             if not math.isnan(cap):
                 value = max(value, cap) if t[T_FLOOR_CAPS] and cap < 0 else min(value, cap)
-            total += value - s.floats[e, a, FL_ENTRY + k]
-            s.floats[e, a, FL_ENTRY + k] = value
-        out[e, a] = total
-        s.floats[e, a, FL_RETURN] += total
-        s.floats[e, a, FL_LAST_REWARD] = total
+            total += value - s.floats[f + FL_ENTRY + k]
+            s.floats[f + FL_ENTRY + k] = value
+        out[e * t[T_AGENTS] + a] = total
+        s.floats[f + FL_RETURN] += total
+        s.floats[f + FL_LAST_REWARD] = total

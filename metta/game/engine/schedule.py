@@ -15,7 +15,7 @@ def _periodic(start: int, period: int, end: int) -> list[int]:
 def _clips_events(mission: Mission) -> list[tuple[list[int], list[int]]]:
     """(event row, steps) of the clips' events in name order; presence_check falls back on initial_clips."""
     clips, everywhere = mission.clips, mission.quirks.clips_ignore_distance
-    last = mission.max_steps
+    last = mission.built_steps or mission.max_steps
 
     def end(setting: int | None) -> int:
         return last if setting is None else min(setting, last)
@@ -43,7 +43,7 @@ def _clips_events(mission: Mission) -> list[tuple[list[int], list[int]]]:
 
 def _weather_events(mission: Mission) -> list[tuple[list[int], list[int]]]:
     """Day and night events: only their difference reaches the cogs, unless that quirk is off."""
-    weather, last = mission.weather, mission.max_steps
+    weather, last = mission.weather, mission.built_steps or mission.max_steps
     half = weather.day_length // 2
     day = dict(resource_rows(weather.day_deltas, "mission.weather.day_deltas"))
     night = dict(resource_rows(weather.night_deltas, "mission.weather.night_deltas"))

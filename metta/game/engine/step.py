@@ -11,6 +11,7 @@ from metta.game.engine.layout import (
 from metta.game.engine.observe import observe
 from metta.game.engine.reset import draw_limit, start_episode
 from metta.game.engine.reward import reward
+from metta.game.engine.rows import agent_row, env_row
 from metta.game.engine.upkeep import areas, hold, tick
 
 
@@ -18,24 +19,27 @@ from metta.game.engine.upkeep import areas, hold, tick
 def step_environment(tables, s, e, actions, observations, rewards, terminals, truncations):
     """Advance environment `e`: events, actions, upkeep, areas, holdings, observations, rewards, end of episode."""
     t = tables.ints
-    s.env[e, EN_STEP] += 1
+    s.env[env_row(e) + EN_STEP] += 1
     run_events(t, s, e)
     for a in range(t[T_AGENTS]):
-        s.agents[e, a, AG_MOVED] = s.agents[e, a, AG_CELL]
+        g = agent_row(t, e, a)
+        s.agents[g + AG_MOVED] = s.agents[g + AG_CELL]
     act(t, s, e, actions)
     for a in range(t[T_AGENTS]):
-        s.agents[e, a, AG_MOVED] = s.agents[e, a, AG_CELL] != s.agents[e, a, AG_MOVED]
+        g = agent_row(t, e, a)
+        s.agents[g + AG_MOVED] = s.agents[g + AG_CELL] != s.agents[g + AG_MOVED]
     tick(t, s, e)
     areas(t, s, e)
     hold(t, s, e)
     observe(t, s, e, observations)
     reward(t, tables.weights, s, e, rewards)
-    finished = s.env[e, EN_STEP] >= t[T_MAX_STEPS]
-    ended = finished or s.env[e, EN_STEP] >= s.env[e, EN_LIMIT]
-    s.env[e, EN_ENDED] = ended
+    finished = s.env[env_row(e) + EN_STEP] >= t[T_MAX_STEPS]
+    ended = finished or s.env[env_row(e) + EN_STEP] >= s.env[env_row(e) + EN_LIMIT]
+    s.env[env_row(e) + EN_ENDED] = ended
     for a in range(t[T_AGENTS]):
-        terminals[e, a] = finished and not t[T_TRUNCATE]
-        truncations[e, a] = ended and not terminals[e, a]
+        terminal = finished and not t[T_TRUNCATE]
+        terminals[e * t[T_AGENTS] + a] = terminal
+        truncations[e * t[T_AGENTS] + a] = ended and not terminal
 
 
 @rule

@@ -14,12 +14,13 @@ from metta.game.rewards import reward_entries
 
 Rows = list[list[int]]
 R = len(RESOURCES)
+TOKEN_BLOCK = 3 + 1 + 2 * R + 3  # most tokens by which others see an agent
 
 
 class TableBuilder:
     """Collects sections and header numbers, then lays them out in one int32 array."""
 
-    def __init__(self, mission: Mission, shape: tuple[int, int], auto_reset: bool):
+    def __init__(self, mission: Mission, shape: tuple[int, int], objects: int):
         self.mission = mission
         self.collectives = obs.collectives(mission)
         self.tags = obs.tags(mission)
@@ -30,7 +31,7 @@ class TableBuilder:
         self.agent_stats = AgentStats()
         self.team_stats = TeamStats(self.types)
         self.weights: list[tuple[float, float]] = []
-        self._numbers(shape, auto_reset)
+        self._numbers(shape, objects)
         self._features()
         self._limits()
         self._upkeep()
@@ -50,9 +51,9 @@ class TableBuilder:
 
     def tables(self, maps: np.ndarray) -> L.Tables:
         weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
-        return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights, maps)
+        return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), maps)
 
-    def _numbers(self, shape: tuple[int, int], auto_reset: bool) -> None:
+    def _numbers(self, shape: tuple[int, int], objects: int) -> None:
         mission, quirks = self.mission, self.mission.quirks
         numbers = {
             L.T_AGENTS: mission.agents, L.T_RESOURCES: R, L.T_COLLECTIVES: len(self.collectives),
@@ -63,7 +64,9 @@ class TableBuilder:
             L.T_CLIPS: self.collectives.index(CLIPS) if CLIPS in self.collectives else -1,
             L.T_NUM_ACTIONS: len(obs.action_names(mission.change_vibe)),
             L.T_ELEMENT_LIMIT: mission.team_element_limit, L.T_RADIUS: mission.area.radius,
-            L.T_AUTO_RESET: auto_reset, L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
+            L.T_AGENT_COLUMNS: STATS + self.agent_stats.size + TOKEN_BLOCK, L.T_OBJECTS: objects,
+            L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: (shape[0] + 2 * L.PAD) * (shape[1] + 2 * L.PAD),
+            L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
             L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
             L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
             L.T_TRUNCATE: not quirks.time_limit_is_terminal, L.T_FLOOR_CAPS: not quirks.negative_caps_charge_at_once,
@@ -107,7 +110,8 @@ class TableBuilder:
         members: list[int] = []
         for index, (names, least, most, modifiers, where) in enumerate(groups):
             rows = resource_rows(modifiers, where)
-            group_rows.append([least, most, len(modifier_rows), len(rows), len(members), len(names)])
+            floor = min(least, most) if len(names) == 1 else -1
+            group_rows.append([least, most, len(modifier_rows), len(rows), len(members), len(names), floor])
             modifier_rows += rows
             for item, _ in rows:
                 is_modifier[item] = 1
@@ -207,7 +211,7 @@ class TableBuilder:
                 for entry in entries.values():
                     entry_rows.append(self._entry_source(entry.stat))
                     self.weights.append((entry.weight, np.nan if entry.max is None else entry.max))
-        self.entries = max(row[L.AGENT_ENTRIES] for row in rows)
+        self.header[L.T_FLOAT_COLUMNS] = L.FL_ENTRY + max(1, *(row[L.AGENT_ENTRIES] for row in rows))
         self.put(L.S_AGENT, rows)
         self.put(L.S_ENTRY, entry_rows or [[0, 0]])
         teams = []

@@ -3,60 +3,64 @@
 from metta.game.compiled import rule
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
-    AG_CELL, AG_INVENTORY, AG_TEAM, AREA_COLUMNS, S_AREA, S_TICK, T_AGENTS, T_AREA_ROWS, T_COLLECTIVES, T_RESOURCES,
+    AG_CELL, AG_INVENTORY, AG_TEAM, AREA_COLUMNS, S_AREA, S_TICK, T_AGENTS, T_AREA_ROWS, T_CELLS, T_COLLECTIVES, T_RESOURCES,
     T_TICK_ROWS, T_TYPES, TEAM_BLOCKS, TICK_COLUMNS,
 )  # fmt: skip
+from metta.game.engine.rows import agent_row, team_row
 
 
 @rule
 def tick(t, s, e):
     """Upkeep of all agents: hp and influence fall, energy grows by solar."""
     for a in range(t[T_AGENTS]):
+        g = agent_row(t, e, a)
         for k in range(t[T_TICK_ROWS]):
             row = t[S_TICK] + k * TICK_COLUMNS
             delta, factor = t[row + 1], t[row + 2]
             if factor >= 0:
-                delta *= s.agents[e, a, AG_INVENTORY + factor]
+                delta *= s.agents[g + AG_INVENTORY + factor]
             if delta != 0:
-                update(t, s, e, a, t[row], delta)
+                update(t, s, g, t[row], delta)
 
 
 @rule
-def _apply_areas(t, s, e, a, friendly, enemy):
+def _apply_areas(t, s, g, friendly, enemy):
     """Effects of the covering areas: modifiers enemy first, then friendly; the others summed (rules 5)."""
     for k in range(t[T_AREA_ROWS]):
         row = t[S_AREA] + k * AREA_COLUMNS
         item, gain, loss = t[row], t[row + 1] * friendly, t[row + 2] * enemy
         if t[row + 3]:
             if loss != 0:
-                update(t, s, e, a, item, loss)
+                update(t, s, g, item, loss)
             if gain != 0:
-                update(t, s, e, a, item, gain)
+                update(t, s, g, item, gain)
         elif gain + loss != 0:
-            update(t, s, e, a, item, gain + loss)
+            update(t, s, g, item, gain + loss)
 
 
 @rule
 def areas(t, s, e):
     """Apply the areas that cover each agent's cell."""
     for a in range(t[T_AGENTS]):
-        team, cell = s.agents[e, a, AG_TEAM], s.agents[e, a, AG_CELL]
+        g = agent_row(t, e, a)
+        team = s.agents[g + AG_TEAM]
+        cover = (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES]
         friendly, enemy = 0, 0
         for c in range(t[T_COLLECTIVES]):
-            count = s.cover[e, cell, c]
+            count = s.cover[cover + c]
             if c == team:
                 friendly += count
             else:
                 enemy += count
         if friendly or enemy:
-            _apply_areas(t, s, e, a, friendly, enemy)
+            _apply_areas(t, s, g, friendly, enemy)
 
 
 @rule
 def hold(t, s, e):
     """Add the present members of each type to the collectives' held statistics."""
     types = t[T_TYPES]
-    base = TEAM_BLOCKS * t[T_RESOURCES]
     for c in range(t[T_COLLECTIVES]):
+        base = team_row(t, e, c) + TEAM_BLOCKS * t[T_RESOURCES]
         for k in range(types):
-            s.teams[e, c, base + 3 * types + k] += s.teams[e, c, base + k]
+            s.teams[base + 3 * types + k] += s.teams[base + k]

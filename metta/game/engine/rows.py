@@ -1,0 +1,31 @@
+"""Where the rows of an environment start in the flat state arrays."""
+
+from metta.game.compiled import rule
+from metta.game.engine.layout import (
+    EN_COLUMNS, OB_COLUMNS, T_AGENT_COLUMNS, T_AGENTS, T_COLLECTIVES, T_FLOAT_COLUMNS, T_OBJECTS, T_TEAM_COLUMNS,
+)  # fmt: skip
+
+
+@rule
+def env_row(e):
+    return e * EN_COLUMNS
+
+
+@rule
+def agent_row(t, e, a):
+    return (e * t[T_AGENTS] + a) * t[T_AGENT_COLUMNS]
+
+
+@rule
+def float_row(t, e, a):
+    return (e * t[T_AGENTS] + a) * t[T_FLOAT_COLUMNS]
+
+
+@rule
+def object_row(t, e, o):
+    return (e * t[T_OBJECTS] + o) * OB_COLUMNS
+
+
+@rule
+def team_row(t, e, c):
+    return (e * t[T_COLLECTIVES] + c) * t[T_TEAM_COLUMNS]

@@ -1,0 +1,89 @@
+"""The hub: the team's base in the middle of the map (rules 9.1)."""
+
+import numpy as np
+
+from metta.game.maps.cells import (
+    AGENT, ALIGNER, CARBON, EMPTY, GERMANIUM, HUB, JUNCTION, KIND_MASK, MINER, OXYGEN, SCOUT, SCRAMBLER, SILICON,
+    TEAM_JUNCTION, TEAM_SHIFT, WALL,
+)  # fmt: skip
+from metta.game.maps.random import between, draw, shuffle
+from metta.game.maps.sites import HubSettings
+
+GATE_HALF = 2
+STATIONS = {(4, -3): ALIGNER, (4, -1): SCRAMBLER, (4, 1): MINER, (4, 3): SCOUT}
+CORNERS = {(-1, -1): CARBON, (-1, 1): OXYGEN, (1, -1): GERMANIUM, (1, 1): SILICON}
+JUNCTION_ABOVE = 3
+PADS_NEAR = [(-2, 0), (0, 2), (2, 0), (0, -2)]
+PADS_RING = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+
+
+def hub_picture(settings: HubSettings) -> np.ndarray:
+    """Cells of the hub with the cleared frame around it and all its spawn pads: uint8 [n, n]."""
+    half = settings.size // 2
+    side = settings.size + 2 * settings.clearance
+    picture = np.full((side, side), EMPTY, np.uint8)
+    ring = picture[settings.clearance : side - settings.clearance, settings.clearance : side - settings.clearance]
+    ring[[0, -1], :] = WALL
+    ring[:, [0, -1]] = WALL
+    ring[half - GATE_HALF : half + GATE_HALF + 1, :] = EMPTY
+    ring[:, half - GATE_HALF : half + GATE_HALF + 1] = EMPTY
+    ring[half, half] = HUB
+    ring[half - JUNCTION_ABOVE, half] = TEAM_JUNCTION if settings.junction == "team" else JUNCTION
+    for (row, col), station in STATIONS.items():
+        ring[half + row, half + col] = station
+    if settings.corner_extractors:
+        for (row, col), extractor in CORNERS.items():
+            ring[half + row * (half - 2), half + col * (half - 2)] = extractor
+    if not settings.random_pads:
+        _place_pads(ring, half, settings.pads)
+    return picture
+
+
+def _place_pads(ring: np.ndarray, half: int, wanted: int) -> None:
+    """Pads around the hub, nearest first, on empty cells within the ring."""
+    places = [*PADS_NEAR, *((r * row, r * col) for r in range(3, half) for row, col in PADS_RING)]
+    for row, col in places:
+        if wanted and ring[half + row, half + col] == EMPTY:
+            ring[half + row, half + col] = AGENT
+            wanted -= 1
+
+
+def pad_room(settings: HubSettings) -> int:
+    """Number of agents that the hub has room for."""
+    picture = hub_picture(settings)
+    if settings.random_pads:
+        inner = picture[settings.clearance + 1 : -settings.clearance - 1, settings.clearance + 1 : -settings.clearance - 1]
+        return min(settings.pads, int((inner == EMPTY).sum()))
+    return int((picture == AGENT).sum())
+
+
+@draw
+def place_hub(area, picture, team):
+    """Put the hub of a team into the middle of an area."""
+    side = len(picture)
+    top, left = (area.shape[0] - side) // 2, (area.shape[1] - side) // 2
+    for row in range(side):
+        for col in range(side):
+            cell = picture[row, col]
+            owned = cell == AGENT or TEAM_JUNCTION <= cell <= SCOUT
+            area[top + row, left + col] = cell | (team << TEAM_SHIFT) if owned else cell
+
+
+@draw
+def scatter_pads(area, stream, size, pads, team):
+    """Spawn pads on random empty cells inside the ring of walls."""
+    top, left = (area.shape[0] - size) // 2, (area.shape[1] - size) // 2
+    while pads > 0:
+        row, col = top + between(stream, 1, size - 2), left + between(stream, 1, size - 2)
+        if area[row, col] == EMPTY:
+            area[row, col] = AGENT | (team << TEAM_SHIFT)
+            pads -= 1
+
+
+@draw
+def trim_pads(area, stream, agents):
+    """Keep a random choice of the spawn pads, one for each agent."""
+    pads = np.argwhere(area & KIND_MASK == AGENT)
+    shuffle(stream, pads)
+    for index in range(agents, len(pads)):
+        area[pads[index, 0], pads[index, 1]] = EMPTY

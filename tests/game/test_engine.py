@@ -1,0 +1,209 @@
+"""Properties of the batched engine."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metta.common.errors import UserError
+from metta.game.engine import layout as L
+from metta.game.engine.batch import EnvBatch
+from metta.game.maps import ascii as ascii_maps
+from metta.game.mission import Mission, MissionSettings
+from metta.game.missions import build_mission
+from metta.game.resources import ELEMENTS, RESOURCES
+
+PICTURE = """
+##################################
+##################################
+##################################
+##################################
+##################################
+#####...........................##
+#####..J....C.......O....J......##
+#####...........................##
+#####.....@....@................##
+#####........a.x.m.s............##
+#####...@....@....@.....@.......##
+#####............H..............##
+#####..G....S.......@......J....##
+#####......@....................##
+#####..J..............C......O..##
+#####...........................##
+##################################
+##################################
+##################################
+##################################
+##################################
+"""
+ITEM = {name: index for index, name in enumerate(RESOURCES)}
+
+
+def small_mission(**settings: object) -> Mission:
+    return build_mission(MissionSettings.model_validate({"max_steps": 60, **settings}))
+
+
+class Play:
+    """A batch with its buffers."""
+
+    def __init__(self, mission: Mission, envs: int, **options: object):
+        self.batch = EnvBatch(mission, envs, maps=ascii_maps.parse(PICTURE)[None], **options)  # type: ignore[arg-type]
+        shape = (envs, self.batch.num_agents)
+        self.observations = np.zeros((*shape, L.TOKENS, 3), np.uint8)
+        self.rewards = np.zeros(shape, np.float32)
+        self.terminals = np.zeros(shape, bool)
+        self.truncations = np.zeros(shape, bool)
+        self.batch.reset(self.observations)
+
+    def step(self, actions: np.ndarray) -> None:
+        self.batch.step(actions, self.observations, self.rewards, self.terminals, self.truncations)
+
+    def bits(self) -> list[bytes]:
+        arrays = [self.observations, self.rewards, self.terminals, self.truncations]
+        return [a.tobytes() for a in (*arrays, *self.batch.state_dict().values())]
+
+
+def random_actions(seed: int, steps: int, envs: int, agents: int, choices: int = 12) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, choices, (steps, envs, agents)).astype(np.int32)
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_the_threads():
+    actions = random_actions(0, 130, 40, 8)
+    plays = [Play(small_mission(), 40, seed=7, threads=threads, desync=True) for threads in (1, 2, 3)]
+    for step in actions:
+        for play in plays:
+            play.step(step)
+        assert plays[0].bits() == plays[1].bits() == plays[2].bits()
+
+
+def test_an_environment_plays_the_same_alone_and_in_a_batch():
+    actions = random_actions(1, 130, 5, 8)
+    small, large = Play(small_mission(), 2, seed=3), Play(small_mission(), 5, seed=3)
+    for step in actions:
+        small.step(np.ascontiguousarray(step[:2]))
+        large.step(step)
+        assert (small.observations == large.observations[:2]).all()
+        assert (small.rewards == large.rewards[:2]).all()
+
+
+def test_a_saved_state_continues_bit_by_bit():
+    actions = random_actions(2, 100, 3, 8)
+    play, other = Play(small_mission(), 3, seed=5), Play(small_mission(), 3, seed=99)
+    for step in actions[:50]:
+        play.step(step)
+    other.batch.load_state_dict(play.batch.state_dict())
+    other.batch._seed = 5
+    for step in actions[50:]:
+        play.step(step)
+        other.step(step)
+        assert (play.observations == other.observations).all()
+        assert (play.rewards == other.rewards).all()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    variants=st.lists(st.sampled_from(["dark_side", "energized", "braveheart", "thick_skinned", "no_clips"]), max_size=3),
+    heart_limit=st.integers(0, 12),
+    radius=st.integers(0, 12),
+    quirk=st.sampled_from(sorted(Mission().quirks.model_dump())),
+)
+def test_random_play_keeps_the_rules(seed: int, variants: list[str], heart_limit: int, radius: int, quirk: str):
+    mission = small_mission(
+        variants=variants, cog={"heart_limit": heart_limit}, area={"radius": radius}, quirks={quirk: False}
+    )
+    play = Play(mission, 2, seed=seed, auto_reset=False)
+    for step in random_actions(seed, mission.max_steps, 2, 8):
+        play.step(step)
+        inventory = play.batch.inventories()
+        assert (inventory >= 0).all() and (inventory <= 65535).all()
+        assert (inventory[..., ITEM["aligner"] :].sum(-1) <= 1).all(), "one piece of gear"
+        assert (inventory[..., ITEM["heart"]] <= heart_limit).all()
+        assert (inventory[..., [ITEM[e] for e in ELEMENTS]].sum(-1) <= 40).all()
+        places = {tuple(place) for place in play.batch.positions()[0].tolist()}
+        assert len(places) == 8, "nobody shares a cell"
+        check_observations(play)
+    assert play.terminals.all() == mission.quirks.time_limit_is_terminal
+    assert play.truncations.all() != mission.quirks.time_limit_is_terminal
+
+
+def check_observations(play: Play) -> None:
+    """Tokens are followed by padding only, and the centre cell shows the agent's own inventory."""
+    names = {feature.id: feature.name for feature in play.batch.info.features}
+    used = play.observations[..., 0] != 0xFF
+    assert (np.diff(used.astype(int), axis=-1) <= 0).all()
+    for agent, inventory in enumerate(play.batch.inventories()[0]):
+        own = [t for t in play.observations[0, agent].tolist() if t[0] == 0x55 and names[t[1]].startswith("inv:")]
+        seen: dict[str, int] = {}
+        for _, feature, value in own:
+            name, _, high = names[feature].removeprefix("inv:").partition(":")
+            seen[name] = seen.get(name, 0) + value * (256 if high else 1)
+        assert seen == {name: int(inventory[i]) for name, i in ITEM.items() if inventory[i]}
+
+
+def test_elements_are_neither_made_nor_lost_but_by_the_rules():
+    """Mined = carried + dropped + deposited; the team's stock = initial + deposited - withdrawn."""
+    play = Play(small_mission(max_steps=400), 1, seed=11, auto_reset=False)
+    for step in random_actions(11, 400, 1, 8, choices=5):
+        play.step(step)
+    episode = play.batch.statistics(0)
+    inventory = play.batch.inventories()[0]
+    for element in ELEMENTS:
+        carried = inventory[:, ITEM[element]].sum()
+        assert episode.agent[f"{element}.gained"].sum() - episode.agent[f"{element}.lost"].sum() == carried
+        team = episode.collective["cogs"]
+        change = team.get(f"{element}.deposited", 0) - team.get(f"{element}.withdrawn", 0)
+        assert team.get(f"{element}.amount", 0) == 24 + change
+        assert team.get(f"{element}.deposited", 0) == episode.agent[f"{element}.deposited"].sum()
+
+
+def test_actions_out_of_range_are_counted_and_do_nothing():
+    play = Play(small_mission(variants=["no_vibes"]), 1, auto_reset=False)
+    before = play.batch.positions()
+    for value in (-1, 5, 12, 2**31 - 1, -(2**31)):
+        play.step(np.full((1, 8), value, np.int32))
+    assert (play.batch.positions() == before).all()
+    assert (play.batch.statistics(0).agent["action.invalid_index"] == 5).all()
+
+
+def test_an_episode_that_ends_is_handed_out_and_the_next_begins_in_the_same_step():
+    play = Play(small_mission(max_steps=10), 3, seed=2)
+    returns = np.zeros((3, 8), np.float32)
+    for step in random_actions(4, 10, 3, 8):
+        play.step(step)
+        returns += play.rewards
+    assert play.terminals.all() and not play.truncations.any()
+    episodes = play.batch.take_episodes()
+    assert [episode.env for episode in episodes] == [0, 1, 2] and not play.batch.take_episodes()
+    np.testing.assert_allclose([episode.returns for episode in episodes], returns, atol=1e-6)
+    assert all(episode.steps == 10 for episode in episodes)
+    assert (play.observations[:, :, 0, 2] == 0).all(), "the observation is the first of the next episode"
+    assert (play.batch.inventories()[..., ITEM["energy"]] == 100).all()
+
+
+def test_desynchronised_first_episodes_end_at_different_steps_by_truncation():
+    play = Play(small_mission(max_steps=50), 30, seed=1, desync=True)
+    ends: list[int] = []
+    for step in random_actions(5, 50, 30, 8):
+        play.step(step)
+        ends += [episode.steps for episode in play.batch.take_episodes()]
+    assert len(set(ends)) > 10 and max(ends) <= 50
+
+
+def test_the_objective_pays_the_mean_number_of_junctions_held():
+    mission = small_mission(max_steps=40, variants=["no_clips"], quirks={"objective_weight_frozen": False})
+    play = Play(mission, 1, auto_reset=False)
+    for step in random_actions(3, 40, 1, 8, choices=5):
+        play.step(step)
+    episode = play.batch.statistics(0)
+    held = episode.collective["cogs"].get("aligned.junction.held", 0.0)
+    np.testing.assert_allclose(episode.returns, held / 40, atol=1e-5)
+
+
+def test_maps_that_do_not_fit_are_refused_in_one_line():
+    with pytest.raises(UserError, match="8 agents, map 0 has only 2 pads"):
+        EnvBatch(Mission(), 1, maps=ascii_maps.parse("####\n#@@#\n####")[None])
+    grid = ascii_maps.parse("####\n#@@#\n####")[None].copy()
+    grid[0, 1, 1] = 31
+    with pytest.raises(UserError, match="unknown cell code 31"):
+        EnvBatch(Mission(), 1, maps=grid)

@@ -1,0 +1,21 @@
+"""Lets the tools start with any Python: switches to the project's .venv where packages are missing."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDED = ("hydra", "numba", "omegaconf", "pydantic", "rich", "torch")
+
+
+def ensure_packages() -> None:
+    """Put the project on the path; restart under .venv/bin/python if this Python lacks a package."""
+    sys.path.insert(0, str(ROOT))
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if not missing:
+        return
+    python = ROOT / ".venv" / "bin" / "python"
+    if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
+        sys.exit(f"error: missing Python packages: {', '.join(missing)}; run 'make setup' first")
+    os.execv(python, [str(python), *sys.argv])
