@@ -7,9 +7,9 @@ import numpy as np
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for one purpose, the same on every machine and independent of all other purposes."""
+    """A 62-bit seed for one purpose, the same on every machine and independent of all other purposes."""
     text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 2
 
 
 def seed_libraries(seed: int) -> None:

@@ -111,7 +111,9 @@ class RewardEntry(Settings):
 class QuirkSettings(Settings):
     """What the original does where its evident intention was another; true keeps the original (rules 12)."""
 
-    clips_ignore_distance: bool = Field(True, description="clips act anywhere; false: within radius of a clips junction")
+    clips_ignore_distance: bool = Field(
+        True, description="clips act anywhere; false: within radius of a clips junction"
+    )
     hub_junction_is_special: bool = Field(True, description="the hub's junction counts for no reward or junction stat")
     territory_invisible: bool = Field(True, description="false: aoe_mask tokens show owned areas")
     last_reward_invisible: bool = Field(True, description="false: the last_reward token holds 100 x the reward before")
@@ -123,7 +125,9 @@ class QuirkSettings(Settings):
     idle_use_costs_energy: bool = Field(True, description="false: a use that changes nothing is free")
     bonuses_do_not_add: bool = Field(True, description="limit = max(base, bonus); false: base + bonus")
     initial_energy_above_limit: bool = Field(True, description="false: initial inventory is cut to the limits")
-    objective_weight_frozen: bool = Field(True, description="false: overriding the steps rescales the objective and events")
+    objective_weight_frozen: bool = Field(
+        True, description="false: overriding the steps rescales the objective and events"
+    )
     inert_variants: bool = Field(True, description="variants and presets without effect stay without")
 
 

@@ -23,9 +23,7 @@ def _basic(site: str, max_steps: int) -> Mission:
 
 def _tutorial(role: str, description: str, team: TeamSettings, variants: list[str], cog: CogSettings) -> Mission:
     site = "cogsguard_machina_1" if role == "miner" else "cogsguard_arena"
-    mission = Mission(
-        name=f"{site}.{role}_tutorial", site=site, description=description, teams={"cogs": team}, cog=cog
-    )
+    mission = Mission(name=f"{site}.{role}_tutorial", site=site, description=description, teams={"cogs": team}, cog=cog)
     return apply_variants(mission, variants)
 
 
@@ -126,4 +124,3 @@ def build_mission(settings: MissionSettings) -> Mission:
     if settings.max_steps is not None and settings.max_steps != mission.max_steps:
         mission = Mission.model_validate(mission.model_dump() | with_steps(mission, settings.max_steps))
     return mission
-

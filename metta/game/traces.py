@@ -13,10 +13,10 @@ from metta.common.errors import UserError
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.names import from_names
 from metta.game.mission import CogSettings, Mission
-from metta.game.variants import with_environment_variants
 from metta.game.missions import load_mission
 from metta.game.observation import collectives
 from metta.game.resources import CLIPS, ELEMENTS, RESOURCES, action_names
+from metta.game.variants import with_environment_variants
 
 REWARD_TOLERANCE = 1e-6
 MOST_BYTES = 1 << 30  # a trace that unpacks to more is refused
@@ -149,14 +149,18 @@ class Replay:
         arrays, batch = self.arrays, self.batch
         for agent, (there, here) in enumerate(zip(arrays["pos"][step], batch.positions()[0], strict=True)):
             if (there != here).any():
-                return Difference(step, f"agent {agent}, position", str(tuple(map(int, there))), str(tuple(map(int, here))))
+                return Difference(
+                    step, f"agent {agent}, position", str(tuple(map(int, there))), str(tuple(map(int, here)))
+                )
         recorded = [RESOURCES.index(name) for name in self.meta["resources"]]
         inventory = batch.inventories()[0][:, recorded]
         for agent, item in np.argwhere(inventory != arrays["inv"][step]):
             what = f"agent {agent}, inventory of {self.meta['resources'][item]}"
             return Difference(step, what, str(arrays["inv"][step, agent, item]), str(inventory[agent, item]))
         for agent in np.flatnonzero(batch.vibes()[0] != arrays["vibe"][step]):
-            return Difference(step, f"agent {agent}, vibe", str(arrays["vibe"][step, agent]), str(batch.vibes()[0, agent]))
+            return Difference(
+                step, f"agent {agent}, vibe", str(arrays["vibe"][step, agent]), str(batch.vibes()[0, agent])
+            )
         return self._compare_objects(step) or self._compare_team(step) or self._compare_observations(step)
 
     def _compare_objects(self, step: int) -> Difference | None:
@@ -236,7 +240,9 @@ class Replay:
         for agent, stats in enumerate(recorded["agent"]):
             for name, value in sorted(stats.items()):
                 if name in ours.agent and not _close(value, ours.agent[name][agent]):
-                    return Difference(step, f"agent {agent}, statistic {name}", f"{value:g}", f"{ours.agent[name][agent]:g}")
+                    return Difference(
+                        step, f"agent {agent}, statistic {name}", f"{value:g}", f"{ours.agent[name][agent]:g}"
+                    )
         for team, stats in recorded["collective"].items():
             for name, value in sorted(stats.items()):
                 got = ours.collective.get(team, {}).get(name, 0.0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from metta.common.errors import UserError, suggest
+from metta.game.maps.sites import SITE_VARIANTS
 from metta.game.mission import Mission
 
 Change = Callable[[Mission], Mission]
@@ -121,17 +122,36 @@ MISSION_VARIANTS: dict[str, tuple[str, Change]] = {
 ENVIRONMENT_VARIANTS: dict[str, tuple[str, Change]] = {
     "no_vibes": ("vibes cannot be changed", _no_vibes),
     "all_clips": ("clips take every neutral junction at step 1, nothing after", _all_clips),
-    **{f"{role}_rewards": (f"reward preset {role}", _rewards(role)) for role in ("aligner", "miner", "scrambler", "scout")},
+    **{
+        f"{role}_rewards": (f"reward preset {role}", _rewards(role))
+        for role in ("aligner", "miner", "scrambler", "scout")
+    },
 }
 
-VARIANTS = MISSION_VARIANTS | ENVIRONMENT_VARIANTS
+
+def _multi_team(mission: Mission) -> Mission:
+    """Two teams in place of the mission's one, each as large and as rich."""
+    team = next(iter(mission.teams.values()))
+    teams = {name: team.model_dump() | {"name": name, "short_name": name} for name in ("cogs_green", "cogs_blue")}
+    return _set(mission, teams=teams, num_agents=None)
+
+
+# Variants of the map (metta.game.maps.sites); only multi_team changes the mission as well.
+MAP_VARIANTS: dict[str, tuple[str, Change]] = {
+    name: (text, _multi_team if name == "multi_team" else lambda mission: mission)
+    for name, (text, _) in SITE_VARIANTS.items()
+}
+
+VARIANTS = MISSION_VARIANTS | ENVIRONMENT_VARIANTS | MAP_VARIANTS
 
 
 def apply_variants(mission: Mission, names: Iterable[str]) -> Mission:
     """Apply variants in order. Raises UserError for a name that does not exist."""
     for name in names:
         if name not in VARIANTS:
-            raise UserError(f"unknown variant '{name}'{suggest(name, VARIANTS)}; there are: {', '.join(sorted(VARIANTS))}")
+            raise UserError(
+                f"unknown variant '{name}'{suggest(name, VARIANTS)}; there are: {', '.join(sorted(VARIANTS))}"
+            )
         changed = VARIANTS[name][1](mission)
         mission = _set(changed, variants=[*mission.variants, name])
     return mission
@@ -143,5 +163,3 @@ def with_environment_variants(mission: Mission, names: Iterable[str]) -> Mission
         if name in ENVIRONMENT_VARIANTS:
             mission = ENVIRONMENT_VARIANTS[name][1](mission)
     return mission
-
-

@@ -103,7 +103,9 @@ def test_a_saved_state_continues_bit_by_bit():
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**31),
-    variants=st.lists(st.sampled_from(["dark_side", "energized", "braveheart", "thick_skinned", "no_clips"]), max_size=3),
+    variants=st.lists(
+        st.sampled_from(["dark_side", "energized", "braveheart", "thick_skinned", "no_clips"]), max_size=3
+    ),
     heart_limit=st.integers(0, 12),
     radius=st.integers(0, 12),
     quirk=st.sampled_from(sorted(Mission().quirks.model_dump())),

@@ -3,9 +3,35 @@
 from metta.game.compiled import rule
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
-    AG_CELL, AG_COL, AG_INVENTORY, AG_LAST_ACTION, AG_LAST_CELL, AG_ORDER, AG_ROW, AG_STILL, AG_SUCCESS, AG_VIBE,
-    CELL_EMPTY, CELL_FIRST, CODE_MASK, COST_COLUMNS, S_COST, ST_FAILED, ST_INVALID, ST_MOVE, ST_MOVE_FAILED, ST_NOOP,
-    ST_STILL_MAX, ST_VIBE, T_AGENTS, T_CELLS, T_COST_ROWS, T_FREE_IDLE_USE, T_NUM_ACTIONS, T_STATS, T_STRIDE,
+    AG_CELL,
+    AG_COL,
+    AG_INVENTORY,
+    AG_LAST_ACTION,
+    AG_LAST_CELL,
+    AG_ORDER,
+    AG_ROW,
+    AG_STILL,
+    AG_SUCCESS,
+    AG_VIBE,
+    CELL_EMPTY,
+    CELL_FIRST,
+    CODE_MASK,
+    COST_COLUMNS,
+    S_COST,
+    ST_FAILED,
+    ST_INVALID,
+    ST_MOVE,
+    ST_MOVE_FAILED,
+    ST_NOOP,
+    ST_STILL_MAX,
+    ST_VIBE,
+    T_AGENTS,
+    T_CELLS,
+    T_COST_ROWS,
+    T_FREE_IDLE_USE,
+    T_NUM_ACTIONS,
+    T_STATS,
+    T_STRIDE,
 )  # fmt: skip
 from metta.game.engine.objects import use
 from metta.game.engine.random import random_below

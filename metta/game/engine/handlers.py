@@ -99,5 +99,3 @@ class HandlerRows:
                 [[L.MU_CLEAR_GEAR, 0, 0], *_change(L.MU_TEAM, price, where, -1), [L.MU_ACTOR, item, 1]],
             ),
         ]
-
-

@@ -5,9 +5,31 @@
 
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
-    AG_INVENTORY, GR_FLOOR, GR_MAX, GR_MEMBER, GR_MEMBERS, GR_MIN, GR_MODIFIER, GR_MODIFIERS, GROUP_COLUMNS, MODIFIER_COLUMNS,
-    S_GROUP, S_GROUP_OF, S_IS_MODIFIER, S_MEMBER, S_MODIFIER, S_TEAM_LIMITED, ST_DEATH, ST_GAINED, T_ADD_BONUSES,
-    T_ELEMENT_LIMIT, T_GROUPS, T_HELD, T_HP, T_RESOURCES, T_STATS,
+    AG_INVENTORY,
+    GR_FLOOR,
+    GR_MAX,
+    GR_MEMBER,
+    GR_MEMBERS,
+    GR_MIN,
+    GR_MODIFIER,
+    GR_MODIFIERS,
+    GROUP_COLUMNS,
+    MODIFIER_COLUMNS,
+    S_GROUP,
+    S_GROUP_OF,
+    S_IS_MODIFIER,
+    S_MEMBER,
+    S_MODIFIER,
+    S_TEAM_LIMITED,
+    ST_DEATH,
+    ST_GAINED,
+    T_ADD_BONUSES,
+    T_ELEMENT_LIMIT,
+    T_GROUPS,
+    T_HELD,
+    T_HP,
+    T_RESOURCES,
+    T_STATS,
 )  # fmt: skip
 
 MOST = 65535  # quantities are 16-bit in the rules

@@ -6,9 +6,26 @@ import numpy as np
 
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
-    AG_TEAM, AGENT_ENTRIES, AGENT_ENTRY, AGENT_STOCK, ENTRY_COLUMNS, FL_ENTRY, FL_LAST_REWARD, FL_RETURN, S_AGENT,
-    S_ENTRY, S_TEAM_LIMITED, SOURCE_AGENT, SOURCE_DEPOSIT, SOURCE_GAIN, SOURCE_TEAM, ST_GAINED, T_AGENTS, T_FLOOR_CAPS,
-    T_RESOURCES, T_STATS,
+    AG_TEAM,
+    AGENT_ENTRIES,
+    AGENT_ENTRY,
+    AGENT_STOCK,
+    ENTRY_COLUMNS,
+    FL_ENTRY,
+    FL_LAST_REWARD,
+    FL_RETURN,
+    S_AGENT,
+    S_ENTRY,
+    S_TEAM_LIMITED,
+    SOURCE_AGENT,
+    SOURCE_DEPOSIT,
+    SOURCE_GAIN,
+    SOURCE_TEAM,
+    ST_GAINED,
+    T_AGENTS,
+    T_FLOOR_CAPS,
+    T_RESOURCES,
+    T_STATS,
 )  # fmt: skip
 from metta.game.engine.rows import agent_row, float_row, team_row
 

@@ -2,7 +2,14 @@
 
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
-    EN_COLUMNS, OB_COLUMNS, T_AGENT_COLUMNS, T_AGENTS, T_COLLECTIVES, T_FLOAT_COLUMNS, T_OBJECTS, T_TEAM_COLUMNS,
+    EN_COLUMNS,
+    OB_COLUMNS,
+    T_AGENT_COLUMNS,
+    T_AGENTS,
+    T_COLLECTIVES,
+    T_FLOAT_COLUMNS,
+    T_OBJECTS,
+    T_TEAM_COLUMNS,
 )  # fmt: skip
 
 

@@ -6,7 +6,14 @@ from metta.game.compiled import rule
 from metta.game.engine.actions import act
 from metta.game.engine.events import run_events
 from metta.game.engine.layout import (
-    AG_CELL, AG_MOVED, EN_ENDED, EN_LIMIT, EN_STEP, T_AGENTS, T_MAX_STEPS, T_TRUNCATE,
+    AG_CELL,
+    AG_MOVED,
+    EN_ENDED,
+    EN_LIMIT,
+    EN_STEP,
+    T_AGENTS,
+    T_MAX_STEPS,
+    T_TRUNCATE,
 )  # fmt: skip
 from metta.game.engine.observe import observe
 from metta.game.engine.reset import draw_limit, start_episode

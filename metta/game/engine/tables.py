@@ -102,7 +102,13 @@ class TableBuilder:
             (("heart",), 0, cog.heart_limit, alive, "heart"),
             (("energy",), cog.energy_limit, unlimited, cog.energy_modifiers, "mission.cog.energy_modifiers"),
             (ELEMENTS, cog.cargo_limit, unlimited, cog.cargo_modifiers, "mission.cog.cargo_modifiers"),
-            (("influence",), cog.influence_limit, unlimited, cog.influence_modifiers, "mission.cog.influence_modifiers"),
+            (
+                ("influence",),
+                cog.influence_limit,
+                unlimited,
+                cog.influence_modifiers,
+                "mission.cog.influence_modifiers",
+            ),
         ]
         group_of, is_modifier = [-1] * R, [0] * R
         group_rows: Rows = []
@@ -200,7 +206,11 @@ class TableBuilder:
         mission, rows, entry_rows = self.mission, [], []
         counts = [team.num_agents for team in mission.teams.values()]
         counts[-1] += mission.agents - sum(counts)
-        initial = {"energy": mission.cog.initial_energy, "hp": mission.cog.initial_hp, "solar": mission.cog.initial_solar}
+        initial = {
+            "energy": mission.cog.initial_energy,
+            "hp": mission.cog.initial_hp,
+            "solar": mission.cog.initial_solar,
+        }
         stock = [initial.get(name, 0) for name in RESOURCES]
         for group, name in enumerate(mission.teams):
             for index in range(counts[group]):

@@ -3,8 +3,21 @@
 from metta.game.compiled import rule
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
-    AG_CELL, AG_INVENTORY, AG_TEAM, AREA_COLUMNS, S_AREA, S_TICK, T_AGENTS, T_AREA_ROWS, T_CELLS, T_COLLECTIVES, T_RESOURCES,
-    T_TICK_ROWS, T_TYPES, TEAM_BLOCKS, TICK_COLUMNS,
+    AG_CELL,
+    AG_INVENTORY,
+    AG_TEAM,
+    AREA_COLUMNS,
+    S_AREA,
+    S_TICK,
+    T_AGENTS,
+    T_AREA_ROWS,
+    T_CELLS,
+    T_COLLECTIVES,
+    T_RESOURCES,
+    T_TICK_ROWS,
+    T_TYPES,
+    TEAM_BLOCKS,
+    TICK_COLUMNS,
 )  # fmt: skip
 from metta.game.engine.rows import agent_row, team_row
 

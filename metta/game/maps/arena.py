@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from metta.common.errors import UserError
-from metta.game.maps.biomes import paint_biome
+from metta.game.maps.biomes import fill, paint_biome
 from metta.game.maps.buildings import place_buildings
 from metta.game.maps.cells import EMPTY, WALL
 from metta.game.maps.connect import connect
@@ -24,7 +24,7 @@ MOST_SEEDS = 1 << 63
 @draw
 def paint_area(area, stream, recipe, team):
     """Paint the map of one team inside its border: uint8 [h, w]."""
-    area[:] = EMPTY
+    fill(area, 0, 0, recipe.height, recipe.width, EMPTY)
     paint_biome(area, stream, recipe.base_biome)
     paint_zones(area, stream, recipe.biomes, False)
     paint_zones(area, stream, recipe.dungeons, True)
@@ -45,7 +45,7 @@ def paint_maps(maps, recipe, seed):
     for index in range(len(maps)):
         grid = maps[index]
         seed_stream(stream, seed + index)
-        grid[:] = WALL
+        fill(grid, 0, 0, grid.shape[0], grid.shape[1], WALL)
         for team in range(recipe.teams):
             top = team * high + recipe.border
             area = grid[top : top + recipe.height, recipe.border : recipe.border + recipe.width]

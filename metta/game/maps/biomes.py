@@ -26,6 +26,14 @@ def inside(area, row, col):
 
 
 @draw
+def fill(area, top, left, height, width, cell):
+    """Set the cells of a rectangle, as far as they lie in the area."""
+    for row in range(max(0, top), min(area.shape[0], top + height)):
+        for col in range(max(0, left), min(area.shape[1], left + width)):
+            area[row, col] = cell
+
+
+@draw
 def walls_around(area, row, col, outside):
     """Walls among the 8 neighbours; cells outside the area count `outside` each."""
     count = 0
@@ -165,8 +173,7 @@ def city(area, stream):
     for row in range(0, area.shape[0], CITY_PITCH):
         for col in range(0, area.shape[1], CITY_PITCH):
             if chance(stream, CITY_KEPT):
-                top, left = row + CITY_MARGIN, col + CITY_MARGIN
-                area[top : top + CITY_BLOCK, left : left + CITY_BLOCK] = WALL
+                fill(area, row + CITY_MARGIN, col + CITY_MARGIN, CITY_BLOCK, CITY_BLOCK, WALL)
     dither(area, stream)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from metta.game.maps.biomes import fill
 from metta.game.maps.cells import EMPTY
 from metta.game.maps.random import between, draw, normal, weighted
 
@@ -58,14 +59,14 @@ def candidates(stream, height, width, groups, g):
 def place_buildings(area, stream, groups):
     """Place all groups; a candidate beside an earlier building is skipped, a placed one clears its neighbours."""
     height, width = area.shape
-    taken = np.zeros((height, width), np.bool_)
+    taken = np.zeros((height, width), np.uint8)
     for g in range(len(groups.counts)):
         points = candidates(stream, height, width, groups, g)
         for index in range(len(points)):
-            row, col = points[index]
+            row, col = points[index, 0], points[index, 1]
             cell = weighted(stream, groups.weights[g])
             if taken[row, col]:
                 continue
-            area[row - 1 : row + 2, col - 1 : col + 2] = EMPTY
-            taken[row - 1 : row + 2, col - 1 : col + 2] = True
+            fill(area, row - 1, col - 1, 3, 3, EMPTY)
+            fill(taken, row - 1, col - 1, 3, 3, 1)
             area[row, col] = cell

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.maps.biomes import DIAGONAL, STEP_COL, STEP_ROW, inside
+from metta.game.maps.biomes import DIAGONAL, STEP_COL, STEP_ROW, fill, inside
 from metta.game.maps.cells import EMPTY, WALL
 from metta.game.maps.random import between, chance, draw, shuffle
 
@@ -17,26 +17,23 @@ def open_between(area, room, row, col, way):
     """Clear a room and the wall between it and the next one that way."""
     pitch = room + 1
     top, left = row * pitch, col * pitch
-    area[top : top + room, left : left + room] = EMPTY
+    fill(area, top, left, room, room, EMPTY)
     top += STEP_ROW[way] * (room if STEP_ROW[way] > 0 else 1)
     left += STEP_COL[way] * (room if STEP_COL[way] > 0 else 1)
-    if STEP_ROW[way] != 0:
-        area[top, left : left + room] = EMPTY
-    else:
-        area[top : top + room, left] = EMPTY
+    fill(area, top, left, 1 if STEP_ROW[way] != 0 else room, 1 if STEP_COL[way] != 0 else room, EMPTY)
 
 
 @draw
 def maze_depth_first(area, stream, room, rows, cols):
     """Long winding corridors: a walk that backs up where it is stuck. What no room covers stays wall."""
-    area[:] = WALL
-    area[0:room, 0:room] = EMPTY
+    fill(area, 0, 0, area.shape[0], area.shape[1], WALL)
+    fill(area, 0, 0, room, room, EMPTY)
     visited = np.zeros((rows, cols), np.bool_)
     visited[0, 0] = True
     trail = np.zeros((rows * cols, 2), np.int64)
     length = 1
     while length > 0:
-        row, col = trail[length - 1]
+        row, col = trail[length - 1, 0], trail[length - 1, 1]
         options = 0
         way = -1
         for candidate in range(4):
@@ -50,8 +47,7 @@ def maze_depth_first(area, stream, room, rows, cols):
             continue
         open_between(area, room, row, col, way)
         row, col = row + STEP_ROW[way], col + STEP_COL[way]
-        top, left = row * (room + 1), col * (room + 1)
-        area[top : top + room, left : left + room] = EMPTY
+        fill(area, row * (room + 1), col * (room + 1), room, room, EMPTY)
         visited[row, col] = True
         trail[length, 0], trail[length, 1] = row, col
         length += 1
@@ -67,11 +63,12 @@ def root(parents, index):
 @draw
 def maze_kruskal(area, stream, room, rows, cols):
     """Many short dead ends: walls between rooms fall in random order while they part two regions."""
-    area[:] = EMPTY
+    height, width = area.shape
+    fill(area, 0, 0, height, width, EMPTY)
     for row in range(1, rows):
-        area[row * (room + 1) - 1, :] = WALL
+        fill(area, row * (room + 1) - 1, 0, 1, width, WALL)
     for col in range(1, cols):
-        area[:, col * (room + 1) - 1] = WALL
+        fill(area, 0, col * (room + 1) - 1, height, 1, WALL)
     walls = np.empty((2 * rows * cols, 3), np.int64)
     count = 0
     for row in range(rows):
@@ -83,7 +80,7 @@ def maze_kruskal(area, stream, room, rows, cols):
     shuffle(stream, walls[:count])
     parents = np.arange(rows * cols)
     for index in range(count):
-        row, col, way = walls[index]
+        row, col, way = walls[index, 0], walls[index, 1], walls[index, 2]
         here = root(parents, row * cols + col)
         there = root(parents, (row + STEP_ROW[way]) * cols + col + STEP_COL[way])
         if here != there:
@@ -113,7 +110,7 @@ def radial(area):
             steps = int(length * DIAGONAL + 0.5) if row_way != 0 and col_way != 0 else length
             for step in range(steps + 1):
                 row, col = height // 2 + row_way * step, width // 2 + col_way * step
-                area[max(0, row - 1) : row + 1, max(0, col - 1) : col + 1] = EMPTY
+                fill(area, row - 1, col - 1, 2, 2, EMPTY)
 
 
 @draw

@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from metta.game.maps.cells import (
-    AGENT, ALIGNER, CARBON, EMPTY, GERMANIUM, HUB, JUNCTION, KIND_MASK, MINER, OXYGEN, SCOUT, SCRAMBLER, SILICON,
-    TEAM_JUNCTION, TEAM_SHIFT, WALL,
-)  # fmt: skip
+from metta.game.maps import cells
+from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, SCOUT, TEAM_JUNCTION, TEAM_SHIFT, WALL
 from metta.game.maps.random import between, draw, shuffle
 from metta.game.maps.sites import HubSettings
 
 GATE_HALF = 2
-STATIONS = {(4, -3): ALIGNER, (4, -1): SCRAMBLER, (4, 1): MINER, (4, 3): SCOUT}
-CORNERS = {(-1, -1): CARBON, (-1, 1): OXYGEN, (1, -1): GERMANIUM, (1, 1): SILICON}
+STATIONS = {(4, -3): cells.ALIGNER, (4, -1): cells.SCRAMBLER, (4, 1): cells.MINER, (4, 3): cells.SCOUT}
+CORNERS = {(-1, -1): cells.CARBON, (-1, 1): cells.OXYGEN, (1, -1): cells.GERMANIUM, (1, 1): cells.SILICON}
 JUNCTION_ABOVE = 3
 PADS_NEAR = [(-2, 0), (0, 2), (2, 0), (0, -2)]
 PADS_RING = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)]
@@ -27,8 +25,8 @@ def hub_picture(settings: HubSettings) -> np.ndarray:
     ring[:, [0, -1]] = WALL
     ring[half - GATE_HALF : half + GATE_HALF + 1, :] = EMPTY
     ring[:, half - GATE_HALF : half + GATE_HALF + 1] = EMPTY
-    ring[half, half] = HUB
-    ring[half - JUNCTION_ABOVE, half] = TEAM_JUNCTION if settings.junction == "team" else JUNCTION
+    ring[half, half] = cells.HUB
+    ring[half - JUNCTION_ABOVE, half] = TEAM_JUNCTION if settings.junction == "team" else cells.JUNCTION
     for (row, col), station in STATIONS.items():
         ring[half + row, half + col] = station
     if settings.corner_extractors:
@@ -52,7 +50,8 @@ def pad_room(settings: HubSettings) -> int:
     """Number of agents that the hub has room for."""
     picture = hub_picture(settings)
     if settings.random_pads:
-        inner = picture[settings.clearance + 1 : -settings.clearance - 1, settings.clearance + 1 : -settings.clearance - 1]
+        ring = slice(settings.clearance + 1, -settings.clearance - 1)
+        inner = picture[ring, ring]
         return min(settings.pads, int((inner == EMPTY).sum()))
     return int((picture == AGENT).sum())
 
@@ -83,7 +82,13 @@ def scatter_pads(area, stream, size, pads, team):
 @draw
 def trim_pads(area, stream, agents):
     """Keep a random choice of the spawn pads, one for each agent."""
-    pads = np.argwhere(area & KIND_MASK == AGENT)
-    shuffle(stream, pads)
-    for index in range(agents, len(pads)):
+    pads = np.empty((area.size, 2), np.int64)
+    count = 0
+    for row in range(area.shape[0]):
+        for col in range(area.shape[1]):
+            if area[row, col] & KIND_MASK == AGENT:
+                pads[count, 0], pads[count, 1] = row, col
+                count += 1
+    shuffle(stream, pads[:count])
+    for index in range(agents, count):
         area[pads[index, 0], pads[index, 1]] = EMPTY

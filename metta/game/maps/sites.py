@@ -13,6 +13,7 @@ Dungeon = Literal["maze", "radial"]
 Building = Literal["junction", "oxygen", "carbon", "germanium", "silicon"]
 EXTRACTORS: tuple[Building, ...] = ("carbon", "oxygen", "germanium", "silicon")
 Weight = float
+WEIGHTS: dict[Building, Weight] = {"junction": 0.7, **dict.fromkeys(EXTRACTORS, 0.3)}
 
 
 class ZoneSettings(Settings):
@@ -21,8 +22,8 @@ class ZoneSettings(Settings):
     max_fraction: float = Field(gt=0, le=1, description="largest side of a zone's painting, as a share of the map's")
     filled: float = Field(gt=0, le=1, description="share of the zones that are painted")
     area: int = Field(ge=1, description="cells per zone, before density")
-    density: float = Field(0.9, gt=0, description="more zones above 1, fewer below")
-    count: int | None = Field(None, ge=1, description="zones, painted or not; default: from the area")
+    density: float = Field(default=0.9, gt=0, description="more zones above 1, fewer below")
+    count: int | None = Field(default=None, ge=1, description="zones, painted or not; default: from the area")
 
 
 class Place(Settings):
@@ -38,7 +39,7 @@ class Distribution(Settings):
     """Where buildings lie. `normal` needs one place, `bimodal` two."""
 
     kind: Literal["uniform", "poisson", "normal", "bimodal"] = "uniform"
-    places: list[Place] = []
+    places: list[Place] = Field(default=[], description="centres and spreads")
 
     @model_validator(mode="after")
     def _places_fit(self) -> "Distribution":
@@ -49,12 +50,14 @@ class Distribution(Settings):
 
 
 class HubSettings(Settings):
-    size: int = Field(21, ge=15, description="side of the ring of walls, odd")
-    clearance: int = Field(3, ge=1, description="cells cleared around the ring")
-    junction: Literal["neutral", "team"] = Field("neutral", description="owner of the hub's junction at the start")
+    size: int = Field(default=21, ge=15, description="side of the ring of walls, odd")
+    clearance: int = Field(default=3, ge=1, description="cells cleared around the ring")
+    junction: Literal["neutral", "team"] = Field(
+        default="neutral", description="owner of the hub's junction at the start"
+    )
     corner_extractors: bool = True
-    pads: int = Field(20, ge=1, description="places at which agents may start")
-    random_pads: bool = Field(False, description="pads on random cells inside the hub")
+    pads: int = Field(default=20, ge=1, description="places at which agents may start")
+    random_pads: bool = Field(default=False, description="pads on random cells inside the hub")
 
     @model_validator(mode="after")
     def _has_a_centre(self) -> "HubSettings":
@@ -67,21 +70,23 @@ class SiteSettings(Settings):
     """What a map of a site is drawn from."""
 
     name: str
-    height: int = Field(50, ge=17, le=500, description="rows inside the border")
-    width: int = Field(50, ge=17, le=500, description="columns inside the border")
-    border: int = Field(5, ge=1, description="cells of wall around the map")
-    teams: int = Field(1, ge=1, le=8, description="maps joined from top to bottom, one team each")
-    seam: int = Field(3, ge=0, description="rows cleared of walls on both sides where two maps meet")
+    height: int = Field(default=50, ge=17, le=500, description="rows inside the border")
+    width: int = Field(default=50, ge=17, le=500, description="columns inside the border")
+    border: int = Field(default=5, ge=1, description="cells of wall around the map")
+    teams: int = Field(default=1, ge=1, le=8, description="maps joined from top to bottom, one team each")
+    seam: int = Field(default=3, ge=0, description="rows cleared of walls on both sides where two maps meet")
     base_biome: Biome = "plains"
-    biomes: dict[Biome, Weight] = Field({"forest": 1, "desert": 1, "city": 1, "plains": 1}, description="weights")
+    biomes: dict[Biome, Weight] = Field(
+        default={"forest": 1, "desert": 1, "city": 1, "plains": 1}, description="weights"
+    )
     biome_zones: ZoneSettings = ZoneSettings(max_fraction=0.27, filled=0.6, area=1600)
-    dungeons: dict[Dungeon, Weight] = Field({"maze": 1, "radial": 1}, description="weights")
+    dungeons: dict[Dungeon, Weight] = Field(default={"maze": 1, "radial": 1}, description="weights")
     dungeon_zones: ZoneSettings = ZoneSettings(max_fraction=0.2, filled=0.5, area=1500)
-    each_once: bool = Field(False, description="one zone of each biome and dungeon instead of random ones")
-    asteroid: bool = Field(False, description="ragged outline")
-    coverage: float = Field(0.1, ge=0, le=1, description="buildings tried per cell")
-    buildings: dict[Building, Weight] = Field({"junction": 0.7, **dict.fromkeys(EXTRACTORS, 0.3)}, description="weights")
-    distributions: dict[Building, Distribution] = Field({}, description="where buildings lie; default: uniform")
+    each_once: bool = Field(default=False, description="one zone of each biome and dungeon instead of random ones")
+    asteroid: bool = Field(default=False, description="ragged outline")
+    coverage: float = Field(default=0.1, ge=0, le=1, description="buildings tried per cell")
+    buildings: dict[Building, Weight] = Field(default=dict(WEIGHTS), description="weights")
+    distributions: dict[Building, Distribution] = Field(default={}, description="where buildings lie; default: uniform")
     hub: HubSettings = HubSettings()
 
     @model_validator(mode="after")

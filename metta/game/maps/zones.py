@@ -10,7 +10,7 @@ from metta.game.maps.random import between, chance, draw, shuffle, weighted
 @draw
 def split(stream, zone, first, second):
     """Cut a zone (row, col, height, width) in two, across its longer side when that is twice the other."""
-    row, col, height, width = zone
+    row, col, height, width = zone[0], zone[1], zone[2], zone[3]
     if width > 2 * height:
         upright = True
     elif height > 2 * width:
@@ -19,8 +19,8 @@ def split(stream, zone, first, second):
         upright = chance(stream, 0.5)
     size = width if upright else height
     cut = between(stream, size // 3, size - size // 3)
-    first[:] = zone
-    second[:] = zone
+    for index in range(4):
+        first[index] = second[index] = zone[index]
     if upright:
         first[3], second[3] = cut, width - cut
         second[1] = col + cut
@@ -50,7 +50,7 @@ def paint_zones(area, stream, layer, dungeons):
     zones = partition(stream, area.shape[0], area.shape[1], layer.zones)
     for index in range(layer.filled):
         kind = layer.kinds[index] if layer.each_once else layer.kinds[weighted(stream, layer.weights)]
-        row, col, height, width = zones[index]
+        row, col, height, width = zones[index, 0], zones[index, 1], zones[index, 2], zones[index, 3]
         high, wide = min(height, layer.max_height), min(width, layer.max_width)
         top, left = row + (height - high) // 2, col + (width - wide) // 2
         rectangle = area[top : top + high, left : left + wide]

@@ -1,0 +1,37 @@
+"""Means with intervals."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean of per-episode values and its 95 % interval; the interval of a single value is (None, None)."""
+
+    mean: float
+    ci95: tuple[float | None, float | None]
+    per_episode: list[float]
+
+
+def summarize(values: list[float]) -> Summary:
+    """Mean and bootstrap percentile interval (Efron, 1979) of per-episode values; fixed resamples, so repeatable."""
+    data = np.asarray(values, np.float64)
+    mean = float(data.mean())
+    if len(data) < 2:
+        return Summary(mean, (None, None), values)
+    draws = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
+    low, high = np.quantile(data[draws].mean(1), [0.025, 0.975])
+    return Summary(mean, (float(low), float(high)), values)
+
+
+def show(value: float | None) -> str:
+    """A number with four significant digits."""
+    if value is None:
+        return "–"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
