@@ -1,71 +1,148 @@
 """Typed settings of the trainer. Every field is a key of the composed tree under the same name."""
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from metta.common.settings import Settings
+from metta.game.mission import MissionSettings
 
 
-class Settings(BaseModel):
-    """Base of all settings: an unknown key is an error, never dropped."""
+def _is_folder_name(name: str) -> str:
+    if not re.fullmatch(r"[\w+][\w.+-]{0,199}", name):
+        raise ValueError("a run's name has letters, digits and . _ + - and starts with a letter or digit")
+    return name
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+RunName = Annotated[str, AfterValidator(_is_folder_name)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class AgentSettings(Settings):
+    name: Literal["tutorial", "fast", "lstm"] = Field(default="tutorial", description="network of the policy")
+    hidden_size: PositiveInt | None = Field(default=None, description="recurrent units; default: the network's")
+    channels: list[PositiveInt] | None = Field(
+        default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
+    )
 
 
 class OptimizerSettings(Settings):
-    type: Literal["adam", "adamw"] = Field("adam", description="optimiser")
-    learning_rate: PositiveFloat = Field(0.00092, description="step size at the start")
-    anneal_lr: bool = Field(True, description="cosine decay of the learning rate over total_timesteps")
-    min_lr_ratio: float = Field(0.0, ge=0, le=1, description="final learning rate as a share of the first")
-    beta1: float = Field(0.95, ge=0, lt=1)
-    beta2: float = Field(0.999, ge=0, lt=1)
-    eps: PositiveFloat = 1e-8
-    weight_decay: float = Field(0.0, ge=0)
+    type: Literal["adam", "adamw"] = Field(default="adam", description="optimiser")
+    learning_rate: PositiveFloat = Field(default=0.00092, description="step size at the start")
+    anneal_lr: bool = Field(default=True, description="cosine decay of the learning rate over total_timesteps")
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description="final learning rate as a share of the first")
+    beta1: float = Field(default=0.95, ge=0, lt=1, description="decay of the gradient mean")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="decay of the squared-gradient mean")
+    eps: PositiveFloat = Field(default=1e-8, description="added to the root of the squared-gradient mean")
+    weight_decay: float = Field(default=0.0, ge=0, description="decay of the weights per step, times the learning rate")
 
 
 class SamplingSettings(Settings):
-    method: Literal["sequential", "prioritized"] = Field("prioritized", description="how minibatches pick segments")
-    prio_alpha: float = Field(0.8, ge=0, description="0 = uniform")
-    prio_beta0: float = Field(0.2, ge=0, le=1, description="importance-weight exponent, annealed to 1")
+    method: Literal["sequential", "prioritized"] = Field(
+        default="prioritized", description="how minibatches pick segments"
+    )
+    prio_alpha: float = Field(default=0.8, ge=0, description="0 = uniform")
+    prio_beta0: float = Field(default=0.2, ge=0, le=1, description="importance-weight exponent, annealed to 1")
 
 
 class RewardCenteringSettings(Settings):
-    enabled: bool = Field(False, description="subtract a moving mean of each agent's reward (needed when gamma is 1)")
-    beta: float = Field(1e-3, gt=0, le=1, description="weight of the newest reward in the mean")
+    enabled: bool = Field(
+        default=False, description="subtract a moving mean of each agent's reward (needed when gamma is 1)"
+    )
+    beta: float = Field(default=1e-3, gt=0, le=1, description="weight of the newest reward in the mean")
 
 
 class AdvantageSettings(Settings):
-    gamma: float = Field(0.995, gt=0, le=1, description="discount per step")
-    gae_lambda: float = Field(0.90, ge=0, le=1)
-    vtrace_rho_clip: PositiveFloat = 1.0
-    vtrace_c_clip: PositiveFloat = 1.0
+    gamma: float = Field(default=0.995, gt=0, le=1, description="discount per step")
+    gae_lambda: float = Field(default=0.90, ge=0, le=1, description="how far advantages look ahead: 0 = one step")
+    vtrace_rho_clip: PositiveFloat = Field(default=1.0, description="limit of the importance ratio of a TD error")
+    vtrace_c_clip: PositiveFloat = Field(default=1.0, description="limit of the importance ratio of the trace")
     reward_centering: RewardCenteringSettings = RewardCenteringSettings()
 
 
 class PpoActorSettings(Settings):
-    enabled: bool = True
-    clip_coef: PositiveFloat = Field(0.2, description="PPO ratio clip")
-    ent_coef: float = Field(0.01, ge=0, description="entropy bonus")
-    norm_adv: bool = Field(True, description="normalise advantages over the minibatch")
-    target_kl: float | None = Field(None, gt=0, description="stop the epoch's updates above this KL")
+    enabled: bool = Field(default=True, description="clipped policy-gradient loss")
+    clip_coef: PositiveFloat = Field(default=0.2, description="PPO ratio clip")
+    ent_coef: float = Field(default=0.01, ge=0, description="entropy bonus")
+    norm_adv: bool = Field(default=True, description="normalise advantages over the minibatch")
+    target_kl: float | None = Field(default=None, gt=0, description="stop the epoch's updates above this KL")
 
 
 class PpoCriticSettings(Settings):
-    enabled: bool = True
-    vf_coef: float = Field(2.0, ge=0, description="weight of the value loss")
-    clip_vloss: bool = True
-    vf_clip_coef: PositiveFloat = 0.2
-    critic_update: Literal["mse", "gtd_lambda"] = "mse"
-    aux_coef: float = Field(1.0, ge=0, description="gtd_lambda: weight of the auxiliary head's loss")
-    beta: float = Field(1.0, ge=0, description="gtd_lambda: weight decay of the auxiliary head")
-    teacher_offpolicy_rho_clip: PositiveFloat = 1.0
+    enabled: bool = Field(default=True, description="value loss")
+    vf_coef: float = Field(default=2.0, ge=0, description="weight of the value loss")
+    clip_vloss: bool = Field(default=True, description="keep new values within vf_clip_coef of the old")
+    vf_clip_coef: PositiveFloat = Field(default=0.2, description="range of clip_vloss")
+    critic_update: Literal["mse", "gtd_lambda"] = Field(
+        default="mse", description="squared error, or gradient TD with a learned correction"
+    )
+    aux_coef: float = Field(default=1.0, ge=0, description="gtd_lambda: weight of the auxiliary head's loss")
+    beta: float = Field(default=1.0, ge=0, description="gtd_lambda: weight decay of the auxiliary head")
+    teacher_offpolicy_rho_clip: PositiveFloat = Field(
+        default=1.0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
+    )
 
 
-class SlicedScriptedClonerSettings(Settings):
-    enabled: bool = False
-    action_loss_coef: float = Field(1.0, ge=0)
-    student_led_proportion: float = Field(0.0, ge=0, le=1)
-    teacher_led_proportion: float = Field(0.0, ge=0, le=1)
-    restrict_ppo_to_ppo_mask: bool = True
+class SliceSettings(Settings):
+    """How a batch is divided between teacher-led, student-led and plain PPO segments."""
+
+    teacher_led_proportion: Share = Field(
+        default=0.0, description="share of segments where the teacher acts and is cloned"
+    )
+    student_led_proportion: Share = Field(
+        default=0.0, description="share where the student acts and the teacher labels"
+    )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "SliceSettings":
+        total = self.teacher_led_proportion + self.student_led_proportion
+        if total > 1 + 1e-9:
+            raise ValueError(f"teacher_led_proportion + student_led_proportion is {total:g}, more than 1")
+        return self
+
+
+class SlicedScriptedClonerSettings(SliceSettings):
+    enabled: bool = Field(default=False, description="clone a scripted teacher on a share of the segments")
+    action_loss_coef: float = Field(default=1.0, ge=0, description="weight of the cloning loss")
+    restrict_ppo_to_ppo_mask: bool = Field(default=True, description="PPO learns only from the remaining share")
+
+
+class TeacherSettings(SliceSettings):
+    """A policy that the trained one learns from, and how."""
+
+    mode: Literal[
+        "sliced_cloner",
+        "sliced_cloner_no_ppo",
+        "supervisor",
+        "kickstarter",
+        "logit_kickstarter",
+        "sliced_kickstarter",
+        "eer_kickstarter",
+        "eer_cloner",
+    ] = Field(default="sliced_cloner", description="what the teacher's actions train")
+    policy_uri: str = Field(min_length=1, description="the teacher")
+    steps: PositiveInt = Field(default=1_000_000_000, description="agent-steps over which the teacher fades out")
+    kwargs: dict[str, Any] = Field(default={}, description="settings of the loss that the mode chooses")
+
+
+class CheckpointNpcSettings(Settings):
+    checkpoint_path: str | None = Field(default=None, description="policy that controls the other agents")
+
+
+class DualPolicySettings(Settings):
+    """Training beside a frozen policy: some agents learn, the others follow a checkpoint."""
+
+    enabled: bool = Field(default=False, description="let a frozen policy control some of the agents")
+    policy_a_percentage: Share = Field(default=0.5, description="share of agents that the trained policy controls")
+    npc_type: Literal["checkpoint"] = Field(default="checkpoint", description="what controls the others")
+    checkpoint_npc: CheckpointNpcSettings = CheckpointNpcSettings()
+
+    @model_validator(mode="after")
+    def _npc_is_named(self) -> "DualPolicySettings":
+        if self.enabled and not self.checkpoint_npc.checkpoint_path:
+            raise ValueError("enabled, but checkpoint_npc.checkpoint_path names no policy")
+        return self
 
 
 class LossesSettings(Settings):
@@ -75,53 +152,130 @@ class LossesSettings(Settings):
 
 
 class TrainerSettings(Settings):
-    total_timesteps: PositiveInt = Field(10_000_000_000, description="agent-steps to train for")
-    batch_size: PositiveInt = Field(131_072, description="agent-steps per epoch, over all processes")
-    minibatch_size: PositiveInt = Field(16_384, description="agent-steps per gradient step (at most the batch)")
-    bptt_horizon: PositiveInt = Field(64, description="steps per segment")
-    update_epochs: PositiveInt = Field(1, description="passes over each batch")
-    max_grad_norm: PositiveFloat = Field(1.5, description="gradient norm clip")
-    compile: bool = Field(False, description="torch.compile the policy")
-    compile_mode: str = "default"
+    total_timesteps: PositiveInt = Field(default=10_000_000_000, description="agent-steps to train for")
+    batch_size: PositiveInt = Field(default=131_072, description="agent-steps per epoch, over all processes")
+    minibatch_size: PositiveInt = Field(default=16_384, description="agent-steps per gradient step (at most the batch)")
+    bptt_horizon: PositiveInt = Field(default=64, description="steps per segment")
+    update_epochs: PositiveInt = Field(default=1, description="passes over each batch")
+    max_grad_norm: PositiveFloat = Field(default=1.5, description="gradient norm clip")
+    compile: bool = Field(default=False, description="torch.compile the policy")
+    compile_mode: str = Field(default="default", description="mode of torch.compile")
     optimizer: OptimizerSettings = OptimizerSettings()
     sampling: SamplingSettings = SamplingSettings()
     advantage: AdvantageSettings = AdvantageSettings()
     losses: LossesSettings = LossesSettings()
+    dual_policy: DualPolicySettings = DualPolicySettings()
 
 
 class TrainingEnvSettings(Settings):
     """How the environments are run during training."""
 
-    num_envs: PositiveInt | None = Field(None, description="environments; default: as the batch size needs")
-    num_workers: PositiveInt | None = Field(None, description="engine threads; default: all cores")
-    vibe_actions: bool = Field(False, description="let the policy change vibes (12 actions instead of 5)")
-    map_pool: PositiveInt = Field(512, description="maps generated before training, drawn from at every reset")
-    desync_episodes: bool = Field(True, description="cut each environment's first episode at a random step")
-    backend: Literal["cpu"] = "cpu"
-    supervisor_policy_uri: str | None = Field(None, description="teacher policy that labels or leads rollouts")
+    num_envs: PositiveInt | None = Field(default=None, description="environments; default: as the batch size needs")
+    num_workers: PositiveInt | None = Field(default=None, description="engine threads; default: all cores")
+    vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
+    map_pool: PositiveInt = Field(default=512, description="maps generated before training, drawn from at every reset")
+    desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
+    backend: Literal["cpu"] = Field(default="cpu", description="where the environments run")
+    supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")
 
 
 class CheckpointerSettings(Settings):
-    epoch_interval: PositiveInt = Field(50, description="epochs between checkpoints")
-    keep: int = Field(0, ge=0, description="newest checkpoints to keep; 0 = all")
+    epoch_interval: PositiveInt = Field(default=50, description="epochs between checkpoints")
+    keep: int = Field(default=0, ge=0, description="newest checkpoints to keep; 0 = all")
 
 
 class EvaluatorSettings(Settings):
-    epoch_interval: int = Field(0, ge=0, description="epochs between evaluations; 0 = never")
-    episodes: PositiveInt = Field(16, description="episodes per evaluation")
+    epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
+    episodes: PositiveInt = Field(default=16, description="episodes per evaluation")
 
 
 class WandbSettings(Settings):
-    mode: Literal["off", "offline", "online"] = Field("off", description="where metrics go besides metrics.jsonl")
-    project: str = "metta"
-    entity: str | None = None
-    group: str | None = None
-    tags: list[str] = []
-    notes: str | None = None
+    mode: Literal["off", "offline", "online"] = Field(
+        default="off", description="where metrics go besides metrics.jsonl"
+    )
+    project: str = Field(default="metta", description="W&B project")
+    entity: str | None = Field(default=None, description="W&B team or user; default: the login's")
+    group: str | None = Field(default=None, description="name under which W&B groups runs")
+    tags: list[str] = Field(default=[], description="labels of the run")
+    notes: str | None = Field(default=None, description="free text shown with the run")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: object) -> object:
+        return "off" if value is False else value
 
 
-class SystemSettings(Settings):
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the policy runs")
-    seed: int = Field(42, ge=0, description="seed of everything random in the run")
-    data_dir: str = Field("./train_dir", description="folder that holds the runs")
-    threads: PositiveInt | None = Field(None, description="torch threads; default: all cores")
+class MachineSettings(Settings):
+    """What a job uses of the machine."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
+    data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
+    threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores")
+
+
+class SystemSettings(MachineSettings):
+    seed: int = Field(default=42, ge=0, description="seed of everything random in the run")
+
+
+class SuiteSettings(Settings):
+    """Missions that a policy is evaluated on while it trains."""
+
+    name: str = Field(default="", description="name under which the results are reported")
+    missions: dict[str, MissionSettings] = Field(
+        default={}, description="missions by label; none: the training mission"
+    )
+
+    @field_validator("missions", mode="before")
+    @classmethod
+    def _text_names_a_mission(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {key: {"name": mission} if isinstance(mission, str) else mission for key, mission in value.items()}
+
+
+class RunConfig(Settings):
+    """Everything that decides a training run."""
+
+    cmd: Literal["train"] = Field(default="train", description="the job")
+    run: RunName | None = Field(
+        default=None, description="name of the run and its folder; default: user, recipe and time"
+    )
+    mission: MissionSettings = MissionSettings()
+    agent: AgentSettings = AgentSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    training_env: TrainingEnvSettings = TrainingEnvSettings()
+    teacher: TeacherSettings | None = Field(default=None, description="a policy to learn from")
+    checkpointer: CheckpointerSettings = CheckpointerSettings()
+    evaluator: EvaluatorSettings = EvaluatorSettings()
+    evals: SuiteSettings = SuiteSettings()
+    wandb: WandbSettings = WandbSettings()
+    system: SystemSettings = SystemSettings()
+
+
+class EvaluateConfig(Settings):
+    """Episodes of one policy on one mission, without learning."""
+
+    cmd: Literal["evaluate"] = Field(default="evaluate", description="the job")
+    run: RunName | None = Field(
+        default=None, description="run whose newest checkpoint plays when policy_uri names none"
+    )
+    policy_uri: str | None = Field(default=None, description="policy or checkpoint; default: the newest of the run")
+    mission: MissionSettings = MissionSettings()
+    episodes: PositiveInt = Field(default=20, description="episodes to play")
+    seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
+    format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
+    system: MachineSettings = MachineSettings()
+
+
+class PlayConfig(Settings):
+    """One episode to watch."""
+
+    cmd: Literal["play"] = Field(default="play", description="the job")
+    run: RunName | None = Field(
+        default=None, description="run whose newest checkpoint plays when policy_uri names none"
+    )
+    policy_uri: str | None = Field(default=None, description="policy or checkpoint; default: the newest of the run")
+    mission: MissionSettings = MissionSettings()
+    render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
+    seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
+    system: MachineSettings = MachineSettings()

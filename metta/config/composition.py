@@ -1,0 +1,149 @@
+"""From a recipe and words to a typed job: groups, experiment files and saved runs laid over the defaults."""
+
+import getpass
+import itertools
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from metta.common.errors import UserError
+from metta.config.job import Config, Job, Kind, kind_of
+from metta.config.layers import Layer, base_layers, experiment_layers, stack
+from metta.config.recipes import Recipe
+from metta.config.tree import Tree, option_layer, picks_option
+from metta.config.words import Word, varied
+from metta.game.missions import build_mission
+from metta.rl.settings import RunConfig
+from metta.rl.sizes import batch_shape
+
+
+@dataclass
+class Composed:
+    """A job ready to run. `placed` says where each word went."""
+
+    kind: Kind
+    config: Config
+    placed: list[str] = field(default_factory=list)
+
+
+def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> Composed:
+    """Compose the job of a recipe, or without one the job of the experiment that `user=` names."""
+    files = [word for word in words if word.key == "user"]
+    experiment = [layer for word in files for layer in experiment_layers(_text(word), word.source)]
+    placed = [f"{word.text}: experiment file" for word in files]
+    rest = [word for word in words if word.key != "user"]
+    if recipe is None:
+        job, source, stem = *_job_of(experiment), "experiment"
+    else:
+        arguments = [word for word in rest if word.key in recipe.parameters]
+        placed += [f"{word.text}: parameter {word.key} of {recipe.name}" for word in arguments]
+        rest = [word for word in rest if word not in arguments]
+        job, source, stem = recipe.job(arguments), f"the recipe {recipe.name}", recipe.short
+    kind = kind_of(job.cmd, source)
+    batches = [base_layers(job.cmd), [Layer(source, job.settings)], experiment]
+    return _compose(kind, batches, rest, placed, stem, suffix)
+
+
+def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Composed:
+    """Compose the job that a run folder saved, under a new name beside it unless a word names one."""
+    path = _saved_config(folder)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is no mapping of keys to values")
+    composed = _compose(
+        kind_of(values.get("cmd"), str(path)), [[Layer(str(path), values)]], words, [], "repeat", suffix
+    )
+    config = composed.config
+    if isinstance(config, RunConfig) and values.get("run") and all(word.key != "run" for word in words):
+        config.run = _free_name(Path(config.system.data_dir), f"{values['run']}.repeat{suffix}")
+    return composed
+
+
+def combinations(words: Sequence[Word]) -> list[tuple[list[Word], str]]:
+    """Every combination of the comma lists among the words, with a suffix for the run's name that tells them apart."""
+    choices = [varied(word) for word in words]
+    result = []
+    for combination in itertools.product(*choices):
+        labels = [
+            f"{word.key.rpartition('.')[2]}_{re.sub(r'[^A-Za-z0-9.+-]+', '-', word.raw).strip('-')[:40]}"
+            for word, options in zip(combination, choices, strict=True)
+            if len(options) > 1 and word.key != "run"
+        ]
+        result.append((list(combination), "".join(f".{label}" for label in labels)))
+    suffixes = [suffix for _, suffix in result]
+    if len(set(suffixes)) == len(suffixes) or any(word.key == "run" for word in words):
+        return result
+    return [(combination, f"{suffix}.{index}") for index, (combination, suffix) in enumerate(result)]
+
+
+def _compose(
+    kind: Kind, batches: list[list[Layer]], words: Sequence[Word], placed: list[str], stem: str, suffix: str
+) -> Composed:
+    picks = [word for word in words if picks_option(word)]
+    tree = Tree(kind.model)
+    for layer in stack([*batches, *([option_layer(word)] for word in picks)]):
+        tree.lay(layer)
+    placed += [f"{word.text}: option of the group {word.key}" for word in picks]
+    for word in words:
+        if word not in picks:
+            placed.append(f"{word.text}: key {tree.apply(word)}")
+    config = tree.validated(kind.model)
+    _name_run(config, stem, suffix)
+    _check_game(config, tree)
+    return Composed(kind, config, placed)
+
+
+def _name_run(config: Config, stem: str, suffix: str) -> None:
+    if isinstance(config, RunConfig):
+        name = config.run or f"{_user()}.{stem}.{time.strftime('%Y%m%d-%H%M%S')}"
+        config.run = f"{name}{suffix}"
+
+
+def _user() -> str:
+    try:
+        return re.sub(r"[^\w-]+", "-", getpass.getuser())
+    except (KeyError, OSError):  # no such user, as in some containers
+        return "run"
+
+
+def _check_game(config: Config, tree: Tree) -> None:
+    """Build the missions and divide the batch among the agents, so that bad input is refused before anything starts."""
+    missions = {"mission": config.mission}
+    if isinstance(config, RunConfig):
+        missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
+    built = {
+        path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in missions.items()
+    }
+    if isinstance(config, RunConfig):
+        agents, envs = built["mission"].agents, config.training_env.num_envs
+        tree.blame("trainer", lambda: batch_shape(config.trainer, agents, envs))
+
+
+def _job_of(experiment: list[Layer]) -> tuple[Job, str]:
+    """The job that the files of an experiment name with `cmd:`, and the file that does; training without one."""
+    named = [(Job(layer.values["cmd"]), layer.source) for layer in experiment if "cmd" in layer.values]
+    return named[-1] if named else (Job("train"), "the defaults")
+
+
+def _text(word: Word) -> str:
+    return word.value if isinstance(word.value, str) else word.raw
+
+
+def _saved_config(folder: str) -> Path:
+    places = [Path(folder), Path(folder) / "config.yaml", Path("train_dir") / folder / "config.yaml"]
+    for path in places:
+        if path.is_file():
+            return path
+    raise UserError(f"no saved run in '{folder}', from --from: a run's folder holds config.yaml")
+
+
+def _free_name(folder: Path, name: str) -> str:
+    names = itertools.chain([name], (f"{name}{count}" for count in itertools.count(2)))
+    return next(candidate for candidate in names if not (folder / candidate).exists())

@@ -1,0 +1,137 @@
+"""The recipe runner behind tools/run.py and tools/train.py: read the words, compose, validate, run."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from metta.common.errors import UserError
+from metta.config import help as printed
+from metta.config.composition import Composed, combinations, compose, compose_saved
+from metta.config.job import KINDS, Config
+from metta.config.recipes import Recipe, resolve, select
+from metta.config.tree import to_yaml
+from metta.config.words import Word, is_word, parse_word
+from metta.game.missions import build_mission
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input."""
+    return _guarded(_run, argv)
+
+
+def train(argv: Sequence[str]) -> int:
+    """Run `tools/train.py` with these arguments: the experiment that `+user=NAME` names, without a recipe."""
+    return _guarded(_train, argv)
+
+
+class _Flags(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}, on the command line (--help shows the flags)")
+
+
+def _flags() -> _Flags:
+    parser = _Flags(add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--cfg", choices=["job"])
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--from", dest="saved", metavar="FOLDER")
+    return parser
+
+
+def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> int:
+    try:
+        return main(_flags().parse_intermixed_args(list(argv)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(flags: argparse.Namespace) -> int:
+    names = [text for text in flags.words if not is_word(text)]
+    words = [parse_word(text) for text in flags.words if is_word(text)]
+    if flags.list or not (names or words or flags.saved or flags.help):
+        printed.print_recipes(recipe for name in names or [None] for recipe in select(name))
+        return 0
+    if flags.saved and names:
+        raise UserError(f"--from repeats a run and takes no recipe, got '{' '.join(names)}' on the command line")
+    if flags.help and not names:
+        print(printed.USAGE)
+        return 0
+    if not names and not flags.saved:
+        raise UserError(f"no recipe is named beside {words[0].source}: --list shows all")
+    recipe = resolve(names) if names else None
+    if recipe and flags.help:
+        return _help(recipe, words)
+    return _start(_jobs(recipe, words, flags), flags)
+
+
+def _train(flags: argparse.Namespace) -> int:
+    stray = [text for text in flags.words if not is_word(text)]
+    if stray:
+        raise UserError(f"cannot read '{stray[0]}': settings are key=value, an experiment is +user=NAME")
+    if flags.help:
+        print(printed.USAGE.replace("RECIPE ", "+user=NAME ").replace("run.py", "train.py"))
+        return 0
+    return _start(_jobs(None, [parse_word(text) for text in flags.words], flags), flags)
+
+
+def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -> list[Composed]:
+    """Compose every job before any of them runs."""
+    runs = combinations(words) if flags.multirun else [(words, "")]
+    if flags.saved:
+        return [compose_saved(flags.saved, combination, suffix) for combination, suffix in runs]
+    return [compose(recipe, combination, suffix) for combination, suffix in runs]
+
+
+def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
+    for index, job in enumerate(jobs):
+        if flags.verbose:
+            print(*job.placed, sep="\n", file=sys.stderr)
+        if flags.cfg:
+            print(("---\n" if index else "") + to_yaml(job.config), end="")
+        elif flags.dry_run:
+            print(_summary(job.config))
+        else:
+            if len(jobs) > 1:
+                print(f"[{index + 1}/{len(jobs)}] {_summary(job.config)}", flush=True)
+            result = job.kind.execute(job.config)
+            if isinstance(result, int) and result:
+                return result
+            if getattr(result, "finished", True) is False:  # stopped by a signal: the jobs after it do not start
+                return 0
+    return 0
+
+
+def _help(recipe: Recipe, words: list[Word]) -> int:
+    config: Config | None = None
+    try:
+        config = compose(recipe, words).config
+    except UserError:
+        if words:
+            raise
+    model = type(config) if config else KINDS["train"].model
+    printed.print_recipe(recipe, model, config, build_mission(config.mission) if config else None)
+    return 0
+
+
+def _summary(config: Config) -> str:
+    settings = config.model_dump()
+    parts = [f"mission {settings['mission']['name']}"]
+    if settings["cmd"] == "train":
+        parts += [
+            f"agent {settings['agent']['name']}",
+            f"{settings['trainer']['total_timesteps']:,} agent-steps",
+            f"batch {settings['trainer']['batch_size']:,}",
+            *([f"teacher {settings['teacher']['policy_uri']}"] if settings["teacher"] else []),
+            f"in {settings['system']['data_dir']}/{settings['run']}",
+        ]
+        return f"train {settings['run']}: {', '.join(parts)}"
+    policy = settings["policy_uri"] or settings["run"] or "(no policy named)"
+    if settings["cmd"] == "evaluate":
+        parts.append(f"{settings['episodes']} episodes")
+    return f"{settings['cmd']} {policy}: {', '.join(parts)}"

@@ -1,0 +1,106 @@
+"""The words of a command line: Hydra's override grammar, and the unquoted values that people type."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from metta.common.errors import UserError
+
+_WORD = re.compile(r"(?P<prefix>\+\+|\+|~|)(?P<key>[A-Za-z_$][\w.$/@-]*)=(?P<value>.*)", re.DOTALL)
+
+# Inside brackets: quoted text (kept), URIs, and bare values that hold a character Hydra reserves.
+_BARE = re.compile(r""""[^"]*"|'[^']*'|\w+:/[^\s,\[\]{}"']*|[^\s,\[\]{}"':]*[=&~][^\s,\[\]{}"':]*""")
+
+
+@dataclass(frozen=True)
+class Word:
+    """One `key=value`. `raw` is the value as typed; `delete` marks `~key`; several `options` are a comma list."""
+
+    text: str
+    key: str
+    value: Any = None
+    raw: str = ""
+    delete: bool = False
+    options: tuple["Word", ...] = ()
+
+    @property
+    def source(self) -> str:
+        return f"the word '{self.text}'"
+
+
+def is_word(text: str) -> bool:
+    """Tell a setting (`key=value`, `~key`) from the name of a recipe."""
+    return "=" in text or text.startswith(("~", "+"))
+
+
+def parse_word(text: str) -> Word:
+    """Parse one word; raises UserError where it is no setting at all."""
+    match = _WORD.fullmatch(text)
+    if match is None and not re.fullmatch(r"~[A-Za-z_][\w.]*", text):
+        raise UserError(f"cannot read the word '{text}': settings are key=value, +key=value or ~key")
+    override, value = _read(text, match)
+    key = override.key_or_group if override.package is None else override.package
+    raw = match["value"].strip() if match else ""
+    if override.is_delete():
+        return Word(text, key, delete=True, raw=raw)
+    if override.is_sweep_override():
+        return Word(text, key, raw, raw, options=_options(text, override))
+    return Word(text, key, value, raw)
+
+
+def varied(word: Word) -> tuple[Word, ...]:
+    """The words that a comma list stands for; URIs with `=` or `&` may be listed unquoted."""
+    if word.options or not isinstance(word.value, str) or word.raw[:1] in "\"'[{":
+        return word.options or (word,)
+    parts = [part.strip() for part in word.raw.split(",")]
+    if len(parts) == 1 or not all(parts):
+        return (word,)
+    return tuple(parse_word(f"{word.text.split('=', 1)[0]}={part}") for part in parts)
+
+
+def _options(text: str, override: Override) -> tuple[Word, ...]:
+    try:
+        values = list(override.sweep_string_iterator())
+    except (HydraException, TypeError) as error:
+        raise UserError(f"cannot list the values of the word '{text}': {error}") from None
+    return tuple(parse_word(f"{text.split('=', 1)[0]}={value}") for value in values)
+
+
+@cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()
+
+
+def _parse(text: str) -> Override | None:
+    try:
+        return _parser().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _read(text: str, match: re.Match[str] | None) -> tuple[Override, Any]:
+    """Parse as Hydra does; where it refuses, with bare values quoted, as they may hold `=`, `&` or `~`."""
+    override = _parse(text)
+    if override is None and match is not None:
+        value = match["value"].strip()
+        if value[:1] in ("[", "{"):
+            value = _BARE.sub(lambda part: part[0] if part[0][0] in "\"'" else _quote(part[0]), value)
+        elif value[:1] not in ("'", '"'):
+            value = _quote(value)
+        override = _parse(f"{match['prefix']}{match['key']}={value}")
+    if override is None:
+        raise UserError(
+            f"cannot read the word '{text}': are its quotes and brackets closed, and is it quoted in the shell?"
+        )
+    return override, None if override.is_sweep_override() else override.value()
+
+
+def _quote(value: str) -> str:
+    # Hydra reads backslashes literally except in front of the quote and at the end.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'

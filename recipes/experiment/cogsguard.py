@@ -1,0 +1,26 @@
+"""CoGsGuard: train a team on the game, on its tutorials, evaluate the result and watch it."""
+
+from typing import Literal
+
+from metta.config.job import Job
+
+
+def train() -> Job:
+    """Train a policy on the whole game in the arena."""
+    return Job("train", mission="cogsguard_arena.basic", agent="tutorial")
+
+
+def tutorial(role: Literal["aligner", "scout", "scrambler", "miner"] = "aligner") -> Job:
+    """Train one role on its tutorial mission."""
+    site = "cogsguard_machina_1" if role == "miner" else "cogsguard_arena"
+    return Job("train", mission=f"{site}.{role}_tutorial", agent="tutorial")
+
+
+def evaluate() -> Job:
+    """Play episodes with a policy and report each metric with its 95 % interval."""
+    return Job("evaluate", mission="cogsguard_arena.basic")
+
+
+def play() -> Job:
+    """Watch one episode in the terminal."""
+    return Job("play", mission="cogsguard_arena.basic")

@@ -1,0 +1,96 @@
+"""Bad input: one line that names what is wrong, the nearest valid names and where it came from; exit 2."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.config.conftest import Outcome
+
+Runner = Callable[..., Outcome]
+WORD = "from the word"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["cogsgard.train"], ["'cogsgard.train'", "cogsguard.train", "command line"]),
+        (["recipes.experiment.cogsguard.trian"], ["recipes.experiment.cogsguard.train"]),
+        (["nowhere", "--list"], ["'nowhere'"]),
+        (["cogsguard.train", "demo"], ["'cogsguard.train demo'", "cogsguard.train"]),
+        (["run=x"], ["no recipe", "run=x"]),
+        (["cogsguard.train", "trainer.total_timestep=3"], ["trainer.total_timesteps", WORD]),
+        (["cogsguard.train", "learning_rate=3"], ["trainer.optimizer.learning_rate", WORD]),
+        (["cogsguard.train", "trainer.optimizer.lr=3"], ["keys of trainer.optimizer", "learning_rate", WORD]),
+        (["cogsguard.train", "+trainer.foo=3"], ["trainer.foo", WORD]),
+        (["cogsguard.train", "~trainer.foo"], ["trainer.foo", WORD]),
+        (["cogsguard.train", "~mission.cog.heart_limit"], ["nothing to delete", WORD]),
+        (["cogsguard.train", "trainer={optimizer: {lr: 3}}"], ["trainer.optimizer.lr", WORD]),
+        (["cogsguard.train", "trainer={mode: x"], ["cannot read", "quotes and brackets"]),
+        (["cogsguard.train", "trainer.optimizer=adam"], ["keys of its own", "type", WORD]),
+        (["cogsguard.train", "trainer.total_timesteps=abc"], ["'abc'", "valid integer", WORD]),
+        (["cogsguard.train", "trainer.batch_size=100_000"], ["99840 or 100352", WORD]),
+        (["cogsguard.train", "agent=lstn"], ["did you mean lstm", WORD]),
+        (["cogsguard.train", "agent.name=lstn"], ["did you mean lstm", WORD]),
+        (["cogsguard.train", "wandb=never"], ["off, offline, online", WORD]),
+        (["cogsguard.train", "mission=cogsguard_arena.basik"], ["cogsguard_arena.basic", WORD]),
+        (["cogsguard.train", "mission.variants=[eazy]"], ["did you mean easy", WORD]),
+        (["cogsguard.train", "mission.difficulty=hrd"], ["did you mean hard", WORD]),
+        (["cogsguard.train", "mission.cog.heart_limt=3"], ["mission.cog.heart_limit", WORD]),
+        (["cogsguard.train", "mission.cog.heart_limit=x"], ["mission.cog.heart_limit", WORD]),
+        (["cogsguard.train", "teacher.mode=supervisor"], ["teacher.policy_uri is missing", WORD]),
+        (["cogsguard.train", "teacher.mode=cloner", "teacher.policy_uri=a"], ["sliced_cloner", WORD]),
+        (
+            ["cogsguard.train", "teacher={policy_uri: a, teacher_led_proportion: 0.7, student_led_proportion: 0.7}"],
+            ["1.4", WORD],
+        ),
+        (["cogsguard.train", "trainer.dual_policy.enabled=true"], ["checkpoint_path", WORD]),
+        (["cogsguard.train", "seed=1,2"], ["-m"]),
+        (["cogsguard.train", "run=a/b"], ["letters, digits", WORD]),
+        (["cogsguard.train", "wandb.notes=${trainer.none}"], ["trainer.none"]),
+        (["cogsguard.tutorial", "role=scoot"], ["did you mean scout", WORD]),
+        (["cogsguard.train", "--cgf", "job"], ["--cgf", "command line"]),
+        (["cogsguard.train", "--from", "x"], ["takes no recipe"]),
+        (["--from", "no/such/run"], ["no/such/run", "config.yaml"]),
+    ],
+)
+def test_bad_words_are_named_in_one_line(argv: list[str], expected: list[str], run: Runner) -> None:
+    _refused(run(*argv), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trainer: {total_timestep: 5}", ["trainer.total_timesteps"]),
+        ("trainer: {batch_size: many}", ["'many'"]),
+        ("agent: lstn", ["did you mean lstm"]),
+        ("mission: aligner_tutoril", ["aligner_tutorial"]),
+        ("mission: {variants: [eazy]}", ["did you mean easy"]),
+        ("defaults: [/trainer/smal]", ["did you mean small"]),
+        ("cmd: trian", ["did you mean train"]),
+        ("a: [1\nb: 2", ["cannot read"]),
+        ("- 1", ["mine.yaml"]),
+    ],
+)
+def test_a_bad_experiment_file_is_named(text: str, expected: list[str], tmp_path: Path, train: Runner) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    _refused(train(f"+user={file}"), [*expected, "mine.yaml"])
+
+
+def test_an_unknown_experiment_names_the_nearest(train: Runner) -> None:
+    _refused(train("+user=exampl"), ["did you mean example", WORD])
+
+
+def test_a_bad_saved_tree_is_named(tmp_path: Path, run: Runner) -> None:
+    for text in ("cmd: train\ntrainer: {lr: 1}", "cmd: [", "", "cmd: fly"):
+        (tmp_path / "config.yaml").write_text(text)
+        _refused(run("--from", str(tmp_path)), ["config.yaml"])
+
+
+def _refused(outcome: Outcome, expected: list[str]) -> None:
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1, outcome.err
+    for part in expected:
+        assert part in outcome.err

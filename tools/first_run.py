@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""`make train`: train the aligner tutorial for about five minutes, show the curve, compare the result with chance."""
+
+import sys
+from pathlib import Path
+
+from bootstrap import ensure_packages
+
+RUN = "first"
+MISSION = "cogsguard_arena.aligner_tutorial"
+EPISODES, SEED = 20, 1_000_000
+CURVES = {
+    "overview/reward": "reward per episode",
+    "env_agent/junction.aligned_by_agent": "junctions aligned per cog",
+    "env_agent/heart.gained": "hearts gained per cog",
+}
+NEXT = f"""What to try next:
+  watch it            ./tools/run.py cogsguard.play run={RUN} mission={MISSION}
+  train on            make train STEPS=10_000_000   (continues this run)
+  the whole game      ./tools/run.py recipes.experiment.cogsguard.train run=my-first
+  another role        ./tools/run.py cogsguard.tutorial run=scout role=scout
+  all recipes         ./tools/run.py --list"""
+
+
+def main(words: list[str]) -> int:
+    from metta.config.runner import run
+
+    code = run(["recipes.experiment.cogsguard.tutorial", f"run={RUN}", "role=aligner", *words])
+    return code or report(Path("train_dir") / RUN)
+
+
+def report(folder: Path) -> int:
+    """Curve, table and comparison with the random policy on the same maps."""
+    from rich.console import Console
+
+    from metta.eval.curves import curve_table, plot_curves, read_metrics
+
+    console = Console()
+    rows = read_metrics(folder / "metrics.jsonl")
+    picture = folder / "curve.png"
+    plot_curves(rows, CURVES, f"{RUN}: {MISSION}", picture)
+    console.print(curve_table(rows, CURVES))
+    print(f"the curve as a picture: {picture}\n")
+    compare(folder)
+    print(f"\n{NEXT}")
+    return 0
+
+
+def compare(folder: Path) -> None:
+    """Junctions aligned per episode by the trained policy and by chance, with 95 % intervals."""
+    from metta.eval.evaluate import run_episodes, summaries
+    from metta.game.mission import MissionSettings
+    from metta.game.missions import build_mission
+    from metta.game.observation import env_info
+    from metta.policy.uri import make_policy
+
+    mission = build_mission(MissionSettings(name=MISSION))
+    print(f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}):")
+    for uri in (str(folder), "random"):
+        results = summaries(run_episodes(mission, make_policy(uri, env_info(mission)), EPISODES, SEED))
+        aligned, reward = results["env_agent/junction.aligned_by_agent"], results["reward"]
+        low, high = (bound * mission.agents for bound in aligned.ci95 if bound is not None)
+        print(
+            f"  {'trained' if uri != 'random' else uri:8} {aligned.mean * mission.agents:6.2f} junctions aligned per "
+            f"episode ({low:.2f} to {high:.2f}), reward {reward.mean:.2f} per cog"
+        )
+
+
+if __name__ == "__main__":
+    ensure_packages()
+    sys.exit(main(sys.argv[1:]))
