@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 train: $(STAMP)
-	@$(BIN)/python tools/first_run.py
+	@$(BIN)/python tools/first_run.py $(if $(STEPS),trainer.total_timesteps=$(STEPS))
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest

@@ -115,7 +115,7 @@ def _user() -> str:
 
 def _check_game(config: Config, tree: Tree) -> None:
     """Build the missions and divide the batch among the agents, so that bad input is refused before anything starts."""
-    missions = {"mission": config.mission}
+    missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
     built = {

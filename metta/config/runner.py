@@ -40,12 +40,16 @@ def _flags() -> _Flags:
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
+    parser.add_argument("--format", choices=["table", "json"])
     return parser
 
 
 def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> int:
     try:
-        return main(_flags().parse_intermixed_args(list(argv)))
+        flags = _flags().parse_intermixed_args(list(argv))
+        if flags.format:  # the usual spelling of the word
+            flags.words.append(f"format={flags.format}")
+        return main(flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -115,13 +119,14 @@ def _help(recipe: Recipe, words: list[Word]) -> int:
         if words:
             raise
     model = type(config) if config else KINDS["train"].model
-    printed.print_recipe(recipe, model, config, build_mission(config.mission) if config else None)
+    printed.print_recipe(recipe, model, config, build_mission(config.mission) if config and config.mission else None)
     return 0
 
 
 def _summary(config: Config) -> str:
     settings = config.model_dump()
-    parts = [f"mission {settings['mission']['name']}"]
+    mission = settings["mission"]
+    parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
     if settings["cmd"] == "train":
         parts += [
             f"agent {settings['agent']['name']}",
@@ -131,7 +136,7 @@ def _summary(config: Config) -> str:
             f"in {settings['system']['data_dir']}/{settings['run']}",
         ]
         return f"train {settings['run']}: {', '.join(parts)}"
-    policy = settings["policy_uri"] or settings["run"] or "(no policy named)"
+    policy = settings["policy_uri"] or settings["run"] or "newest run"
     if settings["cmd"] == "evaluate":
         parts.append(f"{settings['episodes']} episodes")
     return f"{settings['cmd']} {policy}: {', '.join(parts)}"

@@ -1,26 +1,28 @@
 """Evaluate a policy: episodes on maps of fixed seeds, every metric with its interval."""
 
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import torch
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from metta.common.errors import UserError
+from metta.common.settings import validated
 from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.eval.statistics import Summary, show, summarize
 from metta.game.engine.batch import Episode
-from metta.game.mission import Mission
+from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.uri import make_policy
+from metta.policy.uri import BUILT_IN, CHECKPOINTS, SCHEME, find_bundle, list_versions, make_policy
+from metta.rl.machine import available_cores, set_up
 from metta.rl.settings import EvaluateConfig, PlayConfig
 
 SCHEMA_VERSION = 1
@@ -33,27 +35,37 @@ SHOWN = (
 )  # fmt: skip
 
 
-def policy_of(config: EvaluateConfig | PlayConfig, mission: Mission) -> tuple[str, Policy]:
-    """The policy that a job names by policy_uri, or the newest checkpoint of its run; and its URI.
+def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
+    """URI, policy and mission of a job. The policy is policy_uri, or the newest checkpoint of the run, or of the run
+    that saved last; the mission is what the policy was trained on (or the default), with the configured changes.
 
     Raises:
-        UserError: neither is given, or there is no such policy.
+        UserError: there is no such policy or mission.
     """
-    uri = config.policy_uri or config.run
-    if not uri:
-        raise UserError("nothing to play: name a policy (policy_uri=random) or a run (run=NAME)")
-    device = resolve_device(config.system.device)
-    return uri, make_policy(uri, env_info(mission), config.system.data_dir, device)
+    uri = config.policy_uri or config.run or newest_run(Path(config.system.data_dir))
+    trained = trained_on(uri, config.system.data_dir) or MissionSettings()
+    changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
+    mission = build_mission(MissionSettings.model_validate(trained.model_dump() | changes))
+    device = set_up(config.system)
+    return uri, make_policy(uri, env_info(mission), config.system.data_dir, device), mission
 
 
-def resolve_device(name: str) -> torch.device:
-    """`auto` is CUDA, then Apple's MPS, then the CPU. Raises UserError for a device that is not there."""
-    mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    if (name == "cuda" and not torch.cuda.is_available()) or (name == "mps" and not mps):
-        raise UserError(f"system.device={name}: this machine has none (cpu and auto work)")
-    return torch.device(name)
+def newest_run(data_dir: Path) -> str:
+    """The run whose checkpoint was saved last. Raises UserError when there is none."""
+    folders = [folder for folder in data_dir.glob(f"*/{CHECKPOINTS}") if list_versions(folder.parent)]
+    if not folders:
+        raise UserError(f"nothing to play: no run in {data_dir} has a checkpoint; name a policy (policy_uri=random)")
+    return max(folders, key=lambda folder: folder.stat().st_mtime).parent.name
+
+
+def trained_on(uri: str, data_dir: str) -> MissionSettings | None:
+    """Mission settings of the run that a checkpoint belongs to; None for built-in policies and lone bundles."""
+    if uri.removeprefix(SCHEME) in BUILT_IN or uri.startswith(SCHEME):
+        return None
+    tree = find_bundle(uri, data_dir).folder.parents[1] / "config.yaml"
+    if not tree.is_file():
+        return None
+    return validated(MissionSettings, yaml.safe_load(tree.read_text())["mission"], f"{tree}: mission")
 
 
 def summaries(episodes: list[Episode]) -> dict[str, Summary]:
@@ -95,14 +107,14 @@ def run_episodes(mission: Mission, policy: Policy, episodes: int, seed: int) -> 
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("playing (steps)", total=batches * mission.max_steps)
-        threads = os.cpu_count() or 1
-        return play_episodes(mission, policy, episodes, seed, threads, lambda steps: bar.update(task, completed=steps))
+        return play_episodes(
+            mission, policy, episodes, seed, available_cores(), lambda steps: bar.update(task, completed=steps)
+        )
 
 
 def evaluate(config: EvaluateConfig) -> int:
     """Run the job and print its result: a table, or one JSON document. Raises UserError for bad input."""
-    mission = build_mission(config.mission)
-    uri, policy = policy_of(config, mission)
+    uri, policy, mission = contestants(config)
     start = time.perf_counter()
     episodes = run_episodes(mission, policy, config.episodes, config.seed)
     seconds = time.perf_counter() - start

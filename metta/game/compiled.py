@@ -6,6 +6,7 @@ folder carries a hash of all sources of the package.
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numba
@@ -26,6 +27,14 @@ def use_versioned_cache() -> None:
     if not os.environ.get("NUMBA_CACHE_DIR"):
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         numba.config.CACHE_DIR = str(root / "metta" / "numba" / source_hash())
+
+
+def announce_compilation() -> None:
+    """Say once, on standard error, that the first use of a version of the sources compiles it."""
+    folder = Path(numba.config.CACHE_DIR)
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        print("compiling the engine for this machine (once, about a minute) ...", file=sys.stderr, flush=True)
 
 
 # A rule: compiled for whichever target calls it. Rules allocate nothing, so reference counting is off (it cost more

@@ -1,0 +1,1 @@
+"""Policies: nets, checkpoints, and everything that plays."""

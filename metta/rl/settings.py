@@ -259,8 +259,10 @@ class EvaluateConfig(Settings):
     run: RunName | None = Field(
         default=None, description="run whose newest checkpoint plays when policy_uri names none"
     )
-    policy_uri: str | None = Field(default=None, description="policy or checkpoint; default: the newest of the run")
-    mission: MissionSettings = MissionSettings()
+    policy_uri: str | None = Field(
+        default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
+    )
+    mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
     format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
@@ -274,8 +276,10 @@ class PlayConfig(Settings):
     run: RunName | None = Field(
         default=None, description="run whose newest checkpoint plays when policy_uri names none"
     )
-    policy_uri: str | None = Field(default=None, description="policy or checkpoint; default: the newest of the run")
-    mission: MissionSettings = MissionSettings()
+    policy_uri: str | None = Field(
+        default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
+    )
+    mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
     system: MachineSettings = MachineSettings()

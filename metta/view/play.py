@@ -1,6 +1,5 @@
 """Watch one episode in the terminal."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +10,15 @@ from rich.live import Live
 from rich.table import Table
 
 from metta.common.errors import UserError
-from metta.eval.evaluate import policy_of
+from metta.eval.evaluate import contestants
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
-from metta.game.missions import build_mission
 from metta.policy.interface import Policy
 from metta.rl.settings import PlayConfig
 from metta.view.terminal import Viewport, frame, gear_of, status_line
 
 FRAMES_PER_SECOND = 20
+PLAIN_WIDTH = 160  # columns where standard output is no terminal
 LOG_LINES = 10  # lines of render=log, and pictures where standard output is no terminal
 Show = Callable[[int, np.ndarray], None]
 
@@ -81,10 +80,9 @@ def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
     if config.render == "gui":
         raise UserError("render=gui: there is no graphical viewer yet; use render=unicode or render=log")
-    mission = build_mission(config.mission)
-    uri, policy = policy_of(config, mission)
+    uri, policy, mission = contestants(config)
     batch = EnvBatch(mission, 1, maps=build_pool(mission, 1, config.seed), seed=config.seed, auto_reset=False)
-    console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", 160)))
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     print(f"{uri} plays {mission.name}, {mission.agents} agents, {mission.max_steps} steps, seed {config.seed}")
     if config.render == "log":
         _show_some(batch, policy, config.seed, lambda step, returns: print(status_line(batch, 0, step, returns)))

@@ -98,7 +98,8 @@ def status_line(batch: EnvBatch, e: int, step: int, returns: np.ndarray) -> str:
             held[thing["owner"] or "neutral"] = held.get(thing["owner"] or "neutral", 0) + 1
     junctions = ", ".join(f"{name} {count}" for name, count in sorted(held.items())) or "none"
     hearts = int(batch.inventories()[e, :, ITEM["heart"]].sum())
-    return f"step {step}/{batch.mission.max_steps}  mean score {returns.mean():.3f}  hearts carried {hearts}  junctions: {junctions}"
+    score = f"mean score {returns.mean():.3f}  hearts carried {hearts}"
+    return f"step {step}/{batch.mission.max_steps}  {score}  junctions: {junctions}"
 
 
 def frame(batch: EnvBatch, e: int, step: int, returns: np.ndarray, view: Viewport) -> RenderableType:

@@ -11,16 +11,16 @@ def train() -> Job:
 
 
 def tutorial(role: Literal["aligner", "scout", "scrambler", "miner"] = "aligner") -> Job:
-    """Train one role on its tutorial mission."""
+    """Train one role on its tutorial mission: minutes on two cores."""
     site = "cogsguard_machina_1" if role == "miner" else "cogsguard_arena"
-    return Job("train", mission=f"{site}.{role}_tutorial", agent="tutorial")
+    return Job("train", mission=f"{site}.{role}_tutorial", agent="small", trainer="tutorial")
 
 
 def evaluate() -> Job:
     """Play episodes with a policy and report each metric with its 95 % interval."""
-    return Job("evaluate", mission="cogsguard_arena.basic")
+    return Job("evaluate")
 
 
 def play() -> Job:
     """Watch one episode in the terminal."""
-    return Job("play", mission="cogsguard_arena.basic")
+    return Job("play")

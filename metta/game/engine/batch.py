@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.game.compiled import announce_compilation
 from metta.game.engine import layout as L
 from metta.game.engine.step import reset_some, step_range
 from metta.game.engine.tables import TableBuilder
@@ -56,6 +57,7 @@ class EnvBatch:
         Raises:
             UserError: the maps do not fit the mission.
         """
+        announce_compilation()
         _check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
         self.num_envs, self.num_agents = num_envs, mission.agents

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Agent-steps per second of training, and where the time goes."""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.machine import machine
+from metta.common.errors import UserError
+
+# What the metrics call phases, by the three parts that the benchmark reports.
+PARTS = {
+    "env": ("env",),
+    "inference": ("inference", "teacher"),
+    "learning": ("advantage", "forward", "backward", "optimizer", "other"),
+}
+
+
+def run_epochs(args: argparse.Namespace, folder: str) -> list[dict[str, float]]:
+    """Train a few epochs in a throw-away folder; the metrics of each."""
+    from metta.rl.settings import RunConfig
+    from metta.rl.trainer import train
+
+    batch = args.envs * args.agents * args.horizon
+    minibatch = args.minibatch or min(batch, 16_384)
+    config = RunConfig.model_validate(
+        {
+            "run": "benchmark",
+            "mission": {"name": args.mission, "cogs": args.agents},
+            "agent": {"name": args.policy},
+            "trainer": {
+                "total_timesteps": batch * (args.epochs + args.warmup),
+                "batch_size": batch,
+                "minibatch_size": minibatch,
+                "bptt_horizon": args.horizon,
+            },
+            "training_env": {"num_envs": args.envs, "num_workers": args.threads},
+            "checkpointer": {"epoch_interval": 1_000_000},
+            "system": {"device": args.device, "data_dir": folder, "threads": args.threads},
+        }
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        train(config)
+    return [json.loads(line) for line in (Path(folder) / "benchmark" / "metrics.jsonl").read_text().splitlines()]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--policy", default="lstm")
+    parser.add_argument("--mission", default="cogsguard_arena.basic")
+    parser.add_argument("--agents", type=int, default=8, help="cogs per environment")
+    parser.add_argument("--envs", type=int, default=256)
+    parser.add_argument("--horizon", type=int, default=64, help="steps per segment")
+    parser.add_argument("--minibatch", type=int, default=None, help="agent-steps per gradient step (default: 16,384)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of engine and network")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs measured, of which the median counts")
+    parser.add_argument("--warmup", type=int, default=2, help="epochs before that")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    args = parser.parse_args(argv)
+    if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[: args.threads])
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = run_epochs(args, folder)[args.warmup :]
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rates = [row["timing_per_epoch/sps"] for row in rows]
+    share = {
+        part: round(
+            statistics.median(sum(row.get(f"timing_per_epoch/frac/{name}", 0.0) for name in names) for row in rows), 4
+        )
+        for part, names in PARTS.items()
+    }
+    result = {
+        "benchmark": "train_throughput",
+        "agent_steps_per_second": round(statistics.median(rates)),
+        "lowest": round(min(rates)),
+        "highest": round(max(rates)),
+        "policy": args.policy,
+        "mission": args.mission,
+        "agents": args.agents,
+        "envs": args.envs,
+        "horizon": args.horizon,
+        "threads": args.threads,
+        "share": share,
+        **machine(),
+    }
+    if args.json:
+        print(json.dumps(result))
+    else:
+        parts = ", ".join(f"{name} {100 * value:.1f} %" for name, value in share.items())
+        print(
+            f"{args.policy}, {args.envs} environments x {args.agents} agents x {args.horizon} steps, {args.threads} "
+            f"thread(s): {result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to "
+            f"{result['highest']:,}); {parts}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What a policy is: a network that the trainer trains, and anything that plays a batch of environments."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from metta.game.observation import EnvInfo
+
+# Recurrent state: tensors [batch, ...], one per kind of memory; () for a policy without memory.
+State = tuple[Tensor, ...]
+
+
+class NetOutput(NamedTuple):
+    """Logits [..., actions], values [...] and, if the net has that head, the auxiliary values [...]."""
+
+    logits: Tensor
+    values: Tensor
+    auxiliary: Tensor | None = None
+
+    def unflatten(self, time: int, batch: int) -> "NetOutput":
+        """From leading axis [time x batch] to [time, batch]."""
+        auxiliary = None if self.auxiliary is None else self.auxiliary.unflatten(0, (time, batch))
+        return NetOutput(self.logits.unflatten(0, (time, batch)), self.values.unflatten(0, (time, batch)), auxiliary)
+
+
+@dataclass(frozen=True)
+class NetHeads:
+    """What the trainer asks of a net beside its own settings."""
+
+    auxiliary: bool = False
+
+
+class PolicyNet(nn.Module, ABC):
+    """A trainable policy. Observations are uint8 tokens [..., tokens, 3]; time comes first in sequences.
+
+    Time-major because that is how environments write and how recurrent kernels read: no copy on either side.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, info: EnvInfo, settings: dict[str, Any], heads: NetHeads) -> None:
+        super().__init__()
+        self.info = info
+        self.settings = settings
+        self.heads = heads
+
+    @abstractmethod
+    def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters of the auxiliary head; none without it."""
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> State:
+        """State at the start of an episode, on the net's device."""
+
+    @abstractmethod
+    def encode(self, observations: Tensor) -> Tensor:
+        """What memory and heads read: observations [n, tokens, 3] -> [n, features]."""
+
+    @abstractmethod
+    def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
+        """One step: observations [batch, tokens, 3] -> output [batch, ...] and the next state."""
+
+    @abstractmethod
+    def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
+        """A segment: observations [time, batch, tokens, 3], state before it, resets bool [time, batch] -> output.
+
+        Where resets[t] is set, an episode ended before step t and the state is zero there.
+        """
+
+
+class Policy(Protocol):
+    """Plays a batch of environments, all agents at once."""
+
+    name: str
+
+    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        """Forget everything and prepare for that many environments."""
+        ...
+
+    def step(self, observations: np.ndarray) -> np.ndarray:
+        """Tokens uint8 [envs, agents, tokens, 3] -> flat action ids int32 [envs, agents]."""
+        ...
+
+    def end_episodes(self, ended: np.ndarray) -> None:
+        """Forget the episode of each environment marked in bool [envs]: the next observation is of a new one."""
+        ...

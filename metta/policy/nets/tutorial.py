@@ -1,0 +1,73 @@
+"""The CNN + LSTM net of the tutorials."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from metta.game.observation import EnvInfo
+from metta.policy.interface import NetHeads, NetOutput, PolicyNet, State
+from metta.policy.nets.linear import Linear, orthogonal
+from metta.policy.nets.recurrent import SegmentLSTM
+from metta.policy.nets.tokens import feature_scales, token_conv
+
+
+class TutorialNet(PolicyNet):
+    """Tokens on a grid -> two convolutions and a linear layer, beside the middle cell's own layer -> LSTM -> heads.
+
+    2,538,566 parameters at 78 features and five actions. Parameters have the names and shapes of the tutorials' net.
+    """
+
+    name = "tutorial"
+    _feature_scale: Tensor
+
+    def __init__(
+        self,
+        info: EnvInfo,
+        heads: NetHeads = NetHeads(),  # noqa: B008
+        hidden_size: int = 512,
+        channels: tuple[int, int] = (64, 128),
+    ) -> None:
+        super().__init__(info, {"hidden_size": hidden_size, "channels": list(channels)}, heads)
+        planes = max(feature.id for feature in info.features) + 1
+        small = [(side + 3) // 4 for side in info.window]
+        half = hidden_size // 2
+        self.register_buffer("_feature_scale", feature_scales(info))
+        near = nn.Conv2d(planes, channels[0], kernel_size=3, stride=2, padding=1)
+        far = nn.Conv2d(channels[0], channels[1], kernel_size=3, stride=2, padding=1)
+        self._cnn = nn.ModuleDict({"0": near, "2": far})
+        self._cnn_fc = Linear(channels[1] * small[0] * small[1], half)
+        self._self_encoder = Linear(planes, hidden_size - half)
+        self._rnn = SegmentLSTM(hidden_size, hidden_size)
+        self._action_head = orthogonal(Linear(hidden_size, len(info.action_names)), 0.01)
+        self._value_head = orthogonal(Linear(hidden_size, 1), 1.0)
+        self._aux_head = orthogonal(Linear(hidden_size, 1), 1.0) if heads.auxiliary else None
+
+    def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
+        return () if self._aux_head is None else self._aux_head.parameters()
+
+    def initial_state(self, batch: int) -> State:
+        return self._rnn.initial_state(batch)
+
+    def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
+        hidden, state = self._rnn.step(self.encode(observations), state)
+        return self._decode(hidden), state
+
+    def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
+        time, batch = observations.shape[:2]
+        encoded = self.encode(observations.flatten(0, 1))
+        hidden = self._rnn.unroll(encoded.view(time, batch, -1), state, resets)
+        output = self._decode(hidden.flatten(0, 1))
+        return output.unflatten(time, batch)
+
+    def encode(self, observations: Tensor) -> Tensor:
+        """Tokens [n, tokens, 3] -> [n, hidden]."""
+        near = self._cnn["0"]
+        weight, bias = near.get_parameter("weight"), near.get_parameter("bias")
+        grid, center = token_conv(observations, weight, bias, self._feature_scale, self.info.window)
+        surroundings = self._cnn_fc(torch.relu_(self._cnn["2"](grid)).flatten(1))
+        return torch.relu_(torch.cat([surroundings, self._self_encoder(center)], dim=-1))
+
+    def _decode(self, hidden: Tensor) -> NetOutput:
+        auxiliary = None if self._aux_head is None else self._aux_head(hidden).squeeze(-1)
+        return NetOutput(self._action_head(hidden), self._value_head(hidden).squeeze(-1), auxiliary)

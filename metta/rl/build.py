@@ -1,0 +1,167 @@
+"""From the settings of a run to its parts. Nothing is built before everything that can be checked is checked."""
+
+import getpass
+import hashlib
+import time
+from dataclasses import dataclass
+
+import torch
+
+from metta.common.errors import UserError
+from metta.common.logging import note
+from metta.common.seeds import derive, seed_libraries
+from metta.game.engine.batch import EnvBatch
+from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission
+from metta.game.missions import build_mission
+from metta.game.observation import EnvInfo, env_info
+from metta.policy.interface import NetHeads, PolicyNet
+from metta.policy.nets.registry import build_net
+from metta.rl.losses.base import Loss
+from metta.rl.losses.gtd_critic import GtdCritic
+from metta.rl.losses.ppo_actor import PpoActor
+from metta.rl.losses.ppo_critic import PpoCritic
+from metta.rl.machine import available_cores, choose_device, set_up
+from metta.rl.optim import make_optimizer
+from metta.rl.rollout import Experience, Rollout
+from metta.rl.sampling import make_sampler
+from metta.rl.settings import RunConfig, TrainerSettings
+from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.update import Updater
+
+PLAIN_ACTIONS = 5  # noop and four moves; what follows changes vibes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What follows from the settings alone, checked."""
+
+    config: RunConfig
+    run: str
+    mission: Mission
+    shape: BatchShape
+
+    @property
+    def epochs(self) -> int:
+        """Epochs until total_timesteps is reached."""
+        return -(-self.config.trainer.total_timesteps // self.shape.agent_steps)
+
+    @property
+    def world(self) -> str:
+        """Hash of everything that the environments' state depends on."""
+        env = self.config.training_env
+        parts = (self.mission.model_dump_json(), env.map_pool, env.desync_episodes, self.config.system.seed)
+        return hashlib.sha256(repr((parts, self.shape.envs)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The built pieces of a run."""
+
+    net: PolicyNet
+    optimizer: torch.optim.Optimizer
+    rollout: Rollout
+    updater: Updater
+    generators: dict[str, torch.Generator]
+    device: torch.device
+
+
+def plan(config: RunConfig) -> Plan:
+    """Check what can be checked without building anything. Raise UserError for what cannot be run."""
+    _check_supported(config)
+    choose_device(config.system.device)
+    mission = build_mission(config.mission)
+    shape = batch_shape(config.trainer, mission.agents, config.training_env.num_envs)
+    return Plan(config, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}", mission, shape)
+
+
+def build(plan: Plan) -> Parts:
+    """Build network, environments, buffers and update from a plan."""
+    config, shape = plan.config, plan.shape
+    seed, device = config.system.seed, set_up(config.system)
+    seed_libraries(seed)
+    torch.manual_seed(derive(seed, "weights"))
+    info = policy_info(plan.mission, config.training_env.vibe_actions)
+    heads = net_heads(config.trainer)
+    agent = config.agent.model_dump(exclude={"name"}, exclude_none=True)
+    net = build_net(config.agent.name, agent, info, heads).to(device)
+    if config.trainer.compile:
+        _compile(net, config.trainer.compile_mode, device)
+    generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
+    env = build_environments(plan)
+    state = net.initial_state(1)
+    experience = Experience.allocate(shape.horizon, shape.segments, info.num_tokens, state, device)
+    centering = config.trainer.advantage.reward_centering
+    rollout = Rollout(env, net, experience, generators["actions"], centering)
+    optimizer = make_optimizer(net, config.trainer.optimizer)
+    sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
+    losses = make_losses(config.trainer, net)
+    updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
+    return Parts(net, optimizer, rollout, updater, generators, device)
+
+
+def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
+    """Compile the feed-forward part; the recurrent core has kernels of its own."""
+    if device.type == "cpu":
+        note("trainer.compile: left out, on the CPU the hand-written kernels are faster")
+    else:
+        net.encode = torch.compile(net.encode, mode=mode)
+
+
+def build_environments(plan: Plan) -> EnvBatch:
+    """The environments on a pool of fresh maps."""
+    settings, seed = plan.config.training_env, plan.config.system.seed
+    threads = settings.num_workers or available_cores()
+    maps = build_pool(plan.mission, settings.map_pool, derive(seed, "maps") >> 1, threads)
+    return EnvBatch(
+        plan.mission,
+        plan.shape.envs,
+        maps=maps,
+        seed=derive(seed, "environments"),
+        threads=threads,
+        desync=settings.desync_episodes,
+    )
+
+
+def policy_info(mission: Mission, vibe_actions: bool) -> EnvInfo:
+    """What the policy is built for: the mission's observations, and the actions that it may take."""
+    info = env_info(mission)
+    names = info.action_names if vibe_actions else info.action_names[:PLAIN_ACTIONS]
+    return EnvInfo(info.features, info.tags, names, info.num_agents, info.window, info.num_tokens)
+
+
+def net_heads(settings: TrainerSettings) -> NetHeads:
+    """The heads that the enabled losses need."""
+    critic = settings.losses.ppo_critic
+    return NetHeads(auxiliary=critic.enabled and critic.critic_update == "gtd_lambda")
+
+
+def make_losses(settings: TrainerSettings, net: PolicyNet) -> dict[str, Loss]:
+    """The enabled losses, by name."""
+    actor, critic = settings.losses.ppo_actor, settings.losses.ppo_critic
+    losses: dict[str, Loss] = {}
+    if actor.enabled:
+        losses["ppo_actor"] = PpoActor(actor)
+    if critic.enabled and critic.critic_update == "mse":
+        losses["ppo_critic"] = PpoCritic(critic)
+    elif critic.enabled:
+        losses["ppo_critic"] = GtdCritic(critic, settings.advantage, net.auxiliary_parameters)
+    return losses
+
+
+def _check_supported(config: RunConfig) -> None:
+    """Raise UserError for settings that compose but cannot be run yet; never drop one silently."""
+    losses = config.trainer.losses
+    missing = {
+        f"teacher.mode={config.teacher.mode if config.teacher else ''}": config.teacher is not None,
+        "training_env.supervisor_policy_uri": config.training_env.supervisor_policy_uri is not None,
+        "trainer.losses.sliced_scripted_cloner.enabled": losses.sliced_scripted_cloner.enabled,
+        "trainer.dual_policy.enabled": config.trainer.dual_policy.enabled,
+    }
+    for name, asked in missing.items():
+        if asked:
+            raise UserError(f"{name}: composes, but cannot be trained yet; leave it out to train with PPO alone")
+    if not (losses.ppo_actor.enabled or losses.ppo_critic.enabled):
+        raise UserError("trainer.losses: none is enabled, there is nothing to learn")
+    if config.evaluator.epoch_interval:
+        note("evaluator: no evaluation during training yet; use the evaluate recipe on the checkpoints")

@@ -1,0 +1,49 @@
+"""What a job takes of the machine: device, threads, memory."""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+from metta.common.errors import UserError
+from metta.rl.settings import MachineSettings
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes CUDA, then MPS, then the CPU. Raise UserError if it is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
+    if not there[name]:
+        have = ", ".join(known for known, found in there.items() if found)
+        raise UserError(f"system.device={name}: this machine (or this build of torch) has none; it has {have}")
+    return torch.device(name)
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_up(settings: MachineSettings) -> torch.device:
+    """Apply the settings to this process and return the device."""
+    device = choose_device(settings.device)
+    torch.set_num_threads(settings.threads or available_cores())
+    if device.type == "cpu":
+        _keep_freed_memory()
+    return device
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library reuse big freed blocks: mapping them anew for every minibatch costs a fifth of the time."""
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # a C library without it
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)

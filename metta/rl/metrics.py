@@ -1,0 +1,148 @@
+"""What a run reports, and the file that keeps it: one JSON object per epoch in metrics.jsonl.
+
+Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collective/<team>/<stat>`, `overview/…`.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from metta.common.files import write_atomic
+from metta.game.engine.batch import Episode
+
+Metrics = dict[str, float]
+EPOCH = "metric/epoch"
+STATISTICS = ("env_agent/", "env_collective/", "env_game/")
+
+
+class EpisodeMetrics:
+    """Means over finished episodes and their agents.
+
+    A statistic appears in an episode only once something touched it. Here, whoever has been seen once, or is always
+    of interest, is reported as 0 where it is missing: a curve must not have holes.
+    """
+
+    ALWAYS = ("heart.gained", "junction.aligned_by_agent", "junction.scrambled_by_agent", "death")
+    ALWAYS_OF_TEAMS = ("aligned.junction.held", "aligned.junction.gained")
+
+    def __init__(self, label: str, teams: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
+        """`earlier` are the lines that the run has written already."""
+        self._label = label
+        self._seen = {f"env_agent/{name}" for name in self.ALWAYS}
+        self._seen |= {f"env_collective/{team}/{name}" for team in teams for name in self.ALWAYS_OF_TEAMS}
+        self._seen |= {name for line in earlier for name in line if name.startswith(STATISTICS)}
+
+    def __call__(self, episodes: Sequence[Episode]) -> Metrics:
+        """Metrics of episodes; none at all without episodes."""
+        if not episodes:
+            return {}
+        sums: dict[str, float] = dict.fromkeys(self._seen, 0.0)
+        for episode in episodes:
+            for name, value in _statistics(episode):
+                sums[name] = sums.get(name, 0.0) + value
+        self._seen |= sums.keys()
+        metrics = {name: sums[name] / len(episodes) for name in sorted(sums)}
+        reward = float(np.mean([np.mean(episode.returns) for episode in episodes]))
+        return {
+            "overview/reward": reward,
+            "overview/episodes": len(episodes),
+            "overview/heart_count": metrics["env_agent/heart.gained"],
+            f"env_per_label_rewards/{self._label}": reward,
+            "env_attributes/steps": float(np.mean([episode.steps for episode in episodes])),
+            **metrics,
+        }
+
+
+def _statistics(episode: Episode) -> Iterator[tuple[str, float]]:
+    for name, values in episode.agent.items():
+        yield f"env_agent/{name}", float(np.mean(values))
+    for team, stats in episode.collective.items():
+        for name, value in stats.items():
+            yield f"env_collective/{team}/{name}", value
+    for name, value in episode.game.items():
+        yield f"env_game/{name}", value
+
+
+class Mean:
+    """Running means of scalars, kept as tensors so that no device waits for them."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def add(self, values: dict[str, torch.Tensor]) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] += 1
+
+    def read(self, prefix: str) -> Metrics:
+        return {f"{prefix}{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
+
+
+def timing_metrics(seconds: float, phases: dict[str, float], agent_steps: int) -> Metrics:
+    """Shares and milliseconds per phase of one epoch of that many agent-steps, and its rate."""
+    metrics = {f"timing_per_epoch/frac/{name}": part / seconds for name, part in phases.items()}
+    metrics |= {f"timing_per_epoch/msec/{name}": part * 1000 for name, part in phases.items()}
+    rate = agent_steps / seconds
+    return {**metrics, "timing_per_epoch/sps": rate, "overview/sps": rate}
+
+
+class MachineMonitor:
+    """Load and memory of this process and its device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._process, self._device = psutil.Process(), device
+        self._process.cpu_percent()
+
+    def read(self) -> Metrics:
+        metrics = {
+            "monitor/cpu_percent": self._process.cpu_percent(),
+            "monitor/memory_gb": self._process.memory_info().rss / 1e9,
+        }
+        if self._device.type == "cuda":
+            metrics["monitor/gpu_memory_gb"] = torch.cuda.max_memory_allocated(self._device) / 1e9
+        return metrics
+
+
+class MetricsFile:
+    """metrics.jsonl: appended line by line, each on its way to the disk before the next epoch begins."""
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        """Open it for a run that goes on after `epoch`: later lines, and a torn last one, are dropped."""
+        self.earlier = [line for line in read_metrics(path) if line.get(EPOCH, 0) <= epoch] if path.exists() else []
+        if path.exists():
+            write_atomic(path, "".join(json.dumps(line) + "\n" for line in self.earlier))
+        self._file = open(path, "a")  # noqa: SIM115 - closed by close()
+
+    def write(self, metrics: Metrics) -> None:
+        """Append one line. A disk that is full costs the line, not the run: raises OSError once, stays usable."""
+        self._file.write(json.dumps({name: _json_number(value) for name, value in metrics.items()}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        with suppress(OSError):  # what a full disk did not take has been warned of
+            self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a metrics file, oldest first."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in lines if isinstance(line, dict)]
+
+
+def _json_number(value: float) -> float | None:
+    """JSON has no NaN or infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,103 @@
+"""What a person sees of a run: a live table in a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from metta.common.logging import note
+from metta.rl.metrics import Metrics
+
+PLAIN_SECONDS = 5.0
+
+
+class ProgressView:
+    """Shows the metrics of each epoch. As a context manager it holds the terminal."""
+
+    def __init__(self, run: str, total_steps: int, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stdout)
+        self._run, self._total = run, total_steps
+        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._shown: Metrics = {}
+        self._last_line = -PLAIN_SECONDS
+        self._unsaid = ""
+        self.checkpoint = ""
+
+    def __enter__(self) -> "ProgressView":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        elif self._unsaid:
+            note(self._unsaid)
+
+    def show(self, metrics: Metrics) -> None:
+        """Report an epoch; values that it lacks (no episode ended) stay as last seen."""
+        self._shown |= metrics
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+            return
+        self._unsaid = self._line()
+        if time.monotonic() - self._last_line >= PLAIN_SECONDS:
+            note(self._unsaid)
+            self._unsaid, self._last_line = "", time.monotonic()
+
+    def _value(self, name: str, form: str = ".3f") -> str:
+        value = self._shown.get(name)
+        return "–" if value is None else f"{value:{form}}"
+
+    def _eta(self) -> str:
+        rate = self._shown.get("timing_cumulative/sps") or 0
+        left = self._total - self._shown.get("metric/agent_step", 0)
+        if not rate:
+            return "–"
+        minutes, seconds = divmod(int(max(0, left) / rate), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
+
+    def _shares(self) -> str:
+        frac = {name: self._shown.get(f"timing_per_epoch/frac/{name}", 0.0) for name in ("env", "inference")}
+        learn = sum(
+            self._shown.get(f"timing_per_epoch/frac/{name}", 0.0)
+            for name in ("advantage", "forward", "backward", "optimizer")
+        )
+        return f"env {frac['env']:.0%}, inference {frac['inference']:.0%}, learn {learn:.0%}"
+
+    def _line(self) -> str:
+        step = self._shown.get("metric/agent_step", 0)
+        return (
+            f"epoch {self._value('metric/epoch', '.0f')}: {step:,.0f} steps ({min(1, step / self._total):.1%}), "
+            f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, "
+            f"reward {self._value('overview/reward')}, hearts {self._value('overview/heart_count')}, "
+            f"policy {self._value('losses/policy_loss', '.4f')}, value {self._value('losses/value_loss', '.4f')}, "
+            f"entropy {self._value('losses/entropy')}, kl {self._value('losses/approx_kl', '.4f')} ({self._shares()})"
+            + (f", saved {self.checkpoint}" if self.checkpoint else "")
+        )
+
+    def _table(self) -> Table:
+        step = self._shown.get("metric/agent_step", 0)
+        table = Table(
+            title=f"{self._run}: {step:,.0f} of {self._total:,} agent-steps ({min(1, step / self._total):.1%})"
+        )
+        for column in ("progress", "", "learning", "", "team, per episode", ""):
+            table.add_column(column, justify="right" if column == "" else "left")
+        rows = (
+            ("steps/s", self._value("overview/sps", ",.0f"), "policy loss", self._value("losses/policy_loss", ".4f"),
+             "reward", self._value("overview/reward")),
+            ("left", self._eta(), "value loss", self._value("losses/value_loss", ".4f"),
+             "reward now, per 1000 steps", self._value("overview/reward_per_1000_steps")),
+            ("epoch", self._value("metric/epoch", ".0f"), "entropy", self._value("losses/entropy"),
+             "hearts gained", self._value("overview/heart_count")),
+            ("saved", self.checkpoint or "–", "approx. KL", self._value("losses/approx_kl", ".4f"),
+             "junctions held", self._value("env_collective/cogs/aligned.junction.held", ",.0f")),
+            ("time", self._shares(), "explained variance", self._value("losses/explained_variance"),
+             "episodes", self._value("overview/episodes", ".0f")),
+        )  # fmt: skip
+        for row in rows:
+            table.add_row(*row)
+        return table

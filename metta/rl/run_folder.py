@@ -1,0 +1,80 @@
+"""The folder of one run: its lock, its settings, where its files lie."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metta.common.errors import UserError
+from metta.common.files import ensure_writable, remove_partials, write_atomic
+
+CONFIG = "config.yaml"
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`<data_dir>/<run>`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def states(self) -> Path:
+        return self.path / "trainer_state"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def checkpoint(self, epoch: int) -> Path:
+        return self.checkpoints / f"{self.name}:v{epoch}"
+
+    def state(self, epoch: int) -> Path:
+        return self.states / f"v{epoch}"
+
+    def keep_config(self, tree: dict[str, Any], epoch: int) -> None:
+        """Save the composed tree. One that differs and led up to `epoch` stays as config.v<epoch>.yaml."""
+        text, path = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), self.path / CONFIG
+        if path.exists():
+            before = path.read_text()
+            if before == text:
+                return
+            write_atomic(self.path / f"config.v{epoch}.yaml", before)
+        write_atomic(path, text)
+
+
+@contextmanager
+def open_run(data_dir: Path, name: str) -> Iterator[RunFolder]:
+    """Create or reopen a run's folder and hold its lock. Raise UserError if it cannot be written or is in use."""
+    ensure_writable(data_dir, "system.data_dir")
+    folder = RunFolder(data_dir / name)
+    ensure_writable(folder.path, f"run={name}: system.data_dir")
+    with open(folder.path / LOCK, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            owner = lock.read().strip()
+            by = f" by process {owner}" if owner else ""
+            raise UserError(f"run={name}: in use{by}; wait for it, stop it, or choose another run name") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        for part in (folder.path, folder.checkpoints, folder.states):
+            part.mkdir(exist_ok=True)
+            remove_partials(part)
+        yield folder
+        lock.truncate(0)

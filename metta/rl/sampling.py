@@ -1,0 +1,78 @@
+"""Which segments go into a minibatch, and how much each counts."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from metta.rl.settings import SamplingSettings
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Segments int64 [n] and the weight of each in the actor's loss, float32 [n]."""
+
+    segments: Tensor
+    weights: Tensor
+
+
+class SegmentSampler(Protocol):
+    """Picks the segments of one minibatch after another through an epoch."""
+
+    def start(self, segments: int, progress: float) -> None:
+        """Begin an epoch over that many segments at `progress` (0 to 1) of training."""
+        ...
+
+    def draw(self, count: int, advantages: Tensor) -> Draw:
+        """Pick segments, given the present advantages [time, segments]."""
+        ...
+
+
+class SequentialSampler:
+    """Every segment once per pass, in an order shuffled anew for each pass."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._segments = 0
+        self._waiting = torch.empty(0, dtype=torch.int64, device=generator.device)
+
+    def start(self, segments: int, progress: float) -> None:
+        self._segments = segments
+        self._waiting = self._waiting[:0]
+
+    def draw(self, count: int, advantages: Tensor) -> Draw:
+        if len(self._waiting) < count:
+            order = torch.randperm(self._segments, generator=self._generator, device=self._generator.device)
+            self._waiting = torch.cat([self._waiting, order])
+        segments, self._waiting = self._waiting[:count], self._waiting[count:]
+        return Draw(segments, torch.ones(count, device=segments.device))
+
+
+class PrioritizedSampler:
+    """Segments in proportion to (sum of absolute advantages) ** alpha, weighted back by (N p) ** -beta.
+
+    Beta goes from beta0 to 1 over training (Schaul et al. 2016, on segments as in PufferLib 3).
+    """
+
+    EPSILON = 1e-6  # keeps every segment possible
+
+    def __init__(self, alpha: float, beta0: float, generator: torch.Generator) -> None:
+        self.alpha, self.beta0 = alpha, beta0
+        self._generator = generator
+        self._beta = beta0
+
+    def start(self, segments: int, progress: float) -> None:
+        self._beta = self.beta0 + (1 - self.beta0) * progress
+
+    def draw(self, count: int, advantages: Tensor) -> Draw:
+        priorities = advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON)
+        probabilities = priorities / priorities.sum()
+        segments = torch.multinomial(probabilities, count, generator=self._generator)
+        return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self._beta))
+
+
+def make_sampler(settings: SamplingSettings, generator: torch.Generator) -> SegmentSampler:
+    if settings.method == "sequential":
+        return SequentialSampler(generator)
+    return PrioritizedSampler(settings.prio_alpha, settings.prio_beta0, generator)

@@ -1,0 +1,38 @@
+"""Stopping on request: the first Ctrl-C or SIGTERM asks the loop to finish, the second ends the process at once."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+from metta.common.logging import note
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """True once a signal has asked to stop. As a context manager it holds the handlers."""
+
+    def __init__(self) -> None:
+        self._asked: signal.Signals | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def __call__(self) -> bool:
+        return self._asked is not None
+
+    @property
+    def reason(self) -> str:
+        return "" if self._asked is None else self._asked.name
+
+    def __enter__(self) -> "StopRequest":
+        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._asked is not None:
+            os._exit(128 + number)
+        self._asked = signal.Signals(number)
+        note(f"{self._asked.name}: finishing this step and saving; once more to stop at once")

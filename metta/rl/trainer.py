@@ -1,0 +1,205 @@
+"""The training loop: collect, update on minibatches, report, save."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from metta.common.errors import UserError
+from metta.common.logging import note, warn
+from metta.policy.bundle import Bundle
+from metta.rl.build import Plan, build, plan
+from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, timing_metrics
+from metta.rl.optim import learning_rate, set_learning_rate
+from metta.rl.progress import ProgressView
+from metta.rl.resume import restore, take_snapshot
+from metta.rl.run_folder import RunFolder, open_run
+from metta.rl.settings import RunConfig
+from metta.rl.signals import StopRequest
+from metta.rl.timing import Stopwatch
+from metta.rl.update import DivergedError
+from metta.rl.wandb_logger import WandbLogger
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended."""
+
+    run: str
+    folder: Path
+    epoch: int
+    agent_steps: int
+    finished: bool  # total_timesteps reached, not stopped before
+    checkpoint: Path | None
+    metrics: Metrics  # of the last epoch
+
+
+def train(config: RunConfig) -> Summary:
+    """Train until total_timesteps, going on where a run of that name stopped. Raise UserError when that cannot be."""
+    planned = plan(config)
+    with open_run(Path(config.system.data_dir), planned.run) as folder, StopRequest() as stop:
+        return Trainer(planned, folder).run(stop)
+
+
+class Trainer:
+    """One run: its parts, how far it is, and where its results go."""
+
+    def __init__(self, planned: Plan, folder: RunFolder) -> None:
+        self.plan, self.config, self.folder = planned, planned.config, folder
+        self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
+        self.stopwatch = Stopwatch()
+        self.progress = Progress()
+        self.metrics: Metrics = {}
+
+    def run(self, stop: StopRequest) -> Summary:
+        """Train to the end, or until `stop` comes true; whatever was learned is saved."""
+        resumed = self.checkpointer.load_newest()
+        if resumed and resumed[1].progress.agent_steps >= self.config.trainer.total_timesteps:
+            return self._already_finished(resumed[1].progress)
+        self._build(resumed)
+        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+        self._open_reports()
+        try:
+            with self.view:
+                while not self.finished and not stop():
+                    self.stopwatch.reset()
+                    if not self.parts.rollout.collect(self.stopwatch, stop):
+                        break
+                    self.report(self.learn(stop))
+                    if self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
+                        self.save()
+                saved = self.save()
+        finally:
+            self._close_reports()
+        if not saved:
+            raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
+        self._say_end()
+        return self._summary()
+
+    def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
+        self.parts = build(self.plan)
+        if resumed:
+            self.progress = restore(self.plan, self.parts, *resumed)
+            note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
+        else:
+            self.parts.rollout.start()
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.agent_steps >= self.config.trainer.total_timesteps
+
+    @property
+    def share_done(self) -> float:
+        """How much of training lies behind, 0 to 1; schedules follow it."""
+        return min(1.0, self.progress.agent_steps / (self.plan.epochs * self.plan.shape.agent_steps))
+
+    def learn(self, stop: StopRequest) -> Metrics:
+        """Update on the collected batch and count it."""
+        rate = learning_rate(self.config.trainer.optimizer, self.share_done)
+        set_learning_rate(self.parts.optimizer, rate)
+        try:
+            metrics = self.parts.updater.update(self.parts.rollout.experience, self.share_done, self.stopwatch, stop)
+        except DivergedError as error:
+            raise self._explained(error) from error
+        self.progress.epoch += 1
+        self.progress.agent_steps += self.plan.shape.agent_steps
+        return {**metrics, "hyperparameters/learning_rate": rate}
+
+    def report(self, metrics: Metrics) -> None:
+        """Complete the epoch's metrics and send them to file, screen and W&B."""
+        seconds, phases = self.stopwatch.read()
+        self._count(seconds)
+        progress, rollout = self.progress, self.parts.rollout
+        episodes = [done for done in rollout.env.take_episodes() if done.steps >= self.plan.mission.max_steps]
+        self.metrics = {
+            "metric/agent_step": progress.agent_steps,
+            EPOCH: progress.epoch,
+            "metric/train_time": progress.train_seconds,
+            "metric/total_time": progress.total_seconds,
+            "timing_cumulative/sps": progress.agent_steps / max(progress.train_seconds, 1e-9),
+            "experience/rewards": rollout.mean_reward,
+            "experience/area_under_reward": progress.reward_area,
+            "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
+            **metrics,
+            **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
+            **self.episode_metrics(episodes),
+            **self.monitor.read(),
+        }
+        try:
+            self.file.write(self.metrics)
+        except OSError as error:
+            warn(f"could not write {self.folder.metrics}: {error.strerror}; going on")
+        self.wandb.log(self.metrics)
+        self.view.show(self.metrics)
+
+    def save(self) -> bool:
+        """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
+        if self.progress.epoch == (self.checkpointer.last_saved or 0):
+            return True
+        saved = self.checkpointer.save(self.parts.net, take_snapshot(self.plan, self.parts, self.progress))
+        if saved:
+            self.view.checkpoint = f"v{self.progress.epoch}"
+        return saved
+
+    def _count(self, epoch_seconds: float) -> None:
+        now = time.perf_counter()
+        self.progress.train_seconds += epoch_seconds
+        self.progress.total_seconds += now - self.counted_until
+        self.progress.reward_area += self.parts.rollout.mean_reward * self.plan.shape.agent_steps
+        self.counted_until = now
+
+    def _open_reports(self) -> None:
+        config, folder = self.config, self.folder
+        mission = self.plan.mission
+        self.file = MetricsFile(folder.metrics, self.progress.epoch)
+        self.episode_metrics = EpisodeMetrics(mission.label, mission.teams, self.file.earlier)
+        self.wandb = WandbLogger(config.wandb, folder.name, folder.path, config.model_dump(mode="json"))
+        self.monitor = MachineMonitor(self.parts.device)
+        self.view = ProgressView(folder.name, config.trainer.total_timesteps)
+        self.counted_until = time.perf_counter()
+        shape = self.plan.shape
+        size = sum(parameter.numel() for parameter in self.parts.net.parameters())
+        note(
+            f"run {folder.name}: {mission.label}, {config.agent.name} ({size:,} parameters) on "
+            f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
+            f"agent-steps, in {folder.path}"
+        )
+
+    def _close_reports(self) -> None:
+        self.file.close()
+        self.wandb.finish()
+        self.parts.rollout.env.close()
+
+    def _already_finished(self, progress: Progress) -> Summary:
+        self.progress = progress
+        note(
+            f"run {self.folder.name} has finished: {progress.agent_steps:,} agent-steps of "
+            f"trainer.total_timesteps={self.config.trainer.total_timesteps:,}; raise it to go on"
+        )
+        return self._summary()
+
+    def _explained(self, error: DivergedError) -> DivergedError:
+        saved = self.checkpointer.last_saved
+        last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
+        return DivergedError(
+            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; "
+            "a smaller trainer.optimizer.learning_rate may help"
+        )
+
+    def _summary(self) -> Summary:
+        saved = self.checkpointer.last_saved
+        return Summary(
+            run=self.folder.name,
+            folder=self.folder.path,
+            epoch=self.progress.epoch,
+            agent_steps=self.progress.agent_steps,
+            finished=self.finished,
+            checkpoint=None if saved is None else self.folder.checkpoint(saved),
+            metrics=self.metrics,
+        )
+
+    def _say_end(self) -> None:
+        saved = self.checkpointer.last_saved
+        where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
+        how = "finished" if self.finished else "stopped; the same command goes on from here"
+        note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")

@@ -1,0 +1,151 @@
+"""One update: minibatches of segments through the network, the sum of the enabled losses, a gradient step each."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from metta.common.errors import UserError
+from metta.policy.interface import PolicyNet
+from metta.rl.advantage import compute_advantages
+from metta.rl.losses.base import Loss, Minibatch, Prediction, predict
+from metta.rl.metrics import Mean, Metrics
+from metta.rl.rollout import Experience
+from metta.rl.sampling import SegmentSampler
+from metta.rl.settings import TrainerSettings
+from metta.rl.sizes import BatchShape
+from metta.rl.timing import Stopwatch
+
+
+class DivergedError(UserError):
+    """A loss, a gradient or a weight is no longer a finite number."""
+
+
+class Updater:
+    """Learns from one batch of experience after another."""
+
+    def __init__(
+        self,
+        net: PolicyNet,
+        optimizer: torch.optim.Optimizer,
+        losses: dict[str, Loss],
+        sampler: SegmentSampler,
+        settings: TrainerSettings,
+        shape: BatchShape,
+    ) -> None:
+        self.net, self.optimizer, self.losses, self.sampler = net, optimizer, losses, sampler
+        self.settings, self.shape = settings, shape
+        self._parameters = list(net.parameters())
+
+    def update(
+        self, experience: Experience, progress: float, stopwatch: Stopwatch, stop: Callable[[], bool]
+    ) -> Metrics:
+        """Learn from `experience` at `progress` (0 to 1) of training; ends early if `stop` comes true.
+
+        As in PufferLib 3, advantages are computed anew for every minibatch: with the probability ratios and values
+        that the segments visited so far have under the present network. Raise DivergedError at the first number that
+        is not finite; the weights are then those before that step.
+        """
+        mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
+        ratios, values = torch.ones_like(experience.log_probs), experience.values.clone()
+        advantages = torch.empty_like(values)
+        self.sampler.start(self.shape.segments, progress)
+        for _ in range(self.shape.minibatches):
+            with stopwatch.phase("advantage"):
+                self._advantages(experience, values, ratios, advantages)
+                draw = self.sampler.draw(self.shape.minibatch_segments, advantages)
+                batch = gather(experience, draw.segments, values, advantages, draw.weights)
+            with stopwatch.phase("forward"):
+                prediction = self._forward(experience, draw.segments, batch)
+                loss, metrics = self._total_loss(batch, prediction)
+            with stopwatch.phase("backward"):
+                loss.backward()
+            with stopwatch.phase("optimizer"):
+                metrics["gradient_norm"] = self._step()
+            ratios[:, draw.segments] = prediction.log_ratios.detach().exp()
+            values[:, draw.segments] = prediction.values.detach()
+            mean.add(metrics)
+            if stop() or (limit is not None and float(metrics.get("approx_kl", 0.0)) > limit):
+                break
+        self._check_weights()
+        return {**mean.read("losses/"), **self._experience_metrics(experience, values, advantages)}
+
+    def _advantages(self, experience: Experience, values: Tensor, ratios: Tensor, out: Tensor) -> None:
+        compute_advantages(
+            experience.rewards,
+            values,
+            experience.next_values,
+            experience.dones,
+            ratios,
+            self.settings.advantage,
+            out,
+        )
+
+    def _forward(self, experience: Experience, segments: Tensor, batch: Minibatch) -> Prediction:
+        state = tuple(part[segments] for part in experience.state)
+        observations = experience.observations.index_select(1, segments)
+        resets = experience.resets.index_select(1, segments)
+        return predict(self.net.unroll(observations, state, resets), batch)
+
+    def _total_loss(self, batch: Minibatch, prediction: Prediction) -> tuple[Tensor, dict[str, Tensor]]:
+        for loss in self.losses.values():
+            batch = loss.prepare(batch, prediction)
+        results = [loss(batch, prediction) for loss in self.losses.values()]
+        metrics = {name: value for result in results for name, value in result.metrics.items()}
+        total = torch.stack([result.loss for result in results]).sum()
+        if not bool(torch.isfinite(total)):
+            raise _diverged({**metrics, "total_loss": total.detach()})
+        return total, metrics
+
+    def _step(self) -> Tensor:
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
+        if not bool(torch.isfinite(norm)):
+            raise _diverged({"gradient_norm": norm})
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def _check_weights(self) -> None:
+        norm = nn.utils.get_total_norm(self._parameters).detach()
+        if not bool(torch.isfinite(norm)):
+            raise _diverged({"weight_norm": norm})
+
+    def _experience_metrics(self, experience: Experience, values: Tensor, advantages: Tensor) -> Metrics:
+        returns = advantages + values
+        spread = returns.var()
+        explained = 1 - (returns - values).var() / spread if float(spread) > 0 else torch.tensor(0.0)
+        return {
+            "losses/explained_variance": float(explained),
+            "experience/values": float(experience.values.mean()),
+            "experience/advantages": float(advantages.mean()),
+            "experience/advantages_abs": float(advantages.abs().mean()),
+            **_action_shares(experience.actions, self.net.info.action_names),
+        }
+
+
+def gather(experience: Experience, segments: Tensor, values: Tensor, advantages: Tensor, weights: Tensor) -> Minibatch:
+    """The chosen segments of a batch, with the present values and advantages."""
+
+    def pick(part: Tensor) -> Tensor:
+        return part.index_select(1, segments)
+
+    return Minibatch(
+        actions=pick(experience.actions),
+        log_probs=pick(experience.log_probs),
+        values=pick(values),
+        advantages=pick(advantages),
+        rewards=pick(experience.rewards),
+        dones=pick(experience.dones),
+        weights=weights,
+    )
+
+
+def _action_shares(actions: Tensor, names: tuple[str, ...]) -> Metrics:
+    counts = torch.bincount(actions.flatten(), minlength=len(names)).tolist()
+    return {f"experience/actions/{name}": count / actions.numel() for name, count in zip(names, counts, strict=True)}
+
+
+def _diverged(metrics: dict[str, Tensor]) -> DivergedError:
+    bad = {name: float(value) for name, value in metrics.items() if not bool(torch.isfinite(value))}
+    named = ", ".join(f"losses/{name} is {value}" for name, value in bad.items())
+    return DivergedError(named)
