@@ -1,8 +1,10 @@
 """LSTM over segments in which episodes may end."""
 
-from torch import Tensor, cat, nn
+import torch
+from torch import Tensor, nn
 
 from metta.policy.interface import State
+from metta.policy.nets.linear import linear
 
 
 class SegmentLSTM(nn.LSTM):
@@ -17,8 +19,22 @@ class SegmentLSTM(nn.LSTM):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x [batch, in] -> output [batch, hidden] and the next state."""
+        # oneDNN's LSTM packs its weights anew in every call: for one step of few rows that takes most of the time.
+        if not torch.is_grad_enabled() and x.device.type == "cpu" and len(x) < self.hidden_size:
+            return self._cell(x, state)
         output, (hidden, cell) = self(x.unsqueeze(0), (state[0].unsqueeze(0), state[1].unsqueeze(0)))
         return output[0], (hidden[0], cell[0])
+
+    def _cell(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same step as plain products."""
+        hidden, cell = state
+        weight = self.get_parameter
+        from_x = linear(x, weight("weight_ih_l0"), weight("bias_ih_l0"))
+        gates = from_x.add_(linear(hidden, weight("weight_hh_l0"), weight("bias_hh_l0")))
+        enter, keep, new, leave = gates.chunk(4, dim=1)
+        cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        hidden = leave.sigmoid() * cell.tanh()
+        return hidden, (hidden, cell)
 
     def unroll(self, x: Tensor, state: State, resets: Tensor) -> Tensor:
         """x [time, batch, in], resets bool [time, batch] -> output [time, batch, hidden].
@@ -36,4 +52,4 @@ class SegmentLSTM(nn.LSTM):
                 hidden, cell = hidden.masked_fill(ended, 0), cell.masked_fill(ended, 0)
             output, (hidden, cell) = self(piece, (hidden, cell))
             outputs.append(output)
-        return outputs[0] if len(outputs) == 1 else cat(outputs)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
