@@ -16,7 +16,7 @@ CURVES = {
 }
 NEXT = f"""What to try next:
   watch it            ./tools/run.py cogsguard.play run={RUN} mission={MISSION}
-  train on            make train STEPS=10_000_000   (continues this run)
+  train on            make train STEPS=20_000_000   (continues this run)
   the whole game      ./tools/run.py recipes.experiment.cogsguard.train run=my-first
   another role        ./tools/run.py cogsguard.tutorial run=scout role=scout
   all recipes         ./tools/run.py --list"""

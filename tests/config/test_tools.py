@@ -65,7 +65,7 @@ def test_help_shows_parameters_keys_defaults_and_meanings(run: Runner) -> None:
     outcome = run("cogsguard.tutorial", "--help")
     lines = [line.split() for line in outcome.out.splitlines()]
     assert ["role", "aligner", "(aligner", "|", "scout", "|", "scrambler", "|", "miner)"] in lines
-    assert ["trainer.total_timesteps", "4_000_000", "agent-steps", "to", "train", "for"] in lines
+    assert ["trainer.total_timesteps", "8_000_000", "agent-steps", "to", "train", "for"] in lines
     assert any(line[:2] == ["mission.cog.heart_limit", "3"] for line in lines)
     assert any(line[:2] == ["teacher.policy_uri", "required"] for line in lines)
     assert any(line[:2] == ["agent", "fast,"] for line in lines)
