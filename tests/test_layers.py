@@ -1,0 +1,43 @@
+"""The house rules that a machine can check: who imports whom, and how long a file is."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("common", "game", "policy", "rl", "eval", "view", "config", "cli")  # low to high
+FILES = sorted((ROOT / "metta").rglob("*.py"))
+NO_TORCH = ("common", "game")
+
+
+def imported(path: Path) -> set[str]:
+    """Modules that a file imports anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_imports_only_lower_ones(layer: str):
+    for path in sorted((ROOT / "metta" / layer).rglob("*.py")):
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "metta" and len(parts) > 1:
+                assert LAYERS.index(parts[1]) <= LAYERS.index(layer), f"{path} imports {name}"
+            assert not (layer in NO_TORCH and parts[0] == "torch"), f"{path} imports {name}"
+
+
+def test_no_file_exceeds_500_lines():
+    for path in [*FILES, *(ROOT / "tests").rglob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 500, path
+
+
+def test_nothing_unpickles():
+    for path in FILES:
+        text = path.read_text()
+        assert "import pickle" not in text and "torch.load" not in text and "allow_pickle=True" not in text, path
