@@ -62,7 +62,9 @@ class TeamSettings(Settings):
     name: str = "cogs"
     short_name: str = "c"
     wealth: int = Field(default=1, ge=0, description="initial elements: agents x 3 x wealth of each")
-    initial_hearts: int | None = Field(default=None, ge=0, le=65535, description="hearts in the hub; default 5 x wealth")
+    initial_hearts: int | None = Field(
+        default=None, ge=0, le=65535, description="hearts in the hub; default 5 x wealth"
+    )
     num_agents: int = Field(default=8, ge=1)
 
     @property
@@ -111,12 +113,19 @@ class RewardEntry(Settings):
 class QuirkSettings(Settings):
     """What the original does where its evident intention was another; true keeps the original (rules 12)."""
 
-    clips_ignore_distance: bool = Field(default=True, description="clips act anywhere; false: within radius of a clips junction"
+    clips_ignore_distance: bool = Field(
+        default=True, description="clips act anywhere; false: within radius of a clips junction"
     )
-    hub_junction_is_special: bool = Field(default=True, description="the hub's junction counts for no reward or junction stat")
+    hub_junction_is_special: bool = Field(
+        default=True, description="the hub's junction counts for no reward or junction stat"
+    )
     territory_invisible: bool = Field(default=True, description="false: aoe_mask tokens show owned areas")
-    last_reward_invisible: bool = Field(default=True, description="false: the last_reward token holds 100 x the reward before")
-    negative_caps_charge_at_once: bool = Field(default=True, description="false: a negative cap is a floor of the entry")
+    last_reward_invisible: bool = Field(
+        default=True, description="false: the last_reward token holds 100 x the reward before"
+    )
+    negative_caps_charge_at_once: bool = Field(
+        default=True, description="false: a negative cap is a floor of the entry"
+    )
     milestones_ignore_holdings: bool = Field(default=True, description="false: milestones pay for junctions held")
     weather_adds_difference: bool = Field(default=True, description="false: solar is the day's or night's own value")
     time_limit_is_terminal: bool = Field(default=True, description="false: the last step truncates")
@@ -124,9 +133,9 @@ class QuirkSettings(Settings):
     idle_use_costs_energy: bool = Field(default=True, description="false: a use that changes nothing is free")
     bonuses_do_not_add: bool = Field(default=True, description="limit = max(base, bonus); false: base + bonus")
     initial_energy_above_limit: bool = Field(default=True, description="false: initial inventory is cut to the limits")
-    objective_weight_frozen: bool = Field(default=True, description="false: overriding the steps rescales the objective and events"
+    objective_weight_frozen: bool = Field(
+        default=True, description="false: overriding the steps rescales the objective and events"
     )
-    inert_variants: bool = Field(default=True, description="variants and presets without effect stay without")
 
 
 class Mission(Settings):
@@ -136,7 +145,10 @@ class Mission(Settings):
     site: str = "cogsguard_arena"
     description: str = ""
     max_steps: int = Field(default=1000, ge=1, description="steps per episode")
-    built_steps: int | None = Field(default=None, ge=1, description="steps the mission was made for: divide the objective, end the events; null: max_steps"
+    built_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps the mission was made for: divide the objective, end the events; null: max_steps",
     )
     num_agents: int | None = Field(default=None, ge=1, description="cogs; default: as many as the teams have")
     teams: dict[str, TeamSettings] = {"cogs": TeamSettings()}

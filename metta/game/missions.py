@@ -5,11 +5,11 @@ from typing import Any
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import validated
-from metta.game.mission import CogSettings, Mission, MissionSettings, TeamSettings
+from metta.game.mission import CogSettings, Mission, MissionSettings, QuirkSettings, TeamSettings
 from metta.game.rewards import check_presets
 from metta.game.variants import apply_variants, with_steps
 
-SECTIONS = ("cog", "clips", "weather", "cost", "area", "extractor", "quirks")
+SECTIONS = ("cog", "clips", "weather", "cost", "area", "extractor")
 
 
 def _basic(site: str, max_steps: int) -> Mission:
@@ -95,12 +95,15 @@ def _with_agents(mission: Mission, cogs: int) -> dict[str, Any]:
 def build_mission(settings: MissionSettings) -> Mission:
     """The mission that the `mission` branch of the tree describes.
 
-    Order: the named mission, variants, difficulty, reward presets, cogs and steps, then single settings.
+    Order: the named mission, quirks, variants, difficulty, reward presets, cogs and steps, then single settings.
 
     Raises:
         UserError: an unknown mission, variant, preset, team or setting, or a value out of range.
     """
     mission = load_mission(settings.name)
+    if settings.quirks:  # before the variants: some of them ask
+        quirks = mission.quirks.model_dump() | settings.quirks
+        mission = mission.model_copy(update={"quirks": validated(QuirkSettings, quirks, "mission.quirks")})
     mission = apply_variants(mission, settings.variants)
     if settings.difficulty:
         mission = apply_variants(mission, [settings.difficulty])

@@ -27,6 +27,11 @@ def resource_id(name: str, where: str) -> int:
     return RESOURCES.index(name)
 
 
+def resource_amounts(amounts: dict[str, int], where: str) -> dict[int, int]:
+    """Amounts by resource id. Raises UserError for an unknown resource."""
+    return {resource_id(name, where): amount for name, amount in amounts.items()}
+
+
 def resource_rows(amounts: dict[str, int], where: str, sign: int = 1) -> list[list[int]]:
     """[resource id, sign * amount] for each entry. Raises UserError for an unknown resource."""
     return [[resource_id(name, where), sign * amount] for name, amount in amounts.items()]

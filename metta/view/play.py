@@ -90,6 +90,10 @@ def play(config: PlayConfig) -> int:
         _show_live(batch, policy, config.seed, console)
     else:
         view = Viewport.around_hub(batch.map(0), 60, console.width // 2)
-        _show_some(batch, policy, config.seed, lambda *now: console.print(frame(batch, 0, *now, view), soft_wrap=True))
+
+        def draw(step: int, returns: np.ndarray) -> None:
+            console.print(frame(batch, 0, step, returns, view), soft_wrap=True)
+
+        _show_some(batch, policy, config.seed, draw)
     console.print(summary_table(batch.statistics(0), batch))
     return 0

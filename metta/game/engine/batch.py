@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from metta.common.errors import UserError
-from metta.game.compiled import announce_compilation
+from metta.game.cache import announce_compilation
 from metta.game.engine import layout as L
 from metta.game.engine.step import reset_some, step_range
 from metta.game.engine.tables import TableBuilder

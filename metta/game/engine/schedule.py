@@ -2,7 +2,7 @@
 
 from metta.game.engine import layout as L
 from metta.game.mission import Mission
-from metta.game.resources import resource_rows
+from metta.game.resources import RESOURCES, resource_amounts
 
 Rows = list[list[int]]
 
@@ -45,8 +45,8 @@ def _weather_events(mission: Mission) -> list[tuple[list[int], list[int]]]:
     """Day and night events: only their difference reaches the cogs, unless that quirk is off."""
     weather, last = mission.weather, mission.built_steps or mission.max_steps
     half = weather.day_length // 2
-    day = dict(resource_rows(weather.day_deltas, "mission.weather.day_deltas"))
-    night = dict(resource_rows(weather.night_deltas, "mission.weather.night_deltas"))
+    day = resource_amounts(weather.day_deltas, "mission.weather.day_deltas")
+    night = resource_amounts(weather.night_deltas, "mission.weather.night_deltas")
     days, nights = _periodic(0, weather.day_length, last), _periodic(half, weather.day_length, last)
     events = []
     for item in sorted({*day, *night}):
@@ -59,7 +59,7 @@ def _weather_events(mission: Mission) -> list[tuple[list[int], list[int]]]:
         if mission.quirks.weather_adds_difference:
             events.append((row(change), days))
         else:
-            initial = dict(resource_rows({"solar": mission.cog.initial_solar}, "mission.cog"))
+            initial = {RESOURCES.index("solar"): mission.cog.initial_solar}
             events.append((row(day.get(item, 0) - initial.get(item, 0)), days[:1]))
             events.append((row(change), days[1:]))
         events.append((row(-change), nights))

@@ -52,7 +52,8 @@ class AgentStats:
         named = {name: values[..., column] for name, column in self.columns.items()}
         named |= {f"{name}.amount": inventory[..., index].astype(np.float64) for index, name in enumerate(RESOURCES)}
         for stat, source in (("gain_diversity", "gained"), ("deposit_diversity", "deposited")):
-            named[stat] = sum((np.log1p(named[f"{element}.{source}"]) for element in ELEMENTS), np.float64(0))
+            counts = np.stack([named[f"{element}.{source}"] for element in ELEMENTS])
+            named[stat] = np.log1p(counts).sum(0)
         return named
 
 

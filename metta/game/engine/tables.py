@@ -143,7 +143,7 @@ class TableBuilder:
         ]
         self.put(L.S_TICK, [row for row in ticks if row[1]], L.T_TICK_ROWS)
         friendly, enemy = mission.area.friendly, mission.area.enemy
-        rows = []
+        rows: Rows = []
         for name in dict.fromkeys([*enemy, *friendly]):
             item = resource_id(name, "mission.area")
             rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._is_modifier[item]])

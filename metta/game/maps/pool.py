@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.compiled import announce_compilation
+from metta.game.cache import announce_compilation
 from metta.game.maps.arena import generate_pool
 from metta.game.maps.sites import site, with_site_variants
 from metta.game.mission import Mission

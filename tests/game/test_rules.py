@@ -1,0 +1,236 @@
+"""Rules that recorded episodes show little of: clips, presets, quirks and their other values."""
+
+import numpy as np
+import pytest
+
+from metta.game.engine.batch import EnvBatch
+from metta.game.maps import ascii as ascii_maps
+from metta.game.mission import Mission, MissionSettings
+from metta.game.missions import MISSIONS, build_mission
+from metta.game.observation import Feature, features
+from metta.game.resources import ELEMENTS, RESOURCES
+from metta.game.rewards import reward_entries
+
+ITEM = {name: index for index, name in enumerate(RESOURCES)}
+NORTH, SOUTH, WEST, EAST = 1, 2, 3, 4
+FEATURES: dict[str, Feature] = {feature.name: feature for feature in features()}
+
+
+def border(rows: list[str]) -> str:
+    """The picture with five cells of wall around it."""
+    width = len(rows[0])
+    wall = ["#" * (width + 10)] * 5
+    return "\n".join([*wall, *("#####" + row + "#####" for row in rows), *wall])
+
+
+class Play:
+    """Environments of one picture in which everybody waits unless told otherwise."""
+
+    def __init__(self, rows: list[str], envs: int = 1, seed: int = 0, **settings: object):
+        agents = sum(row.count("@") for row in rows)
+        base: dict[str, object] = {"cogs": agents, "max_steps": 400, "quirks": {}}
+        self.mission = build_mission(MissionSettings.model_validate(base | settings))
+        self.batch = EnvBatch(
+            self.mission, envs, maps=ascii_maps.parse(border(rows))[None], seed=seed, auto_reset=False
+        )
+        shape = (envs, agents)
+        self.observations = np.zeros((*shape, 200, 3), np.uint8)
+        self.rewards = np.zeros(shape, np.float32)
+        self.terminals, self.truncations = np.zeros(shape, bool), np.zeros(shape, bool)
+        self.batch.reset(self.observations)
+
+    def step(self, *actions: int) -> None:
+        """Agent i of every environment takes actions[i]; the others wait."""
+        chosen = np.zeros(self.rewards.shape, np.int32)
+        chosen[:, : len(actions)] = actions
+        self.batch.step(chosen, self.observations, self.rewards, self.terminals, self.truncations)
+
+    def wait(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
+
+    def item(self, name: str, agent: int = 0) -> int:
+        return int(self.batch.inventories()[0, agent, ITEM[name]])
+
+    def owners(self, e: int = 0) -> list[str | None]:
+        return [o["owner"] for o in self.batch.objects(e) if o["type"].endswith("junction")]
+
+    def tokens(self, name: str, agent: int = 0) -> list[int]:
+        return [t[2] for t in self.observations[0, agent].tolist() if t[0] != 0xFF and t[1] == FEATURES[name].id]
+
+
+FIELD = ["@.....J....J....J", ".................", "J....J....J....J."]
+
+
+def test_idle_cogs_lose_one_junction_at_step_10_and_one_more_each_100_steps():
+    play = Play(FIELD, envs=4)
+    for step in range(1, 351):
+        play.step()
+        expected = 0 if step < 10 else 1 + step // 100
+        assert all(play.owners(e).count("clips") == expected for e in range(4)), step
+
+
+def test_clips_choose_uniformly_among_the_junctions():
+    play = Play(FIELD, envs=700, seed=3)
+    play.wait(10)
+    taken = np.array([[owner == "clips" for owner in play.owners(e)] for e in range(700)]).sum(0)
+    assert taken.sum() == 700
+    expected = 700 / len(taken)
+    assert ((taken - expected) ** 2 / expected).sum() < 22.5  # chi-square, 6 degrees of freedom, p = 0.001
+
+
+def test_all_clips_takes_every_neutral_junction_at_step_1():
+    play = Play(FIELD, variants=["all_clips"])
+    play.step()
+    assert set(play.owners()) == {"clips"}
+
+
+def test_clips_that_mind_distance_stay_near_their_junctions():
+    rows = ["@J" + "." * 60 + "J"]
+    near = {"scramble_radius": 5, "align_radius": 5, "align_start": 20, "align_interval": 20}
+    everywhere = Play(rows, clips=near)
+    close = Play(rows, clips=near, quirks={"clips_ignore_distance": False})
+    for play in (everywhere, close):
+        play.wait(100)
+    assert everywhere.owners().count("clips") == 2
+    assert close.owners().count("clips") == 1
+
+
+def test_credit_charges_everybody_at_step_1_unless_negative_caps_are_floors():
+    for quirk, expected in ((True, -0.8), (False, 0.0)):
+        play = Play(["@@"], rewards=["credit"], variants=["no_clips"], quirks={"negative_caps_charge_at_once": quirk})
+        play.step()
+        np.testing.assert_allclose(play.rewards, expected, atol=1e-6)
+
+
+def test_milestones_pay_for_holdings_when_told_to():
+    for quirk, expected in ((True, 0.0), (False, 2.0)):
+        settings = {"rewards": ["no_objective", "milestones"], "variants": ["no_clips"]}
+        play = Play(["@jj"], quirks={"milestones_ignore_holdings": quirk, "hub_junction_is_special": False}, **settings)
+        play.step()
+        assert float(play.rewards[0, 0]) == expected
+
+
+def test_the_hubs_own_junction_counts_only_when_it_is_not_special():
+    for quirk, expected in ((True, 0.0), (False, 1 / 1000)):
+        play = Play(["@j"], variants=["no_clips"], quirks={"hub_junction_is_special": quirk})
+        play.step()
+        np.testing.assert_allclose(play.rewards[0, 0], expected, atol=1e-7)
+
+
+def test_the_objective_keeps_the_missions_steps_unless_told_to_follow():
+    for quirk, steps in ((True, 1000), (False, 400)):
+        entry = reward_entries(Play(["@"], quirks={"objective_weight_frozen": quirk}).mission, 0)
+        assert entry["aligned_junction_held"].weight == pytest.approx(1 / steps)
+
+
+def test_role_conditional_goes_round_the_roles():
+    mission = build_mission(MissionSettings(rewards=["role_conditional"]))
+    roles = ["miner", "aligner", "scrambler", "scout"]
+    for index in range(8):
+        assert f"{roles[index % 4]}_gained" in reward_entries(mission, index)
+
+
+def test_every_change_of_vibe_is_penalised():
+    play = Play(["@."], rewards=["no_objective", "penalize_vibe_change"])
+    for action, expected in ((6, -0.01), (6, -0.01), (0, 0.0)):
+        play.step(action)
+        np.testing.assert_allclose(play.rewards[0, 0], expected, atol=1e-7)
+
+
+def test_solar_follows_the_difference_or_the_days_own_value():
+    weather = {"day_deltas": {"solar": 9}, "night_deltas": {"solar": 5}}
+    for quirk, (day, night) in ((True, (5, 1)), (False, (9, 5))):
+        play = Play(["@"], weather=weather, quirks={"weather_adds_difference": quirk})
+        play.step()
+        assert play.item("solar") == day
+        play.wait(99)
+        assert play.item("solar") == night
+
+
+def test_initial_energy_is_cut_at_reset_or_at_the_first_write():
+    for quirk, expected in ((True, 100), (False, 20)):
+        assert Play(["@"], quirks={"initial_energy_above_limit": quirk}).item("energy") == expected
+
+
+def test_gear_raises_a_limit_to_its_bonus_or_by_it():
+    for quirk, expected in ((True, 400), (False, 500)):
+        play = Play([".@s.", ".H.."], quirks={"bonuses_do_not_add": quirk}, variants=["no_clips"])
+        play.step(EAST)
+        play.wait(5)
+        assert play.item("hp") == expected
+
+
+HUB = [".@H.", "...."]
+
+
+def test_a_full_bag_burns_elements_unless_told_not_to():
+    for quirk, paid in ((True, 10), (False, 0)):
+        play = Play(
+            HUB, cog={"heart_limit": 0}, teams={"cogs": {"initial_hearts": 1, "wealth": 4}}, variants=["no_clips"],
+            quirks={"full_bag_burns_elements": quirk},
+        )  # fmt: skip
+        before = play.batch.team_inventory()[0, 0, ITEM["carbon"]]
+        play.step(EAST)
+        assert before - play.batch.team_inventory()[0, 0, ITEM["carbon"]] == paid
+
+
+def test_a_use_without_effect_costs_energy_unless_told_not_to():
+    for quirk, energy in ((True, 19), (False, 20)):
+        play = Play(["@C"], cog={"cargo_limit": 0}, quirks={"idle_use_costs_energy": quirk})
+        play.step()
+        play.step(EAST)
+        assert bool(play.batch.successes()[0, 0]) and play.item("energy") == energy
+
+
+def test_the_last_step_is_a_terminal_or_a_truncation():
+    for quirk in (True, False):
+        play = Play(["@"], max_steps=3, quirks={"time_limit_is_terminal": quirk})
+        play.wait(3)
+        assert play.terminals.all() == quirk and play.truncations.all() != quirk
+
+
+def test_territory_and_last_reward_show_only_when_told_to():
+    hidden = Play(["@H"], variants=["no_clips"])
+    shown = Play(["@H"], variants=["no_clips"], quirks={"territory_invisible": False, "last_reward_invisible": False})
+    assert not hidden.tokens("aoe_mask") and set(shown.tokens("aoe_mask")) == {1}
+    paid = {"rewards": ["no_objective"], "reward_entries": {"steps": {"stat": "action.noop.success", "weight": 0.5}}}
+    for quirk, expected in ((True, 0), (False, 50)):
+        play = Play(["@"], quirks={"last_reward_invisible": quirk}, **paid)
+        play.wait(2)
+        assert play.tokens("last_reward") == [expected]
+
+
+def test_an_observation_ends_at_200_tokens_and_counts_what_it_drops():
+    play = Play(["@@@@@@@@@@"] * 2)
+    used = (play.observations[0, :, :, 0] != 0xFF).sum(-1)
+    assert used.max() == 200
+    game = play.batch.statistics(0).game
+    assert game["tokens_dropped"] > 0
+    assert game["tokens_written"] == used.sum()
+
+
+def test_an_extractor_that_is_empty_leaves_the_map():
+    play = Play(["@C."], extractor={"stock": 2}, cog={"energy_limit": 100})
+    for _ in range(3):
+        play.step(EAST)
+    assert play.item("carbon") == 2
+    assert play.batch.positions()[0, 0].tolist() == [5, 6]
+
+
+def test_the_missions_are_those_of_the_table():
+    built = {name: make() for name, make in MISSIONS.items()}
+    rows = {
+        name: (m.agents, m.max_steps, m.teams["cogs"].hub_hearts, m.teams["cogs"].initial_elements)
+        for name, m in built.items()
+    }
+    assert rows == {
+        "cogsguard_arena.basic": (8, 1000, 5, 24),
+        "cogsguard_arena.aligner_tutorial": (4, 1000, 255, 36),
+        "cogsguard_arena.scrambler_tutorial": (4, 1000, 120, 36),
+        "cogsguard_arena.scout_tutorial": (4, 1000, 0, 36),
+        "cogsguard_machina_1.basic": (8, 10000, 5, 24),
+        "cogsguard_machina_1.miner_tutorial": (4, 1000, 5, 12),
+    }
+    assert {built["cogsguard_arena.aligner_tutorial"].cog.heart_limit, Mission().cog.heart_limit} == {3, 10}
+    assert set(ELEMENTS) <= set(RESOURCES)
