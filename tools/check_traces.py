@@ -6,34 +6,36 @@ import sys
 import time
 from pathlib import Path
 
-from metta.common.errors import UserError
-from metta.game.traces import check_trace
+from bootstrap import ensure_packages
+
+
+def check(path: Path) -> bool:
+    """Replay one file and print a line about it; returns whether everything was equal."""
+    from metta.common.errors import UserError
+    from metta.game.traces import check_trace
+
+    start = time.perf_counter()
+    try:
+        steps, difference = check_trace(path)
+    except UserError as error:
+        print(f"ERROR {error}")
+        return False
+    seconds = time.perf_counter() - start
+    equal = f"ok {path.stem}: {steps} steps equal, {seconds:.1f} s"
+    print(f"DIFFERS {path.stem}: {difference}" if difference else equal)
+    return difference is None
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when every file agrees, 1 when any differs or cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz", help="recorded episodes")
-    failed = 0
     files: list[Path] = parser.parse_args(argv).files
-    for path in files:
-        start = time.perf_counter()
-        try:
-            steps, difference = check_trace(path)
-        except UserError as error:
-            failed += 1
-            print(f"ERROR {error}")
-            continue
-        failed += difference is not None
-        seconds = time.perf_counter() - start
-        print(
-            f"DIFFERS {path.stem}: {difference}"
-            if difference
-            else f"ok {path.stem}: {steps} steps equal, {seconds:.1f} s"
-        )
-    print(f"{len(files) - failed} of {len(files)} traces equal")
-    return 1 if failed else 0
+    equal = sum([check(path) for path in files])
+    print(f"{equal} of {len(files)} traces equal")
+    return 0 if equal == len(files) else 1
 
 
 if __name__ == "__main__":
+    ensure_packages()
     sys.exit(main())

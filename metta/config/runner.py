@@ -1,6 +1,7 @@
 """The recipe runner behind tools/run.py and tools/train.py: read the words, compose, validate, run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -53,6 +54,12 @@ def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> 
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # training handles it itself: it saves first
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _run(flags: argparse.Namespace) -> int:
