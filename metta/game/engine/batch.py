@@ -9,7 +9,7 @@ import numpy as np
 from metta.common.errors import UserError
 from metta.game.cache import announce_compilation
 from metta.game.engine import layout as L
-from metta.game.engine.step import reset_some, step_range
+from metta.game.engine.cpu import reset_some, step_range
 from metta.game.engine.tables import TableBuilder
 from metta.game.maps.cells import AGENT, CHEST, HUB, JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
 from metta.game.mission import Mission

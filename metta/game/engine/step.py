@@ -1,7 +1,5 @@
 """One step of one environment, phase by phase (rules 2)."""
 
-import numpy as np
-
 from metta.game.compiled import rule
 from metta.game.engine.actions import act
 from metta.game.engine.events import run_events
@@ -16,7 +14,6 @@ from metta.game.engine.layout import (
     T_TRUNCATE,
 )  # fmt: skip
 from metta.game.engine.observe import observe
-from metta.game.engine.reset import draw_limit, start_episode
 from metta.game.engine.reward import reward
 from metta.game.engine.rows import agent_row, env_row
 from metta.game.engine.upkeep import areas, hold, tick
@@ -47,21 +44,3 @@ def step_environment(tables, s, e, actions, observations, rewards, terminals, tr
         terminal = finished and not t[T_TRUNCATE]
         terminals[e * t[T_AGENTS] + a] = terminal
         truncations[e * t[T_AGENTS] + a] = ended and not terminal
-
-
-@rule
-def step_range(tables, s, start, stop, actions, observations, rewards, terminals, truncations):
-    """Step environments start..stop-1."""
-    for e in range(start, stop):
-        step_environment(tables, s, e, actions, observations, rewards, terminals, truncations)
-
-
-@rule
-def reset_some(tables, s, which, seed, desync, observations):
-    """Start the next episode of the listed environments and write their first observations."""
-    for i in range(which.size):
-        e = which[i]
-        start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
-        if desync:
-            draw_limit(tables.ints, s, e)
-        observe(tables.ints, s, e, observations)
