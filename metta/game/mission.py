@@ -1,71 +1,93 @@
 """A mission: everything that is a setting of the game (rules 1, 4-7, 10), as validated models."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from metta.common.errors import suggest
 from metta.common.settings import Settings
-from metta.game.resources import ELEMENTS
+from metta.game.resources import ELEMENTS, RESOURCES
 
-Amounts = dict[str, int]
+MOST = 65535  # quantities have 16 bits
+MOST_STEPS = 10_000_000  # statistics have 32 bits
+
+
+def _known_resources(amounts: dict[str, int]) -> dict[str, int]:
+    for name in amounts:
+        if name not in RESOURCES:
+            raise ValueError(f"unknown resource '{name}'{suggest(name, RESOURCES)}")
+    return amounts
+
+
+Quantity = Annotated[int, Field(ge=0, le=MOST)]
+Delta = Annotated[int, Field(ge=-MOST, le=MOST)]
+Step = Annotated[int, Field(ge=0, le=MOST_STEPS)]
+Interval = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+Cells = Annotated[int, Field(ge=0, le=10_000)]
+Amounts = Annotated[dict[str, Quantity], AfterValidator(_known_resources)]
+Deltas = Annotated[dict[str, Delta], AfterValidator(_known_resources)]
 
 
 class CogSettings(Settings):
     """Limits, modifiers, initial inventory and upkeep of one cog (rules 1.2)."""
 
-    gear_limit: int = Field(default=1, ge=0, description="pieces of gear a living cog holds")
-    hp_limit: int = Field(default=100, ge=0, description="hp without gear")
-    heart_limit: int = Field(default=10, ge=0, description="hearts a living cog holds")
-    energy_limit: int = Field(default=20, ge=0, description="energy without gear")
-    cargo_limit: int = Field(default=4, ge=0, description="elements in all")
-    influence_limit: int = Field(default=0, ge=0, description="influence without gear")
-    hp_modifiers: Amounts = Field(default={"scout": 400, "scrambler": 200}, description="limit granted by gear")
-    energy_modifiers: Amounts = Field(default={"scout": 100}, description="limit granted by gear")
-    cargo_modifiers: Amounts = Field(default={"miner": 40}, description="limit granted by gear")
-    influence_modifiers: Amounts = Field(default={"aligner": 20}, description="limit granted by gear")
-    initial_energy: int = Field(default=100, ge=0, le=65535)
-    initial_hp: int = Field(default=50, ge=0, le=65535)
-    initial_solar: int = Field(default=1, ge=0, le=65535)
-    hp_regen: int = Field(default=-1, description="hp change per step")
-    influence_regen: int = Field(default=-1, description="influence change per step")
+    gear_limit: Quantity = Field(default=1, description="pieces of gear a living cog holds")
+    hp_limit: Quantity = Field(default=100, description="hp without gear")
+    heart_limit: Quantity = Field(default=10, description="hearts a living cog holds")
+    energy_limit: Quantity = Field(default=20, description="energy without gear")
+    cargo_limit: Quantity = Field(default=4, description="elements in all, without gear")
+    influence_limit: Quantity = Field(default=0, description="influence without gear")
+    hp_modifiers: Amounts = Field(default={"scout": 400, "scrambler": 200}, description="hp limit granted by gear")
+    energy_modifiers: Amounts = Field(default={"scout": 100}, description="energy limit granted by gear")
+    cargo_modifiers: Amounts = Field(default={"miner": 40}, description="limit of elements granted by gear")
+    influence_modifiers: Amounts = Field(default={"aligner": 20}, description="influence limit granted by gear")
+    initial_energy: Quantity = Field(default=100, description="energy at the start, whatever the limit")
+    initial_hp: Quantity = Field(default=50, description="hp at the start, whatever the limit")
+    initial_solar: Quantity = Field(default=1, description="solar at the start: energy gained per step")
+    hp_regen: Delta = Field(default=-1, description="hp change per step")
+    influence_regen: Delta = Field(default=-1, description="influence change per step")
     action_cost: Amounts = Field(default={"energy": 4}, description="price of a successful move or use")
 
 
 class ClipsSettings(Settings):
     """When the clips take and scramble junctions (rules 6). Times in steps; an end of null means the last step."""
 
-    disabled: bool = False
-    initial_clips_start: int = Field(default=10, ge=0)
-    initial_clips_spots: int = Field(default=1, ge=0)
-    scramble_start: int = Field(default=50, ge=0)
-    scramble_interval: int = Field(default=100, ge=1)
-    scramble_radius: int = Field(default=25, ge=0)
-    scramble_end: int | None = None
-    align_start: int = Field(default=100, ge=0)
-    align_interval: int = Field(default=100, ge=1)
-    align_radius: int = Field(default=25, ge=0)
-    align_end: int | None = None
-    presence_end: int | None = None
+    disabled: bool = Field(default=False, description="play without clips")
+    initial_clips_start: Step = Field(default=10, description="step of the first take-over")
+    initial_clips_spots: Quantity = Field(default=1, description="junctions taken then")
+    scramble_start: Step = Field(default=50, description="first step at which clips free a team's junction")
+    scramble_interval: Interval = Field(default=100, description="steps between")
+    scramble_radius: Cells = Field(
+        default=25, description="cells from a clips junction; read where clips mind distance"
+    )
+    scramble_end: Step | None = Field(default=None, description="last such step; null: to the end")
+    align_start: Step = Field(default=100, description="first step at which clips take a neutral junction")
+    align_interval: Interval = Field(default=100, description="steps between")
+    align_radius: Cells = Field(default=25, description="cells from a clips junction; read where clips mind distance")
+    align_end: Step | None = Field(default=None, description="last such step; null: to the end")
+    presence_end: Step | None = Field(
+        default=None, description="last step at which clips without a junction may come back; null: to the end"
+    )
     initial_neutral_only: bool = Field(default=False, description="the first take-over spares owned junctions")
 
 
 class WeatherSettings(Settings):
     """Half of `day_length` is day, half night; the deltas are what day and night give (rules 6)."""
 
-    day_length: int = Field(default=200, ge=2, description="steps of one day and night")
-    day_deltas: Amounts = {"solar": 3}
-    night_deltas: Amounts = {"solar": 1}
-    target_tag: str = "agent"
+    day_length: int = Field(default=200, ge=2, le=MOST_STEPS, description="steps of one day and night")
+    day_deltas: Deltas = Field(default={"solar": 3}, description="what the day gives")
+    night_deltas: Deltas = Field(default={"solar": 1}, description="what the night gives")
+    target_tag: Literal["agent"] = Field(default="agent", description="who feels the weather")
 
 
 class TeamSettings(Settings):
-    name: str = "cogs"
-    short_name: str = "c"
-    wealth: int = Field(default=1, ge=0, description="initial elements: agents x 3 x wealth of each")
-    initial_hearts: int | None = Field(
-        default=None, ge=0, le=65535, description="hearts in the hub; default 5 x wealth"
-    )
-    num_agents: int = Field(default=8, ge=1)
+    """One team; its key among the teams is the name of its collective."""
+
+    name: str = Field(default="cogs", description="the team's key once more")
+    short_name: str = Field(default="c", description="prefix of the types of its hub and stations")
+    wealth: int = Field(default=1, ge=0, le=1000, description="initial elements: agents x 3 x wealth of each")
+    initial_hearts: Quantity | None = Field(default=None, description="hearts in the hub; null: 5 x wealth")
+    num_agents: int = Field(default=8, ge=1, le=255, description="cogs of the team")
 
     @property
     def hub_hearts(self) -> int:
@@ -79,35 +101,49 @@ class TeamSettings(Settings):
 class CostSettings(Settings):
     """Prices paid from the team inventory (hearts, gear) or by the cog (align, scramble), rules 1.1."""
 
-    heart: Amounts = dict.fromkeys(ELEMENTS, 10)
-    aligner: Amounts = {"carbon": 3, "oxygen": 1, "germanium": 1, "silicon": 1}
-    scrambler: Amounts = {"carbon": 1, "oxygen": 3, "germanium": 1, "silicon": 1}
-    miner: Amounts = {"carbon": 1, "oxygen": 1, "germanium": 3, "silicon": 1}
-    scout: Amounts = {"carbon": 1, "oxygen": 1, "germanium": 1, "silicon": 3}
-    align: Amounts = {"heart": 1}
-    scramble: Amounts = {"heart": 1}
+    heart: Amounts = Field(default=dict.fromkeys(ELEMENTS, 10), description="the team's price of a heart")
+    aligner: Amounts = Field(
+        default={"carbon": 3, "oxygen": 1, "germanium": 1, "silicon": 1}, description="the team's price of the gear"
+    )
+    scrambler: Amounts = Field(
+        default={"carbon": 1, "oxygen": 3, "germanium": 1, "silicon": 1}, description="the team's price of the gear"
+    )
+    miner: Amounts = Field(
+        default={"carbon": 1, "oxygen": 1, "germanium": 3, "silicon": 1}, description="the team's price of the gear"
+    )
+    scout: Amounts = Field(
+        default={"carbon": 1, "oxygen": 1, "germanium": 1, "silicon": 3}, description="the team's price of the gear"
+    )
+    align: Amounts = Field(default={"heart": 1}, description="the cog's price of taking a junction")
+    scramble: Amounts = Field(default={"heart": 1}, description="the cog's price of freeing a junction")
 
 
 class AreaSettings(Settings):
     """What hubs and junctions do to cogs within `radius` cells, Euclidean, per step (rules 5)."""
 
-    radius: int = Field(default=10, ge=0, le=60)
-    friendly: Amounts = {"influence": 10, "energy": 100, "hp": 100}
-    enemy: Amounts = {"hp": -1, "influence": -100}
+    radius: int = Field(default=10, ge=0, le=60, description="cells around a hub or junction, Euclidean")
+    friendly: Deltas = Field(
+        default={"influence": 10, "energy": 100, "hp": 100}, description="change per step and own source in reach"
+    )
+    enemy: Deltas = Field(
+        default={"hp": -1, "influence": -100}, description="change per step and enemy source in reach"
+    )
 
 
 class ExtractorSettings(Settings):
-    stock: int = Field(default=100, ge=0, le=65535)
-    amount: int = Field(default=1, ge=0, description="elements per use")
-    miner_amount: int = Field(default=10, ge=0, description="elements per use with miner gear")
+    """What extractors hold and give (rules 4)."""
+
+    stock: Quantity = Field(default=100, description="elements at the start; an empty extractor vanishes")
+    amount: Quantity = Field(default=1, description="elements per use")
+    miner_amount: Quantity = Field(default=10, description="elements per use with miner gear")
 
 
 class RewardEntry(Settings):
     """`weight` times the change of `stat`, the product limited to `max` (rules 7.1)."""
 
-    stat: str
-    weight: float
-    max: float | None = None
+    stat: str = Field(description="statistic of the cog, or of its team with the prefix 'collective.'")
+    weight: float = Field(description="reward per unit of the statistic", allow_inf_nan=False)
+    max: float | None = Field(default=None, description="most that the entry pays in an episode; null: no limit")
 
 
 class QuirkSettings(Settings):
@@ -141,27 +177,26 @@ class QuirkSettings(Settings):
 class Mission(Settings):
     """One playable mission. Variants have been applied to it already; `variants` only names them."""
 
-    name: str = "cogsguard_arena.basic"
-    site: str = "cogsguard_arena"
-    description: str = ""
-    max_steps: int = Field(default=1000, ge=1, description="steps per episode")
-    built_steps: int | None = Field(
+    name: str = Field(default="cogsguard_arena.basic", description="site.mission")
+    site: str = Field(default="cogsguard_arena", description="what maps are drawn from")
+    description: str = Field(default="", description="one sentence for people")
+    max_steps: Interval = Field(default=1000, description="steps per episode")
+    built_steps: Interval | None = Field(
         default=None,
-        ge=1,
         description="steps the mission was made for: divide the objective, end the events; null: max_steps",
     )
-    num_agents: int | None = Field(default=None, ge=1, description="cogs; default: as many as the teams have")
-    teams: dict[str, TeamSettings] = {"cogs": TeamSettings()}
+    num_agents: int | None = Field(default=None, ge=1, le=255, description="cogs; null: as many as the teams have")
+    teams: dict[str, TeamSettings] = Field(default={"cogs": TeamSettings()}, min_length=1, max_length=8)
     cog: CogSettings = CogSettings()
     clips: ClipsSettings = ClipsSettings()
     weather: WeatherSettings = WeatherSettings()
     cost: CostSettings = CostSettings()
     area: AreaSettings = AreaSettings()
     extractor: ExtractorSettings = ExtractorSettings()
-    team_element_limit: int = Field(default=10000, ge=0, description="elements a team stores in all")
-    deposit_amount: int = Field(default=100, ge=0, description="most of each element that one deposit moves")
+    team_element_limit: Quantity = Field(default=10000, description="elements a team stores in all")
+    deposit_amount: Quantity = Field(default=100, description="most of each element that one deposit moves")
     change_vibe: bool = Field(default=True, description="cogs may change their vibe")
-    variants: list[str] = []
+    variants: list[str] = Field(default=[], description="variants that have been applied")
     rewards: list[str] = Field(default=[], description="reward presets")
     reward_entries: dict[str, RewardEntry] = Field(default={}, description="own reward entries by key")
     quirks: QuirkSettings = QuirkSettings()
@@ -190,13 +225,22 @@ class Mission(Settings):
 class MissionSettings(Settings):
     """The `mission` branch of the composed tree: a named mission and what to change in it."""
 
-    name: str = Field(default="cogsguard_arena.basic", description="site.mission, a bare site or a mission file")
-    variants: list[str] = Field(default=[], description="named changes, applied in order")
+    name: str = Field(
+        default="cogsguard_arena.basic", description="site.mission, a bare site, or a mission's own name if unique"
+    )
+    variants: list[str] = Field(default=[], description="named changes, applied in order (cogames variants)")
     difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
     rewards: list[str] = Field(default=[], description="reward presets added to the mission's own")
     cogs: int | None = Field(default=None, ge=1, description="number of agents; default: the mission's")
-    max_steps: int | None = Field(default=None, ge=1, description="steps per episode; default: the mission's")
-    teams: dict[str, dict] = Field(default={}, description="changes to teams, by team name")
+    max_steps: Interval | None = Field(default=None, description="steps per episode; default: the mission's")
+    change_vibe: bool | None = Field(default=None, description="cogs may change their vibe; default: the mission's")
+    deposit_amount: Quantity | None = Field(
+        default=None, description="most of each element that one deposit moves; default: the mission's"
+    )
+    team_element_limit: Quantity | None = Field(
+        default=None, description="elements a team stores in all; default: the mission's"
+    )
+    teams: dict[str, dict] = Field(default={}, description="changes to teams: {cogs: {wealth: 3, initial_hearts: 20}}")
     cog: dict = Field(default={}, description="changes to limits, modifiers and upkeep of cogs")
     clips: dict = Field(default={}, description="changes to the clips' schedule")
     weather: dict = Field(default={}, description="changes to day and night")
@@ -204,4 +248,6 @@ class MissionSettings(Settings):
     area: dict = Field(default={}, description="changes to areas of effect")
     extractor: dict = Field(default={}, description="changes to extractors")
     quirks: dict = Field(default={}, description="deviations of the original to switch off")
-    reward_entries: dict[str, RewardEntry] = Field(default={}, description="own reward entries by key")
+    reward_entries: dict[str, RewardEntry] = Field(
+        default={}, description="own rewards by key: {mine: {stat: carbon.gained, weight: 0.1, max: null}}"
+    )

@@ -10,6 +10,7 @@ from metta.game.rewards import check_presets
 from metta.game.variants import apply_variants, with_steps
 
 SECTIONS = ("cog", "clips", "weather", "cost", "area", "extractor")
+SINGLE = ("change_vibe", "deposit_amount", "team_element_limit")
 
 
 def _basic(site: str, max_steps: int) -> Mission:
@@ -111,6 +112,7 @@ def build_mission(settings: MissionSettings) -> Mission:
     changes: dict[str, Any] = {"rewards": list(dict.fromkeys([*mission.rewards, *settings.rewards]))}
     if settings.cogs is not None:
         changes |= _with_agents(mission, settings.cogs)
+    changes |= {name: value for name in SINGLE if (value := getattr(settings, name)) is not None}
     for section in SECTIONS:
         branch, before = getattr(settings, section), getattr(mission, section)
         if branch:

@@ -8,6 +8,12 @@ from metta.game.maps.sites import SITE_VARIANTS
 from metta.game.mission import Mission
 
 Change = Callable[[Mission], Mission]
+NO_EFFECT = "no effect, as in the original"
+ABSOLUTE = "with mission.quirks.weather_adds_difference=false"
+
+
+def _same(mission: Mission) -> Mission:
+    return mission
 
 
 def _set(settings: Any, **changes: Any) -> Any:
@@ -46,21 +52,15 @@ def _energized(mission: Mission) -> Mission:
 
 
 def _all_clips(mission: Mission) -> Mission:
-    never = mission.max_steps + 1
-    return _set(
-        mission,
-        clips=_set(
-            mission.clips,
-            disabled=False,
-            initial_clips_start=1,
-            initial_clips_spots=1000,
-            initial_neutral_only=True,
-            scramble_start=never,
-            scramble_interval=never,
-            align_start=never,
-            align_interval=never,
-        ).model_dump(),
-    )
+    return _clips(
+        disabled=False,
+        initial_clips_start=1,
+        initial_clips_spots=1000,
+        initial_neutral_only=True,
+        scramble_end=0,
+        align_end=0,
+        presence_end=1,
+    )(mission)
 
 
 def _rewards(preset: str) -> Change:
@@ -97,7 +97,7 @@ MISSION_VARIANTS: dict[str, tuple[str, Change]] = {
             scramble_radius=15, align_radius=15,
         ),
     ),
-    "clips_medium": ("clips as usual", lambda mission: mission),
+    "clips_medium": ("clips as usual", _same),
     "clips_hard": (
         "clips start early, twice, and act often",
         _clips(
@@ -112,10 +112,11 @@ MISSION_VARIANTS: dict[str, tuple[str, Change]] = {
     "braveheart": ("the hub starts with 255 hearts", _braveheart),
     "dark_side": ("solar stays 1 day and night", _weather(0, 0)),
     "no_weather": ("solar does not change", _weather(None, None)),
-    "super_charged": ("2 more solar by day and night", _super_charged),
-    "energized": ("energy limit 255, solar the same day and night", _energized),
+    "super_charged": (f"{NO_EFFECT}; {ABSOLUTE} 2 more solar by day and night", _super_charged),
+    "energized": (f"energy limit 255, solar stays 1; {ABSOLUTE} it is 255", _energized),
     "thick_skinned": ("no passive loss of hp", _cog(hp_regen=0)),
     "speed_run": ("episodes of 600 steps", _speed_run),
+    **dict.fromkeys(("standard", "single_use", "energy_crisis"), (NO_EFFECT, _same)),
 }  # fmt: skip
 
 # Variants that (also) act on the built environment; a trace's settings do not show these effects.
@@ -138,8 +139,7 @@ def _multi_team(mission: Mission) -> Mission:
 
 # Variants of the map (metta.game.maps.sites); only multi_team changes the mission as well.
 MAP_VARIANTS: dict[str, tuple[str, Change]] = {
-    name: (text, _multi_team if name == "multi_team" else lambda mission: mission)
-    for name, (text, _) in SITE_VARIANTS.items()
+    name: (text, _multi_team if name == "multi_team" else _same) for name, (text, _) in SITE_VARIANTS.items()
 }
 
 VARIANTS = MISSION_VARIANTS | ENVIRONMENT_VARIANTS | MAP_VARIANTS

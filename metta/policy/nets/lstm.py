@@ -1,7 +1,6 @@
 """The small recurrent net: two linear layers over the raw tokens, then an LSTM."""
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -9,9 +8,9 @@ from numba import njit
 from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
-from metta.policy.interface import NetHeads, NetOutput, PolicyNet, State
+from metta.policy.interface import NetHeads
+from metta.policy.nets.actor_critic import LstmActorCritic
 from metta.policy.nets.linear import Linear, linear, orthogonal
-from metta.policy.nets.recurrent import SegmentLSTM
 
 PADDING = 255
 
@@ -37,7 +36,7 @@ def used_width(observations: Tensor) -> int:
     return 8 * _used_width(observations.numpy().view(np.uint64))
 
 
-class LstmNet(PolicyNet):
+class LstmNet(LstmActorCritic):
     """600 bytes -> 128 -> 128 -> LSTM 128 -> heads; 226,310 parameters at five actions."""
 
     name = "lstm"
@@ -48,27 +47,7 @@ class LstmNet(PolicyNet):
         first = orthogonal(Linear(width, hidden_size), math.sqrt(2))
         second = orthogonal(Linear(hidden_size, hidden_size), math.sqrt(2))
         self._net = nn.ModuleDict({"0": first, "2": second})
-        self._rnn = SegmentLSTM(hidden_size, hidden_size)
-        self._action_head = orthogonal(Linear(hidden_size, len(info.action_names)), 0.01)
-        self._value_head = orthogonal(Linear(hidden_size, 1), 1.0)
-        self._aux_head = orthogonal(Linear(hidden_size, 1), 1.0) if heads.auxiliary else None
-
-    def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
-        return () if self._aux_head is None else self._aux_head.parameters()
-
-    def initial_state(self, batch: int) -> State:
-        return self._rnn.initial_state(batch)
-
-    def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
-        hidden, state = self._rnn.step(self.encode(observations), state)
-        return self._decode(hidden), state
-
-    def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
-        time, batch = observations.shape[:2]
-        encoded = self.encode(observations.flatten(0, 1))
-        hidden = self._rnn.unroll(encoded.view(time, batch, -1), state, resets)
-        output = self._decode(hidden.flatten(0, 1))
-        return output.unflatten(time, batch)
+        self.add_core(hidden_size)
 
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] as bytes / 255 -> [n, hidden].
@@ -81,7 +60,3 @@ class LstmNet(PolicyNet):
         bias = self._net["0"].get_parameter("bias") + weight[:, used:].sum(1)
         hidden = torch.relu_(linear(rows[:, :used].float(), weight[:, :used] * (1 / PADDING), bias))
         return self._net["2"](hidden)
-
-    def _decode(self, hidden: Tensor) -> NetOutput:
-        auxiliary = None if self._aux_head is None else self._aux_head(hidden).squeeze(-1)
-        return NetOutput(self._action_head(hidden), self._value_head(hidden).squeeze(-1), auxiliary)

@@ -1,18 +1,16 @@
 """The CNN + LSTM net of the tutorials."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
-from metta.policy.interface import NetHeads, NetOutput, PolicyNet, State
-from metta.policy.nets.linear import Linear, orthogonal
-from metta.policy.nets.recurrent import SegmentLSTM
+from metta.policy.interface import NetHeads
+from metta.policy.nets.actor_critic import LstmActorCritic
+from metta.policy.nets.linear import Linear
 from metta.policy.nets.tokens import feature_scales, token_conv
 
 
-class TutorialNet(PolicyNet):
+class TutorialNet(LstmActorCritic):
     """Tokens on a grid -> two convolutions and a linear layer, beside the middle cell's own layer -> LSTM -> heads.
 
     2,538,566 parameters at 78 features and five actions. Parameters have the names and shapes of the tutorials' net.
@@ -38,27 +36,7 @@ class TutorialNet(PolicyNet):
         self._cnn = nn.ModuleDict({"0": near, "2": far})
         self._cnn_fc = Linear(channels[1] * small[0] * small[1], half)
         self._self_encoder = Linear(planes, hidden_size - half)
-        self._rnn = SegmentLSTM(hidden_size, hidden_size)
-        self._action_head = orthogonal(Linear(hidden_size, len(info.action_names)), 0.01)
-        self._value_head = orthogonal(Linear(hidden_size, 1), 1.0)
-        self._aux_head = orthogonal(Linear(hidden_size, 1), 1.0) if heads.auxiliary else None
-
-    def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
-        return () if self._aux_head is None else self._aux_head.parameters()
-
-    def initial_state(self, batch: int) -> State:
-        return self._rnn.initial_state(batch)
-
-    def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
-        hidden, state = self._rnn.step(self.encode(observations), state)
-        return self._decode(hidden), state
-
-    def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
-        time, batch = observations.shape[:2]
-        encoded = self.encode(observations.flatten(0, 1))
-        hidden = self._rnn.unroll(encoded.view(time, batch, -1), state, resets)
-        output = self._decode(hidden.flatten(0, 1))
-        return output.unflatten(time, batch)
+        self.add_core(hidden_size)
 
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] -> [n, hidden]."""
@@ -67,7 +45,3 @@ class TutorialNet(PolicyNet):
         grid, center = token_conv(observations, weight, bias, self._feature_scale, self.info.window)
         surroundings = self._cnn_fc(torch.relu_(self._cnn["2"](grid)).flatten(1))
         return torch.relu_(torch.cat([surroundings, self._self_encoder(center)], dim=-1))
-
-    def _decode(self, hidden: Tensor) -> NetOutput:
-        auxiliary = None if self._aux_head is None else self._aux_head(hidden).squeeze(-1)
-        return NetOutput(self._action_head(hidden), self._value_head(hidden).squeeze(-1), auxiliary)
