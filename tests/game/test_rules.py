@@ -3,60 +3,10 @@
 import numpy as np
 import pytest
 
-from metta.game.engine.batch import EnvBatch
-from metta.game.maps import ascii as ascii_maps
-from metta.game.mission import Mission, MissionSettings
-from metta.game.missions import MISSIONS, build_mission
-from metta.game.observation import Feature, features
-from metta.game.resources import ELEMENTS, RESOURCES
+from metta.game.mission import MissionSettings
+from metta.game.missions import build_mission
 from metta.game.rewards import reward_entries
-
-ITEM = {name: index for index, name in enumerate(RESOURCES)}
-NORTH, SOUTH, WEST, EAST = 1, 2, 3, 4
-FEATURES: dict[str, Feature] = {feature.name: feature for feature in features()}
-
-
-def border(rows: list[str]) -> str:
-    """The picture with five cells of wall around it."""
-    width = len(rows[0])
-    wall = ["#" * (width + 10)] * 5
-    return "\n".join([*wall, *("#####" + row + "#####" for row in rows), *wall])
-
-
-class Play:
-    """Environments of one picture in which everybody waits unless told otherwise."""
-
-    def __init__(self, rows: list[str], envs: int = 1, seed: int = 0, **settings: object):
-        agents = sum(row.count("@") for row in rows)
-        base: dict[str, object] = {"cogs": agents, "max_steps": 400, "quirks": {}}
-        self.mission = build_mission(MissionSettings.model_validate(base | settings))
-        self.batch = EnvBatch(
-            self.mission, envs, maps=ascii_maps.parse(border(rows))[None], seed=seed, auto_reset=False
-        )
-        shape = (envs, agents)
-        self.observations = np.zeros((*shape, 200, 3), np.uint8)
-        self.rewards = np.zeros(shape, np.float32)
-        self.terminals, self.truncations = np.zeros(shape, bool), np.zeros(shape, bool)
-        self.batch.reset(self.observations)
-
-    def step(self, *actions: int) -> None:
-        """Agent i of every environment takes actions[i]; the others wait."""
-        chosen = np.zeros(self.rewards.shape, np.int32)
-        chosen[:, : len(actions)] = actions
-        self.batch.step(chosen, self.observations, self.rewards, self.terminals, self.truncations)
-
-    def wait(self, steps: int) -> None:
-        for _ in range(steps):
-            self.step()
-
-    def item(self, name: str, agent: int = 0) -> int:
-        return int(self.batch.inventories()[0, agent, ITEM[name]])
-
-    def owners(self, e: int = 0) -> list[str | None]:
-        return [o["owner"] for o in self.batch.objects(e) if o["type"].endswith("junction")]
-
-    def tokens(self, name: str, agent: int = 0) -> list[int]:
-        return [t[2] for t in self.observations[0, agent].tolist() if t[0] != 0xFF and t[1] == FEATURES[name].id]
+from tests.game.play import EAST, ITEM, Play
 
 
 FIELD = ["@.....J....J....J", ".................", "J....J....J....J."]
@@ -105,8 +55,10 @@ def test_credit_charges_everybody_at_step_1_unless_negative_caps_are_floors():
 
 def test_milestones_pay_for_holdings_when_told_to():
     for quirk, expected in ((True, 0.0), (False, 2.0)):
-        settings = {"rewards": ["no_objective", "milestones"], "variants": ["no_clips"]}
-        play = Play(["@jj"], quirks={"milestones_ignore_holdings": quirk, "hub_junction_is_special": False}, **settings)
+        play = Play(
+            ["@jj"], rewards=["no_objective", "milestones"], variants=["no_clips"],
+            quirks={"milestones_ignore_holdings": quirk, "hub_junction_is_special": False},
+        )  # fmt: skip
         play.step()
         assert float(play.rewards[0, 0]) == expected
 
@@ -194,9 +146,11 @@ def test_territory_and_last_reward_show_only_when_told_to():
     hidden = Play(["@H"], variants=["no_clips"])
     shown = Play(["@H"], variants=["no_clips"], quirks={"territory_invisible": False, "last_reward_invisible": False})
     assert not hidden.tokens("aoe_mask") and set(shown.tokens("aoe_mask")) == {1}
-    paid = {"rewards": ["no_objective"], "reward_entries": {"steps": {"stat": "action.noop.success", "weight": 0.5}}}
+    entries = {"steps": {"stat": "action.noop.success", "weight": 0.5}}
     for quirk, expected in ((True, 0), (False, 50)):
-        play = Play(["@"], quirks={"last_reward_invisible": quirk}, **paid)
+        play = Play(
+            ["@"], quirks={"last_reward_invisible": quirk}, rewards=["no_objective"], reward_entries=entries
+        )
         play.wait(2)
         assert play.tokens("last_reward") == [expected]
 
@@ -216,21 +170,3 @@ def test_an_extractor_that_is_empty_leaves_the_map():
         play.step(EAST)
     assert play.item("carbon") == 2
     assert play.batch.positions()[0, 0].tolist() == [5, 6]
-
-
-def test_the_missions_are_those_of_the_table():
-    built = {name: make() for name, make in MISSIONS.items()}
-    rows = {
-        name: (m.agents, m.max_steps, m.teams["cogs"].hub_hearts, m.teams["cogs"].initial_elements)
-        for name, m in built.items()
-    }
-    assert rows == {
-        "cogsguard_arena.basic": (8, 1000, 5, 24),
-        "cogsguard_arena.aligner_tutorial": (4, 1000, 255, 36),
-        "cogsguard_arena.scrambler_tutorial": (4, 1000, 120, 36),
-        "cogsguard_arena.scout_tutorial": (4, 1000, 0, 36),
-        "cogsguard_machina_1.basic": (8, 10000, 5, 24),
-        "cogsguard_machina_1.miner_tutorial": (4, 1000, 5, 12),
-    }
-    assert {built["cogsguard_arena.aligner_tutorial"].cog.heart_limit, Mission().cog.heart_limit} == {3, 10}
-    assert set(ELEMENTS) <= set(RESOURCES)
