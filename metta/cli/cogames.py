@@ -1,13 +1,18 @@
 """The `cogames` command: the usual jobs under short flags. Every command becomes the words of a recipe."""
 
+import sys
 from importlib.metadata import version as package_version
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, help="Play, train and evaluate CoGsGuard policies.")
+from metta.common.errors import UserError, suggest
 
-MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, or a bare name")]
+app = typer.Typer(pretty_exceptions_enable=False, help="Play, train and evaluate CoGsGuard policies.")
+# The base of what typer raises for bad usage: click's, or that of typer's own copy of click, by version.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, a bare site or a bare mission")]
 PolicyName = Annotated[str, typer.Option("-p", "--policy", help="name, checkpoint folder or metta:// URI")]
 Variants = Annotated[list[str] | None, typer.Option("-v", "--variant", help="variant of the mission (repeatable)")]
 Difficulty = Annotated[str | None, typer.Option(help="easy, medium or hard")]
@@ -16,28 +21,27 @@ Steps = Annotated[int | None, typer.Option("-s", "--steps", help="steps per epis
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 
 
-def _mission_words(mission: str, variants: list[str] | None, difficulty: str | None, cogs: int | None) -> list[str]:
-    return [
-        f"mission={mission}",
-        *([f"mission.variants=[{','.join(variants)}]"] if variants else []),
-        *([f"mission.difficulty={difficulty}"] if difficulty else []),
-        *([f"mission.cogs={cogs}"] if cogs else []),
-    ]
+@app.callback()
+def options(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="compose and check the job, start nothing")] = False,
+) -> None:
+    context.obj = ["--dry-run"] if dry_run else []
 
 
-def _policy(name: str) -> str:
-    """`class=NAME` and NAME mean the same."""
-    return name.removeprefix("class=")
-
-
-def _run(*words: str) -> None:
+def _run(context: typer.Context, recipe: str, variant: list[str] | None, **values: str | int | None) -> None:
+    """Run a recipe with a word for each value that is given; `__` in a name stands for a dot."""
     from metta.config.runner import run
 
-    raise typer.Exit(run(words))
+    given = {key.replace("__", "."): value for key, value in values.items() if value is not None}
+    words = [f"{key}={value}".replace("=class=", "=", 1) for key, value in given.items()]  # class=NAME is NAME
+    variants = [f"mission.variants=[{','.join(variant)}]"] if variant else []
+    raise typer.Exit(run([recipe, *words, *variants, *context.obj]))
 
 
 @app.command()
 def play(
+    context: typer.Context,
     mission: MissionName = "cogsguard_arena.basic",
     policy: PolicyName = "noop",
     variant: Variants = None,
@@ -49,23 +53,18 @@ def play(
     device: Device = "auto",
 ) -> None:
     """Watch one episode."""
-    words = _mission_words(mission, variant, difficulty, cogs)
-    words += [f"max_steps={steps}"] if steps else []
     _run(
-        "cogsguard.play",
-        f"policy_uri={_policy(policy)}",
-        f"render={render}",
-        f"seed={seed}",
-        f"device={device}",
-        *words,
-    )
+        context, "cogsguard.play", variant, policy_uri=policy, mission=mission, mission__difficulty=difficulty,
+        mission__cogs=cogs, max_steps=steps, render=render, seed=seed, device=device,
+    )  # fmt: skip
 
 
 @app.command()
 def train(
+    context: typer.Context,
     mission: MissionName = "cogsguard_arena.basic",
-    policy: PolicyName = "lstm",
-    steps: Annotated[int, typer.Option(help="agent-steps to train for")] = 10_000_000_000,
+    policy: Annotated[str, typer.Option("-p", "--policy", help="network to train")] = "lstm",
+    steps: Annotated[int | None, typer.Option(help="agent-steps to train for; default: the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="agent-steps per epoch")] = None,
     minibatch_size: Annotated[int | None, typer.Option(help="agent-steps per gradient step")] = None,
     variant: Variants = None,
@@ -77,16 +76,16 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a policy."""
-    words = _mission_words(mission, variant, difficulty, cogs)
-    words += [f"run={run}"] if run else []
-    words += [f"trainer.batch_size={batch_size}"] if batch_size else []
-    words += [f"trainer.minibatch_size={minibatch_size}"] if minibatch_size else []
-    words += [f"trainer.total_timesteps={steps}", f"system.data_dir={checkpoints}", f"seed={seed}", f"device={device}"]
-    _run("cogsguard.train", f"agent={_policy(policy)}", *words)
+    _run(
+        context, "cogsguard.train", variant, agent=policy, mission=mission, mission__difficulty=difficulty,
+        mission__cogs=cogs, run=run, trainer__total_timesteps=steps, trainer__batch_size=batch_size,
+        trainer__minibatch_size=minibatch_size, system__data_dir=checkpoints, seed=seed, device=device,
+    )  # fmt: skip
 
 
 @app.command()
 def scrimmage(
+    context: typer.Context,
     mission: MissionName = "cogsguard_arena.basic",
     policy: PolicyName = "random",
     episodes: Annotated[int, typer.Option("-e", "--episodes", help="episodes to play")] = 10,
@@ -99,10 +98,10 @@ def scrimmage(
     device: Device = "auto",
 ) -> None:
     """Play episodes with one policy for all cogs and report its metrics."""
-    words = _mission_words(mission, variant, difficulty, cogs)
-    words += [f"max_steps={steps}"] if steps else []
-    words += [f"episodes={episodes}", f"seed={seed}", f"format={output}", f"device={device}"]
-    _run("cogsguard.evaluate", f"policy_uri={_policy(policy)}", *words)
+    _run(
+        context, "cogsguard.evaluate", variant, policy_uri=policy, mission=mission, mission__difficulty=difficulty,
+        mission__cogs=cogs, max_steps=steps, episodes=episodes, seed=seed, format=output, device=device,
+    )  # fmt: skip
 
 
 @app.command()
@@ -110,8 +109,11 @@ def missions(site: Annotated[str | None, typer.Argument(help="only the missions 
     """List the missions."""
     from metta.game.missions import MISSIONS
 
+    sites = {name.split(".")[0] for name in MISSIONS}
+    if site and site not in sites:
+        raise UserError(f"unknown site '{site}'{suggest(site, sites)}; there are: {', '.join(sorted(sites))}")
     for name, build in MISSIONS.items():
-        if site is None or name.startswith(site):
+        if not site or name.startswith(f"{site}."):
             mission = build()
             typer.echo(f"{name:38} {mission.agents:2} cogs {mission.max_steps:6} steps  {mission.description}")
 
@@ -142,4 +144,8 @@ def version() -> None:
 
 
 def main() -> None:
-    app()
+    try:
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except (UserError, UsageError) as error:
+        print(f"error: {getattr(error, 'format_message', error.__str__)()}", file=sys.stderr)
+        sys.exit(2)

@@ -20,7 +20,10 @@ def call(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (("version",), "0."),
         (("missions",), "cogsguard_arena.aligner_tutorial"),
         (("variants",), "dark_side"),
+        (("missions", "cogsguard_machina_1"), "cogsguard_machina_1.miner_tutorial"),
         (("policies",), "random"),
+        ((), "scrimmage"),
+        (("--dry-run", "train", "--steps", "100", "-c", "4", "-v", "easy", "-v", "forest"), "100 agent-steps"),
         (("play", "-m", "scout_tutorial", "-p", "class=random", "-r", "log", "-s", "20"), "step 20/20"),
     ],
 )
@@ -40,6 +43,19 @@ def test_train_then_scrimmage_the_checkpoint(tmp_path: Path):
     assert len(json.loads(done.stdout)["metrics"]["reward"]["per_episode"]) == 2, done.stderr
 
 
-def test_a_wrong_name_gets_one_line_and_exit_2(tmp_path: Path):
-    done = call("scrimmage", "-m", "cogsguard_arena.basik", folder=tmp_path)
-    assert done.returncode == 2 and "cogsguard_arena.basic" in done.stderr and len(done.stderr.splitlines()) == 1
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("scrimmage", "-m", "cogsguard_arena.basik"), "cogsguard_arena.basic"),
+        (("play", "-v", "dark_sid"), "dark_side"),
+        (("--dry-run", "play", "-c", "0"), "mission.cogs=0"),
+        (("missions", "arena"), "cogsguard_arena"),
+        (("scrimage",), "scrimmage"),
+        (("play", "-s", "many"), "'--steps'"),
+        (("train", "-p", "lstn"), "lstm"),
+    ],
+)
+def test_a_wrong_word_gets_one_line_and_exit_2(tmp_path: Path, words: tuple[str, ...], expected: str):
+    done = call(*words, folder=tmp_path)
+    assert done.returncode == 2 and expected in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ")

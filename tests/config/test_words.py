@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metta.common.errors import UserError
-from metta.config.schema import find
+from metta.config.schema import leaves
 from metta.config.tree import value_for
 from metta.config.words import parse_word, varied
 from metta.rl.settings import RunConfig
 
-NOTES = find(RunConfig, "wandb.notes")
-assert NOTES is not None
+NOTES = next(key for key in leaves(RunConfig) if key.path == "wandb.notes")
 URI_TAIL = st.text(string.ascii_letters + string.digits + "/:?=&._-%+@~#", max_size=40)
 KEYS = st.text(string.ascii_lowercase, max_size=8).map(lambda name: f"key_{name}")
 

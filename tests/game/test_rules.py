@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from metta.game.engine.schedule import event_rows
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.rewards import reward_entries
 from tests.game.play import EAST, ITEM, Play
-
 
 FIELD = ["@.....J....J....J", ".................", "J....J....J....J."]
 
@@ -74,6 +74,12 @@ def test_the_objective_keeps_the_missions_steps_unless_told_to_follow():
     for quirk, steps in ((True, 1000), (False, 400)):
         entry = reward_entries(Play(["@"], quirks={"objective_weight_frozen": quirk}).mission, 0)
         assert entry["aligned_junction_held"].weight == pytest.approx(1 / steps)
+
+
+def test_events_end_with_the_missions_steps_unless_told_to_follow():
+    for quirk, last in ((True, 1000), (False, 1500)):
+        mission = Play(["@"], max_steps=1500, quirks={"objective_weight_frozen": quirk}).mission
+        assert max(step for step, _ in event_rows(mission)[1]) == last
 
 
 def test_role_conditional_goes_round_the_roles():
@@ -148,9 +154,7 @@ def test_territory_and_last_reward_show_only_when_told_to():
     assert not hidden.tokens("aoe_mask") and set(shown.tokens("aoe_mask")) == {1}
     entries = {"steps": {"stat": "action.noop.success", "weight": 0.5}}
     for quirk, expected in ((True, 0), (False, 50)):
-        play = Play(
-            ["@"], quirks={"last_reward_invisible": quirk}, rewards=["no_objective"], reward_entries=entries
-        )
+        play = Play(["@"], quirks={"last_reward_invisible": quirk}, rewards=["no_objective"], reward_entries=entries)
         play.wait(2)
         assert play.tokens("last_reward") == [expected]
 

@@ -1,45 +1,59 @@
-"""Several teams on one map: each has its own stock, hub, areas, score and view."""
+"""Several teams on one map: each has its own stock, hub, areas and score."""
 
 import numpy as np
 
 from tests.game.play import EAST, SOUTH, WEST, Play
 
-#       green starts in the west, blue in the east; nobody's junction lies between
-GREEN = [
-    "@H......................",
-    ".a..........J...........",
-]
-BLUE = [
-    "......................H@",
-    "......................a.",
-]
+# Each cog has its hub on one side, the junction between them on the other, and a station below.
+GREEN = ["H@J..", ".a..."]
+BLUE = ["...@H", "...x."]
 
 
-def test_a_team_pays_from_its_own_stock_and_uses_its_own_stations():
-    play = Play(GREEN, rival=BLUE)
-    green, blue = play.batch.info.tags.index("collective:cogs_green"), play.batch.info.tags.index("collective:cogs_blue")
-    assert play.tokens("agent:group", agent=0)[0] == 0 and play.tokens("agent:group", agent=1)[0] == 1
-    assert green in play.tokens("tag", 0) and blue not in play.tokens("tag", 0)
-    before = play.batch.team_inventory().sum(-1)[0]
+def contest() -> Play:
+    """Green (agent 0) has taken the junction; blue (agent 1) holds a heart and a scrambler."""
+    play = Play(GREEN, rival=BLUE, area={"radius": 2})  # the rival's hub, 3 cells away, drains no influence
+    play.step(WEST, EAST)
     play.step(SOUTH, SOUTH)
-    play.step(EAST, 0)
-    assert play.item("aligner", 0) == 1 and play.item("aligner", 1) == 0
-    paid = dict(zip(sorted(play.mission.teams), (before - play.batch.team_inventory().sum(-1)[0]).tolist(), strict=True))
-    assert paid == {"cogs_blue": 0, "cogs_green": 6}
+    play.step(EAST)
+    return play
 
 
-def test_the_hub_of_the_other_team_hurts():
-    rows = ["@.......", "........"]
-    play = Play(rows, rival=["...@...H", "........"], cog={"initial_hp": 50, "hp_regen": 0})
+def test_a_team_pays_from_its_own_stock():
+    play = Play(GREEN, rival=BLUE)
+    before = play.batch.team_inventory()[0].sum(-1)
+    play.step(SOUTH)
+    blue, green = before - play.batch.team_inventory()[0].sum(-1)  # collectives are in alphabetical order
+    assert (play.item("aligner", 0), green, blue) == (1, 6, 0)
+    assert play.tokens("inv:collective:carbon", 0) == [0] and play.tokens("inv:collective:carbon", 1) == [3]
+
+
+def test_what_the_other_team_owns_cannot_be_used():
+    play = Play(["@...."], rival=[".a..@"])
+    play.step(EAST)
+    assert not play.batch.successes()[0, 0]
+    assert play.tokens("agent:group", 0) == [0, 1]  # itself first, then the rival further away
+
+
+def test_an_area_feeds_its_team_and_hurts_the_other():
+    play = Play(["@......."], rival=["...@...H"], cog={"hp_regen": 0})
     play.step()
     assert (play.item("hp", 0), play.item("hp", 1)) == (49, 100)
 
 
 def test_only_the_team_that_holds_a_junction_scores():
-    play = Play(["@J", "aH"], rival=["....", "....", "...@"][:2] and ["..", ".."], rewards=[])
-    assert play is not None
+    play = contest()
+    assert play.owners() == ["cogs_green"]
+    np.testing.assert_allclose(play.rewards, [[1 / 1000, 0]], atol=1e-8)
+    statistics = play.batch.statistics(0)
+    assert statistics.collective["cogs_green"]["aligned.junction.held"] == 1
+    assert "aligned.junction.held" not in statistics.collective["cogs_blue"]
 
 
-def test_a_rival_frees_a_junction_and_takes_it():
-    play = Play(GREEN, rival=BLUE)
-    assert np.isfinite(play.rewards).all() and WEST
+def test_a_scrambler_frees_the_junction_of_the_other_team():
+    play = contest()
+    play.step(0, WEST)
+    assert play.owners() == [None]
+    assert (play.rewards == 0).all()
+    statistics = play.batch.statistics(0)
+    assert statistics.agent["junction.aligned_by_agent"].tolist() == [1, 0]
+    assert statistics.agent["junction.scrambled_by_agent"].tolist() == [0, 1]
