@@ -148,10 +148,23 @@ def test_the_last_step_is_a_terminal_or_a_truncation():
         assert play.terminals.all() == quirk and play.truncations.all() != quirk
 
 
-def test_territory_and_last_reward_show_only_when_told_to():
-    hidden = Play(["@H"], variants=["no_clips"])
-    shown = Play(["@H"], variants=["no_clips"], quirks={"territory_invisible": False, "last_reward_invisible": False})
-    assert not hidden.tokens("aoe_mask") and set(shown.tokens("aoe_mask")) == {1}
+def test_territory_shows_only_when_told_to():
+    for quirk, shown in ((True, set()), (False, {1})):
+        play = Play(["@H"], variants=["no_clips"], quirks={"territory_invisible": quirk})
+        assert set(play.tokens("aoe_mask")) == shown
+
+
+def test_territory_that_does_not_fit_counts_as_dropped():
+    tokens = []
+    for quirk in (True, False):
+        rows = ["@@@@@@@@@@"] * 2 + ["H........."]
+        play = Play(rows, variants=["no_clips"], area={"radius": 30}, quirks={"territory_invisible": quirk})
+        game = play.batch.statistics(0).game
+        tokens.append(game["tokens_written"] + game["tokens_dropped"])
+    assert tokens[1] - tokens[0] == 20 * 121  # one for every cell of every window
+
+
+def test_the_last_reward_shows_only_when_told_to():
     entries = {"steps": {"stat": "action.noop.success", "weight": 0.5}}
     for quirk, expected in ((True, 0), (False, 50)):
         play = Play(["@"], quirks={"last_reward_invisible": quirk}, rewards=["no_objective"], reward_entries=entries)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.game.play import EAST, SOUTH, WEST, Play
+from tests.game.play import EAST, FEATURES, SOUTH, WEST, Play
 
 # Each cog has its hub on one side, the junction between them on the other, and a station below.
 GREEN = ["H@J..", ".a..."]
@@ -57,3 +57,10 @@ def test_a_scrambler_frees_the_junction_of_the_other_team():
     statistics = play.batch.statistics(0)
     assert statistics.agent["junction.aligned_by_agent"].tolist() == [1, 0]
     assert statistics.agent["junction.scrambled_by_agent"].tolist() == [0, 1]
+
+
+def test_territory_belongs_to_the_nearest_source_and_to_nobody_at_equal_distance():
+    play = Play(["@H...."], rival=["....@H"], quirks={"territory_invisible": False})
+    tokens = play.observations[0, 0].tolist()
+    row = {place & 15: value for place, name, value in tokens if name == FEATURES["aoe_mask"].id and place >> 4 == 5}
+    assert row == {**dict.fromkeys(range(8), 1), 9: 2, 10: 2}  # columns of the window; the agent stands on 5

@@ -24,6 +24,7 @@ from metta.game.engine.layout import (
     AGENT_TAG,
     CELL_EMPTY,
     CELL_FIRST,
+    CELL_VOID,
     CELL_WALL,
     CODE_MASK,
     EN_DROPPED,
@@ -232,12 +233,14 @@ def observe_agent(t, s, e, a, out):
     for i in range(e * SCRATCH, e * SCRATCH + _occupied(t, s, e, center)):
         k = offsets + 2 * s.scratch[i]
         cell, location = center + t[k], t[k + 1]
-        if t[T_AOE_VISIBLE]:
+        word = s.cells[cell]
+        code = word & CODE_MASK
+        if t[T_AOE_VISIBLE] and code != CELL_VOID:
             mask = _territory(t, s, e, s.agents[g + AG_TEAM], cell - first_cell)
             if mask and p < end:
                 p = put(out, p, location, t[F_AOE], mask)
-        word = s.cells[cell]
-        code = word & CODE_MASK
+            elif mask:
+                dropped += 1
         if code == CELL_WALL:
             if p < end:
                 p = put(out, p, location, wall, wall_tag)
