@@ -14,7 +14,7 @@ from rich.table import Table
 
 from metta.common.errors import UserError
 from metta.common.settings import validated
-from metta.eval.episodes import metrics_by_name, play_episodes
+from metta.eval.episodes import BATCH, metrics_by_name, play_episodes
 from metta.eval.statistics import Summary, show, summarize
 from metta.game.engine.batch import Episode
 from metta.game.mission import Mission, MissionSettings
@@ -102,7 +102,7 @@ def table(uri: str, mission: Mission, results: dict[str, Summary], episodes: int
 
 def run_episodes(mission: Mission, policy: Policy, episodes: int, seed: int) -> list[Episode]:
     """Play with a progress bar on standard error, where that is a terminal."""
-    batches = -(-episodes // 64)
+    batches = -(-episodes // BATCH)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
