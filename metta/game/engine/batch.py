@@ -1,5 +1,7 @@
 """A batch of environments stepped together: the class that users of the engine hold."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +24,7 @@ R = len(RESOURCES)
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: what `EnvBatch.take_episodes` hands out."""
+    """A finished episode: what `Batch.take_episodes` hands out."""
 
     env: int  # environment it was played in
     map: int  # index of its map in the pool
@@ -33,13 +35,163 @@ class Episode:
     game: dict[str, float]
 
 
-class EnvBatch:
-    """`num_envs` environments of one mission.
+class Batch(ABC):
+    """`num_envs` environments of one mission, wherever their state lies.
 
     The caller owns the buffers: observations uint8 [E, A, 200, 3], rewards float32 [E, A], terminals and truncations
     bool [E, A], actions int32 [E, A], all C-contiguous. With `auto_reset` an episode that ends is followed by the next
     one within the same step: the observation written is then the first of the new episode.
     """
+
+    _state: L.State  # where the backend keeps it
+
+    def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
+        """`maps` is the pool, uint8 [P, H, W]. Raises UserError when the maps do not fit the mission."""
+        announce_compilation()
+        _check_maps(mission, maps)
+        self.mission, self.info = mission, env_info(mission)
+        self.num_envs, self.num_agents = num_envs, mission.agents
+        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
+        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
+        self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+
+    @abstractmethod
+    def reset(self, observations: Any) -> None:
+        """Start the first episode of every environment; writes the first observations."""
+
+    @abstractmethod
+    def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
+
+    @abstractmethod
+    def take_episodes(self) -> list[Episode]:
+        """Episodes that finished since the last call, in the order in which they ended."""
+
+    @abstractmethod
+    def _host_state(self) -> L.State:
+        """The present state where numpy can read it."""
+
+    @abstractmethod
+    def _write(self, mine: Any, array: np.ndarray) -> None:
+        """Replace the contents of an array of the state."""
+
+    def close(self) -> None:
+        """Give back what the batch holds besides memory."""
+
+    def _allocate(self, zeros: Callable[[Any, Any], Any] = np.zeros) -> L.State:
+        """Arrays of the state, made by `zeros(shape, dtype)`."""
+        header, envs, agents = self._builder.header, self.num_envs, self.num_agents
+        cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
+        return L.State(
+            cells=np.zeros((envs, cells), np.uint32),
+            cover=np.zeros((envs, cells, collectives), np.uint16),
+            agents=np.zeros((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
+            objects=np.zeros((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
+            teams=np.zeros((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
+            env=np.zeros((envs, L.EN_COLUMNS), np.int32),
+            floats=np.zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
+            rng=np.zeros(envs, np.uint64),
+            scratch=np.zeros((envs, L.WINDOW * L.WINDOW + 1), np.int32),
+        )
+
+    def statistics(self, e: int) -> Episode:
+        """Statistics of the present episode of environment `e` (rules 7.3)."""
+        s = self._host_state()
+        return self._episode(e, s.env[e], s.agents[e], s.teams[e], s.floats[e])
+
+    def _episode(
+        self, e: int, env: np.ndarray, agents: np.ndarray, teams: np.ndarray, floats: np.ndarray
+    ) -> Episode:
+        """An episode from the rows of the state that hold its statistics."""
+        builder = self._builder
+        start, stop = builder.header[L.T_STATS], builder.header[L.T_BLOCK]
+        inventory = agents[:, L.AG_INVENTORY : L.AG_INVENTORY + R]
+        seen, written = int(env[L.EN_OBSERVATIONS]), int(env[L.EN_WRITTEN])
+        game = {
+            "tokens_written": float(written),
+            "tokens_dropped": float(env[L.EN_DROPPED]),
+            "tokens_free_space": float(seen * L.TOKENS - written),
+            **map_counts(self._tables.maps[env[L.EN_MAP]], self.mission),
+        }
+        return Episode(
+            env=e,
+            map=int(env[L.EN_MAP]),
+            steps=int(env[L.EN_STEP]),
+            returns=floats[:, L.FL_RETURN].copy(),
+            agent=builder.agent_stats.named(agents[:, start:stop], inventory),
+            collective={name: builder.team_stats.named(teams[c]) for c, name in enumerate(builder.collectives)},
+            game=game,
+        )
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Memory of one environment's state, without the shared map pool and the caller's buffers."""
+        return sum(array.nbytes for array in self._state) // self.num_envs
+
+    # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
+
+    def positions(self) -> np.ndarray:
+        """Row and column of every agent, int32 [E, A, 2]."""
+        return self._host_state().agents[:, :, [L.AG_ROW, L.AG_COL]] - L.PAD
+
+    def inventories(self) -> np.ndarray:
+        """Inventory of every agent in resource order, int32 [E, A, R]."""
+        return self._host_state().agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + R].copy()
+
+    def vibes(self) -> np.ndarray:
+        """Vibe id of every agent, int32 [E, A]."""
+        return self._host_state().agents[:, :, L.AG_VIBE].copy()
+
+    def successes(self) -> np.ndarray:
+        """Whether each agent's last action succeeded, bool [E, A]."""
+        return self._host_state().agents[:, :, L.AG_SUCCESS] != 0
+
+    def team_inventory(self) -> np.ndarray:
+        """Inventory of every collective in id order, int32 [E, C, R]."""
+        return self._host_state().teams[:, :, :R].copy()
+
+    def objects(self, e: int) -> list[dict[str, Any]]:
+        """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
+        stride = int(self._builder.header[L.T_STRIDE])
+        s, found = self._host_state(), []
+        for o in range(int(s.env[e, L.EN_OBJECTS])):
+            row = s.objects[e, o]
+            cell, agents = int(row[L.OB_CELL]), self.num_agents
+            if int(s.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
+                continue  # emptied and gone
+            r, c = cell // stride - L.PAD, cell % stride - L.PAD
+            code = int(self._tables.maps[s.env[e, L.EN_MAP], r, c])
+            owner = int(row[L.OB_OWNER])
+            found.append(
+                {
+                    "type": cell_name(code & KIND_MASK, self.mission, code >> TEAM_SHIFT),
+                    "row": r,
+                    "col": c,
+                    "owner": None if owner < 0 else self._builder.collectives[owner],
+                    "stock": int(row[L.OB_STOCK]),
+                }
+            )
+        return found
+
+    def map(self, e: int) -> np.ndarray:
+        """Initial map of environment `e`'s present episode, uint8 [H, W]."""
+        return self._tables.maps[self._host_state().env[e, L.EN_MAP]]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Everything that resuming needs, by name; the maps are not part of it."""
+        return {name: array.copy() for name, array in self._host_state()._asdict().items() if name != "scratch"}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
+        for name, array in state.items():
+            mine = getattr(self._state, name)
+            if mine.shape != array.shape:
+                raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
+            self._write(mine, array)
+
+
+class EnvBatch(Batch):
+    """Environments on the processor, stepped by threads."""
 
     def __init__(
         self,
@@ -57,39 +209,13 @@ class EnvBatch:
         Raises:
             UserError: the maps do not fit the mission.
         """
-        announce_compilation()
-        _check_maps(mission, maps)
-        self.mission, self.info = mission, env_info(mission)
-        self.num_envs, self.num_agents = num_envs, mission.agents
-        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
-        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
-        self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        super().__init__(mission, num_envs, maps)
         self._state = self._allocate()
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
         self._episodes: list[Episode] = []
         self._threads = max(1, min(threads, num_envs))
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
-
-    def _allocate(self) -> L.State:
-        header, envs, agents = self._builder.header, self.num_envs, self.num_agents
-        cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
-        return L.State(
-            cells=np.zeros((envs, cells), np.uint32),
-            cover=np.zeros((envs, cells, collectives), np.uint16),
-            agents=np.zeros((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
-            objects=np.zeros((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
-            teams=np.zeros((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
-            env=np.zeros((envs, L.EN_COLUMNS), np.int32),
-            floats=np.zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
-            rng=np.zeros(envs, np.uint64),
-            scratch=np.zeros((envs, L.WINDOW * L.WINDOW + 1), np.int32),
-        )
-
-    @property
-    def bytes_per_env(self) -> int:
-        """Memory of one environment's state, without the shared map pool and the caller's buffers."""
-        return sum(array.nbytes for array in self._state) // self.num_envs
 
     def reset(self, observations: np.ndarray) -> None:
         """Start the first episode of every environment; writes the first observations."""
@@ -140,93 +266,16 @@ class EnvBatch:
         """Keep the statistics of the environments whose episode has just ended."""
         self._episodes += [self.statistics(int(e)) for e in ended]
 
-    def statistics(self, e: int) -> Episode:
-        """Statistics of the present episode of environment `e` (rules 7.3)."""
-        s, builder = self._state, self._builder
-        start, stop = builder.header[L.T_STATS], builder.header[L.T_BLOCK]
-        env, inventory = s.env[e], s.agents[e, :, L.AG_INVENTORY : L.AG_INVENTORY + R]
-        seen, written = int(env[L.EN_OBSERVATIONS]), int(env[L.EN_WRITTEN])
-        game = {
-            "tokens_written": float(written),
-            "tokens_dropped": float(env[L.EN_DROPPED]),
-            "tokens_free_space": float(seen * L.TOKENS - written),
-            **map_counts(self._tables.maps[env[L.EN_MAP]], self.mission),
-        }
-        return Episode(
-            env=e,
-            map=int(env[L.EN_MAP]),
-            steps=int(env[L.EN_STEP]),
-            returns=s.floats[e, :, L.FL_RETURN].copy(),
-            agent=builder.agent_stats.named(s.agents[e, :, start:stop], inventory),
-            collective={name: builder.team_stats.named(s.teams[e, c]) for c, name in enumerate(builder.collectives)},
-            game=game,
-        )
-
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
         taken, self._episodes = self._episodes, []
         return taken
 
-    # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
+    def _host_state(self) -> L.State:
+        return self._state
 
-    def positions(self) -> np.ndarray:
-        """Row and column of every agent, int32 [E, A, 2]."""
-        return self._state.agents[:, :, [L.AG_ROW, L.AG_COL]] - L.PAD
-
-    def inventories(self) -> np.ndarray:
-        """Inventory of every agent in resource order, int32 [E, A, R]."""
-        return self._state.agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + R].copy()
-
-    def vibes(self) -> np.ndarray:
-        """Vibe id of every agent, int32 [E, A]."""
-        return self._state.agents[:, :, L.AG_VIBE].copy()
-
-    def successes(self) -> np.ndarray:
-        """Whether each agent's last action succeeded, bool [E, A]."""
-        return self._state.agents[:, :, L.AG_SUCCESS] != 0
-
-    def team_inventory(self) -> np.ndarray:
-        """Inventory of every collective in id order, int32 [E, C, R]."""
-        return self._state.teams[:, :, :R].copy()
-
-    def objects(self, e: int) -> list[dict[str, Any]]:
-        """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
-        stride = int(self._builder.header[L.T_STRIDE])
-        found = []
-        for o in range(int(self._state.env[e, L.EN_OBJECTS])):
-            row = self._state.objects[e, o]
-            cell, agents = int(row[L.OB_CELL]), self.num_agents
-            if int(self._state.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
-                continue  # emptied and gone
-            r, c = cell // stride - L.PAD, cell % stride - L.PAD
-            code = int(self._tables.maps[self._state.env[e, L.EN_MAP], r, c])
-            owner = int(row[L.OB_OWNER])
-            found.append(
-                {
-                    "type": cell_name(code & KIND_MASK, self.mission, code >> TEAM_SHIFT),
-                    "row": r,
-                    "col": c,
-                    "owner": None if owner < 0 else self._builder.collectives[owner],
-                    "stock": int(row[L.OB_STOCK]),
-                }
-            )
-        return found
-
-    def map(self, e: int) -> np.ndarray:
-        """Initial map of environment `e`'s present episode, uint8 [H, W]."""
-        return self._tables.maps[self._state.env[e, L.EN_MAP]]
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Everything that resuming needs, by name; the maps are not part of it."""
-        return {name: array.copy() for name, array in self._state._asdict().items() if name != "scratch"}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
-        for name, array in state.items():
-            mine = getattr(self._state, name)
-            if mine.shape != array.shape:
-                raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
-            mine[:] = array
+    def _write(self, mine: np.ndarray, array: np.ndarray) -> None:
+        mine[:] = array
 
     def close(self) -> None:
         if self._pool is not None:

@@ -146,7 +146,7 @@ def encode_agent(t, s, e, a):
 
 
 @rule
-def _put_global(t, s, e, a, out, p):
+def put_global(t, s, e, a, out, p):
     """Tokens about the episode, the last action, the way from the spawn cell and the team; returns the position."""
     g, at = agent_row(t, e, a), GLOBAL_LOCATION
     step, last = s.env[env_row(e) + EN_STEP], t[T_MAX_STEPS]
@@ -190,7 +190,7 @@ def _nearest_owner(t, s, e, cell):
 
 
 @rule
-def _territory(t, s, e, team, cell):
+def territory(t, s, e, team, cell):
     """Value of the aoe_mask token of a cell: FRIENDLY, ENEMY or 0."""
     friendly, enemy = 0, 0
     cover = (e * t[T_CELLS] + cell) * t[T_COLLECTIVES]
@@ -225,7 +225,7 @@ def observe_agent(t, s, e, a, out):
     g, agents = agent_row(t, e, a), t[T_AGENTS]
     base = np.uint64((e * agents + a) * TOKENS) * THREE
     end = base + np.uint64(TOKENS) * THREE
-    p = _put_global(t, s, e, a, out, base)
+    p = put_global(t, s, e, a, out, base)
     first_cell = e * t[T_CELLS]
     center = first_cell + s.agents[g + AG_CELL]
     step, offsets, wall, wall_tag = s.env[env_row(e) + EN_STEP], t[S_OFFSET], t[F_TAG], t[T_WALL_TAG]
@@ -236,7 +236,7 @@ def observe_agent(t, s, e, a, out):
         word = s.cells[cell]
         code = word & CODE_MASK
         if t[T_AOE_VISIBLE] and code != CELL_VOID:
-            mask = _territory(t, s, e, s.agents[g + AG_TEAM], cell - first_cell)
+            mask = territory(t, s, e, s.agents[g + AG_TEAM], cell - first_cell)
             if mask and p < end:
                 p = put(out, p, location, t[F_AOE], mask)
             elif mask:

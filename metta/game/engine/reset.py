@@ -43,6 +43,7 @@ from metta.game.engine.layout import (
     T_CUT_INITIAL,
     T_HEIGHT,
     T_MAX_STEPS,
+    T_OBJECTS,
     T_RESOURCES,
     T_STRIDE,
     T_WIDTH,
@@ -71,6 +72,7 @@ def _clear(t, s, e):
     s.cells[e * cells : (e + 1) * cells] = CELL_VOID
     s.cover[e * cells * collectives : (e + 1) * cells * collectives] = 0
     s.agents[agent_row(t, e, 0) : agent_row(t, e, agents)] = 0
+    s.objects[object_row(t, e, 0) : object_row(t, e, t[T_OBJECTS])] = 0
     s.teams[team_row(t, e, 0) : team_row(t, e, collectives)] = 0
     s.floats[float_row(t, e, 0) : float_row(t, e, agents)] = 0
     episode = s.env[env_row(e) + EN_EPISODE]
@@ -129,15 +131,22 @@ def _next_agent(t, s, e, group):
 
 
 @rule
+def open_episode(s, e, episode, pool, seed):
+    """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
+    one map. Returns the map."""
+    chosen = choose_map(e, episode, pool, seed)
+    s.env[env_row(e) + EN_EPISODE] = episode + 1
+    s.env[env_row(e) + EN_MAP] = chosen
+    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
+    return chosen
+
+
+@rule
 def start_episode(t, maps, s, e, seed):
     """Set environment `e` to step 0 of its next episode."""
     _clear(t, s, e)
-    episode = s.env[env_row(e) + EN_EPISODE]
-    s.env[env_row(e) + EN_EPISODE] += 1
-    chosen = choose_map(e, episode, maps.shape[0], seed)
-    s.env[env_row(e) + EN_MAP] = chosen
+    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], seed)
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
-    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
             s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
