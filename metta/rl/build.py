@@ -10,7 +10,8 @@ import torch
 from metta.common.errors import UserError
 from metta.common.logging import note
 from metta.common.seeds import derive, seed_libraries
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.backends import make_batch
+from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
@@ -69,7 +70,9 @@ class Parts:
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
-    choose_device(config.system.device)
+    device = choose_device(config.system.device)
+    if config.training_env.backend == "cuda" and device.type != "cuda":
+        raise UserError("training_env.backend=cuda: the policy must run there too, but system.device is " + device.type)
     mission = build_mission(config.mission)
     shape = batch_shape(config.trainer, mission.agents, config.training_env.num_envs)
     return Plan(config, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}", mission, shape)
@@ -108,19 +111,27 @@ def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
         net.encode = torch.compile(net.encode, mode=mode)
 
 
-def build_environments(plan: Plan) -> EnvBatch:
+def build_environments(plan: Plan) -> Batch:
     """The environments on a pool of fresh maps."""
     settings, seed = plan.config.training_env, plan.config.system.seed
     threads = settings.num_workers or available_cores()
     maps = build_pool(plan.mission, settings.map_pool, derive(seed, "maps") >> 1, threads)
-    return EnvBatch(
+    return make_batch(
+        settings.backend,
         plan.mission,
         plan.shape.envs,
         maps=maps,
         seed=derive(seed, "environments"),
         threads=threads,
         desync=settings.desync_episodes,
+        stream=torch_stream,
     )
+
+
+def torch_stream() -> int:
+    """Handle of torch's present stream. The engine queues its work there, in order with the policy's, and takes part
+    in whatever graph is being captured."""
+    return torch.cuda.current_stream().cuda_stream
 
 
 def policy_info(mission: Mission, vibe_actions: bool) -> EnvInfo:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.policy.interface import PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.settings import RewardCenteringSettings
@@ -58,7 +58,7 @@ class Rollout:
 
     def __init__(
         self,
-        env: EnvBatch,
+        env: Batch,
         net: PolicyNet,
         experience: Experience,
         generator: torch.Generator,
@@ -69,13 +69,16 @@ class Rollout:
         self._device = experience.actions.device
         agents = env.num_envs * env.num_agents
         tokens = experience.observations.shape[2]
-        pinned = self._device.type == "cuda"
-        # What the engine reads and writes, on the host.
-        self._actions = torch.zeros(agents, dtype=torch.int32)
-        self._rewards = torch.zeros(agents)
-        self._terminals = torch.zeros(agents, dtype=torch.bool)
-        self._truncations = torch.zeros(agents, dtype=torch.bool)
-        self._host_observations = torch.zeros(agents, tokens, 3, dtype=torch.uint8, pin_memory=pinned)
+        # What the engine reads and writes, where it runs.
+        engine = torch.device(env.device)
+        self._shared = engine.type == self._device.type  # observations need no copy
+        self._actions = torch.zeros(agents, dtype=torch.int32, device=engine)
+        self._rewards = torch.zeros(agents, device=engine)
+        self._terminals = torch.zeros(agents, dtype=torch.bool, device=engine)
+        self._truncations = torch.zeros(agents, dtype=torch.bool, device=engine)
+        pinned = self._device.type == "cuda" and not self._shared
+        size = (0 if self._shared else agents, tokens, 3)
+        self._host_observations = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
         # What carries over from one batch to the next.
         self._observations = torch.zeros(agents, tokens, 3, dtype=torch.uint8, device=self._device)
         self._state = net.initial_state(agents)
@@ -85,8 +88,10 @@ class Rollout:
 
     def start(self) -> None:
         """Begin the first episodes."""
-        self.env.reset(self._engine_view(self._host_observations))
-        self._observations.copy_(self._host_observations)
+        written = self._observations if self._shared else self._host_observations
+        self.env.reset(self._engine_view(written))
+        if not self._shared:
+            self._observations.copy_(written)
 
     @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
@@ -135,8 +140,8 @@ class Rollout:
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
 
     def _step_engine(self, target: Tensor) -> None:
-        """Step all environments; their observations go to `target`, on the host without a copy."""
-        written = target if self._device.type == "cpu" else self._host_observations
+        """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
+        written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
         self.env.step(self._engine_view(self._actions), self._engine_view(written), *flags)
         if written is not target:
@@ -144,7 +149,7 @@ class Rollout:
 
     def _state_to_act(self) -> State:
         """The recurrent state, zero for agents whose episode has just ended."""
-        if not bool(self._ended.any()):
+        if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
             return self._state
         return tuple(part.masked_fill(self._ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
 
@@ -154,8 +159,10 @@ class Rollout:
         self._reward_mean += self._centering.beta * centred
         return centred
 
-    def _engine_view(self, tensor: Tensor) -> np.ndarray:
-        return tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:]).numpy()
+    def _engine_view(self, tensor: Tensor) -> np.ndarray | Tensor:
+        """The tensor as the engine takes it: from the host as an array, from the device as it is."""
+        view = tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:])
+        return view.numpy() if view.device.type == "cpu" else view
 
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""

@@ -175,7 +175,7 @@ class TrainingEnvSettings(Settings):
     vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
     map_pool: PositiveInt = Field(default=512, description="maps generated before training, drawn from at every reset")
     desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
-    backend: Literal["cpu"] = Field(default="cpu", description="where the environments run")
+    backend: Literal["cpu", "cuda"] = Field(default="cpu", description="where the environments run")
     supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")
 
 

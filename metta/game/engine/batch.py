@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class Batch(ABC):
     one within the same step: the observation written is then the first of the new episode.
     """
 
-    _state: L.State  # where the backend keeps it
+    device: Literal["cpu", "cuda"] = "cpu"  # where the buffers lie
+    _state: L.State
 
     def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
         """`maps` is the pool, uint8 [P, H, W]. Raises UserError when the maps do not fit the mission."""

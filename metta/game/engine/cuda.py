@@ -41,6 +41,7 @@ from metta.game.engine.window import count_cells, mark_cells, write_cells, write
 SIMULATED = bool(config.ENABLE_CUDASIM)
 OPTIONS: dict[str, Any] = {} if SIMULATED else {"lto": False, "cache": True}
 MOST_THREADS = 768  # of a block: leaves the 80 registers that `observe_step` needs to each
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
 BOUNDS: dict[str, Any] = {} if SIMULATED else {"launch_bounds": MOST_THREADS}
 WINDOW_CELLS = WINDOW * WINDOW
 

@@ -24,9 +24,9 @@ from metta.game.engine.cuda import (
 )
 from metta.game.mission import Mission
 
-LANES, BLOCK = (4, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
+LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
 ACT_THREADS = 32  # small blocks spread few environments over all multiprocessors
-COPY_THREADS, COPY_BLOCKS = (4, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
+COPY_THREADS, COPY_BLOCKS = (2, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
 LOGGED = 1024  # finished episodes that wait to be taken, at least
 
 
@@ -38,6 +38,8 @@ class CudaEnvBatch(Batch):
     of the moment (0: the default one), so it is ordered with what the caller queues there. `reset` and `step` do not
     wait for it; the other methods do. After a first call, `step` can be captured in a CUDA graph.
     """
+
+    device = "cuda"
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class CudaEnvBatch(Batch):
         self._starts, self._first = self._make_pool(maps)
         self._log = self._make_log(max(LOGGED, num_envs))
         self._taken = 0
+        cuda.synchronize()  # what was copied is there, whatever stream comes to use it
 
     def _make_pool(self, maps: np.ndarray) -> tuple[L.State, Pool]:
         """State and observations at the start of an episode on every map, made on the processor."""
@@ -95,7 +98,7 @@ class CudaEnvBatch(Batch):
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
         """Queue one step of every environment. Flat actions outside the mission's are counted and ignored."""
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
-        envs, stream = self.num_envs, _stream(self._stream())
+        envs, stream = self.num_envs, self._queue()
         args = (self._device_tables, self._flat, buffers, self._log)
         act_step[-(-envs // ACT_THREADS), ACT_THREADS, stream](*args)
         observe_step[envs, (self._lanes, self.num_agents), stream](*args)
@@ -104,7 +107,7 @@ class CudaEnvBatch(Batch):
             self._renew(buffers, begin=False)
 
     def _renew(self, buffers: Buffers, begin: bool) -> None:
-        grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, _stream(self._stream())
+        grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, self._queue()
         args = (self._device_tables, self._flat, buffers, self._log, self._starts, self._first)
         renew_episodes[grid](*args, self._seed, begin, begin and self._desync)
 
@@ -134,14 +137,51 @@ class CudaEnvBatch(Batch):
         return L.State(*map(self._read, self._state))
 
     def _read(self, array: Any) -> np.ndarray:
-        """A copy of a device array, behind all work queued so far."""
-        return array.copy() if SIMULATED else array.copy_to_host(stream=_stream(self._stream()))
+        """A copy of a device array, after all work queued so far."""
+        if SIMULATED:
+            return array.copy()
+        stream = self._queue()
+        copy = array.copy_to_host(stream=stream)
+        stream.synchronize()
+        return copy
 
     def _write(self, mine: Any, array: np.ndarray) -> None:
         if SIMULATED:
             mine[:] = array
         else:
-            mine.copy_to_device(np.ascontiguousarray(array), stream=_stream(self._stream()))
+            mine.copy_to_device(np.ascontiguousarray(array), stream=self._queue())
+
+    def _queue(self) -> Any:
+        """The stream of the moment, as numba takes it."""
+        handle = self._stream()
+        return cuda.external_stream(handle) if handle else cuda.default_stream()
+
+
+class HostCudaBatch(CudaEnvBatch):
+    """The same for callers whose buffers are numpy arrays: they are copied in every step, which is slow."""
+
+    device = "cpu"
+
+    def reset(self, observations: np.ndarray) -> None:
+        """Start the first episode of every environment; writes the first observations."""
+        there = _upload(observations)
+        super().reset(there)
+        observations[:] = self._read(there)
+
+    def step(
+        self,
+        actions: np.ndarray,
+        observations: np.ndarray,
+        rewards: np.ndarray,
+        terminals: np.ndarray,
+        truncations: np.ndarray,
+    ) -> None:
+        """Advance every environment by one step."""
+        outputs = (observations, rewards, terminals, truncations)
+        there = [_upload(array) for array in outputs]
+        super().step(_upload(actions), *there)
+        for array, copy in zip(outputs, there, strict=True):
+            array[:] = self._read(copy)
 
 
 def _empty(shape: Any, dtype: Any) -> Any:
@@ -154,8 +194,4 @@ def _upload(array: np.ndarray) -> Any:
 
 def _flat_view(buffer: Any) -> Any:
     """The caller's array, flat, where it lies."""
-    return buffer.reshape(-1) if SIMULATED else cuda.as_cuda_array(buffer).reshape(-1)
-
-
-def _stream(handle: int) -> Any:
-    return cuda.external_stream(handle) if handle else cuda.default_stream()
+    return buffer.reshape(-1) if SIMULATED else cuda.as_cuda_array(buffer, sync=False).reshape(-1)
