@@ -39,6 +39,4 @@ def make_batch(
 
     if stream is None:
         return HostCudaBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync)
-    return CudaEnvBatch(
-        mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync, stream=stream
-    )
+    return CudaEnvBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync, stream=stream)

@@ -76,6 +76,7 @@ class Batch(ABC):
     def _write(self, mine: Any, array: np.ndarray) -> None:
         """Replace the contents of an array of the state."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give back what the batch holds besides memory."""
 
@@ -100,9 +101,7 @@ class Batch(ABC):
         s = self._host_state()
         return self._episode(e, s.env[e], s.agents[e], s.teams[e], s.floats[e])
 
-    def _episode(
-        self, e: int, env: np.ndarray, agents: np.ndarray, teams: np.ndarray, floats: np.ndarray
-    ) -> Episode:
+    def _episode(self, e: int, env: np.ndarray, agents: np.ndarray, teams: np.ndarray, floats: np.ndarray) -> Episode:
         """An episode from the rows of the state that hold its statistics."""
         builder = self._builder
         start, stop = builder.header[L.T_STATS], builder.header[L.T_BLOCK]

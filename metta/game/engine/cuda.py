@@ -101,7 +101,7 @@ def observe_step(tables, s, buffers, log):
     """Blocks: one per environment; threads (lanes, agents). Each lane has a part of its agent's window."""
     t, out = tables.ints, buffers.observations
     e, lane, a = cuda.blockIdx.x, cuda.threadIdx.x, cuda.threadIdx.y
-    lanes, agents = cuda.blockDim.x, cuda.blockDim.y
+    lanes = cuda.blockDim.x
     sizes = cuda.shared.array(MOST_THREADS, int32)
     if lane == 0:
         live(t, s, e, a)

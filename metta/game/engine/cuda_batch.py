@@ -151,6 +151,9 @@ class CudaEnvBatch(Batch):
         else:
             mine.copy_to_device(np.ascontiguousarray(array), stream=self._queue())
 
+    def close(self) -> None:
+        pass  # nothing but memory
+
     def _queue(self) -> Any:
         """The stream of the moment, as numba takes it."""
         handle = self._stream()

@@ -72,7 +72,7 @@ class Tables(NamedTuple):
     """Everything that a mission fixes, shared by all environments."""
 
     ints: np.ndarray  # int32: header (T_…), then the sections that it points to
-    weights: np.ndarray  # float32 [2 * entries]: weight and cap of each reward entry (NaN: no cap)
+    weights: np.ndarray  # float32 [2 * entries]: weight and cap of each reward entry (infinite: no cap)
     maps: np.ndarray  # uint8 [P, H, W]: the pool of maps, codes of metta.game.maps.cells
 
 

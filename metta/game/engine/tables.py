@@ -50,7 +50,7 @@ class TableBuilder:
         self.size += flat.size
 
     def tables(self, maps: np.ndarray) -> L.Tables:
-        weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
+        weights = np.array(self.weights or [(0.0, np.inf)], np.float32)
         return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), maps)
 
     def _numbers(self, shape: tuple[int, int], objects: int) -> None:
@@ -220,7 +220,7 @@ class TableBuilder:
                 rows.append(row)
                 for entry in entries.values():
                     entry_rows.append(self._entry_source(entry.stat))
-                    self.weights.append((entry.weight, np.nan if entry.max is None else entry.max))
+                    self.weights.append((entry.weight, np.inf if entry.max is None else entry.max))
         self.header[L.T_FLOAT_COLUMNS] = L.FL_ENTRY + max(1, *(row[L.AGENT_ENTRIES] for row in rows))
         self.put(L.S_AGENT, rows)
         self.put(L.S_ENTRY, entry_rows or [[0, 0]])

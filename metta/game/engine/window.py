@@ -145,5 +145,3 @@ def mark_cells(t, s, e, a, first, last):
         code = s.cells[cell] & CODE_MASK
         if _size(t, s, e, code):
             s.cells[cell] = code | (step & CODE_MASK) << SEEN_SHIFT
-
-
