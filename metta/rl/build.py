@@ -22,7 +22,7 @@ from metta.rl.losses.base import Loss
 from metta.rl.losses.gtd_critic import GtdCritic
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
-from metta.rl.machine import available_cores, choose_device, set_up
+from metta.rl.machine import available_cores, choose_device, set_up, torch_stream
 from metta.rl.optim import make_optimizer
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
@@ -126,12 +126,6 @@ def build_environments(plan: Plan) -> Batch:
         desync=settings.desync_episodes,
         stream=torch_stream,
     )
-
-
-def torch_stream() -> int:
-    """Handle of torch's present stream. The engine queues its work there, in order with the policy's, and takes part
-    in whatever graph is being captured."""
-    return torch.cuda.current_stream().cuda_stream
 
 
 def policy_info(mission: Mission, vibe_actions: bool) -> EnvInfo:

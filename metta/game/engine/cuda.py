@@ -14,8 +14,9 @@ ended is found in the log by its number.
 
 from typing import Any, NamedTuple
 
+import numba.cuda
 import numpy as np
-from numba import config, cuda, int32
+from numba.core import config as numba_config
 
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
@@ -36,12 +37,14 @@ from metta.game.engine.step import begin_step, end_step, has_ended, live
 from metta.game.engine.upkeep import hold
 from metta.game.engine.window import count_cells, mark_cells, write_cells, write_global, write_padding
 
+cuda: Any = numba.cuda
+config: Any = numba_config
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
 # Numba can play the device with threads of Python, for tests; it then knows no options. Kernels are compiled to PTX,
 # not linked from intermediate code: what can be inspected without a device is what runs.
 SIMULATED = bool(config.ENABLE_CUDASIM)
 OPTIONS: dict[str, Any] = {} if SIMULATED else {"lto": False, "cache": True}
 MOST_THREADS = 768  # of a block: leaves the 80 registers that `observe_step` needs to each
-config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
 BOUNDS: dict[str, Any] = {} if SIMULATED else {"launch_bounds": MOST_THREADS}
 WINDOW_CELLS = WINDOW * WINDOW
 
@@ -102,7 +105,7 @@ def observe_step(tables, s, buffers, log):
     t, out = tables.ints, buffers.observations
     e, lane, a = cuda.blockIdx.x, cuda.threadIdx.x, cuda.threadIdx.y
     lanes = cuda.blockDim.x
-    sizes = cuda.shared.array(MOST_THREADS, int32)
+    sizes = cuda.shared.array(MOST_THREADS, numba.int32)
     if lane == 0:
         live(t, s, e, a)
         encode_agent(t, s, e, a)
