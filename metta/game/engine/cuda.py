@@ -12,6 +12,7 @@ Whatever the order in which threads run, the result is the same: additions are o
 ended is found in the log by its number.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numba.cuda
@@ -28,7 +29,7 @@ from metta.game.engine.layout import (
     ST_VISITED,
     T_STATS,
     TOKENS,
-    WINDOW,
+    WINDOW_CELLS,
 )  # fmt: skip
 from metta.game.engine.observe import encode_agent
 from metta.game.engine.reset import choose_map, draw_limit, open_episode
@@ -41,12 +42,12 @@ cuda: Any = numba.cuda
 config: Any = numba_config
 config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
 # Numba can play the device with threads of Python, for tests; it then knows no options. Kernels are compiled to PTX,
-# not linked from intermediate code: what can be inspected without a device is what runs.
+# not linked from intermediate code: what can be inspected without a device is what runs. (Numba loses `lto` where it
+# is called for a decorator, hence `partial`.)
 SIMULATED = bool(config.ENABLE_CUDASIM)
 OPTIONS: dict[str, Any] = {} if SIMULATED else {"lto": False, "cache": True}
 MOST_THREADS = 768  # of a block: leaves the 80 registers that `observe_step` needs to each
 BOUNDS: dict[str, Any] = {} if SIMULATED else {"launch_bounds": MOST_THREADS}
-WINDOW_CELLS = WINDOW * WINDOW
 
 # Entries of `Log.clock`.
 CL_STEP, CL_ENDED, CL_LOGGED = range(3)  # steps; episodes that ended in the last one; episodes logged before it
@@ -87,7 +88,7 @@ def copy_row(target, i, source, j, width, first, step):
         target[i * width + k] = source[j * width + k]
 
 
-@cuda.jit(**OPTIONS)
+@partial(cuda.jit, **OPTIONS)
 def act_step(tables, s, buffers, log):
     """Threads: one per environment, in any blocks."""
     e = cuda.grid(1)
@@ -99,7 +100,7 @@ def act_step(tables, s, buffers, log):
         begin_step(tables.ints, s, e, buffers.actions)
 
 
-@cuda.jit(**OPTIONS, **BOUNDS)
+@partial(cuda.jit, **OPTIONS, **BOUNDS)
 def observe_step(tables, s, buffers, log):
     """Blocks: one per environment; threads (lanes, agents). Each lane has a part of its agent's window."""
     t, out = tables.ints, buffers.observations
@@ -108,7 +109,7 @@ def observe_step(tables, s, buffers, log):
     sizes = cuda.shared.array(MOST_THREADS, numba.int32)
     if lane == 0:
         live(t, s, e, a)
-        encode_agent(t, s, e, a)
+        encode_agent(t, s, e, e, a)
         if a == 0:
             hold(t, s, e)
     cuda.syncthreads()
@@ -146,7 +147,7 @@ def observe_step(tables, s, buffers, log):
                 log.ended[cuda.atomic.add(log.clock, CL_ENDED, 1)] = e
 
 
-@cuda.jit(**OPTIONS)
+@partial(cuda.jit, **OPTIONS)
 def record_episodes(s, log):
     """Blocks: any number, they take the ended episodes in turn; threads: any number, they copy together."""
     envs, room = s.rng.size, log.place.size // 2
@@ -162,7 +163,7 @@ def record_episodes(s, log):
         copy_row(log.floats, slot, s.floats, e, s.floats.size // envs, first, step)
 
 
-@cuda.jit(**OPTIONS)
+@partial(cuda.jit, **OPTIONS)
 def renew_episodes(tables, s, buffers, log, pool, starts, seed, begin, desync):
     """Start the next episode of the environments that ended, or with `begin` the first of all. Blocks and threads as
     `record_episodes`; `pool` and `starts` hold the beginning of an episode on every map."""
@@ -175,9 +176,11 @@ def renew_episodes(tables, s, buffers, log, pool, starts, seed, begin, desync):
         m = choose_map(e, episode, maps, seed)
         cuda.syncthreads()  # everyone has read the number of the episode
         copy_row(s.cells, e, pool.cells, m, s.cells.size // envs, first, step)
+        copy_row(s.bits, e, pool.bits, m, s.bits.size // envs, first, step)
         copy_row(s.cover, e, pool.cover, m, s.cover.size // envs, first, step)
         copy_row(s.agents, e, pool.agents, m, s.agents.size // envs, first, step)
         copy_row(s.objects, e, pool.objects, m, s.objects.size // envs, first, step)
+        copy_row(s.blocks, e, pool.blocks, m, s.blocks.size // envs, first, step)
         copy_row(s.teams, e, pool.teams, m, s.teams.size // envs, first, step)
         copy_row(s.env, e, pool.env, m, s.env.size // envs, first, step)
         copy_row(s.floats, e, pool.floats, m, s.floats.size // envs, first, step)

@@ -64,7 +64,7 @@ class CudaEnvBatch(Batch):
             raise UserError(f"the cuda backend plays at most {MOST_THREADS} agents per environment")
         self._seed, self._auto_reset, self._desync, self._stream = np.uint64(seed), auto_reset, desync, stream
         self._lanes = max(1, min(LANES, BLOCK // self.num_agents))
-        self._state = self._allocate(_empty)
+        self._state = self._allocate(num_envs, _empty)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._device_tables = L.Tables(*map(_upload, self._tables))
         self._starts, self._first = self._make_pool(maps)
@@ -124,14 +124,13 @@ class CudaEnvBatch(Batch):
         self._taken = finished
         if not slots.size:
             return []
-        agents, teams, env, floats = (
-            self._read(part).reshape(room, *getattr(self._state, name).shape[1:])
-            for name, part in self._log._asdict().items()
-            if name in ("agents", "teams", "env", "floats")
+        place = self._read(self._log.place).reshape(room, 2)[slots]
+        order = np.lexsort((place[:, 1], place[:, 0]))
+        env, agents, teams, floats = (
+            self._read(getattr(self._log, name)).reshape(room, *getattr(self._state, name).shape[1:])[slots[order]]
+            for name in ("env", "agents", "teams", "floats")
         )
-        place = self._read(self._log.place).reshape(room, 2)
-        slots = slots[np.lexsort((place[slots, 1], place[slots, 0]))]
-        return [self._episode(int(place[i, 1]), env[i], agents[i], teams[i], floats[i]) for i in slots]
+        return list(self._episodes_of((place[order, 1], env, agents, teams, floats[:, :, L.FL_RETURN])))
 
     def _host_state(self) -> L.State:
         return L.State(*map(self._read, self._state))

@@ -1,4 +1,4 @@
-"""One step of one environment, phase by phase (rules 2).
+"""One step of one environment, phase by phase (rules 2); between the two parts its observations are written.
 
 The phases are functions of their own because a device runs them with different threads: `begin_step` with one per
 environment, `live` and `end_step` with one per agent.
@@ -17,7 +17,6 @@ from metta.game.engine.layout import (
     T_MAX_STEPS,
     T_TRUNCATE,
 )  # fmt: skip
-from metta.game.engine.observe import observe
 from metta.game.engine.reward import reward
 from metta.game.engine.rows import agent_row, env_row
 from metta.game.engine.upkeep import areas, hold, tick
@@ -61,14 +60,18 @@ def end_step(tables, s, e, a, rewards, terminals, truncations):
 
 
 @rule
-def step_environment(tables, s, e, actions, observations, rewards, terminals, truncations):
-    """Advance environment `e`: events, actions, upkeep, areas, holdings, observations, rewards, end of episode."""
+def play(tables, s, e, actions):
+    """The world's part of a step: events, actions, upkeep, areas, holdings."""
     t = tables.ints
     begin_step(t, s, e, actions)
     for a in range(t[T_AGENTS]):
         live(t, s, e, a)
     hold(t, s, e)
-    observe(t, s, e, observations)
-    for a in range(t[T_AGENTS]):
+
+
+@rule
+def finish(tables, s, e, rewards, terminals, truncations):
+    """What follows the observations: rewards, and whether the episode has ended."""
+    for a in range(tables.ints[T_AGENTS]):
         end_step(tables, s, e, a, rewards, terminals, truncations)
-    s.env[env_row(e) + EN_ENDED] = has_ended(t, s, e)
+    s.env[env_row(e) + EN_ENDED] = has_ended(tables.ints, s, e)

@@ -11,29 +11,41 @@ from metta.game.engine.layout import (
     AG_CELL,
     AG_COL,
     AG_ROW,
-    AG_TEAM,
-    AG_TOKENS,
+    CELL_EMPTY,
     CELL_FIRST,
     CELL_VOID,
-    CELL_WALL,
     CODE_MASK,
     EN_STEP,
     F_AOE,
-    F_TAG,
-    OB_TOKEN,
-    OB_TOKENS,
+    LOCATION_BITS,
+    LOCATION_MASK,
     PAD,
-    S_OFFSET,
+    PLACES,
+    S_PLACE,
     SEEN_SHIFT,
     T_AGENTS,
     T_AOE_VISIBLE,
-    T_BLOCK,
     T_CELLS,
-    T_WALL_TAG,
+    TILE_CELLS,
     TOKENS,
 )  # fmt: skip
-from metta.game.engine.observe import THREE, put, put_block, put_global, territory
-from metta.game.engine.rows import agent_row, env_row, object_row
+from metta.game.engine.observe import (
+    COUNT_SHIFT,
+    HALF_PLACES,
+    ONE,
+    PADDING,
+    SEQUENCE,
+    SEQUENCE_SHIFT,
+    THREE,
+    put_agent_slowly,
+    put_block_slowly,
+    put_global,
+    put_slowly,
+    territory_at,
+)
+from metta.game.engine.rows import agent_row, block_row, env_row, scratch_row
+
+HALF = 64  # cells of the window in the first half of the places
 
 
 @rule
@@ -50,29 +62,25 @@ def write_global(t, s, e, a, out):
 
 
 @rule
-def _cell(t, s, e, a, k):
-    """Index of the k-th cell of agent `a`'s window."""
-    return e * t[T_CELLS] + s.agents[agent_row(t, e, a) + AG_CELL] + t[t[S_OFFSET] + 2 * k]
+def _place(t, s, e, a, k):
+    """Index and location of the `k`-th cell of agent `a`'s window."""
+    center = s.agents[agent_row(t, e, a) + AG_CELL]
+    place = np.uint64(t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES) + np.uint64(k // HALF) * HALF_PLACES
+    packed = t[place + ((ONE << np.uint64(k % HALF)) * SEQUENCE >> SEQUENCE_SHIFT)]
+    return e * t[T_CELLS] + center + (packed >> LOCATION_BITS), packed & LOCATION_MASK
 
 
 @rule
-def _mask(t, s, e, a, cell, code):
-    """Value of the cell's territory token; 0: none."""
-    if not t[T_AOE_VISIBLE] or code == CELL_VOID:
-        return 0
-    return territory(t, s, e, s.agents[agent_row(t, e, a) + AG_TEAM], cell - e * t[T_CELLS])
+def _is_agent(t, code):
+    return CELL_FIRST <= code < CELL_FIRST + t[T_AGENTS]
 
 
 @rule
 def _size(t, s, e, code):
     """Number of tokens of what stands on a cell."""
-    if code == CELL_WALL:
-        return 1
-    if code < CELL_FIRST:
-        return 0
-    if code < CELL_FIRST + t[T_AGENTS]:
-        return s.agents[agent_row(t, e, code - CELL_FIRST) + AG_TOKENS]
-    return s.objects[object_row(t, e, code - CELL_FIRST - t[T_AGENTS]) + OB_TOKENS]
+    if _is_agent(t, code):
+        return np.int64(s.scratch[scratch_row(t, e, code - CELL_FIRST)])
+    return np.int64(s.blocks[block_row(t, e, code) + 1] >> COUNT_SHIFT)
 
 
 @rule
@@ -89,41 +97,40 @@ def _seen_before(t, s, e, a, location):
 
 @rule
 def count_cells(t, s, e, a, first, last):
-    """Tokens of the window's cells first..last-1, and steps that they were unseen."""
+    """Tokens of the window's cells first..last-1, and steps that what stands there was unseen."""
     tokens, visited = 0, 0
     step = s.env[env_row(e) + EN_STEP]
     for k in range(first, last):
-        cell = _cell(t, s, e, a, k)
-        word = s.cells[cell]
+        cell, location = _place(t, s, e, a, k)
+        word = np.int64(s.cells[cell])
         code = word & CODE_MASK
-        size = _size(t, s, e, code)
-        tokens += size + (_mask(t, s, e, a, cell, code) != 0)
-        if size and not _seen_before(t, s, e, a, t[t[S_OFFSET] + 2 * k + 1]):
-            visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
+        if t[T_AOE_VISIBLE] and territory_at(t, s, e, a, location):
+            tokens += 1
+        if code not in (CELL_EMPTY, CELL_VOID):
+            tokens += _size(t, s, e, code)
+            if not _seen_before(t, s, e, a, location):
+                visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
     return tokens, visited
 
 
 @rule
 def write_cells(t, s, e, a, first, last, token, out):
-    """Write the window's cells first..last-1 from the given token on, as far as there is room."""
-    start = observation_start(t, e, a)
-    end = start + np.uint64(TOKENS) * THREE
-    p = min(end, start + np.uint64(token) * THREE)
+    """Write the window's cells first..last-1 from the given token on, as far as there is room. No byte of another
+    thread's is touched, not even for a moment."""
+    p = observation_start(t, e, a) + np.uint64(token) * THREE
+    end = observation_start(t, e, a) + np.uint64(TOKENS) * THREE
     for k in range(first, last):
-        cell, location = _cell(t, s, e, a, k), t[t[S_OFFSET] + 2 * k + 1]
-        code = s.cells[cell] & CODE_MASK
-        mask = _mask(t, s, e, a, cell, code)
-        if mask and p < end:
-            p = put(out, p, location, t[F_AOE], mask)
-        if code == CELL_WALL:
-            if p < end:
-                p = put(out, p, location, t[F_TAG], t[T_WALL_TAG])
-        elif code >= CELL_FIRST + t[T_AGENTS]:
-            ob = object_row(t, e, code - CELL_FIRST - t[T_AGENTS])
-            p = put_block(out, p, end, location, s.objects, ob + OB_TOKEN, s.objects[ob + OB_TOKENS])
-        elif code >= CELL_FIRST:
-            g = agent_row(t, e, code - CELL_FIRST)
-            p = put_block(out, p, end, location, s.agents, g + t[T_BLOCK], s.agents[g + AG_TOKENS])
+        cell, location = _place(t, s, e, a, k)
+        code = np.int64(s.cells[cell]) & CODE_MASK
+        if t[T_AOE_VISIBLE]:
+            mask = territory_at(t, s, e, a, location)
+            if mask:
+                p = put_slowly(out, p, end, location, t[F_AOE] | mask << 8)
+        if _is_agent(t, code):
+            p = put_agent_slowly(t, s, e, code - CELL_FIRST, out, p, end, location)
+        elif code not in (CELL_EMPTY, CELL_VOID):
+            block = block_row(t, e, code)
+            p = put_block_slowly(out, p, end, location, s.blocks[block], s.blocks[block + 1])
 
 
 @rule
@@ -132,16 +139,16 @@ def write_padding(t, e, a, token, first, step, out):
     p = observation_start(t, e, a) + np.uint64(token) * THREE + np.uint64(first)
     end = observation_start(t, e, a) + np.uint64(TOKENS) * THREE
     while p < end:
-        out[p] = 255
+        out[p] = PADDING
         p += np.uint64(step)
 
 
 @rule
 def mark_cells(t, s, e, a, first, last):
-    """Note the step at which the objects in the window's cells first..last-1 were seen."""
+    """Note the step at which what stands on the window's cells first..last-1 was seen."""
     step = s.env[env_row(e) + EN_STEP]
     for k in range(first, last):
-        cell = _cell(t, s, e, a, k)
-        code = s.cells[cell] & CODE_MASK
-        if _size(t, s, e, code):
+        cell, _ = _place(t, s, e, a, k)
+        code = np.int64(s.cells[cell]) & CODE_MASK
+        if code not in (CELL_EMPTY, CELL_VOID):
             s.cells[cell] = code | (step & CODE_MASK) << SEEN_SHIFT
