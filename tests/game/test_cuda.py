@@ -44,12 +44,14 @@ def ptx(batch: EnvBatch) -> dict[str, str]:
     tables, state = batch._tables, batch._flat
     buffers = kernels.Buffers(*array(np.int32, np.uint8, np.float32, np.bool_, np.bool_))
     log = kernels.Log(*array(np.int64, np.int32, np.int64, np.int32, np.int32, np.int32, np.float32))
-    starts = kernels.Pool(*array(np.uint8))
+    frames = kernels.Frames(*array(np.uint8))
     arguments = {
         kernels.act_step: (tables, state, buffers, log),
-        kernels.observe_step: (tables, state, buffers, log),
+        kernels.live_step: (tables, state),
+        kernels.observe_step: (tables, state, buffers),
+        kernels.end_step: (tables, state, buffers, log),
         kernels.record_episodes: (state, log),
-        kernels.renew_episodes: (tables, state, buffers, log, state, starts, np.uint64(0), True, True),
+        kernels.renew_episodes: (tables, state, frames, log, state, frames, np.uint64(0), True, True),
     }
     code = {}
     with pytest.MonkeyPatch.context() as patch:  # numba asks the driver for the device to compile functions for

@@ -1,12 +1,14 @@
 """Launchers for a CUDA device: kernels around the rules that the CPU runs too.
 
-A step is four launches on one stream. They neither wait for the device nor copy to the host, so a CUDA graph can hold
+A step is six launches on one stream. They neither wait for the device nor copy to the host, so a CUDA graph can hold
 them together with a policy:
 
 1. `act_step`, a thread per environment: events and actions, which are one after the other by their nature.
-2. `observe_step`, a block per environment, `lanes` threads per agent: upkeep, observations, rewards, ends.
-3. `record_episodes`, a block per episode that has just ended: its statistics go to the log.
-4. `renew_episodes`, likewise: state and first observation of a map are copied from the pool.
+2. `live_step`, a thread per agent: upkeep, areas, the tokens by which it is seen.
+3. `observe_step`, a block per environment, `lanes` threads per agent: observations.
+4. `end_step`, a thread per agent: rewards, ends of episodes.
+5. `record_episodes`, a block per episode that has just ended: its statistics go to the log.
+6. `renew_episodes`, likewise: state and first observation of a map are copied from the pool.
 
 Whatever the order in which threads run, the result is the same: additions are of integers, and an environment that
 ended is found in the log by its number.
@@ -27,6 +29,7 @@ from metta.game.engine.layout import (
     EN_OBSERVATIONS,
     EN_WRITTEN,
     ST_VISITED,
+    T_AGENTS,
     T_STATS,
     TOKENS,
     WINDOW_CELLS,
@@ -34,7 +37,7 @@ from metta.game.engine.layout import (
 from metta.game.engine.observe import encode_agent
 from metta.game.engine.reset import choose_map, draw_limit, open_episode
 from metta.game.engine.rows import agent_row, env_row
-from metta.game.engine.step import begin_step, end_step, has_ended, live
+from metta.game.engine.step import begin_step, finish_agent, has_ended, live_agent
 from metta.game.engine.upkeep import hold
 from metta.game.engine.window import count_cells, mark_cells, write_cells, write_global, write_padding
 
@@ -75,10 +78,10 @@ class Log(NamedTuple):
     floats: np.ndarray
 
 
-class Pool(NamedTuple):
-    """The start of an episode on every map: the first observations, uint8 [P * …]; its state comes beside it."""
+class Frames(NamedTuple):
+    """Observations alone."""
 
-    observations: np.ndarray
+    observations: np.ndarray  # uint8 [n * A * 200 * 3]
 
 
 @rule
@@ -100,20 +103,25 @@ def act_step(tables, s, buffers, log):
         begin_step(tables.ints, s, e, buffers.actions)
 
 
+@partial(cuda.jit, **OPTIONS)
+def live_step(tables, s):
+    """Threads: one per agent, in any blocks."""
+    t = tables.ints
+    e, a = cuda.grid(1) // t[T_AGENTS], cuda.grid(1) % t[T_AGENTS]
+    if e < s.rng.size:
+        live_agent(t, s, e, a)
+        encode_agent(t, s, e, e, a)
+        if a == 0:
+            hold(t, s, e)
+
+
 @partial(cuda.jit, **OPTIONS, **BOUNDS)
-def observe_step(tables, s, buffers, log):
+def observe_step(tables, s, buffers):
     """Blocks: one per environment; threads (lanes, agents). Each lane has a part of its agent's window."""
     t, out = tables.ints, buffers.observations
     e, lane, a = cuda.blockIdx.x, cuda.threadIdx.x, cuda.threadIdx.y
     lanes = cuda.blockDim.x
     sizes = cuda.shared.array(MOST_THREADS, numba.int32)
-    if lane == 0:
-        live(t, s, e, a)
-        encode_agent(t, s, e, e, a)
-        if a == 0:
-            hold(t, s, e)
-    cuda.syncthreads()
-
     share = (WINDOW_CELLS + lanes - 1) // lanes
     first, last = min(WINDOW_CELLS, lane * share), min(WINDOW_CELLS, (lane + 1) * share)
     size, visited = count_cells(t, s, e, a, first, last)
@@ -137,9 +145,16 @@ def observe_step(tables, s, buffers, log):
         cuda.atomic.add(s.env, env_row(e) + EN_OBSERVATIONS, 1)
     cuda.syncthreads()
 
-    mark_cells(t, s, e, a, first, last)
-    if lane == 0:
-        end_step(tables, s, e, a, buffers.rewards, buffers.terminals, buffers.truncations)
+    mark_cells(t, s, e, a, first, last)  # after all agents of the environment have asked what was unseen
+
+
+@partial(cuda.jit, **OPTIONS)
+def end_step(tables, s, buffers, log):
+    """Threads: one per agent, in any blocks."""
+    t = tables.ints
+    e, a = cuda.grid(1) // t[T_AGENTS], cuda.grid(1) % t[T_AGENTS]
+    if e < s.rng.size:
+        finish_agent(tables, s, e, a, buffers.rewards, buffers.terminals, buffers.truncations)
         if a == 0:
             ended = has_ended(t, s, e)
             s.env[env_row(e) + EN_ENDED] = ended
@@ -164,9 +179,9 @@ def record_episodes(s, log):
 
 
 @partial(cuda.jit, **OPTIONS)
-def renew_episodes(tables, s, buffers, log, pool, starts, seed, begin, desync):
+def renew_episodes(tables, s, target, log, pool, starts, seed, begin, desync):
     """Start the next episode of the environments that ended, or with `begin` the first of all. Blocks and threads as
-    `record_episodes`; `pool` and `starts` hold the beginning of an episode on every map."""
+    `record_episodes`; `pool` and `starts` hold state and observations at the start of an episode on every map."""
     envs, maps = s.rng.size, pool.rng.size
     first, step = cuda.threadIdx.x, cuda.blockDim.x
     count = envs if begin else log.clock[CL_ENDED]
@@ -184,8 +199,7 @@ def renew_episodes(tables, s, buffers, log, pool, starts, seed, begin, desync):
         copy_row(s.teams, e, pool.teams, m, s.teams.size // envs, first, step)
         copy_row(s.env, e, pool.env, m, s.env.size // envs, first, step)
         copy_row(s.floats, e, pool.floats, m, s.floats.size // envs, first, step)
-        out = buffers.observations
-        copy_row(out, e, starts.observations, m, out.size // envs, first, step)
+        copy_row(target.observations, e, starts.observations, m, target.observations.size // envs, first, step)
         cuda.syncthreads()
         if first == 0:
             open_episode(s, e, episode, maps, seed)

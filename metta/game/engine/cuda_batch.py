@@ -15,9 +15,11 @@ from metta.game.engine.cuda import (
     MOST_THREADS,
     SIMULATED,
     Buffers,
+    Frames,
     Log,
-    Pool,
     act_step,
+    end_step,
+    live_step,
     observe_step,
     record_episodes,
     renew_episodes,
@@ -25,13 +27,13 @@ from metta.game.engine.cuda import (
 from metta.game.mission import Mission
 
 LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
-ACT_THREADS = 32  # small blocks spread few environments over all multiprocessors
+THREADS = 32  # of a block without lanes; small ones spread few environments over all multiprocessors
 COPY_THREADS, COPY_BLOCKS = (2, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
 LOGGED = 1024  # finished episodes that wait to be taken, at least
 
 
 class CudaEnvBatch(Batch):
-    """Environments on the device that is current when the batch is made, in 4 launches per step (`engine.cuda`).
+    """Environments on the device that is current when the batch is made, in 6 launches per step (`engine.cuda`).
 
     The caller's buffers are arrays on the same device, of any library that shows `__cuda_array_interface__`, of the
     shapes and types that `Batch` names; nothing is copied. All work is queued on `stream()`, the handle of the stream
@@ -72,13 +74,13 @@ class CudaEnvBatch(Batch):
         self._taken = 0
         cuda.synchronize()  # what was copied is there, whatever stream comes to use it
 
-    def _make_pool(self, maps: np.ndarray) -> tuple[L.State, Pool]:
+    def _make_pool(self, maps: np.ndarray) -> tuple[L.State, Frames]:
         """State and observations at the start of an episode on every map, made on the processor."""
         batch = EnvBatch(self.mission, len(maps), maps=maps)
         observations = np.zeros((len(maps), self.num_agents, self.info.num_tokens, L.TOKEN_BYTES), np.uint8)
         batch.reset(observations)
         state = batch._host_state()
-        return L.State(*(_upload(array.reshape(-1)) for array in state)), Pool(_upload(observations.reshape(-1)))
+        return L.State(*(_upload(array.reshape(-1)) for array in state)), Frames(_upload(observations.reshape(-1)))
 
     def _make_log(self, room: int) -> Log:
         rows = {name: getattr(self._state, name) for name in ("agents", "teams", "env", "floats")}
@@ -92,23 +94,24 @@ class CudaEnvBatch(Batch):
     def reset(self, observations: Any) -> None:
         """Start the first episode of every environment; writes the first observations."""
         self._taken = self._finished()
-        flat = _flat_view(observations)
-        self._renew(Buffers(flat, flat, flat, flat, flat), begin=True)
+        self._renew(_flat_view(observations), begin=True)
 
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
         """Queue one step of every environment. Flat actions outside the mission's are counted and ignored."""
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
-        envs, stream = self.num_envs, self._queue()
-        args = (self._device_tables, self._flat, buffers, self._log)
-        act_step[-(-envs // ACT_THREADS), ACT_THREADS, stream](*args)
-        observe_step[envs, (self._lanes, self.num_agents), stream](*args)
-        record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](self._flat, self._log)
+        envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
+        env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
+        act_step[env_blocks, THREADS, stream](tables, state, buffers, self._log)
+        live_step[agent_blocks, THREADS, stream](tables, state)
+        observe_step[envs, (self._lanes, self.num_agents), stream](tables, state, buffers)
+        end_step[agent_blocks, THREADS, stream](tables, state, buffers, self._log)
+        record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](state, self._log)
         if self._auto_reset:
-            self._renew(buffers, begin=False)
+            self._renew(buffers.observations, begin=False)
 
-    def _renew(self, buffers: Buffers, begin: bool) -> None:
+    def _renew(self, observations: Any, begin: bool) -> None:
         grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, self._queue()
-        args = (self._device_tables, self._flat, buffers, self._log, self._starts, self._first)
+        args = (self._device_tables, self._flat, Frames(observations), self._log, self._starts, self._first)
         renew_episodes[grid](*args, self._seed, begin, begin and self._desync)
 
     def _finished(self) -> int:
@@ -187,7 +190,8 @@ class HostCudaBatch(CudaEnvBatch):
 
 
 def _empty(shape: Any, dtype: Any) -> Any:
-    return np.zeros(shape, dtype) if SIMULATED else cuda.device_array(shape, dtype)
+    size = tuple(int(n) for n in np.atleast_1d(shape))  # numpy's own numbers are short, products of them overflow
+    return np.zeros(size, dtype) if SIMULATED else cuda.device_array(size, dtype)
 
 
 def _upload(array: np.ndarray) -> Any:

@@ -1,7 +1,7 @@
 """One step of one environment, phase by phase (rules 2); between the two parts its observations are written.
 
 The phases are functions of their own because a device runs them with different threads: `begin_step` with one per
-environment, `live` and `end_step` with one per agent.
+environment, `live_agent` and `finish_agent` with one per agent.
 """
 
 from metta.game.compiled import rule
@@ -34,7 +34,7 @@ def begin_step(t, s, e, actions):
 
 
 @rule
-def live(t, s, e, a):
+def live_agent(t, s, e, a):
     """What the step does to agent `a` by itself: whether it moved, upkeep, areas."""
     g = agent_row(t, e, a)
     s.agents[g + AG_MOVED] = s.agents[g + AG_CELL] != s.agents[g + AG_MOVED]
@@ -50,7 +50,7 @@ def has_ended(t, s, e):
 
 
 @rule
-def end_step(tables, s, e, a, rewards, terminals, truncations):
+def finish_agent(tables, s, e, a, rewards, terminals, truncations):
     """Write agent `a`'s reward and whether its episode ended."""
     t = tables.ints
     reward(t, tables.weights, s, e, a, rewards)
@@ -65,7 +65,7 @@ def play(tables, s, e, actions):
     t = tables.ints
     begin_step(t, s, e, actions)
     for a in range(t[T_AGENTS]):
-        live(t, s, e, a)
+        live_agent(t, s, e, a)
     hold(t, s, e)
 
 
@@ -73,5 +73,5 @@ def play(tables, s, e, actions):
 def finish(tables, s, e, rewards, terminals, truncations):
     """What follows the observations: rewards, and whether the episode has ended."""
     for a in range(tables.ints[T_AGENTS]):
-        end_step(tables, s, e, a, rewards, terminals, truncations)
+        finish_agent(tables, s, e, a, rewards, terminals, truncations)
     s.env[env_row(e) + EN_ENDED] = has_ended(tables.ints, s, e)
