@@ -27,7 +27,7 @@ from metta.game.engine.cuda import (
 from metta.game.mission import Mission
 
 LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
-THREADS = 32  # of a block without lanes; small ones spread few environments over all multiprocessors
+THREADS = 4 if SIMULATED else 32  # of a block without lanes: small, to spread over all multiprocessors
 COPY_THREADS, COPY_BLOCKS = (2, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
 LOGGED = 1024  # finished episodes that wait to be taken, at least
 
