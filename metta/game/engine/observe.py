@@ -56,6 +56,7 @@ from metta.game.engine.layout import (
     OB_TOKENS,
     S_AGENT,
     S_OFFSET,
+    S_OWN_TOKEN,
     S_TEAM_TOKEN,
     SEEN_SHIFT,
     ST_VISITED,
@@ -68,6 +69,7 @@ from metta.game.engine.layout import (
     T_HELD,
     T_INVENTORY_FEATURE,
     T_MAX_STEPS,
+    T_OWN_TOKENS,
     T_RESOURCES,
     T_REWARD_VISIBLE,
     T_STATS,
@@ -167,6 +169,9 @@ def _put_global(t, s, e, a, out, p):
     for k in range(t[T_TEAM_TOKENS]):
         row = t[S_TEAM_TOKEN] + 2 * k
         p = put_amount(out, p, at, t[row + 1], s.teams[team + t[row]])
+    for k in range(t[T_OWN_TOKENS]):
+        row = t[S_OWN_TOKEN] + 2 * k
+        p = put_amount(out, p, at, t[row + 1], s.agents[g + AG_INVENTORY + t[row]])
     return p
 
 

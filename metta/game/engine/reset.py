@@ -14,9 +14,11 @@ from metta.game.engine.layout import (
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
     AG_TEAM,
+    AG_VIBE,
     AGENT_COLLECTIVE,
     AGENT_GROUP,
     AGENT_STOCK,
+    AGENT_VIBE,
     CELL_EMPTY,
     CELL_FIRST,
     CELL_VOID,
@@ -90,6 +92,7 @@ def _place_agent(t, s, e, a, row, col):
     s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
     s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
     s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[g + AG_VIBE] = t[fixed + AGENT_VIBE]
     s.agents[g + AG_ORDER] = a
     for item in range(resources):
         s.agents[g + AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
