@@ -75,7 +75,7 @@ def expand(layer: Layer) -> list[Layer]:
                 Layer(part.source, part.values, branch) for part in _file_layers(f"{group}/{value}", CONFIGS, branch)
             ]
         elif branch == "mission":
-            chosen.append(Layer(layer.source, {"mission": {"name": value}}))
+            chosen.append(Layer(layer.source, {"mission": {"name": value, "base": None}}, branch))
         else:
             known = options(group)
             hint = suggest(str(value), known) or f" (one of {', '.join(known)})"

@@ -11,6 +11,7 @@ from metta.game.resources import CLIPS, ELEMENTS, RESOURCES
 
 MOST = 65535  # quantities have 16 bits
 MOST_AGENTS = 255  # agent_id has 8 bits
+MOST_EVENTS = 100_000
 MOST_STEPS = 10_000_000  # statistics have 32 bits
 
 
@@ -75,6 +76,10 @@ class ClipsSettings(Settings):
         default=None, description="last step at which clips without a junction may come back; null: to the end"
     )
     initial_neutral_only: bool = Field(default=False, description="the first take-over spares owned junctions")
+
+    @property
+    def shortest_interval(self) -> int:
+        return min(self.scramble_interval, self.align_interval)
 
 
 class WeatherSettings(Settings):
@@ -235,6 +240,8 @@ class Mission(Settings):
             raise ValueError(f"num_agents={self.num_agents} but the teams have {self._team_total}")
         if self._team_total > MOST_AGENTS:
             raise ValueError(f"the teams have {self._team_total} agents, at most {MOST_AGENTS} play")
+        if not self.clips.disabled and self.max_steps // self.clips.shortest_interval > MOST_EVENTS:
+            raise ValueError(f"the clips would act more than {MOST_EVENTS:,} times")
         if CLIPS in self.teams:
             raise ValueError(f"no team can be called '{CLIPS}'")
         shorts = [team.short_name for team in self.teams.values()]

@@ -9,6 +9,7 @@ from typing import Any
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import below, changed, validated
+from metta.game.engine.tables import TableBuilder
 from metta.game.maps.drawn import check_maps, drawn_map
 from metta.game.maps.sites import site
 from metta.game.mission import Mission, MissionSettings, TeamSettings
@@ -203,9 +204,10 @@ def _with_agents(mission: Mission, cogs: int, where: str) -> dict[str, Any]:
 
 
 def _checked(mission: Mission, where: str) -> Mission:
-    """The mission, when its picture has room for everybody."""
-    if mission.map.picture:
-        with _located(where, ""):
+    """The mission, when the engine can play it and its picture has room for everybody."""
+    with _located(where, ""):
+        TableBuilder(mission, (1, 1), 1)
+        if mission.map.picture:
             check_maps(mission, drawn_map(mission)[None])
     return mission
 
