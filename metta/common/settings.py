@@ -18,7 +18,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def below(where: str, key: str) -> str:
     """The path of a key below a branch of the tree, or in a file: where.key, file.yaml:key."""
-    return where + key if not where or where.endswith(":") else ".".join(part for part in (where, key) if part)
+    if not where or not key:
+        return key or where.rstrip(":")
+    return where + key if where.endswith(":") else f"{where}.{key}"
 
 
 def validated(model: type[Model], data: dict[str, Any], where: str) -> Model:

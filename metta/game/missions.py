@@ -118,7 +118,8 @@ def read_mission(path: Path, depth: int = 0) -> dict[str, Any]:
     if isinstance(settings.base, str) and is_mission_file(settings.base):
         base = read_mission(find_file(settings.base, path.parent, f"{where}base"), depth + 1)
         settings = settings.model_copy(update={"base": base})
-    start = _base(settings) if settings.base else Mission()
+    with _located(where, "base"):
+        start = _base(settings) if settings.base else Mission()
     settings = _with_pictures(settings, start, path.parent, where)
     _define(settings, where)
     return settings.model_dump(mode="json", exclude_unset=True)
@@ -218,5 +219,5 @@ def _located(where: str, key: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        text, place = str(error), below(where, key).rstrip(":")
+        text, place = str(error), below(where, key)
         raise UserError(text if text.startswith(place) else f"{place}: {text}") from None
