@@ -14,7 +14,7 @@ from metta.common.errors import UserError
 from metta.game.maps import ascii as text_maps
 from metta.game.maps import cells
 from metta.game.maps.arena import generate, generate_pool
-from metta.game.maps.connect import label_regions
+from metta.game.maps.connect import balance_corners, label_regions
 from metta.game.maps.names import from_names
 from metta.game.maps.sites import MAP_VARIANTS, SITES, HubSettings, MapSettings, site
 
@@ -22,6 +22,8 @@ MAPS = Path(__file__).parents[1] / "fixtures" / "maps"
 REFERENCE = json.loads((MAPS / "statistics.json").read_text())
 AGENTS = {"cogsguard_arena": [8], "cogsguard_machina_1": [8], "cogsguard_tutorial": [1]}
 PINNED = {"cogsguard_arena": 1822683741, "cogsguard_machina_1": 3828689179, "cogsguard_tutorial": 696910644}
+ELEMENTS = (cells.CARBON, cells.OXYGEN, cells.GERMANIUM, cells.SILICON)  # alike, so their means are pooled
+ROUNDED = ("extractors", "outer_")  # known to one decimal only, from 50 other maps
 PASSABLE = (cells.EMPTY, cells.AGENT)
 HUB_WITH_ALL_PADS = """\
 ...........................
@@ -96,8 +98,9 @@ def measure(grid: np.ndarray) -> dict[str, float]:
         "junction_nearest_neighbour": pairs.min(1).mean(),
         "junction_nearest_steps": steps[kinds == cells.JUNCTION].min(),
         "junction_median_steps": np.median(steps[kinds == cells.JUNCTION]),
-        "carbon_nearest_steps": steps[kinds == cells.CARBON].min(),
-        "carbon_median_steps": np.median(steps[kinds == cells.CARBON]),
+        "element_count": np.mean([(kinds == kind).sum() for kind in ELEMENTS]),
+        "element_nearest_steps": np.mean([steps[kinds == kind].min() for kind in ELEMENTS]),
+        "element_median_steps": np.mean([np.median(steps[kinds == kind]) for kind in ELEMENTS]),
         "extractors": ((kinds >= cells.OXYGEN) & (kinds <= cells.SILICON)).sum(),
         "outer_junction_nearest": outer.min(),
         "outer_junctions_within_20": (outer <= 20).sum(),
@@ -105,21 +108,14 @@ def measure(grid: np.ndarray) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize(("name", "count"), [("cogsguard_arena", 100), ("cogsguard_machina_1", 50)])
-def test_statistics_agree_with_the_original(name: str, count: int):
-    measured = [measure(grid) for grid in generate_pool(SITES[name], AGENTS[name], seed=0, count=count)]
+@pytest.mark.parametrize("name", SITES)
+def test_statistics_of_100_maps_agree_with_the_original(name: str):
+    measured = [measure(grid) for grid in generate_pool(SITES[name], AGENTS[name], seed=0, count=100)]
     for quantity, (mean, deviation, maps) in REFERENCE[name].items():
         values = np.array([m[quantity] for m in measured], float)
-        error = math.hypot(deviation / math.sqrt(maps), values.std() / math.sqrt(count))
-        assert abs(values.mean() - mean) <= max(2 * error, 0.03 * mean), (quantity, values.mean(), mean)
-
-
-def test_statistics_of_the_tutorial_agree_within_their_wider_spread():
-    measured = [measure(grid) for grid in generate_pool(SITES["cogsguard_tutorial"], [1], seed=0, count=100)]
-    for quantity, (mean, deviation, maps) in REFERENCE["cogsguard_tutorial"].items():
-        values = np.array([m[quantity] for m in measured], float)
         error = math.hypot(deviation / math.sqrt(maps), values.std() / math.sqrt(len(values)))
-        assert abs(values.mean() - mean) <= max(2.5 * error, 0.03 * mean), (quantity, values.mean(), mean)
+        errors = 2.5 if quantity.startswith(ROUNDED) else 2
+        assert abs(values.mean() - mean) <= max(errors * error, 0.03 * mean), (quantity, values.mean(), mean)
 
 
 def test_junctions_keep_their_distance():
@@ -237,3 +233,31 @@ def test_names_of_the_original_become_codes():
     assert (from_names(grid, ["c", "b"]) == np.array(expected)).all()
     with pytest.raises(UserError, match="unknown map cell 'c:hup'"):
         from_names(np.array([["c:hup"]]), ["c"])
+
+
+def corner_ways(area: np.ndarray) -> np.ndarray:
+    """Steps from the hub to the corners of a map without border, int [4]."""
+    return steps_from_hub(area)[[0, 0, -1, -1], [0, -1, 0, -1]]
+
+
+def test_balanced_corners_are_about_equally_far():
+    area = np.zeros((41, 41), np.uint8)
+    area[20, 20] = cells.HUB
+    for ring in range(2, 9, 2):  # the way into the first corner winds round four walls
+        area[ring, : ring + 1] = area[: ring + 1, ring] = cells.WALL
+        area[(0, ring) if ring % 4 else (ring, 0)] = cells.EMPTY
+    before = corner_ways(area)
+    balance_corners(area)
+    after = corner_ways(area)
+    assert before.max() > 1.5 * before.min()
+    assert after.max() <= 1.5 * after.min() and (after[1:] == before[1:]).all()
+
+
+def test_distant_resources_lie_in_opposite_corners():
+    distant = varied(SITES["cogsguard_arena"], "distant_resources", "empty_base")
+    kinds = generate_pool(distant, [8], seed=0, count=60)[:, 5:-5, 5:-5] & cells.KIND_MASK
+    for kind, falling in ((cells.CARBON, False), (cells.OXYGEN, True)):
+        _, rows, cols = np.nonzero(kinds == kind)
+        on_falling = ((rows < 25) == (cols < 25)).mean()
+        assert len(rows) > 50 and (on_falling if falling else 1 - on_falling) > 0.75
+    assert ((kinds >= cells.OXYGEN) & (kinds <= cells.SILICON)).sum((1, 2)).mean() < 20
