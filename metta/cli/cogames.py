@@ -12,7 +12,7 @@ app = typer.Typer(pretty_exceptions_enable=False, help="Play, train and evaluate
 # The base of what typer raises for bad usage: click's, or that of typer's own copy of click, by version.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, a bare site, a bare mission or a mission file")]
+MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, bare site, bare mission or file")]
 PolicyName = Annotated[str, typer.Option("-p", "--policy", help="name, checkpoint folder or metta:// URI")]
 Variants = Annotated[list[str] | None, typer.Option("-v", "--variant", help="variant of the mission (repeatable)")]
 Difficulty = Annotated[str | None, typer.Option(help="easy, medium or hard")]

@@ -157,9 +157,7 @@ def test_the_sets_hold_the_missions_of_the_table():
 
 def test_sizes_and_teams_are_those_of_the_table():
     sizes = {name: load_mission(name) for name in mission_set("cogsguard_evals") if "hub" in name}
-    table = {
-        name.rpartition("_")[2]: (mission.agents, mission.map.shape(1)[0]) for name, mission in sizes.items()
-    }
+    table = {name.rpartition("_")[2]: (mission.agents, mission.map.shape(1)[0]) for name, mission in sizes.items()}
     assert table == {
         "30x30": (8, 50), "50x50": (7, 70), "70x70": (8, 90), "80x80": (7, 100), "100x100": (7, 120),
     }  # fmt: skip

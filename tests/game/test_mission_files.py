@@ -154,10 +154,13 @@ def test_any_number_of_cogs_plays(name: str, cogs: int):
         ("map: {picture: /etc/hostname}", "{file}:map.picture: '/etc/hostname' leads out of the folder"),
         ("map: {site: cogsguard_arenas}", "{file}:map.site: unknown site 'cogsguard_arenas' (did you mean"),
         ("map: {hub: {pds: 3}}", "{file}:map.hub.pds' (did you mean pads?)"),
-        ("map: {picture: \"#@#\\n#?#\\n\"}", "{file}: map.picture:2:2: unknown cell '?'"),
-        ("map: {picture: \"#@#\\n#H#\\n\"}", "{file}: team 'cogs' has 8 agents, map 0 has only 1 pads"),
-        ("map: {legend: {b: agent.blu}, picture: \"b\\n\"}", "{file}: map.legend.b: unknown map cell 'agent.blu'"),
-        ("map: {picture: \"#@#\\n\"}\nvariants: [forest]\nbase: drawn.yaml", "variant 'forest' changes generated maps, the map of mine is drawn"),
+        ('map: {picture: "#@#\\n#?#\\n"}', "{file}: map.picture:2:2: unknown cell '?'"),
+        ('map: {picture: "#@#\\n#H#\\n"}', "{file}: team 'cogs' has 8 agents, map 0 has only 1 pads"),
+        ('map: {legend: {b: agent.blu}, picture: "b\\n"}', "{file}: map.legend.b: unknown map cell 'agent.blu'"),
+        (
+            'map: {picture: "#@#\\n"}\nvariants: [forest]\nbase: drawn.yaml',
+            "variant 'forest' changes generated maps, the map of mine is drawn",
+        ),
         ("teams: {cog: {wealth: 1}}", "{file}:teams: unknown team 'cog' (did you mean cogs"),
         ("teams: {clips: {num_agents: 1}}", "no team can be called 'clips'"),
         ("teams: {a: {num_agents: 200}, b: {num_agents: 200}}", "{file}: the teams have 400 agents, at most 255"),
@@ -169,7 +172,7 @@ def test_any_number_of_cogs_plays(name: str, cogs: int):
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(text: str, words: str, tmp_path: Path):
-    write(tmp_path / "drawn.yaml", "cogs: 1\nmap: {picture: \"#@#\\n\"}")
+    write(tmp_path / "drawn.yaml", 'cogs: 1\nmap: {picture: "#@#\\n"}')
     file = write(tmp_path / "mine.yaml", text)
     with pytest.raises(UserError) as error:
         build(file)

@@ -51,7 +51,9 @@ class AgentStats:
         """Statistics by name from int32 counters [..., size] and inventory [..., R]; float64 [...]."""
         values = counters.astype(np.float64)
         named = {name: values[..., column] for name, column in self.columns.items()}
-        named |= {f"{name}.amount": inventory[..., index].astype(np.float64) for index, name in enumerate(self.resources)}
+        named |= {
+            f"{name}.amount": inventory[..., index].astype(np.float64) for index, name in enumerate(self.resources)
+        }
         for stat, source in (("gain_diversity", "gained"), ("deposit_diversity", "deposited")):
             counts = np.stack([named[f"{element}.{source}"] for element in ELEMENTS])
             named[stat] = np.log1p(counts).sum(0)

@@ -12,7 +12,7 @@ from metta.game.maps import cells
 CHARACTERS = {
     ".": cells.EMPTY, "#": cells.WALL, "@": cells.AGENT, "J": cells.JUNCTION, "j": cells.TEAM_JUNCTION,
     "H": cells.HUB, "a": cells.ALIGNER, "x": cells.SCRAMBLER, "m": cells.MINER, "s": cells.SCOUT,
-    "O": cells.OXYGEN, "C": cells.CARBON, "G": cells.GERMANIUM, "S": cells.SILICON, "c": cells.CHEST,
+    "O": cells.OXYGEN, "C": cells.CARBON, "G": cells.GERMANIUM, "S": cells.SILICON,
 }  # fmt: skip
 BY_KIND = {kind: character for character, kind in CHARACTERS.items()}
 MOST_SIDE = 500  # rows, and columns

@@ -32,12 +32,12 @@ def cell_codes(legend: Mapping[str, str], teams: Mapping[str, str]) -> dict[str,
     """Codes of the characters of a picture's own legend.
 
     Raises:
-        UserError: a key that is no single character, or an unknown cell.
+        UserError: a key that is no single letter, or an unknown cell.
     """
     known, codes = names_of_cells(teams), {}
     for character, name in legend.items():
-        if len(character) != 1 or character.isspace():
-            raise UserError(f"map.legend: '{character}' is not one visible character")
+        if len(character) != 1 or not (character.isascii() and character.isalpha()):
+            raise UserError(f"map.legend: '{character}' is no single letter")
         if name not in known:
             raise UserError(f"map.legend.{character}: unknown map cell '{name}'{suggest(name, known)}")
         codes[character] = known[name]

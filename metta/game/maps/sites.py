@@ -31,16 +31,18 @@ class ZoneSettings(Settings):
 class Place(Settings):
     """A normal distribution on the map; all numbers are shares of its height or width."""
 
-    row: float = Field(0.5, ge=0, le=1)
-    col: float = Field(0.5, ge=0, le=1)
-    row_spread: float = Field(0.2, ge=0)
-    col_spread: float = Field(0.2, ge=0)
+    row: float = Field(default=0.5, ge=0, le=1, description="centre, from the top")
+    col: float = Field(default=0.5, ge=0, le=1, description="centre, from the left")
+    row_spread: float = Field(default=0.2, ge=0, le=10, description="standard deviation of the rows")
+    col_spread: float = Field(default=0.2, ge=0, le=10, description="standard deviation of the columns")
 
 
 class Distribution(Settings):
     """Where buildings lie. `normal` needs one place, `bimodal` two."""
 
-    kind: Literal["uniform", "poisson", "normal", "bimodal"] = "uniform"
+    kind: Literal["uniform", "poisson", "normal", "bimodal"] = Field(
+        default="uniform", description="uniform, poisson (keeping a distance), normal or bimodal"
+    )
     places: list[Place] = Field(default=[], description="centres and spreads")
 
     @model_validator(mode="after")
@@ -94,20 +96,26 @@ class MapSettings(Settings):
     biomes: dict[Biome, Weight] = Field(
         default={"forest": 1, "desert": 1, "city": 1, "plains": 1}, description="landscapes of the zones: weights"
     )
-    biome_zones: ZoneSettings = ZoneSettings(max_fraction=0.27, filled=0.6, area=1600)
-    dungeons: dict[Dungeon, Weight] = Field(default={"maze": 1, "radial": 1}, description="weights")
-    dungeon_zones: ZoneSettings = ZoneSettings(max_fraction=0.2, filled=0.5, area=1500)
+    biome_zones: ZoneSettings = Field(
+        default=ZoneSettings(max_fraction=0.27, filled=0.6, area=1600), description="zones with landscapes of their own"
+    )
+    dungeons: dict[Dungeon, Weight] = Field(
+        default={"maze": 1, "radial": 1}, description="dungeons of the zones: weights"
+    )
+    dungeon_zones: ZoneSettings = Field(
+        default=ZoneSettings(max_fraction=0.2, filled=0.5, area=1500), description="zones with dungeons"
+    )
     each_once: bool = Field(default=False, description="one zone of each biome and dungeon instead of random ones")
     asteroid: bool = Field(default=False, description="ragged outline")
     coverage: float = Field(default=0.1, ge=0, le=1, description="buildings tried per cell")
-    buildings: dict[Building, Weight] = Field(default=dict(WEIGHTS), description="weights")
+    buildings: dict[Building, Weight] = Field(default=dict(WEIGHTS), description="junctions and extractors: weights")
     distributions: dict[Building, Distribution] = Field(
         default={"junction": POISSON}, description="where buildings lie; uniform where nothing is said"
     )
     balanced_corners: bool = Field(
         default=False, description="tunnels make the ways from the hub to the map's corners about equally long"
     )
-    hub: HubSettings = HubSettings()
+    hub: HubSettings = Field(default=HubSettings(), description="base of each team")
 
     @model_validator(mode="after")
     def _fits(self) -> "MapSettings":
