@@ -13,13 +13,14 @@ from metta.common.settings import Settings
 from metta.config import runner
 from metta.game.maps.ascii import CHARACTERS
 from metta.game.mission import Mission, MissionSettings, QuirkSettings, RewardEntry, TeamSettings
-from metta.game.missions import load_mission, mission_names, mission_sets
+from metta.game.missions import load_mission, mission_names, mission_set, mission_sets
 from metta.game.rewards import PRESETS
 from metta.game.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-GAMES = [name for name in mission_names() if not name.startswith("evals.")]
+EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
+GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
     "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),

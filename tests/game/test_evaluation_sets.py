@@ -144,6 +144,10 @@ def test_the_sets_hold_the_missions_of_the_table():
     assert own["integrated_evals"] == {"energy_starved"}
     plain = {*HARD, "chest_deposit_near"}
     assert own["diagnostic_evals"] == {f"diagnostic_{n}" for n in plain} | {f"diagnostic_{n}_hard" for n in HARD}
+    degrees = ("easy", "standard", "hard")
+    kinds = ("oxygen_bottleneck", "energy_starved", "distant_resources", "quadrant_buildings")
+    hearts = {"easy_hearts_training", *(f"easy_{size}_hearts" for size in ("small", "medium", "large"))}
+    assert own["spanning_evals"] == {f"{kind}_{degree}" for kind in kinds for degree in degrees} | hearts
     assert own["cogsguard_evals"] == {
         "eval_balanced_spread", "eval_clip_oxygen", "eval_collect_resources", "eval_collect_resources_medium",
         "eval_collect_resources_hard", "eval_divide_and_conquer", "eval_energy_starved",
