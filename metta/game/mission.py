@@ -204,7 +204,7 @@ class QuirkSettings(Settings):
 class Mission(Settings):
     """One playable mission. Variants have been applied to it already; `variants` only names them."""
 
-    name: str = Field(default="cogsguard_arena.basic", description="site.mission")
+    name: str = Field(default="cogsguard_arena.basic", pattern=r"^[\w.-]+$", max_length=100, description="site.mission")
     description: str = Field(default="", description="one sentence for people")
     max_steps: Interval = Field(default=1000, description="steps per episode")
     built_steps: Interval | None = Field(

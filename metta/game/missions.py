@@ -1,5 +1,6 @@
 """The missions by name, and how settings or a file turn into a mission (rules 10.1; docs/missions.md)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -114,7 +115,7 @@ def read_mission(path: Path, depth: int = 0) -> dict[str, Any]:
     where = f"{path}:"
     if depth > MOST_BASES:
         raise UserError(f"{where}base: more than {MOST_BASES} files build on one another")
-    settings = validated(MissionSettings, {"name": path.stem} | read_yaml(path), where)
+    settings = validated(MissionSettings, {"name": re.sub(r"[^\w.-]", "_", path.stem)} | read_yaml(path), where)
     if isinstance(settings.base, str) and is_mission_file(settings.base):
         base = read_mission(find_file(settings.base, path.parent, f"{where}base"), depth + 1)
         settings = settings.model_copy(update={"base": base})

@@ -1,7 +1,7 @@
 """Settings of maps: the sites and their variants (rules 9.2-9.4, 10.2)."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,7 @@ Building = Literal["junction", "oxygen", "carbon", "germanium", "silicon"]
 EXTRACTORS: tuple[Building, ...] = ("carbon", "oxygen", "germanium", "silicon")
 Station = Literal["aligner", "scrambler", "miner", "scout"]
 STATIONS: tuple[Station, ...] = ("aligner", "scrambler", "miner", "scout")
-Weight = float
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 WEIGHTS: dict[Building, Weight] = {"junction": 0.7, **dict.fromkeys(EXTRACTORS, 0.3)}
 
 
@@ -23,9 +23,9 @@ class ZoneSettings(Settings):
 
     max_fraction: float = Field(gt=0, le=1, description="largest side of a zone's painting, as a share of the map's")
     filled: float = Field(gt=0, le=1, description="share of the zones that are painted")
-    area: int = Field(ge=1, description="cells per zone, before density")
-    density: float = Field(default=0.9, gt=0, description="more zones above 1, fewer below")
-    count: int | None = Field(default=None, ge=1, description="zones, painted or not; default: from the area")
+    area: int = Field(ge=1, le=1_000_000, description="cells per zone, before density")
+    density: float = Field(default=0.9, gt=0, le=100, description="more zones above 1, fewer below")
+    count: int | None = Field(default=None, ge=1, le=500, description="zones, painted or not; default: from the area")
 
 
 class Place(Settings):
@@ -60,13 +60,13 @@ class HubSettings(Settings):
     """The base of a team in the middle of its map."""
 
     size: int = Field(default=21, ge=15, description="side of the ring of walls, odd")
-    clearance: int = Field(default=3, ge=1, description="cells cleared around the ring")
+    clearance: int = Field(default=3, ge=1, le=100, description="cells cleared around the ring")
     junction: Literal["neutral", "team"] = Field(
         default="neutral", description="owner of the hub's junction at the start"
     )
     corner_extractors: bool = Field(default=True, description="an extractor of each element in the hub's corners")
     stations: list[Station] = Field(default=list(STATIONS), description="gear stations below the hub")
-    pads: int = Field(default=20, ge=1, description="places at which agents may start")
+    pads: int = Field(default=20, ge=1, le=255, description="places at which agents may start")
     random_pads: bool = Field(default=False, description="pads on random cells inside the hub")
 
     @model_validator(mode="after")
@@ -121,9 +121,6 @@ class MapSettings(Settings):
     def _fits(self) -> "MapSettings":
         if self.hub.size + 2 * self.hub.clearance > min(self.height, self.width):
             raise ValueError(f"hub of {self.hub.size} cells does not fit into {self.height} x {self.width}")
-        weights = [*self.biomes.values(), *self.dungeons.values(), *self.buildings.values()]
-        if min(weights, default=0) < 0:
-            raise ValueError("weights must not be negative")
         return self
 
     def shape(self, teams: int) -> tuple[int, int]:
@@ -158,7 +155,7 @@ def site(name: str) -> MapSettings:
     """Settings of a named site. Raises UserError for a name that does not exist."""
     if name not in SITES:
         raise UserError(f"unknown site '{name}'{suggest(name, SITES)}; there are: {', '.join(SITES)}")
-    return SITES[name]
+    return SITES[name].model_copy(deep=True)
 
 
 MapChange = Callable[[MapSettings], MapSettings]
