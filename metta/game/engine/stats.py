@@ -32,11 +32,12 @@ class AgentStats:
         self.start = L.AG_INVENTORY + size + 1 + size  # behind inventory and list of items held
         self.columns = dict(PLAIN_STATS)
         for index, name in enumerate(resources):
-            self.columns[f"{name}.gained"] = L.ST_GAINED + index
-            self.columns[f"{name}.lost"] = L.ST_GAINED + size + index
-        for name in ELEMENTS:
-            self.columns[f"{name}.deposited"] = L.ST_GAINED + 2 * size + resources.index(name)
-        self.size = L.ST_GAINED + 3 * size
+            first = L.ST_RESOURCE + L.RESOURCE_STATS * index
+            self.columns[f"{name}.gained"] = first + L.GAINED
+            self.columns[f"{name}.lost"] = first + L.LOST
+            if name in ELEMENTS:
+                self.columns[f"{name}.deposited"] = first + L.DEPOSITED
+        self.size = L.ST_RESOURCE + L.RESOURCE_STATS * size
 
     def agent_column(self, name: str) -> int:
         """Column of `agents` that holds a statistic. Raises UserError for one that agents do not have."""
