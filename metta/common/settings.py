@@ -39,9 +39,9 @@ def changed(settings: Model, changes: dict[str, Any], where: str = "") -> Model:
     """
     data = settings.model_dump()
     for name, value in changes.items():
-        branch = getattr(settings, name, None)
+        branch = getattr(settings, str(name), None)
         if isinstance(branch, Settings) and isinstance(value, dict):
-            value = changed(branch, value, below(where, name)).model_dump()
+            value = changed(branch, value, below(where, str(name))).model_dump()
         data[name] = value
     return validated(type(settings), data, where)
 

@@ -293,19 +293,19 @@ class MissionSettings(Settings):
         default=None, description="elements a team stores in all; default: the mission's"
     )
     roles: list[Role] | None = Field(default=None, description="roles of the cogs in turn; default: the mission's")
-    teams: dict[str, dict] = Field(
+    teams: dict[str, dict[str, Any]] = Field(
         default={},
         description="changes to teams: {cogs: {wealth: 3}}; new ones take the place of all that are not named",
     )
-    cog: dict = Field(default={}, description="changes to limits, modifiers and upkeep of cogs")
-    clips: dict = Field(default={}, description="changes to the clips' schedule")
-    weather: dict = Field(default={}, description="changes to day and night")
-    cost: dict = Field(default={}, description="changes to prices")
-    area: dict = Field(default={}, description="changes to areas of effect")
-    extractor: dict = Field(default={}, description="changes to extractors")
-    station: dict = Field(default={}, description="changes to gear stations")
-    map: dict = Field(default={}, description="another site, changes to its generator, or a drawn map")
-    quirks: dict = Field(default={}, description="deviations of the original to switch off")
+    cog: dict[str, Any] = Field(default={}, description="changes to limits, modifiers and upkeep of cogs")
+    clips: dict[str, Any] = Field(default={}, description="changes to the clips' schedule")
+    weather: dict[str, Any] = Field(default={}, description="changes to day and night")
+    cost: dict[str, Any] = Field(default={}, description="changes to prices")
+    area: dict[str, Any] = Field(default={}, description="changes to areas of effect")
+    extractor: dict[str, Any] = Field(default={}, description="changes to extractors")
+    station: dict[str, Any] = Field(default={}, description="changes to gear stations")
+    map: dict[str, Any] = Field(default={}, description="another site, changes to its generator, or a drawn map")
+    quirks: dict[str, Any] = Field(default={}, description="deviations of the original to switch off")
     reward_entries: dict[str, RewardEntry] = Field(
         default={}, description="own rewards by key: {mine: {stat: carbon.gained, weight: 0.1, max: null}}"
     )

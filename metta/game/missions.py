@@ -131,7 +131,8 @@ def _with_pictures(settings: MissionSettings, base: Mission, folder: Path | None
     picture = settings.map.get("picture")
     if not is_picture_file(picture):
         return settings
-    legend = base.map.legend | (settings.map.get("legend") or {})
+    own = settings.map.get("legend")
+    legend = base.map.legend | (own if isinstance(own, dict) else {})
     path = find_file(str(picture), folder, below(where, "map.picture"))
     return settings.model_copy(update={"map": settings.map | {"picture": read_picture(path, legend)}})
 

@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from metta.common.errors import UserError
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps import cells
 from metta.game.maps.pool import build_pool
-from metta.game.mission import Mission, MissionSettings
+from metta.game.maps.sites import HubSettings, MapSettings
+from metta.game.mission import ClipsSettings, CogSettings, Mission, MissionSettings, RewardEntry, TeamSettings
 from metta.game.missions import build_mission, inlined
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "missions"
@@ -165,6 +168,7 @@ def test_any_number_of_cogs_plays(name: str, cogs: int):
         ("teams: {clips: {num_agents: 1}}", "no team can be called 'clips'"),
         ("teams: {a: {num_agents: 200}, b: {num_agents: 200}}", "{file}: the teams have 400 agents, at most 255"),
         ("max_steps: 10000000\nclips: {align_interval: 1}", "{file}: the clips would act more than 100,000 times"),
+        ('variants: ["\\e[31mred\\nred"]', "{file}:variants: unknown variant ' [31mred red'"),
         ("a: &x 1\nb: *x", "{file}: references (*name) are not read"),
         ("cog: {", "{file}:1:7: no YAML"),
         ("[1, 2]", "{file}: no mapping of keys to values"),
@@ -203,3 +207,31 @@ def test_a_missing_file_names_the_nearest(tmp_path: Path):
     write(tmp_path / "my_mission.yaml", "cogs: 1")
     with pytest.raises(UserError, match=r"no file .*my_misson.yaml' \(did you mean my_mission.yaml\?\)"):
         build(str(tmp_path / "my_misson.yaml"))
+
+
+KEYS = [
+    name
+    for model in (Mission, CogSettings, ClipsSettings, TeamSettings, MapSettings, HubSettings, RewardEntry)
+    for name in model.model_fields
+]
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 70_000), st.floats(), st.sampled_from(["", "a", "hp", "#@#\n", "x.txt"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.integers(0, 2), inner),
+    max_leaves=5,
+)
+
+
+@given(content=st.dictionaries(st.sampled_from(list(MissionSettings.model_fields)), VALUES, max_size=4))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_a_file_holds_is_built_or_refused_in_one_line(
+    content: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+):
+    file = tmp_path_factory.mktemp("files") / "any.yaml"
+    file.write_text(yaml.safe_dump(content))
+    try:
+        build(str(file))
+    except UserError as error:
+        assert "\n" not in str(error)
