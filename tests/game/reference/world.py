@@ -117,10 +117,11 @@ class World:
     def start(self, desync: bool = False) -> None:
         mission, episode = self.mission, self.episode
         self.episode += 1
-        key = (self.seed + self.number * 0xD1B54A32D192ED03 + episode) & MASK
-        self.map = mix(key) % len(self.maps) if episode else self.number % len(self.maps)
+        key = mix(self.seed)
+        drawn = mix((key + self.number * 0xD1B54A32D192ED03 + episode) & MASK) % len(self.maps)
+        self.map = drawn if episode else self.number % len(self.maps)
         self.grid = self.maps[self.map]
-        self.dice = Dice(mix((mix((self.seed + self.number) & MASK) + episode) & MASK))
+        self.dice = Dice(mix((mix((key + self.number) & MASK) + episode) & MASK))
         self.time, self.fired = 0, 0
         self.written = self.dropped = self.observations = 0
         self.teams = {name: Team(name, mission.team_element_limit) for name in self.names}
