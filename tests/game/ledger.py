@@ -63,8 +63,9 @@ def check_elements(mission: Mission, before: Account, after: Account) -> None:
         assert after.team[ITEM[element]] - before.team[ITEM[element]] == stored - paid
         gear = sum(_bought(before, after, name) * getattr(mission.cost, name).get(element, 0) for name in GEAR)
         hearts.append((paid - gear) / mission.cost.heart[element])
-    assert len(set(hearts)) == 1 and hearts[0] >= 0 and hearts[0] == int(hearts[0]), "teams pay for gear and hearts only"
-    check_hearts(before, after, int(hearts[0]))
+    crafted = int(hearts[0])
+    assert crafted >= 0 and set(hearts) == {crafted}, "teams pay for gear and hearts only"
+    check_hearts(before, after, crafted)
 
 
 def check_hearts(before: Account, after: Account, crafted: int) -> None:

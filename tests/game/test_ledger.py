@@ -16,7 +16,7 @@ from tests.game.reference.twin import Buffers
 # Everything lies in the hub's area: nobody is without hp at a station.
 BASE = ["J.C.a..S@J", ".@..@.O.@.", "x.J.@H.m..", "@.S.G..@.s", "..O@.C..j."]
 ENVS, STEPS = 2, 60
-DEEDS = ("carbon.gained", "oxygen.deposited", "heart.gained", "aligner.gained", "miner.lost", "junction.aligned_by_agent")
+DEEDS = ("carbon.gained", "oxygen.deposited", "heart.gained", "aligner.gained", "junction.aligned_by_agent")
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

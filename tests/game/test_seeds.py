@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metta.game.engine.batch import EnvBatch, Episode
-from metta.game.missions import build_mission
 from metta.game.mission import MissionSettings
+from metta.game.missions import build_mission
 from tests.game.play import draw
 from tests.game.reference.twin import Buffers
 
@@ -51,7 +51,7 @@ def told(episodes: list[Episode]) -> list[str]:
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**63), few=st.integers(1, 4), more=st.integers(0, 40), threads=st.integers(1, 4))
-def test_an_environment_plays_the_same_episodes_in_any_batch_on_any_threads(seed: int, few: int, more: int, threads: int):
+def test_an_environment_plays_the_same_in_any_batch_on_any_threads(seed: int, few: int, more: int, threads: int):
     alone, episodes = film(seed, few, count=few)
     crowd, others = film(seed, few + more, threads, count=few)
     assert alone == crowd

@@ -134,7 +134,7 @@ def start_episode(t, maps, s, e, seed):
     _clear(t, s, e)
     episode = s.env[env_row(e) + EN_EPISODE]
     s.env[env_row(e) + EN_EPISODE] += 1
-    key = mix(seed)  # of two seeds no environments play alike; else environment 1 of seed 0 were environment 0 of seed 1
+    key = mix(seed)  # seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1
     chosen = choose_map(e, episode, maps.shape[0], key)
     s.env[env_row(e) + EN_MAP] = chosen
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]

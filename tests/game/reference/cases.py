@@ -141,7 +141,8 @@ costs = some(
     heart=prices, aligner=prices, scrambler=prices, miner=prices, scout=prices, align=amounts, scramble=amounts
 )
 area = st.one_of(  # the usual radius covers a whole small map
-    st.fixed_dictionaries({"radius": st.integers(0, 3)}), some(radius=st.integers(0, 14), friendly=changes, enemy=changes)
+    st.fixed_dictionaries({"radius": st.integers(0, 3)}),
+    some(radius=st.integers(0, 14), friendly=changes, enemy=changes),
 )
 extractor = some(stock=counts, amount=counts, miner_amount=counts)
 team = some(wealth=st.integers(0, 40), initial_hearts=st.none() | counts)
