@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Account:
     @classmethod
     def of(cls, batch: EnvBatch, e: int) -> "Account":
         objects = batch.objects(e)
-        stock = dict.fromkeys((*ELEMENTS, "heart"), 0)
+        stock: dict[str, int] = dict.fromkeys((*ELEMENTS, "heart"), 0)
         for thing in objects:
             item = "heart" if thing["type"].endswith(":hub") else thing["type"].removesuffix("_extractor")
             if item in stock:
@@ -129,7 +130,8 @@ def check_places(batch: EnvBatch, e: int) -> None:
     assert ((standing == WALL) == walls).all() and (standing >= AGENT).sum() == batch.num_agents
 
 
-def _change(before: Callable[[str], np.ndarray], after: Callable[[str], np.ndarray], statistic: str) -> np.ndarray:
+def _change(before: Callable[[str], Any], after: Callable[[str], Any], statistic: str) -> Any:
+    """How much a statistic of the agents (int [A]) or of all teams (a number) has grown."""
     return after(statistic) - before(statistic)
 
 
