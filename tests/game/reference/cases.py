@@ -145,7 +145,7 @@ area = st.one_of(  # the usual radius covers a whole small map
     some(radius=st.integers(0, 14), friendly=changes, enemy=changes),
 )
 extractor = some(stock=counts, amount=counts, miner_amount=counts)
-team = some(wealth=st.integers(0, 40), initial_hearts=st.none() | counts)
+team = some(wealth=st.integers(0, 40) | st.just(1000), initial_hearts=st.none() | counts)
 quirks = st.dictionaries(st.sampled_from(sorted(QuirkSettings.model_fields)), st.booleans(), max_size=6)
 entries = st.dictionaries(
     st.sampled_from(["first", "second", "aligned_junction_held"]),
