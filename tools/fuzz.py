@@ -4,6 +4,7 @@
 import argparse
 import sys
 import time
+from importlib.util import find_spec
 
 from bootstrap import ensure_packages
 
@@ -11,7 +12,10 @@ ROUND = 50  # cases between two looks at the clock
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 when all cases agree, 1 at the first that does not, 2 for a case that cannot be read."""
+    """Returns 0 when all cases agree, 1 at the first that does not, 2 when it cannot start."""
+    if not find_spec("hypothesis"):
+        print("error: the Python package hypothesis is missing; run 'make setup' first", file=sys.stderr)
+        return 2
     from tests.game.reference.cases import Case
     from tests.game.reference.fuzz import Finding, hunt
 
