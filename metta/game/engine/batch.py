@@ -1,5 +1,6 @@
 """A batch of environments stepped together: the class that users of the engine hold."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from metta.game.resources import RESOURCES
 
 CHUNK = 16  # environments that a thread takes at a time
 R = len(RESOURCES)
+# Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -64,37 +67,40 @@ class EnvBatch:
         objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
         self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
         self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        self._threads = max(1, min(threads, num_envs))
         self._state = self._allocate()
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
-        self._episodes: list[Episode] = []
-        self._threads = max(1, min(threads, num_envs))
+        self._ended: list[Rows] = []
+        self._map_counts: dict[int, dict[str, float]] = {}
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
     def _allocate(self) -> L.State:
         header, envs, agents = self._builder.header, self.num_envs, self.num_agents
         cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
         return L.State(
-            cells=np.zeros((envs, cells), np.uint32),
-            cover=np.zeros((envs, cells, collectives), np.uint16),
-            agents=np.zeros((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
-            objects=np.zeros((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
-            teams=np.zeros((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
-            env=np.zeros((envs, L.EN_COLUMNS), np.int32),
-            floats=np.zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
-            rng=np.zeros(envs, np.uint64),
-            scratch=np.zeros((envs, L.WINDOW * L.WINDOW + 1), np.int32),
+            cells=_aligned((envs, cells), np.uint32),
+            bits=_aligned((envs, header[L.T_BITS]), np.uint64),
+            cover=_aligned((envs, cells, collectives), np.uint16),
+            agents=_aligned((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
+            objects=_aligned((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
+            blocks=_aligned((envs, header[L.T_CODES], L.BLOCK_WORDS), np.uint64),
+            teams=_aligned((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
+            env=_aligned((envs, L.EN_COLUMNS), np.int32),
+            floats=_aligned((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
+            rng=_aligned((envs,), np.uint64),
+            scratch=_aligned((self._threads, agents, header[L.T_SCRATCH]), np.int32),
         )
 
     @property
     def bytes_per_env(self) -> int:
         """Memory of one environment's state, without the shared map pool and the caller's buffers."""
-        return sum(array.nbytes for array in self._state) // self.num_envs
+        return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
 
     def reset(self, observations: np.ndarray) -> None:
         """Start the first episode of every environment; writes the first observations."""
         self._state.env[:] = 0
-        self._episodes.clear()
+        self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
@@ -112,7 +118,7 @@ class EnvBatch:
         """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
         args = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
         if self._pool is None or self.num_envs <= CHUNK:
-            step_range(self._tables, self._flat, 0, self.num_envs, *args)
+            step_range(self._tables, self._flat, 0, self.num_envs, 0, *args)
         else:
             self._step_parallel(args)
         ended = np.flatnonzero(self._state.env[:, L.EN_ENDED])
@@ -126,46 +132,56 @@ class EnvBatch:
         chunk = max(1, min(CHUNK, -(-self.num_envs // self._threads)))
         starts = iter(range(0, self.num_envs, chunk))
 
-        def work() -> None:
+        def work(slot: int) -> None:
             for start in starts:
-                step_range(self._tables, self._flat, start, min(start + chunk, self.num_envs), *args)
+                step_range(self._tables, self._flat, start, min(start + chunk, self.num_envs), slot, *args)
 
         assert self._pool is not None
-        futures: list[Future[None]] = [self._pool.submit(work) for _ in range(self._threads - 1)]
-        work()
+        futures: list[Future[None]] = [self._pool.submit(work, slot) for slot in range(1, self._threads)]
+        work(0)
         for future in futures:
             future.result()
 
     def _harvest(self, ended: np.ndarray) -> None:
-        """Keep the statistics of the environments whose episode has just ended."""
-        self._episodes += [self.statistics(int(e)) for e in ended]
+        """Keep the rows of the environments whose episode has just ended; `take_episodes` reads them."""
+        self._ended.append(self._rows(ended))
+
+    def _rows(self, which: np.ndarray) -> Rows:
+        s = self._state
+        return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
+
+    def _episodes_of(self, rows: Rows) -> Iterator[Episode]:
+        """The episodes whose rows were kept, with their statistics by name (rules 7.3)."""
+        builder = self._builder
+        start = builder.header[L.T_STATS]
+        for e, env, agents, teams, returns in zip(*rows, strict=True):
+            chosen, written = int(env[L.EN_MAP]), int(env[L.EN_WRITTEN])
+            counters = agents[:, start : start + builder.agent_stats.size]
+            if chosen not in self._map_counts:
+                self._map_counts[chosen] = map_counts(self._tables.maps[chosen], self.mission)
+            yield Episode(
+                env=int(e),
+                map=chosen,
+                steps=int(env[L.EN_STEP]),
+                returns=returns,
+                agent=builder.agent_stats.named(counters, agents[:, L.AG_INVENTORY : L.AG_INVENTORY + R]),
+                collective={name: builder.team_stats.named(teams[c]) for c, name in enumerate(builder.collectives)},
+                game={
+                    "tokens_written": float(written),
+                    "tokens_dropped": float(env[L.EN_DROPPED]),
+                    "tokens_free_space": float(int(env[L.EN_OBSERVATIONS]) * L.TOKENS - written),
+                    **self._map_counts[chosen],
+                },
+            )
 
     def statistics(self, e: int) -> Episode:
-        """Statistics of the present episode of environment `e` (rules 7.3)."""
-        s, builder = self._state, self._builder
-        start, stop = builder.header[L.T_STATS], builder.header[L.T_BLOCK]
-        env, inventory = s.env[e], s.agents[e, :, L.AG_INVENTORY : L.AG_INVENTORY + R]
-        seen, written = int(env[L.EN_OBSERVATIONS]), int(env[L.EN_WRITTEN])
-        game = {
-            "tokens_written": float(written),
-            "tokens_dropped": float(env[L.EN_DROPPED]),
-            "tokens_free_space": float(seen * L.TOKENS - written),
-            **map_counts(self._tables.maps[env[L.EN_MAP]], self.mission),
-        }
-        return Episode(
-            env=e,
-            map=int(env[L.EN_MAP]),
-            steps=int(env[L.EN_STEP]),
-            returns=s.floats[e, :, L.FL_RETURN].copy(),
-            agent=builder.agent_stats.named(s.agents[e, :, start:stop], inventory),
-            collective={name: builder.team_stats.named(s.teams[e, c]) for c, name in enumerate(builder.collectives)},
-            game=game,
-        )
+        """The present episode of environment `e` so far."""
+        return next(self._episodes_of(self._rows(np.array([e]))))
 
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
-        taken, self._episodes = self._episodes, []
-        return taken
+        taken, self._ended = self._ended, []
+        return [episode for rows in taken for episode in self._episodes_of(rows)]
 
     # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
 
@@ -191,14 +207,13 @@ class EnvBatch:
 
     def objects(self, e: int) -> list[dict[str, Any]]:
         """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
-        stride = int(self._builder.header[L.T_STRIDE])
         found = []
         for o in range(int(self._state.env[e, L.EN_OBJECTS])):
             row = self._state.objects[e, o]
             cell, agents = int(row[L.OB_CELL]), self.num_agents
             if int(self._state.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
                 continue  # emptied and gone
-            r, c = cell // stride - L.PAD, cell % stride - L.PAD
+            r, c = int(row[L.OB_ROW]) - L.PAD, int(row[L.OB_COL]) - L.PAD
             code = int(self._tables.maps[self._state.env[e, L.EN_MAP], r, c])
             owner = int(row[L.OB_OWNER])
             found.append(
@@ -231,6 +246,14 @@ class EnvBatch:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros that start at a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + L.CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % L.CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def map_counts(grid: np.ndarray, mission: Mission) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from metta.game.compiled import rule
+from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import hold_item, update
 from metta.game.engine.layout import (
     AG_CELL,
@@ -10,6 +11,7 @@ from metta.game.engine.layout import (
     AG_INVENTORY,
     AG_LAST_CELL,
     AG_ORDER,
+    AG_OVERFULL,
     AG_ROW,
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
@@ -17,7 +19,7 @@ from metta.game.engine.layout import (
     AGENT_COLLECTIVE,
     AGENT_GROUP,
     AGENT_STOCK,
-    CELL_EMPTY,
+    BLOCK_COUNT,
     CELL_FIRST,
     CELL_VOID,
     CELL_WALL,
@@ -25,12 +27,15 @@ from metta.game.engine.layout import (
     EN_LIMIT,
     EN_MAP,
     EN_OBJECTS,
+    F_TAG,
     KI_OWNER,
     KI_STOCK,
     KIND_COLUMNS,
     OB_CELL,
+    OB_COL,
     OB_KIND,
     OB_OWNER,
+    OB_ROW,
     OB_STOCK,
     PAD,
     S_AGENT,
@@ -38,18 +43,19 @@ from metta.game.engine.layout import (
     S_KIND,
     S_TEAM,
     T_AGENTS,
+    T_BITS,
     T_CELLS,
     T_COLLECTIVES,
     T_CUT_INITIAL,
     T_HEIGHT,
     T_MAX_STEPS,
     T_RESOURCES,
-    T_STRIDE,
+    T_WALL_TAG,
     T_WIDTH,
 )  # fmt: skip
-from metta.game.engine.objects import NEUTRAL, count_member, encode, set_owner
+from metta.game.engine.objects import NEUTRAL, count_member, encode, put_byte, put_token, set_owner
 from metta.game.engine.random import mix, random_below
-from metta.game.engine.rows import agent_row, env_row, float_row, object_row, team_row
+from metta.game.engine.rows import agent_row, block_row, env_row, float_row, object_row, team_row
 from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, TEAM_SHIFT, WALL
 
 AGENT_TYPE = 0  # agents are the first object type
@@ -69,6 +75,7 @@ def _clear(t, s, e):
     """Forget the episode before; the number of episodes stays."""
     agents, collectives, cells = t[T_AGENTS], t[T_COLLECTIVES], t[T_CELLS]
     s.cells[e * cells : (e + 1) * cells] = CELL_VOID
+    s.bits[e * t[T_BITS] : (e + 1) * t[T_BITS]] = 0
     s.cover[e * cells * collectives : (e + 1) * cells * collectives] = 0
     s.agents[agent_row(t, e, 0) : agent_row(t, e, agents)] = 0
     s.teams[team_row(t, e, 0) : team_row(t, e, collectives)] = 0
@@ -83,14 +90,14 @@ def _place_agent(t, s, e, a, row, col):
     """Put agent `a` on its pad with its initial inventory."""
     resources = t[T_RESOURCES]
     fixed = t[S_AGENT] + a * (AGENT_STOCK + resources)
-    cell = row * t[T_STRIDE] + col
     g = agent_row(t, e, a)
-    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + a
-    s.agents[g + AG_CELL] = s.agents[g + AG_LAST_CELL] = cell
+    occupy(t, s, e, row, col, CELL_FIRST + a)
+    s.agents[g + AG_CELL] = s.agents[g + AG_LAST_CELL] = cell_at(t, row, col)
     s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
     s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
     s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
     s.agents[g + AG_ORDER] = a
+    s.agents[g + AG_OVERFULL] = 1  # the initial inventory ignores the limits
     for item in range(resources):
         s.agents[g + AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
     for item in range(resources - 1, -1, -1):
@@ -100,22 +107,24 @@ def _place_agent(t, s, e, a, row, col):
 
 
 @rule
-def _place_object(t, s, e, code, cell):
+def _place_object(t, s, e, code, row, col):
     """Put an object on the map, owned as its kind says."""
     o = s.env[env_row(e) + EN_OBJECTS]
     s.env[env_row(e) + EN_OBJECTS] += 1
     kind = t[t[S_CELL_KIND] + code]
-    row = t[S_KIND] + kind * KIND_COLUMNS
+    fixed = t[S_KIND] + kind * KIND_COLUMNS
     ob = object_row(t, e, o)
-    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + t[T_AGENTS] + o
+    occupy(t, s, e, row, col, CELL_FIRST + t[T_AGENTS] + o)
     s.objects[ob + OB_KIND] = kind
-    s.objects[ob + OB_CELL] = cell
-    s.objects[ob + OB_STOCK] = t[row + KI_STOCK]
+    s.objects[ob + OB_CELL] = cell_at(t, row, col)
+    s.objects[ob + OB_ROW] = row
+    s.objects[ob + OB_COL] = col
+    s.objects[ob + OB_STOCK] = t[fixed + KI_STOCK]
     s.objects[ob + OB_OWNER] = NEUTRAL
-    if t[row + KI_OWNER] == NEUTRAL:
-        encode(t, s, ob)
+    if t[fixed + KI_OWNER] == NEUTRAL:
+        encode(t, s, e, ob)
     else:
-        set_owner(t, s, e, ob, t[row + KI_OWNER])
+        set_owner(t, s, e, ob, t[fixed + KI_OWNER])
 
 
 @rule
@@ -126,6 +135,31 @@ def _next_agent(t, s, e, group):
         if t[fixed + AGENT_GROUP] == group and s.agents[agent_row(t, e, a) + AG_CELL] == 0:
             return a
     return -1
+
+
+@rule
+def _place(t, s, e, code, row, col):
+    """Put what a map's cell says on the cell."""
+    kind = code & KIND_MASK
+    if kind == WALL:
+        occupy(t, s, e, row, col, CELL_WALL)
+        return
+    vacate(t, s, e, row, col)
+    if kind == AGENT:
+        a = _next_agent(t, s, e, code >> TEAM_SHIFT)
+        if a >= 0:
+            _place_agent(t, s, e, a, row, col)
+    elif kind != EMPTY:
+        _place_object(t, s, e, code, row, col)
+
+
+@rule
+def _encode_walls(t, s, e):
+    """Write the blocks of the cells that are no object: a wall shows its tag, the others nothing."""
+    s.blocks[block_row(t, e, 0) : block_row(t, e, CELL_FIRST)] = 0
+    wall = block_row(t, e, CELL_WALL)
+    count = put_token(s, wall, 0, t[F_TAG], t[T_WALL_TAG])
+    put_byte(s, wall, BLOCK_COUNT, count)
 
 
 @rule
@@ -142,22 +176,10 @@ def start_episode(t, maps, s, e, seed):
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
             s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
-    for row in range(t[T_HEIGHT]):
-        for col in range(t[T_WIDTH]):
-            code = maps[chosen, row, col]
-            kind = code & KIND_MASK
-            cell = (row + PAD) * t[T_STRIDE] + col + PAD
-            if kind == EMPTY:
-                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
-            elif kind == WALL:
-                s.cells[e * t[T_CELLS] + cell] = CELL_WALL
-            elif kind == AGENT:
-                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
-                a = _next_agent(t, s, e, code >> TEAM_SHIFT)
-                if a >= 0:
-                    _place_agent(t, s, e, a, row + PAD, col + PAD)
-            else:
-                _place_object(t, s, e, code, cell)
+    _encode_walls(t, s, e)
+    for row in range(PAD, PAD + t[T_HEIGHT]):
+        for col in range(PAD, PAD + t[T_WIDTH]):
+            _place(t, s, e, maps[chosen, row - PAD, col - PAD], row, col)
     if t[T_CUT_INITIAL]:
         _cut_initial(t, s, e)
 

@@ -5,15 +5,18 @@ import math
 import numpy as np
 
 from metta.game.compiled import rule
+from metta.game.engine.inventory import counter
 from metta.game.engine.layout import (
     AG_TEAM,
     AGENT_ENTRIES,
     AGENT_ENTRY,
     AGENT_STOCK,
+    DEPOSITED,
     ENTRY_COLUMNS,
     FL_ENTRY,
     FL_LAST_REWARD,
     FL_RETURN,
+    GAINED,
     S_AGENT,
     S_ENTRY,
     S_TEAM_LIMITED,
@@ -21,22 +24,20 @@ from metta.game.engine.layout import (
     SOURCE_DEPOSIT,
     SOURCE_GAIN,
     SOURCE_TEAM,
-    ST_GAINED,
     T_AGENTS,
     T_FLOOR_CAPS,
     T_RESOURCES,
-    T_STATS,
 )  # fmt: skip
 from metta.game.engine.rows import agent_row, float_row, team_row
 
 
 @rule
-def _diversity(t, s, first):
-    """Sum over the elements of ln(1 + counter), counters starting at column `first`."""
+def _diversity(t, s, g, which):
+    """Sum over the elements of ln(1 + counter), `which` counter of each."""
     total = np.float32(0.0)
     for item in range(t[T_RESOURCES]):
         if t[t[S_TEAM_LIMITED] + item]:
-            total += np.float32(math.log(1.0 + s.agents[first + item]))
+            total += np.float32(math.log(1.0 + s.agents[counter(t, g, item) + which]))
     return total
 
 
@@ -48,11 +49,10 @@ def _statistic(t, s, e, g, row):
         return np.float32(s.agents[g + column])
     if source == SOURCE_TEAM:
         return np.float32(s.teams[team_row(t, e, s.agents[g + AG_TEAM]) + column])
-    gained = g + t[T_STATS] + ST_GAINED
     if source == SOURCE_GAIN:
-        return _diversity(t, s, gained)
+        return _diversity(t, s, g, GAINED)
     if source == SOURCE_DEPOSIT:
-        return _diversity(t, s, gained + 2 * t[T_RESOURCES])
+        return _diversity(t, s, g, DEPOSITED)
     return np.float32(0.0)
 
 

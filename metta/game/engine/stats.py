@@ -31,11 +31,12 @@ class AgentStats:
     def __init__(self) -> None:
         self.columns = dict(PLAIN_STATS)
         for index, name in enumerate(RESOURCES):
-            self.columns[f"{name}.gained"] = L.ST_GAINED + index
-            self.columns[f"{name}.lost"] = L.ST_GAINED + R + index
-        for name in ELEMENTS:
-            self.columns[f"{name}.deposited"] = L.ST_GAINED + 2 * R + RESOURCES.index(name)
-        self.size = L.ST_GAINED + 3 * R
+            first = L.ST_RESOURCE + L.RESOURCE_STATS * index
+            self.columns[f"{name}.gained"] = first + L.GAINED
+            self.columns[f"{name}.lost"] = first + L.LOST
+            if name in ELEMENTS:
+                self.columns[f"{name}.deposited"] = first + L.DEPOSITED
+        self.size = L.ST_RESOURCE + L.RESOURCE_STATS * R
 
     def agent_column(self, name: str) -> int:
         """Column of `agents` that holds a statistic. Raises UserError for one that agents do not have."""

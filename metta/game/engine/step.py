@@ -1,4 +1,4 @@
-"""One step of one environment, phase by phase (rules 2)."""
+"""One step of one environment, phase by phase (rules 2); between the two parts its observations are written."""
 
 from metta.game.compiled import rule
 from metta.game.engine.actions import act
@@ -13,15 +13,14 @@ from metta.game.engine.layout import (
     T_MAX_STEPS,
     T_TRUNCATE,
 )  # fmt: skip
-from metta.game.engine.observe import observe
 from metta.game.engine.reward import reward
 from metta.game.engine.rows import agent_row, env_row
 from metta.game.engine.upkeep import areas, hold, tick
 
 
 @rule
-def step_environment(tables, s, e, actions, observations, rewards, terminals, truncations):
-    """Advance environment `e`: events, actions, upkeep, areas, holdings, observations, rewards, end of episode."""
+def play(tables, s, e, actions):
+    """The world's part of a step: events, actions, upkeep, areas, holdings."""
     t = tables.ints
     s.env[env_row(e) + EN_STEP] += 1
     run_events(t, s, e)
@@ -35,7 +34,12 @@ def step_environment(tables, s, e, actions, observations, rewards, terminals, tr
     tick(t, s, e)
     areas(t, s, e)
     hold(t, s, e)
-    observe(t, s, e, observations)
+
+
+@rule
+def finish(tables, s, e, rewards, terminals, truncations):
+    """What follows the observations: rewards, and whether the episode has ended."""
+    t = tables.ints
     reward(t, tables.weights, s, e, rewards)
     finished = s.env[env_row(e) + EN_STEP] >= t[T_MAX_STEPS]
     ended = finished or s.env[env_row(e) + EN_STEP] >= s.env[env_row(e) + EN_LIMIT]

@@ -14,7 +14,7 @@ from metta.game.rewards import reward_entries
 
 Rows = list[list[int]]
 R = len(RESOURCES)
-TOKEN_BLOCK = 3 + 1 + 2 * R + 3  # most tokens by which others see an agent
+AGENT_TOKENS = 3 + 1 + 2 * R + 3  # most tokens by which an agent is seen
 
 
 class TableBuilder:
@@ -38,7 +38,7 @@ class TableBuilder:
         self._kinds()
         self._events()
         self._agents()
-        self._window(shape[1] + 2 * L.PAD)
+        self._window()
 
     def put(self, start: int, rows: Rows | list[int], count: int | None = None) -> None:
         """Append a section; its offset goes to header cell `start`, its number of rows to header cell `count`."""
@@ -51,21 +51,26 @@ class TableBuilder:
 
     def tables(self, maps: np.ndarray) -> L.Tables:
         weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
-        return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), maps)
+        return L.Tables(
+            np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), _ranks().ravel(), maps
+        )
 
     def _numbers(self, shape: tuple[int, int], objects: int) -> None:
         mission, quirks = self.mission, self.mission.quirks
+        rows, columns = shape[0] + 2 * L.PAD, shape[1] + 2 * L.PAD
+        tiles, bit_words = -(-columns // 4), -(-columns // 64)
         numbers = {
             L.T_AGENTS: mission.agents, L.T_RESOURCES: R, L.T_COLLECTIVES: len(self.collectives),
-            L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_STRIDE: shape[1] + 2 * L.PAD,
+            L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_TILES: tiles,
             L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + R,
-            L.T_STATS: STATS, L.T_BLOCK: STATS + self.agent_stats.size,
+            L.T_STATS: STATS, L.T_BIT_WORDS: bit_words, L.T_BITS: rows * bit_words + 1,
             L.T_ENERGY: RESOURCES.index("energy"), L.T_HP: RESOURCES.index("hp"), L.T_HEART: RESOURCES.index("heart"),
             L.T_CLIPS: self.collectives.index(CLIPS) if CLIPS in self.collectives else -1,
             L.T_NUM_ACTIONS: len(obs.action_names(mission.change_vibe)),
             L.T_ELEMENT_LIMIT: mission.team_element_limit, L.T_RADIUS: mission.area.radius,
-            L.T_AGENT_COLUMNS: STATS + self.agent_stats.size + TOKEN_BLOCK, L.T_OBJECTS: objects,
-            L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: (shape[0] + 2 * L.PAD) * (shape[1] + 2 * L.PAD),
+            L.T_AGENT_COLUMNS: _whole_lines(STATS + self.agent_stats.size), L.T_OBJECTS: objects,
+            L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: -(-rows // 4) * tiles * L.TILE_CELLS,
+            L.T_CODES: L.CELL_FIRST + mission.agents + objects, L.T_SCRATCH: _whole_lines(1 + AGENT_TOKENS),
             L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
             L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
             L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
@@ -110,7 +115,7 @@ class TableBuilder:
                 "mission.cog.influence_modifiers",
             ),
         ]
-        group_of, is_modifier = [-1] * R, [0] * R
+        group_of, sufficient = [-1] * R, [0] * R
         group_rows: Rows = []
         modifier_rows: Rows = []
         members: list[int] = []
@@ -119,8 +124,8 @@ class TableBuilder:
             floor = min(least, most) if len(names) == 1 else -1
             group_rows.append([least, most, len(modifier_rows), len(rows), len(members), len(names), floor])
             modifier_rows += rows
-            for item, _ in rows:
-                is_modifier[item] = 1
+            for item, bonus in rows:
+                sufficient[item] = max(sufficient[item], 1, -(-most // bonus) if bonus > 0 else most)
             # Items are dropped in descending id: silicon first, oxygen last.
             members += sorted((RESOURCES.index(name) for name in names), reverse=True)
             for name in names:
@@ -129,9 +134,11 @@ class TableBuilder:
         self.put(L.S_GROUP, group_rows, L.T_GROUPS)
         self.put(L.S_GROUP_OF, group_of)
         self.put(L.S_MODIFIER, modifier_rows)
-        self.put(L.S_IS_MODIFIER, is_modifier)
+        if any(bonus <= 0 for _, bonus in modifier_rows):  # then no amount guarantees a limit
+            sufficient = [unlimited + 1 if amount else 0 for amount in sufficient]
+        self.put(L.S_SUFFICIENT, sufficient)
         self.put(L.S_MEMBER, members)
-        self._is_modifier = is_modifier
+        self._is_modifier = [int(amount > 0) for amount in sufficient]
 
     def _upkeep(self) -> None:
         mission = self.mission
@@ -193,6 +200,7 @@ class TableBuilder:
         row[L.KI_OWNER] = self.collectives.index(owner) if owner else -1
         row[L.KI_SPECIAL] = counted == obs.SPECIAL_JUNCTION
         row[L.KI_TAG], row[L.KI_TAGS] = len(tag_ids), len(tags)
+        assert 1 + len(tags) + 2 * (row[L.KI_RESOURCE] >= 0) <= L.BLOCK_TOKENS, f"{name} shows too many tokens"
         tag_ids += sorted(self.tags.index(tag) for tag in tags)
         return row
 
@@ -240,9 +248,44 @@ class TableBuilder:
             return [L.SOURCE_TEAM, self.team_stats.column(stat.removeprefix("collective."))]
         return [L.SOURCE_AGENT, self.agent_stats.agent_column(stat)]
 
-    def _window(self, stride: int) -> None:
-        """Window cells from the centre outward (rules 8: by |dr|+|dc|, then dr, then dc)."""
-        reach = range(-L.PAD, L.PAD + 1)
-        offsets = sorted(((dr, dc) for dr in reach for dc in reach), key=lambda o: (abs(o[0]) + abs(o[1]), *o))
-        rows = [[dr * stride + dc, (dr + L.PAD) << 4 | (dc + L.PAD)] for dr, dc in offsets]
-        self.put(L.S_OFFSET, rows, L.T_WINDOW_SIZE)
+    def _window(self) -> None:
+        """Cells of the window relative to its centre, for each place that the centre may have in its tile."""
+        tiles, offsets = int(self.header[L.T_TILES]), _window_offsets()
+        base = 4 * (L.PAD // 4 + 1)  # rows and columns before the centre's tile, so that no number is negative
+
+        def cell(row: int, col: int) -> int:
+            return ((row >> 2) * tiles + (col >> 2)) << 4 | (row & 3) << 2 | (col & 3)
+
+        rows = np.zeros((L.TILE_CELLS, L.PLACES), np.int32)
+        for place in range(L.TILE_CELLS):
+            row, col = base + (place >> 2), base + (place & 3)
+            for bit, (dr, dc) in enumerate(offsets):
+                key = (L.DE_BRUIJN << bit % 64) % (1 << 64) >> 58
+                relative, location = cell(row + dr, col + dc) - cell(row, col), (dr + L.PAD) << 4 | (dc + L.PAD)
+                rows[place, bit // 64 * 64 + key] = relative << L.LOCATION_BITS | location
+        self.put(L.S_PLACE, rows.ravel().tolist())
+
+
+def _whole_lines(columns: int) -> int:
+    """Columns of 32 bits that fill whole cache lines."""
+    words = L.CACHE_LINE // 4
+    return -(-columns // words) * words
+
+
+def _window_offsets() -> list[tuple[int, int]]:
+    """Rows and columns of the window's cells from the centre outward (rules 8: by |dr|+|dc|, then dr, then dc)."""
+    reach = range(-L.PAD, L.PAD + 1)
+    return sorted(((dr, dc) for dr in reach for dc in reach), key=lambda o: (abs(o[0]) + abs(o[1]), *o))
+
+
+def _ranks() -> np.ndarray:
+    """Which bits in window order the bits of a window's row are: uint64 [WINDOW, RANK_ROWS, 2]."""
+    rank = {offset: index for index, offset in enumerate(_window_offsets())}
+    ranks = np.zeros((L.WINDOW, L.RANK_ROWS, 2), np.uint64)
+    for row in range(L.WINDOW):
+        for value in range(L.RANK_ROWS):
+            bits = value if value < L.RANK_LOW else (value - L.RANK_LOW) << L.RANK_LOW_BITS
+            places = [rank[row - L.PAD, col - L.PAD] for col in range(L.WINDOW) if bits >> col & 1]
+            word = sum(1 << place for place in places)
+            ranks[row, value] = word & (1 << 64) - 1, word >> 64
+    return ranks
