@@ -12,7 +12,7 @@ from tests.game.reference.events import schedule
 from tests.game.reference.sight import TOKENS, observe
 from tests.game.reference.step import diversity, step
 from tests.game.reference.world import Cog, Thing, World
-from tests.game.state import AGENT, EMPTY, OBJECT, WALL, covers, occupants
+from tests.game.state import AGENT, EMPTY, OBJECT, WALL, covers, occupants, occupied
 
 GAINS = {"gain_diversity": "gained", "deposit_diversity": "deposited"}
 
@@ -101,7 +101,8 @@ class Twin:
         standing = np.full(world.grid.shape, EMPTY)
         for place, there in world.at.items():
             standing[place] = AGENT + there.number if isinstance(there, Cog) else WALL if is_wall(there) else OBJECT
-        self._equal_cells(world, "who stands", occupants(self.batch, world.number), standing)
+        self._equal_cells(world, "who stands on", occupants(self.batch, world.number), standing)
+        self._equal_cells(world, "mark of", occupied(self.batch, world.number), (standing != EMPTY).astype(int))
         rows, cols = np.indices(world.grid.shape)
         cover = np.zeros((*world.grid.shape, len(world.names)), int)
         for source in world.sources():
