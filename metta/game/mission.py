@@ -106,7 +106,7 @@ class TeamSettings(Settings):
 
     @property
     def initial_elements(self) -> int:
-        return self.num_agents * 3 * self.wealth
+        return min(MOST, self.num_agents * 3 * self.wealth)
 
 
 class CostSettings(Settings):

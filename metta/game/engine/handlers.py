@@ -66,15 +66,16 @@ class HandlerRows:
 
     def _junction(self) -> list[tuple[list[Row], list[Row]]]:
         cost = self.mission.cost
-        gear = {"align": {"aligner": 1, "influence": 1}, "scramble": {"scrambler": 1}}
+        dressed = _has(L.FI_ACTOR_HAS, {"aligner": 1, "influence": 1}, "align")
+        armed = _has(L.FI_ACTOR_HAS, {"scrambler": 1}, "scramble")
         return [
             ([ALIGNED], self._deposit()),
             (
-                [[L.FI_NEUTRAL, 0, 0], *_has(L.FI_ACTOR_HAS, gear["align"] | cost.align, "mission.cost.align")],
+                [[L.FI_NEUTRAL, 0, 0], *dressed, *_has(L.FI_ACTOR_HAS, cost.align, "mission.cost.align")],
                 [*_change(L.MU_ACTOR, cost.align, "mission.cost.align", -1), [L.MU_ALIGN, 0, 0]],
             ),
             (
-                [[L.FI_ENEMY, 0, 0], *_has(L.FI_ACTOR_HAS, gear["scramble"] | cost.scramble, "mission.cost.scramble")],
+                [[L.FI_ENEMY, 0, 0], *armed, *_has(L.FI_ACTOR_HAS, cost.scramble, "mission.cost.scramble")],
                 [[L.MU_NEUTRALISE, 0, 0], *_change(L.MU_ACTOR, cost.scramble, "mission.cost.scramble", -1)],
             ),
         ]

@@ -65,11 +65,11 @@ EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
 
 
 @rule
-def choose_map(e, episode, pool, seed):
+def choose_map(e, episode, pool, key):
     """Map of the environment's next episode: its own number first, then by hash of seed, number and episode."""
     if episode == 0:
         return e % pool
-    return np.int64(mix(seed + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+    return np.int64(mix(key + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @rule
@@ -171,10 +171,11 @@ def start_episode(t, maps, s, e, seed):
     _clear(t, s, e)
     episode = s.env[env_row(e) + EN_EPISODE]
     s.env[env_row(e) + EN_EPISODE] += 1
-    chosen = choose_map(e, episode, maps.shape[0], seed)
+    key = mix(seed)  # seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1
+    chosen = choose_map(e, episode, maps.shape[0], key)
     s.env[env_row(e) + EN_MAP] = chosen
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
-    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
+    s.rng[e] = mix(mix(key + np.uint64(e)) + np.uint64(episode))
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
             s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
