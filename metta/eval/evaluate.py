@@ -37,7 +37,8 @@ SHOWN = (
 
 def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
     """URI, policy and mission of a job. The policy is policy_uri, or the newest checkpoint of the run, or of the run
-    that saved last; the mission is what the policy was trained on (or the default), with the configured changes.
+    that saved last; the mission is the one that is named, or else what the policy was trained on (or the default),
+    with the configured changes.
 
     Raises:
         UserError: there is no such policy or mission.
@@ -45,7 +46,8 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
     uri = config.policy_uri or config.run or newest_run(Path(config.system.data_dir))
     trained = trained_on(uri, config.system.data_dir) or MissionSettings()
     changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
-    mission = build_mission(MissionSettings.model_validate(trained.model_dump() | changes))
+    before = {} if "name" in changes else trained.model_dump()
+    mission = build_mission(MissionSettings.model_validate(before | changes))
     device = set_up(config.system)
     return uri, make_policy(uri, env_info(mission), config.system.data_dir, device), mission
 

@@ -78,7 +78,6 @@ def trace_mission(meta: dict[str, Any]) -> Mission:
         mission = Mission.model_validate(
             {
                 "name": f"{meta['site']}.{meta['mission']}",
-                "site": meta["site"],
                 "max_steps": meta["max_steps"],
                 "num_agents": meta["num_agents"],
                 "teams": meta["teams"],

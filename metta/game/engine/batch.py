@@ -13,13 +13,12 @@ from metta.game.cache import announce_compilation
 from metta.game.engine import layout as L
 from metta.game.engine.cpu import reset_some, step_range
 from metta.game.engine.tables import TableBuilder
-from metta.game.maps.cells import AGENT, CHEST, HUB, JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
+from metta.game.maps.cells import JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
+from metta.game.maps.drawn import check_maps
 from metta.game.mission import Mission
-from metta.game.observation import cell_name, env_info
-from metta.game.resources import RESOURCES
+from metta.game.observation import cell_name, env_info, resources
 
 CHUNK = 16  # environments that a thread takes at a time
-R = len(RESOURCES)
 # Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -51,9 +50,9 @@ class Batch(ABC):
     def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
         """`maps` is the pool, uint8 [P, H, W]. Raises UserError when the maps do not fit the mission."""
         announce_compilation()
-        _check_maps(mission, maps)
+        check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
-        self.num_envs, self.num_agents = num_envs, mission.agents
+        self.num_envs, self.num_agents, self._resources = num_envs, mission.agents, len(resources(mission))
         objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
         self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
         self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
@@ -124,7 +123,7 @@ class Batch(ABC):
                 map=chosen,
                 steps=int(env[L.EN_STEP]),
                 returns=returns,
-                agent=builder.agent_stats.named(counters, agents[:, L.AG_INVENTORY : L.AG_INVENTORY + R]),
+                agent=builder.agent_stats.named(counters, agents[:, L.AG_INVENTORY : L.AG_INVENTORY + self._resources]),
                 collective={name: builder.team_stats.named(teams[c]) for c, name in enumerate(builder.collectives)},
                 game={
                     "tokens_written": float(written),
@@ -146,7 +145,7 @@ class Batch(ABC):
 
     def inventories(self) -> np.ndarray:
         """Inventory of every agent in resource order, int32 [E, A, R]."""
-        return self._host_state().agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + R].copy()
+        return self._host_state().agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + self._resources].copy()
 
     def vibes(self) -> np.ndarray:
         """Vibe id of every agent, int32 [E, A]."""
@@ -158,7 +157,7 @@ class Batch(ABC):
 
     def team_inventory(self) -> np.ndarray:
         """Inventory of every collective in id order, int32 [E, C, R]."""
-        return self._host_state().teams[:, :, :R].copy()
+        return self._host_state().teams[:, :, : self._resources].copy()
 
     def objects(self, e: int) -> list[dict[str, Any]]:
         """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
@@ -308,25 +307,6 @@ def map_counts(grid: np.ndarray, mission: Mission) -> dict[str, float]:
         if kind >= JUNCTION or kind == WALL:
             name = f"objects.{cell_name(kind, mission, team)}"
             counts[name] = counts.get(name, 0.0) + number
-    for name, team in mission.teams.items():
-        size = team.num_agents if len(mission.teams) > 1 else mission.agents
+    for name, size in zip(mission.teams, mission.team_sizes, strict=True):
         counts |= {f"objects.agent.{name}.{k}": 1.0 for k in range(size)}
     return counts
-
-
-def _check_maps(mission: Mission, maps: np.ndarray) -> None:
-    """Raise UserError unless every map has the pads, teams and kinds that the mission needs."""
-    if maps.ndim != 3 or not len(maps):
-        raise UserError(f"a map pool needs the shape [maps, height, width], not {maps.shape}")
-    kinds, teams = maps & KIND_MASK, maps >> TEAM_SHIFT
-    if kinds.max() >= CHEST:
-        raise UserError(f"maps hold the unknown cell code {int(maps[kinds >= CHEST][0])}")
-    if teams[(kinds == AGENT) | (kinds == HUB)].max(initial=0) >= len(mission.teams):
-        raise UserError(f"maps hold more teams than the mission's {len(mission.teams)}: {', '.join(mission.teams)}")
-    if kinds.shape[1] * kinds.shape[2] and (kinds >= JUNCTION).reshape(len(maps), -1).sum(1).max() > 60000:
-        raise UserError("a map holds more than 60,000 objects")
-    for group, (name, team) in enumerate(mission.teams.items()):
-        needed = team.num_agents if len(mission.teams) > 1 else mission.agents
-        pads = ((kinds == AGENT) & (teams == group)).reshape(len(maps), -1).sum(1)
-        if pads.min() < needed:
-            raise UserError(f"team '{name}' has {needed} agents, map {int(pads.argmin())} has only {pads.min()} pads")

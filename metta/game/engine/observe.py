@@ -61,6 +61,7 @@ from metta.game.engine.layout import (
     RANK_LOW_BITS,
     RANK_ROWS,
     S_AGENT,
+    S_OWN_TOKEN,
     S_PLACE,
     S_TEAM_TOKEN,
     SEEN_SHIFT,
@@ -75,6 +76,7 @@ from metta.game.engine.layout import (
     T_HELD,
     T_INVENTORY_FEATURE,
     T_MAX_STEPS,
+    T_OWN_TOKENS,
     T_RESOURCES,
     T_REWARD_VISIBLE,
     T_STATS,
@@ -240,6 +242,9 @@ def put_global(t, s, e, a, out, p):
     for k in range(t[T_TEAM_TOKENS]):
         row = t[S_TEAM_TOKEN] + 2 * k
         p = put_amount(out, p, at, t[row + 1], s.teams[team + t[row]])
+    for k in range(t[T_OWN_TOKENS]):
+        row = t[S_OWN_TOKEN] + 2 * k
+        p = put_amount(out, p, at, t[row + 1], s.agents[g + AG_INVENTORY + t[row]])
     return p
 
 

@@ -16,9 +16,11 @@ from metta.game.engine.layout import (
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
     AG_TEAM,
+    AG_VIBE,
     AGENT_COLLECTIVE,
     AGENT_GROUP,
     AGENT_STOCK,
+    AGENT_VIBE,
     BLOCK_COUNT,
     CELL_FIRST,
     CELL_VOID,
@@ -66,10 +68,13 @@ EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
 
 @rule
 def choose_map(e, episode, pool, seed):
-    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode."""
+    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode.
+
+    Here and below seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1.
+    """
     if episode == 0:
         return e % pool
-    return np.int64(mix(seed + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+    return np.int64(mix(mix(seed) + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @rule
@@ -100,6 +105,7 @@ def _place_agent(t, s, e, a, row, col):
     s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
     s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
     s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[g + AG_VIBE] = t[fixed + AGENT_VIBE]
     s.agents[g + AG_ORDER] = a
     s.agents[g + AG_OVERFULL] = 1  # the initial inventory ignores the limits
     for item in range(resources):
@@ -148,7 +154,7 @@ def open_episode(s, e, episode, pool, seed):
     chosen = choose_map(e, episode, pool, seed)
     s.env[env_row(e) + EN_EPISODE] = episode + 1
     s.env[env_row(e) + EN_MAP] = chosen
-    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
+    s.rng[e] = mix(mix(mix(seed) + np.uint64(e)) + np.uint64(episode))
     return chosen
 
 

@@ -34,18 +34,23 @@ def tick(t, s, g):
 
 
 @rule
+def _repeat(t, s, g, item, delta, times):
+    """Add `delta` to an item `times` times; an addition that changes nothing ends it."""
+    while times > 0 and delta != 0 and update(t, s, g, item, delta) != 0:
+        times -= 1
+
+
+@rule
 def _apply_areas(t, s, g, friendly, enemy):
-    """Effects of the covering areas: modifiers enemy first, then friendly; the others summed (rules 5)."""
+    """Effects of the covering areas: modifiers one by one, enemy first; the others summed (rules 5)."""
     for k in range(t[T_AREA_ROWS]):
         row = t[S_AREA] + k * AREA_COLUMNS
-        item, gain, loss = t[row], t[row + 1] * friendly, t[row + 2] * enemy
+        item, gain, loss = t[row], t[row + 1], t[row + 2]
         if t[row + 3]:
-            if loss != 0:
-                update(t, s, g, item, loss)
-            if gain != 0:
-                update(t, s, g, item, gain)
-        elif gain + loss != 0:
-            update(t, s, g, item, gain + loss)
+            _repeat(t, s, g, item, loss, enemy)
+            _repeat(t, s, g, item, gain, friendly)
+        elif gain * friendly + loss * enemy != 0:
+            update(t, s, g, item, gain * friendly + loss * enemy)
 
 
 @rule
