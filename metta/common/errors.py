@@ -8,6 +8,13 @@ class UserError(Exception):
     """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2."""
 
 
+class MissingExtraError(UserError, ImportError):
+    """A library that only an extra of the package installs is not there."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed: pip install 'metta[{extra}]'")
+
+
 def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ' (did you mean a, b?)' with the names nearest to `word`, or '' when none is near."""
     names = sorted(set(choices))

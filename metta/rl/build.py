@@ -10,8 +10,8 @@ import torch
 from metta.common.errors import UserError
 from metta.common.logging import note
 from metta.common.seeds import derive, seed_libraries
+from metta.game.build import build_batch
 from metta.game.engine.batch import EnvBatch
-from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import EnvInfo, env_info
@@ -111,14 +111,12 @@ def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
 def build_environments(plan: Plan) -> EnvBatch:
     """The environments on a pool of fresh maps."""
     settings, seed = plan.config.training_env, plan.config.system.seed
-    threads = settings.num_workers or available_cores()
-    maps = build_pool(plan.mission, settings.map_pool, derive(seed, "maps") >> 1, threads)
-    return EnvBatch(
+    return build_batch(
         plan.mission,
         plan.shape.envs,
-        maps=maps,
-        seed=derive(seed, "environments"),
-        threads=threads,
+        seed=seed,
+        map_pool=settings.map_pool,
+        threads=settings.num_workers or available_cores(),
         desync=settings.desync_episodes,
     )
 

@@ -6,7 +6,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 
 from metta.common.files import write_atomic
 from metta.game.engine.batch import Episode
+from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
@@ -46,7 +47,7 @@ class EpisodeMetrics:
             return {}
         sums: dict[str, float] = dict.fromkeys(self._seen, 0.0)
         for episode in episodes:
-            for name, value in _statistics(episode):
+            for name, value in episode_means(episode).items():
                 sums[name] = sums.get(name, 0.0) + value
         self._seen |= sums.keys()
         metrics = {name: sums[name] / len(episodes) for name in sorted(sums)}
@@ -59,16 +60,6 @@ class EpisodeMetrics:
             "env_attributes/steps": float(np.mean([episode.steps for episode in episodes])),
             **metrics,
         }
-
-
-def _statistics(episode: Episode) -> Iterator[tuple[str, float]]:
-    for name, values in episode.agent.items():
-        yield f"env_agent/{name}", float(np.mean(values))
-    for team, stats in episode.collective.items():
-        for name, value in stats.items():
-            yield f"env_collective/{team}/{name}", value
-    for name, value in episode.game.items():
-        yield f"env_game/{name}", value
 
 
 class Mean:

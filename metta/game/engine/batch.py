@@ -91,11 +91,16 @@ class EnvBatch:
         """Memory of one environment's state, without the shared map pool and the caller's buffers."""
         return sum(array.nbytes for array in self._state) // self.num_envs
 
-    def reset(self, observations: np.ndarray) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else seed
         self._state.env[:] = 0
         self._episodes.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
+
+    def start_episodes(self, which: np.ndarray, observations: np.ndarray) -> None:
+        """Start the next episode of the environments with the indices `which`; writes their first observations."""
+        self._reset(which, observations)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
         seed = np.uint64(self._seed)
