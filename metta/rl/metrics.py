@@ -21,6 +21,7 @@ from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
+HEARTS = "env_agent/heart.gained"
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
 
 
@@ -34,11 +35,16 @@ class EpisodeMetrics:
     ALWAYS = ("heart.gained", "junction.aligned_by_agent", "junction.scrambled_by_agent", "death")
     ALWAYS_OF_TEAMS = ("aligned.junction.held", "aligned.junction.gained")
 
-    def __init__(self, label: str, teams: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
-        """`earlier` are the lines that the run has written already."""
+    @classmethod
+    def of_game(cls, teams: Iterable[str]) -> tuple[str, ...]:
+        """Names that are always of interest in the game."""
+        own = (f"env_agent/{name}" for name in cls.ALWAYS)
+        return *own, *(f"env_collective/{team}/{name}" for team in teams for name in cls.ALWAYS_OF_TEAMS)
+
+    def __init__(self, label: str, always: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
+        """`always` is reported from the start; `earlier` are the lines that the run has written already."""
         self._label = label
-        self._seen = {f"env_agent/{name}" for name in self.ALWAYS}
-        self._seen |= {f"env_collective/{team}/{name}" for team in teams for name in self.ALWAYS_OF_TEAMS}
+        self._seen = set(always)
         self._seen |= {name for line in earlier for name in line if name.startswith(STATISTICS)}
 
     def __call__(self, episodes: Sequence[Episode]) -> Metrics:
@@ -55,7 +61,7 @@ class EpisodeMetrics:
         return {
             "overview/reward": reward,
             "overview/episodes": len(episodes),
-            "overview/heart_count": metrics["env_agent/heart.gained"],
+            **({"overview/heart_count": metrics[HEARTS]} if HEARTS in metrics else {}),
             f"env_per_label_rewards/{self._label}": reward,
             "env_attributes/steps": float(np.mean([episode.steps for episode in episodes])),
             **metrics,

@@ -67,7 +67,7 @@ def test_a_recurrent_policy_learns_to_remember(method: str, critic: str) -> None
     sizes = {"hidden_size": 64, "channels": (8, 16)}
     net = build_net("tutorial", sizes, replace(info, action_names=info.action_names[:5]), net_heads(settings))
     device, generator = torch.device("cpu"), torch.Generator().manual_seed(1)
-    experience = Experience.allocate(8, shape.segments, 200, net.initial_state(1), device)
+    experience = Experience.allocate(8, shape.segments, info, net.initial_state(1), device)
     task = CueTask(shape.envs, 8)
     rollout = Rollout(task, net, experience, generator, RewardCenteringSettings())  # pyright: ignore
     optimizer = make_optimizer(net, settings.optimizer)

@@ -41,6 +41,8 @@ class EnvBatch:
     one within the same step: the observation written is then the first of the new episode.
     """
 
+    resumes = True  # `load_state_dict` goes on in the midst of episodes
+
     def __init__(
         self,
         mission: Mission,
