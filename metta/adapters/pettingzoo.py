@@ -9,7 +9,7 @@ from metta.common.errors import MissingExtraError
 from metta.game.engine.batch import EnvBatch, Episode
 
 try:
-    from gymnasium.spaces import Box, Discrete
+    from gymnasium.spaces import Box, Discrete, Space
     from pettingzoo import ParallelEnv
 except ImportError as error:
     raise MissingExtraError("pettingzoo", "pettingzoo") from error
@@ -28,7 +28,7 @@ def make(
     return MettaParallelEnv(batch_from(mission, settings, 1, seed, threads, map_pool, auto_reset=False))
 
 
-class MettaParallelEnv(ParallelEnv[str, np.ndarray, int]):
+class MettaParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
     """Agents "agent_0", "agent_1", …: observations uint8 [200, 3], rewards, ends and infos in dicts by agent.
 
     All agents act and end together; the info of the last step holds "episode" (return "r", length "l") and the agent's
@@ -52,10 +52,10 @@ class MettaParallelEnv(ParallelEnv[str, np.ndarray, int]):
         self._ends = np.zeros((2, batch.num_agents), bool)
         self._began = False
 
-    def observation_space(self, agent: str) -> Box:
+    def observation_space(self, agent: str) -> Space[np.ndarray]:
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: str) -> Discrete:
+    def action_space(self, agent: str) -> Space[np.int64]:
         return self.action_spaces[agent]
 
     def reset(
@@ -69,7 +69,7 @@ class MettaParallelEnv(ParallelEnv[str, np.ndarray, int]):
         return self._by_agent(observations), {agent: {} for agent in self.agents}
 
     def step(
-        self, actions: dict[str, int]
+        self, actions: dict[str, Any]
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Info]]:
         """Every agent acts; one without an action stands still. Without agents nothing is left to happen."""
         if not self.agents:

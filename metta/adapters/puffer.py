@@ -45,6 +45,12 @@ class MettaPufferEnv(PufferEnv):
     episode that ends is followed by the next within the same step; its statistics are means over its agents.
     """
 
+    observations: np.ndarray
+    rewards: np.ndarray
+    terminals: np.ndarray
+    truncations: np.ndarray
+    masks: np.ndarray
+
     def __init__(self, batch: EnvBatch, buf: Buffers | None = None) -> None:
         """`batch` starts new episodes by itself (auto_reset=True)."""
         self.batch = batch

@@ -108,10 +108,12 @@ def load_bundle(folder: Path) -> Bundle:
         raise BrokenBundleError(f"{folder}: {SPEC} or the weights are not as they should be: {error}") from error
 
 
-def check_fits(bundle: Bundle, info: EnvInfo) -> None:
+def check_fits(bundle: Bundle, info: Info) -> None:
     """Raise UserError if a policy cannot play in an environment: it must know the same features and actions."""
-    if not isinstance(bundle.info, EnvInfo):
-        raise UserError(f"{bundle.folder}: trained on an environment of another library, it cannot play the game")
+    if not (isinstance(bundle.info, EnvInfo) and isinstance(info, EnvInfo)):
+        if bundle.info != info:
+            raise UserError(f"{bundle.folder}: trained on other observations or actions than this environment has")
+        return
     if bundle.info.features != info.features:
         ours = {(feature.id, feature.name) for feature in bundle.info.features}
         theirs = {(feature.id, feature.name) for feature in info.features}

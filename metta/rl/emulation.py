@@ -2,8 +2,9 @@
 
 import math
 import time
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from metta.rl.settings import EnvSettings
 try:
     import gymnasium
     from gymnasium import spaces
-    from pettingzoo.utils import BaseParallelWrapper
     from pufferlib import emulation, vector
+    from pufferlib.pufferlib import PettingZooWrapper
 except ImportError as error:
-    raise MissingExtraError("pufferlib or pettingzoo (for environments of others)", "adapters") from error
+    raise MissingExtraError("pufferlib", "puffer") from error
 
 MOST_ACTIONS = 4096  # combinations of the components of an action
-SEEDS = 2**31
+SEEDS = 2**31  # most that libraries take
+APART = 2**20  # more than there are environments
 
 
 class Foreign:
@@ -32,19 +34,15 @@ class Foreign:
     always: tuple[str, ...] = ()
 
     def __init__(self, settings: EnvSettings, workers: int | None) -> None:
-        """`workers` processes share the environments; None or 1 steps them in this one."""
+        """`workers` processes share the environments; None or 1 steps them in this one.
+
+        Raises UserError when there is no such environment, or its spaces are beyond the trainer.
+        """
         self._settings, self._workers = settings, workers
-
-    @property
-    def label(self) -> str:
-        return str(self._settings.name)
-
-    @cached_property
-    def info(self) -> SpaceInfo:
-        """Raises UserError when there is no such environment or its spaces are beyond the trainer."""
-        env = _emulated(self._settings, 0)
+        self.label = str(settings.name)
+        env = _emulated(settings, 0, 0)
+        self.info = _space_info(self.label, env)
         env.close()
-        return _space_info(self.label, env)
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
@@ -79,7 +77,7 @@ class EmulatedBatch:
         self._starts += 1
         self._returns[:], self._steps[:] = 0, 0
         self._episodes.clear()
-        self._vector.async_reset(derive(self._seed, self._starts) % SEEDS)
+        self._vector.async_reset(self._starts * APART)
         observations[:] = self._receive()[0].reshape(observations.shape)
 
     def step(
@@ -129,10 +127,12 @@ class EmulatedBatch:
 class _Numbered:
     """Seeds of its own for each environment, and the next episode within the step that ends one."""
 
-    number = 0
+    number, stream = 0, 0
 
     def reset(self, seed: int | None = None, options: Any = None) -> Any:
-        return super().reset(seed=None if seed is None else derive(seed, self.number) % SEEDS)  # pyright: ignore
+        """Of `seed` only the start matters: PufferLib counts it up over environments, and over processes once more."""
+        own = None if seed is None else derive(self.stream, seed // APART, self.number) % SEEDS
+        return super().reset(seed=own)  # pyright: ignore[reportAttributeAccessIssue]
 
     def step(self, action: Any) -> Any:
         super().step(action)  # pyright: ignore[reportAttributeAccessIssue]
@@ -152,7 +152,7 @@ class _PettingZoo(_Numbered, emulation.PettingZooPufferEnv):
     pass
 
 
-class _FlatParallel(BaseParallelWrapper[str, Any, Any]):
+class _FlatParallel(PettingZooWrapper):
     """Observations of any space as one row of numbers, as gymnasium's FlattenObservation has it."""
 
     def observation_space(self, agent: str) -> Any:
@@ -162,17 +162,17 @@ class _FlatParallel(BaseParallelWrapper[str, Any, Any]):
         observations, infos = self.env.reset(seed=seed, options=options)
         return self._flat(observations), infos
 
-    def step(self, actions: dict[str, Any]) -> Any:
-        observations, *others = self.env.step(actions)
+    def step(self, action: dict[str, Any]) -> Any:
+        observations, *others = self.env.step(action)
         return self._flat(observations), *others
 
     def _flat(self, observations: dict[str, Any]) -> dict[str, Any]:
         return {agent: spaces.flatten(self.env.observation_space(agent), seen) for agent, seen in observations.items()}
 
 
-def _vector(settings: EnvSettings, num_envs: int, seed: int, workers: int) -> Any:
+def _vector(settings: EnvSettings, num_envs: int, stream: int, workers: int) -> Any:
     """PufferLib's vector of emulated environments, in this process or in others."""
-    creators = [partial(_emulated, settings, number) for number in range(num_envs)]
+    creators = [partial(_emulated, settings, number, stream) for number in range(num_envs)]
     nothing: dict[str, Any] = {"env_args": [[]] * num_envs, "env_kwargs": [{}] * num_envs}
     if workers == 1:
         return vector.make(creators, **nothing, backend=vector.Serial, num_envs=num_envs)
@@ -183,19 +183,18 @@ def _vector(settings: EnvSettings, num_envs: int, seed: int, workers: int) -> An
     )
 
 
-def _emulated(settings: EnvSettings, number: int, buf: Any = None, seed: int = 0) -> Any:
+def _emulated(settings: EnvSettings, number: int, stream: int, buf: Any = None, seed: int = 0) -> Any:
     """One environment in PufferLib's terms; it is seeded when it is reset. Raises UserError when it cannot be made."""
     name = str(settings.name)
+    kind: Any = _Gymnasium if settings.kind == "gymnasium" else _PettingZoo
+    make = _make_gymnasium if settings.kind == "gymnasium" else _make_pettingzoo
     try:
-        if settings.kind == "gymnasium":
-            env: Any = _Gymnasium(env=_make_gymnasium(name, settings.kwargs), buf=buf)
-        else:
-            env = _PettingZoo(env=_make_pettingzoo(name, settings.kwargs), buf=buf)
+        env = kind(env=make(name, settings.kwargs), buf=buf)
     except UserError:
         raise
     except Exception as error:  # whatever a library's constructor raises is about the name or its arguments
         raise UserError(f"env.name={name}: {' '.join(str(error).split()) or type(error).__name__}") from error
-    env.number = number
+    env.number, env.stream = number, stream
     return env
 
 
@@ -209,8 +208,10 @@ def _make_gymnasium(name: str, kwargs: dict[str, Any]) -> gymnasium.Env:
 def _make_pettingzoo(name: str, kwargs: dict[str, Any]) -> Any:
     """`package.module:function`, or `butterfly.knights_archers_zombies_v10` for that module's parallel_env."""
     module, _, function = name.partition(":")
-    found = getattr(import_module(module if function else f"pettingzoo.{module}"), function or "parallel_env")
-    env = found(**kwargs)
+    if not function and find_spec("pettingzoo") is None:
+        raise MissingExtraError("pettingzoo", "pettingzoo")
+    found = import_module(module if function else f"pettingzoo.{module}")
+    env = getattr(found, function or "parallel_env")(**kwargs)
     agents = env.possible_agents
     for read in (env.observation_space, env.action_space):
         if any(read(agent) != read(agents[0]) for agent in agents):

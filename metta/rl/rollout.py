@@ -35,7 +35,7 @@ class Experience:
 
     @classmethod
     def allocate(cls, time: int, segments: int, info: Info, state: State, device: torch.device) -> "Experience":
-        """Buffers of zeros; `info` tells the shape of observations, `state` [agents, ...] that of the recurrent state."""
+        """Buffers of zeros; `info` tells the shape of observations, `state` [agents, ...] that of the memory."""
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)

@@ -196,7 +196,7 @@ class TrainingEnvSettings(Settings):
 
     num_envs: PositiveInt | None = Field(default=None, description="environments; default: as the batch size needs")
     num_workers: PositiveInt | None = Field(
-        default=None, description="engine threads; default: all cores; other libraries: processes, default: none"
+        default=None, description="engine threads; default: all cores. Of other libraries: processes; default: 1"
     )
     vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
     map_pool: PositiveInt = Field(default=512, description="maps generated before training, drawn from at every reset")
