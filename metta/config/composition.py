@@ -17,8 +17,6 @@ from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.words import Word, varied
 from metta.game.missions import build_mission
-from metta.policy.nets.registry import check_net
-from metta.rl.environments import find_source
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
 
@@ -120,12 +118,24 @@ def _check_game(config: Config, tree: Tree) -> None:
     missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
-    for path, mission in missions.items():
-        tree.blame(path, lambda mission=mission: build_mission(mission))
+    built = {
+        path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in missions.items()
+    }
     if isinstance(config, RunConfig):
-        info, envs = tree.blame("env", lambda: find_source(config).info), config.training_env.num_envs
-        tree.blame("agent", lambda: check_net(config.agent.name, info))
-        tree.blame("trainer", lambda: batch_shape(config.trainer, info.num_agents, envs))
+        agents, envs = built["mission"].agents, config.training_env.num_envs
+        if config.env.kind != "metta":
+            agents = _foreign_agents(config, tree)
+        tree.blame("trainer", lambda: batch_shape(config.trainer, agents, envs))
+
+
+def _foreign_agents(config: RunConfig, tree: Tree) -> int:
+    """Agents of an environment of another library, which must be there and suit the network."""
+    from metta.policy.nets.registry import check_net  # here because these take seconds to import
+    from metta.rl.environments import find_source
+
+    info = tree.blame("env", lambda: find_source(config).info)
+    tree.blame("agent", lambda: check_net(config.agent.name, info))
+    return info.num_agents
 
 
 def _job_of(experiment: list[Layer]) -> tuple[Job, str]:
