@@ -86,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
             return super().encode_observations(observations / 255, state)
 
     torch.manual_seed(args.seed)
+    torch.set_num_threads(1)  # threads cost a net this small more than they bring
     env = make("cogsguard_arena.aligner_tutorial", num_envs=ENVS, seed=args.seed, max_steps=200, change_vibe=False)
     trainer = pufferl.PuffeRL(settings(args.steps, args.seed, args.folder), env, Policy(env, hidden_size=64))
     returns: list[float] = []
@@ -94,7 +95,8 @@ def main(argv: list[str] | None = None) -> int:
         trainer.train()
     first, last = np.mean(returns[:ENVS]), np.mean(returns[-ENVS:])
     print(
-        f"{trainer.global_step:,} agent-steps, mean return of the first {ENVS} episodes {first:.2f}, of the last {last:.2f}"
+        f"{trainer.global_step:,} agent-steps; mean return of the first {ENVS} episodes {first:.2f}, "
+        f"of the last {ENVS} {last:.2f}"
     )
     print(f"saved as {trainer.close()}")
     return 0
