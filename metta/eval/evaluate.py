@@ -25,7 +25,7 @@ from metta.policy.interface import Policy
 from metta.policy.uri import BUILT_IN, CHECKPOINTS, SCHEME, find_bundle, list_versions, make_policy
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
-from metta.rl.settings import EvaluateConfig, PlayConfig, RunConfig
+from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -92,6 +92,15 @@ def trained_on(uri: str, data_dir: str) -> RunConfig | None:
     return validated(RunConfig, {key: saved[key] for key in ("env", "mission") if key in saved}, str(tree))
 
 
+def environment_of(uri: str, data_dir: str) -> EnvSettings:
+    """What a policy was trained on. Raises UserError if that is code to import: a file alone must not start any."""
+    saved = trained_on(uri, data_dir)
+    env = saved.env if saved else EnvSettings()
+    if env.imports:
+        raise UserError(f"{uri}: to import what it was trained on, add env={env.kind} env.name={env.name}")
+    return env
+
+
 def summaries(episodes: list[Episode]) -> dict[str, Summary]:
     return {name: summarize(values) for name, values in metrics_by_name(episodes).items()}
 
@@ -136,9 +145,8 @@ def run_episodes(mission: Mission, policy: Policy, episodes: int, seed: int) -> 
 def evaluate(config: EvaluateConfig) -> int:
     """Run the job and print its result: a table, or one JSON document. Raises UserError for bad input."""
     uri = policy_name(config)
-    saved = trained_on(uri, config.system.data_dir)
-    foreign = saved if saved and saved.env.kind != "metta" else None
-    played = _play_foreign(config, uri, foreign) if foreign else _play_mission(config)
+    env = config.env or environment_of(uri, config.system.data_dir)
+    played = _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
     if config.format == "json":
         print(json.dumps(document(config, played)))
         return 0
@@ -169,10 +177,10 @@ def _play_mission(config: EvaluateConfig) -> Played:
     )
 
 
-def _play_foreign(config: EvaluateConfig, uri: str, saved: RunConfig) -> Played:
+def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
     if config.mission is not None:
-        raise UserError(f"mission: {uri} was trained on {saved.env.name}, which has no missions")
-    source = find_source(saved)
+        raise UserError(f"mission: {env.name} has no missions")
+    source = find_source(RunConfig(env=env))
     policy = make_policy(uri, source.info, config.system.data_dir, set_up(config.system))
     start = time.perf_counter()
     episodes = play_foreign(source, policy, config.episodes, config.seed)
@@ -180,7 +188,7 @@ def _play_foreign(config: EvaluateConfig, uri: str, saved: RunConfig) -> Played:
     return Played(
         uri=uri,
         name=source.label,
-        description={"environment": saved.env.model_dump(mode="json"), "agents": agents},
+        description={"environment": env.model_dump(mode="json"), "agents": agents},
         agents=agents,
         results=foreign_summaries(episodes),
         agent_steps=sum(episode.steps for episode in episodes) * agents,

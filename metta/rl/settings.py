@@ -182,6 +182,11 @@ class EnvSettings(Settings):
     kwargs: dict[str, Any] = Field(default={}, description="arguments of an environment of another library")
     backend: Literal["cpu"] = Field(default="cpu", description="metta: where the environments run")
 
+    @property
+    def imports(self) -> bool:
+        """Whether the name has code imported that is not the library's own; only a person may ask for that."""
+        return ":" in (self.name or "")
+
     @model_validator(mode="after")
     def _name_goes_with_the_kind(self) -> "EnvSettings":
         if self.kind == "metta" and (self.name or self.kwargs):
@@ -288,6 +293,7 @@ class EvaluateConfig(Settings):
     policy_uri: str | None = Field(
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
+    env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")

@@ -167,6 +167,27 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(env: dict[str, Any], e
     assert len(str(refused.value).splitlines()) == 1
 
 
+def test_a_file_alone_imports_no_code(run: Callable[..., tuple[int, str, str]], tmp_path: Path):
+    """A run's folder or an experiment file may be a stranger's; what is on the command line is not."""
+    words = ("env=pettingzoo", f"env.name={MIRROR.name}")
+    assert run(TRAIN, *words, "agent=mlp", "trainer=classic", "run=mirror", "trainer.total_timesteps=2048")[0] == 0
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(f"env: {{kind: pettingzoo, name: '{MIRROR.name}'}}\nagent: mlp\n")
+    folder = str(tmp_path / "mirror")
+    for command in (["cogsguard.evaluate", "run=mirror"], ["--from", folder], [TRAIN, f"user={experiment}"]):
+        code, _, errors = run(*command)
+        assert code == 2 and MIRROR.name in errors and len(errors.splitlines()) == 1
+    code, out, _ = run("cogsguard.evaluate", "run=mirror", *words, "episodes=3", "format=json")
+    assert code == 0 and json.loads(out)["metrics"]["steps"]["mean"] == 5
+
+
+def test_chance_can_be_evaluated_too(run: Callable[..., tuple[int, str, str]]):
+    code, out, _ = run(
+        "cogsguard.evaluate", "policy_uri=random", "env=gymnasium", "env.name=CartPole-v1", "format=json"
+    )
+    assert code == 0 and 10 < json.loads(out)["metrics"]["reward"]["mean"] < 40
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
