@@ -84,8 +84,7 @@ def build(plan: Plan) -> Parts:
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
     env = build_environments(plan)
     experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
-    centering = config.trainer.advantage.reward_centering
-    rollout = Rollout(env, net, experience, generators["actions"], centering)
+    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage)
     optimizer = make_optimizer(net, config.trainer.optimizer)
     sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
     losses = make_losses(config.trainer, net)

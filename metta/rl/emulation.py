@@ -25,6 +25,7 @@ except ImportError as error:
 
 MOST_ACTIONS = 4096  # combinations of the components of an action
 SEEDS = 2**31  # most that libraries take
+LAST = "last observations"
 APART = 2**20  # more than there are environments
 
 
@@ -71,6 +72,7 @@ class EmulatedBatch:
         self._returns = np.zeros((num_envs, info.num_agents), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
         self._episodes: list[Episode] = []
+        self._cut: tuple[np.ndarray, np.ndarray] | None = None
 
     def reset(self, observations: np.ndarray) -> None:
         """Start an episode everywhere: other ones at every call, the same in every run of that seed."""
@@ -92,8 +94,10 @@ class EmulatedBatch:
         sizes, flat = self.info.action_sizes, actions.reshape(-1)
         joint = flat if len(sizes) == 1 else np.stack(np.unravel_index(flat, sizes), -1).astype(np.int32)
         self._vector.send(joint)
-        for target, part in zip((observations, rewards, terminals, truncations), self._receive(), strict=False):
+        *parts, infos = self._receive()
+        for target, part in zip((observations, rewards, terminals, truncations), parts, strict=True):
             target[:] = part.reshape(target.shape)
+        self._cut = self._cut_short(infos, truncations & ~terminals)
         self._returns += rewards
         self._steps += 1
         for env in np.flatnonzero((terminals | truncations).all(-1)):
@@ -101,14 +105,29 @@ class EmulatedBatch:
             self._episodes.append(Episode(int(env), 0, steps, self._returns[env].copy(), {}, {}, {}))
             self._returns[env], self._steps[env] = 0, 0
 
-    def _receive(self) -> tuple[np.ndarray, ...]:
-        """Observations, rewards, terminals and truncations of all agents, once every process has delivered."""
+    def _cut_short(self, infos: list[dict[str, Any]], cut: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Indices and last observations of the agents marked in `cut`, bool [E, A], that `infos` hold."""
+        ended = [info for info in infos if LAST in info and cut[info["number"]].any()]
+        if not ended:
+            return None
+        indices = [np.flatnonzero(cut[info["number"]]) for info in ended]
+        agents = [info["number"] * self.num_agents + of_env for info, of_env in zip(ended, indices, strict=True)]
+        last = [info[LAST][of_env] for info, of_env in zip(ended, indices, strict=True)]
+        return np.concatenate(agents), np.concatenate(last).astype(self.info.observation_dtype)
+
+    def _receive(self) -> tuple[Any, ...]:
+        """Observations, rewards, terminals, truncations and infos, once every process has delivered."""
         if isinstance(self._vector, vector.Multiprocessing):
             while not (self._vector.buf["semaphores"] >= vector.MAIN).all():
                 if not all(process.is_alive() for process in self._vector.processes):
                     raise UserError(f"env.name={self._settings.name}: a process ended, its last words stand above")
                 time.sleep(0)
-        return self._vector.recv()[:4]
+        observations, rewards, terminals, truncations, _, infos, *_ = self._vector.recv()
+        return observations, rewards, terminals, truncations, infos
+
+    def take_cut(self) -> tuple[np.ndarray, np.ndarray] | None:
+        taken, self._cut = self._cut, None
+        return taken
 
     def take_episodes(self) -> list[Episode]:
         taken, self._episodes = self._episodes, []
@@ -137,11 +156,13 @@ class _Numbered:
     def step(self, action: Any) -> Any:
         super().step(action)  # pyright: ignore[reportAttributeAccessIssue]
         env: Any = self
+        info = {}
         if env.done:
+            info = {"number": self.number, LAST: env.observations.copy()}
             ends = [part.copy() for part in (env.rewards, env.terminals, env.truncations)]
             super().reset()  # pyright: ignore[reportAttributeAccessIssue]
             env.rewards[:], env.terminals[:], env.truncations[:] = ends
-        return None, None, None, None, {}
+        return None, None, None, None, info
 
 
 class _Gymnasium(_Numbered, emulation.GymnasiumPufferEnv):

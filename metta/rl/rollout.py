@@ -15,7 +15,7 @@ from torch import Tensor
 from metta.policy.interface import Info, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.environments import Environments
-from metta.rl.settings import RewardCenteringSettings
+from metta.rl.settings import AdvantageSettings
 from metta.rl.timing import Stopwatch
 
 
@@ -62,10 +62,10 @@ class Rollout:
         net: PolicyNet,
         experience: Experience,
         generator: torch.Generator,
-        centering: RewardCenteringSettings,
+        settings: AdvantageSettings,
     ) -> None:
         self.env, self.net, self.experience = env, net, experience
-        self._generator, self._centering = generator, centering
+        self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
         agents = env.num_envs * env.num_agents
         observation, kind = experience.observations.shape[2:], experience.observations.dtype
@@ -133,6 +133,20 @@ class Rollout:
             rewards = self._rewards.to(self._device)
             self._reward_sum += rewards
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
+        if (cut := self.env.take_cut()) is not None:
+            with stopwatch.phase("inference"):
+                agents, beyond = self._values_beyond(*cut)
+                experience.rewards[step, columns][agents] += beyond
+
+    def _values_beyond(self, agents: np.ndarray, last: np.ndarray) -> tuple[Tensor, Tensor]:
+        """What is still to come for agents for whom time ran out: the discounted value of what they last saw.
+
+        Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
+        """
+        rows = torch.from_numpy(agents).to(self._device)
+        observations = torch.from_numpy(last).to(self._device)
+        output, _ = self.net.act(observations, tuple(part[rows] for part in self._state))
+        return rows, self._gamma * output.values
 
     def _step_engine(self, target: Tensor) -> None:
         """Step all environments; their observations go to `target`, on the host without a copy."""

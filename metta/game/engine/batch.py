@@ -174,6 +174,9 @@ class EnvBatch:
         taken, self._episodes = self._episodes, []
         return taken
 
+    def take_cut(self) -> None:
+        """No episode goes on beyond its end: the time limit is part of the game."""
+
     # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
 
     def positions(self) -> np.ndarray:
