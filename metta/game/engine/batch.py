@@ -43,6 +43,8 @@ class EnvBatch:
     one within the same step: the observation written is then the first of the new episode.
     """
 
+    resumes = True  # `load_state_dict` goes on in the midst of episodes
+
     def __init__(
         self,
         mission: Mission,
@@ -96,11 +98,16 @@ class EnvBatch:
         """Memory of one environment's state, without the shared map pool and the caller's buffers."""
         return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
 
-    def reset(self, observations: np.ndarray) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else seed
         self._state.env[:] = 0
         self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
+
+    def start_episodes(self, which: np.ndarray, observations: np.ndarray) -> None:
+        """Start the next episode of the environments with the indices `which`; writes their first observations."""
+        self._reset(which, observations)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
         seed = np.uint64(self._seed)
@@ -181,6 +188,9 @@ class EnvBatch:
         """Episodes that finished since the last call, in the order in which they ended."""
         taken, self._ended = self._ended, []
         return [episode for rows in taken for episode in self._episodes_of(rows)]
+
+    def take_cut(self) -> None:
+        """No episode goes on beyond its end: the time limit is part of the game."""
 
     # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
 
