@@ -51,7 +51,7 @@ class Played:
 
 
 def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
-    """URI, policy and mission of a job. The mission is the one that is named, or else what the policy was trained on (or
+    """URI, policy and mission of a job. The mission is the one that is named, else what the policy was trained on (or
     the default), with the configured changes.
 
     Raises:
