@@ -14,6 +14,13 @@ class UserError(Exception):
         super().__init__("".join(character if character.isprintable() else " " for character in message))
 
 
+class MissingExtraError(UserError, ImportError):
+    """A library that only an extra of the package installs is not there."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed: pip install 'metta[{extra}]'")
+
+
 def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ' (did you mean a, b?)' with the names nearest to `word`, or '' when none is near."""
     names = sorted(set(choices))

@@ -37,6 +37,18 @@ class EnvInfo:
     window: tuple[int, int] = (11, 11)
     num_tokens: int = 200
 
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        return self.num_tokens, 3
+
+    @property
+    def observation_dtype(self) -> str:
+        return "uint8"
+
+    @property
+    def action_sizes(self) -> tuple[int, ...]:
+        return (len(self.action_names),)
+
 
 def resources(mission: Mission) -> tuple[str, ...]:
     """Resources in id order; a mission that gives roles has one more."""

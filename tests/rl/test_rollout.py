@@ -30,7 +30,7 @@ def collected(config: RunConfig, batches: int = 1) -> tuple[Parts, Batch]:
 @pytest.mark.parametrize("backend", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_DEVICE])])
 def test_replaying_the_stored_actions_gives_the_stored_experience(config: Config, backend: str) -> None:
     """Two rounds of eight steps: observations, rewards and ends in their places, rewards after their actions."""
-    settings = {"training_env": {"num_envs": 4, "backend": backend}, "system": {"device": backend}}
+    settings = {"training_env": {"num_envs": 4}, "env": {"backend": backend}, "system": {"device": backend}}
     parts, _ = collected(config(**settings))
     env = build_environments(plan(config(training_env={"num_envs": 4})))
     experience = parts.rollout.experience

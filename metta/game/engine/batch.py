@@ -45,6 +45,7 @@ class Batch(ABC):
     """
 
     device: Literal["cpu", "cuda"] = "cpu"  # where the buffers lie
+    resumes = True  # `load_state_dict` goes on in the midst of episodes
     _state: L.State
 
     def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
@@ -59,8 +60,8 @@ class Batch(ABC):
         self._map_counts: dict[int, dict[str, float]] = {}
 
     @abstractmethod
-    def reset(self, observations: Any) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: Any, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
 
     @abstractmethod
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
@@ -69,6 +70,10 @@ class Batch(ABC):
     @abstractmethod
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
+
+    def take_cut(self) -> None:
+        """No episode goes on beyond its end: the time limit is part of the game."""
+        return None
 
     @abstractmethod
     def _host_state(self) -> L.State:
@@ -225,11 +230,16 @@ class EnvBatch(Batch):
         self._ended: list[Rows] = []
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
-    def reset(self, observations: np.ndarray) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else seed
         self._state.env[:] = 0
         self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
+
+    def start_episodes(self, which: np.ndarray, observations: np.ndarray) -> None:
+        """Start the next episode of the environments with the indices `which`; writes their first observations."""
+        self._reset(which, observations)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
         seed = np.uint64(self._seed)

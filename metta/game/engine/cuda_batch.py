@@ -91,8 +91,9 @@ class CudaEnvBatch(Batch):
             **{name: _empty(room * (part.size // self.num_envs), part.dtype) for name, part in rows.items()},
         )
 
-    def reset(self, observations: Any) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: Any, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else np.uint64(seed)
         self._taken = self._finished()
         self._renew(_flat_view(observations), begin=True)
 
@@ -167,10 +168,10 @@ class HostCudaBatch(CudaEnvBatch):
 
     device = "cpu"
 
-    def reset(self, observations: np.ndarray) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
         there = _upload(observations)
-        super().reset(there)
+        super().reset(there, seed)
         observations[:] = self._read(there)
 
     def step(
