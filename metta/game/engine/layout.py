@@ -120,7 +120,8 @@ GR_MIN, GR_MAX, GR_MODIFIER, GR_MODIFIERS, GR_MEMBER, GR_MEMBERS, GR_FLOOR = ran
 MODIFIER_COLUMNS = 2  # resource, bonus
 COST_COLUMNS = 2  # resource, amount
 TICK_COLUMNS = 3  # resource, delta, resource that multiplies it (-1: none)
-AREA_COLUMNS = 4  # resource, friendly delta, enemy delta, applied at once (else summed)
+AREA_COLUMNS = 4  # resource, friendly delta, enemy delta, how
+SUMMED, AT_ONCE, ONE_BY_ONE = range(3)  # enemy and friendly together; first enemy, then friendly; each area by itself
 KIND_COLUMNS = 12
 (
     KI_RESOURCE, KI_STOCK, KI_SOURCE, KI_REMOVABLE, KI_HANDLER, KI_HANDLERS, KI_TYPE, KI_OWNER, KI_TAG, KI_TAGS,

@@ -141,7 +141,10 @@ class TableBuilder:
             sufficient = [unlimited + 1 if amount else 0 for amount in sufficient]
         self.put(L.S_SUFFICIENT, sufficient)
         self.put(L.S_MEMBER, members)
-        self._is_modifier = [int(amount > 0) for amount in sufficient]
+        self._area_order = [L.AT_ONCE if amount else L.SUMMED for amount in sufficient]
+        for names, _, _, modifiers, _ in groups:
+            for name in set(names) & set(modifiers):
+                self._area_order[RESOURCES.index(name)] = L.ONE_BY_ONE
 
     def _upkeep(self) -> None:
         mission = self.mission
@@ -156,9 +159,9 @@ class TableBuilder:
         rows: Rows = []
         for name in dict.fromkeys([*enemy, *friendly]):
             item = resource_id(name, "mission.area")
-            rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._is_modifier[item]])
+            rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._area_order[item]])
         # Changes of modifiers act one by one, before the summed ones (rules 5).
-        self.put(L.S_AREA, sorted(rows, key=lambda row: -row[3]), L.T_AREA_ROWS)
+        self.put(L.S_AREA, sorted(rows, key=lambda row: row[3] == L.SUMMED), L.T_AREA_ROWS)
 
     def _kinds(self) -> None:
         """Object kinds, their handlers and tags, and which map cell means which kind."""

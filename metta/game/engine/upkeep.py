@@ -7,6 +7,8 @@ from metta.game.engine.layout import (
     AG_INVENTORY,
     AG_TEAM,
     AREA_COLUMNS,
+    AT_ONCE,
+    ONE_BY_ONE,
     S_AREA,
     S_TICK,
     T_AREA_ROWS,
@@ -42,15 +44,21 @@ def _repeat(t, s, g, item, delta, times):
 
 @rule
 def _apply_areas(t, s, g, friendly, enemy):
-    """Effects of the covering areas: modifiers one by one, enemy first; the others summed (rules 5)."""
+    """Effects of the covering areas: modifiers one by one, enemy first; the others summed (rules 5).
+
+    One by one differs from all at once only where an item raises its own limit.
+    """
     for k in range(t[T_AREA_ROWS]):
         row = t[S_AREA] + k * AREA_COLUMNS
-        item, gain, loss = t[row], t[row + 1], t[row + 2]
-        if t[row + 3]:
-            _repeat(t, s, g, item, loss, enemy)
-            _repeat(t, s, g, item, gain, friendly)
-        elif gain * friendly + loss * enemy != 0:
-            update(t, s, g, item, gain * friendly + loss * enemy)
+        item, gain, loss, how = t[row], t[row + 1] * friendly, t[row + 2] * enemy, t[row + 3]
+        if how == ONE_BY_ONE:
+            _repeat(t, s, g, item, t[row + 2], enemy)
+            _repeat(t, s, g, item, t[row + 1], friendly)
+        elif how == AT_ONCE and loss != 0 and gain != 0:
+            update(t, s, g, item, loss)
+            update(t, s, g, item, gain)
+        elif gain + loss != 0:
+            update(t, s, g, item, gain + loss)
 
 
 @rule
