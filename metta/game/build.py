@@ -6,6 +6,7 @@ from metta.common.seeds import derive
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch, EnvBatch
 from metta.game.maps.pool import build_pool
+from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission
 
 
@@ -18,11 +19,25 @@ def build_batch(
     threads: int = 1,
     auto_reset: bool = True,
     desync: bool = False,
+    fresh_maps: bool = False,
 ) -> EnvBatch:
-    """`num_envs` environments on a pool of `map_pool` fresh maps; maps and all else random follow from `seed`."""
-    maps = build_pool(mission, map_pool, derive(seed, "maps") >> 1, threads)
-    stream = episode_seed(seed)
-    return EnvBatch(mission, num_envs, maps=maps, seed=stream, threads=threads, auto_reset=auto_reset, desync=desync)
+    """`num_envs` environments on a pool of `map_pool` maps; maps and all else random follow from `seed`.
+
+    With `fresh_maps`, new maps take the place of those that were played.
+    """
+    first = derive(seed, "maps") >> 1
+    maps = build_pool(mission, map_pool, first, threads)
+    renewal = MapRenewal(mission, first, maps) if fresh_maps and mission.map.seed is None else None
+    return EnvBatch(
+        mission,
+        num_envs,
+        maps=maps,
+        seed=episode_seed(seed),
+        threads=threads,
+        auto_reset=auto_reset,
+        desync=desync,
+        renewal=renewal,
+    )
 
 
 def build_device_batch(

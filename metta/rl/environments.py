@@ -119,20 +119,23 @@ class Game:
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
-        return self.mission.model_dump_json(), self.settings.map_pool, self.settings.desync_episodes
+        settings = self.settings
+        return self.mission.model_dump_json(), settings.map_pool, settings.fresh_maps, settings.desync_episodes
 
     @property
     def always(self) -> tuple[str, ...]:
         return EpisodeMetrics.of_game(self.mission.teams)
 
     def build(self, num_envs: int, seed: int) -> Batch:
-        pool, desync = self.settings.map_pool, self.settings.desync_episodes
+        pool, desync, fresh = self.settings.map_pool, self.settings.desync_episodes, self.settings.fresh_maps
         threads = self.settings.num_workers or available_cores()
         if self.backend == "cuda":
             return build_device_batch(
                 self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, stream=torch_stream
             )
-        return build_batch(self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync)
+        return build_batch(
+            self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, fresh_maps=fresh
+        )
 
     def is_whole(self, episode: Episode) -> bool:
         return episode.steps >= self.mission.max_steps

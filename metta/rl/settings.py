@@ -204,7 +204,10 @@ class TrainingEnvSettings(Settings):
         default=None, description="engine threads; default: all cores. Of other libraries: processes; default: 1"
     )
     vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
-    map_pool: PositiveInt = Field(default=512, description="maps generated before training, drawn from at every reset")
+    map_pool: PositiveInt = Field(default=512, description="maps to draw from when an episode starts")
+    fresh_maps: bool = Field(
+        default=True, description="new maps, drawn in the background, take the place of those that were played (CPU)"
+    )
     desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
     supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")
 

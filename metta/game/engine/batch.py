@@ -15,6 +15,7 @@ from metta.game.engine.cpu import reset_some, step_range
 from metta.game.engine.tables import TableBuilder
 from metta.game.maps.cells import JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
 from metta.game.maps.drawn import check_maps
+from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission
 from metta.game.observation import cell_name, env_info, resources
 
@@ -216,8 +217,10 @@ class EnvBatch(Batch):
         threads: int = 1,
         auto_reset: bool = True,
         desync: bool = False,
+        renewal: MapRenewal | None = None,
     ):
-        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step.
+        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step. With `renewal`,
+        `take_episodes` puts a new map into the pool for every episode that it hands out.
 
         Raises:
             UserError: the maps do not fit the mission.
@@ -226,7 +229,7 @@ class EnvBatch(Batch):
         self._threads = max(1, min(threads, num_envs))
         self._state = self._allocate(self._threads, _aligned)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
-        self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
+        self._seed, self._auto_reset, self._desync, self._renewal = seed, auto_reset, desync, renewal
         self._ended: list[Rows] = []
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
@@ -287,7 +290,20 @@ class EnvBatch(Batch):
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
         taken, self._ended = self._ended, []
-        return [episode for rows in taken for episode in self._episodes_of(rows)]
+        episodes = [episode for rows in taken for episode in self._episodes_of(rows)]
+        if self._renewal:
+            for index in self._renewal.renew(self._tables.maps, self._state.env[:, L.EN_MAP], len(episodes)):
+                self._map_counts.pop(index, None)
+        return episodes
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return super().state_dict() | (self._renewal.state_dict() if self._renewal else {})
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        if self._renewal:
+            self._renewal.load_state_dict(state, self._tables.maps)
+            self._map_counts.clear()
+        super().load_state_dict({name: array for name, array in state.items() if name in self._state._fields})
 
     def _host_state(self) -> L.State:
         return self._state
@@ -298,6 +314,8 @@ class EnvBatch(Batch):
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+        if self._renewal:
+            self._renewal.close()
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
