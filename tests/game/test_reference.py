@@ -79,14 +79,17 @@ def test_a_whole_team_on_a_generated_map_is_played_by_the_rules(site: str):
         twin.step(np.array([[choose(world, cog, rng) for cog in world.cogs] for world in twin.worlds], np.int32))
 
 
-def test_the_usual_mission_has_the_features_and_tags_of_the_rules():
-    twin = Twin(build_mission(MissionSettings(cogs=1)), draw(["@"])[None], seed=0, envs=1)
+@pytest.mark.parametrize("variants", [[], ["forced_role_vibes"]])
+def test_a_mission_has_the_features_and_tags_of_the_rules(variants: list[str]):
+    mission = build_mission(MissionSettings(cogs=1, variants=variants))
+    twin = Twin(mission, draw(["@"])[None], seed=0, envs=1)
     info = twin.batch.info
     names = {feature.id: feature.name for feature in info.features}
     plain = {"completion": "episode_completion_pct", "area": "aoe_mask", "moved": "last_action_move"}
     directions = {name: f"lp:{name}" for name in ("east", "west", "north", "south")}
-    for name, number in sight.FEATURE.items():
-        assert names[number] == (plain | directions).get(name, name.replace("team:", "inv:collective:"))
+    for name, number in sight.feature_ids(mission).items():
+        held = name.replace("team:", "inv:collective:").replace("own:", "inv:own:")
+        assert names[number] == (plain | directions).get(name, held)
     assert list(info.tags) == list(sight.tag_ids(twin.worlds[0]))
 
 
