@@ -184,10 +184,9 @@ class World:
         team = self.mission.teams[owner]
         type_ = f"{team.short_name}:{HOUSES[kind]}"
         tags = (f"collective:{owner}", f"type:{type_}")
-        gives, stock = (
-            ("heart", team.hub_hearts) if kind == cells.HUB else (HOUSES[kind], self.mission.station.uses or 0)
-        )
-        return Thing(type_, place, owner, gives, stock, tags, type_)
+        if kind == cells.HUB:
+            return Thing(type_, place, owner, "heart", team.hub_hearts, tags, type_)
+        return Thing(type_, place, owner, HOUSES[kind], self.mission.station.uses or 0, tags, type_)
 
     def set_owner(self, thing: Thing, owner: str | None) -> None:
         if thing.owner == owner:
