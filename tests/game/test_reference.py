@@ -7,6 +7,7 @@ observation, rewards, ends of episodes and all statistics (tests/game/reference/
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,11 @@ CONTEST = {"area": {"radius": 2}, "extractor": {"stock": 5}, "rewards": ["role_c
 FREED = {"initial_clips_spots": 0, "scramble_start": 5, "scramble_interval": 9, "align_start": 200}
 
 
-def contest(seed: int, things: dict[int, int], cogs: int, **changed: object) -> Case:
+STORES = dict.fromkeys(range(cells.HUB, cells.SILICON + 1), 2)
+SIDES = {"blue": {"num_agents": 3, "wealth": 4}, "amber": {"num_agents": 1, "wealth": 9}, "drab": {"num_agents": 2}}
+
+
+def contest(seed: int, things: dict[int, int], cogs: int | None, **changed: object) -> Case:
     mission = {"cogs": cogs, "max_steps": 200} | CONTEST | changed
     return Case(mission, 7, 9, 0.1, things, pool=2, seed=seed, envs=2, steps=150, desync=False)
 
@@ -48,6 +53,19 @@ CONTESTS = [
     contest(4, BASE | FIELD, 3, variants=["clips_hard", "thick_skinned"], cog={"initial_hp": 3, "hp_regen": -5}),
     contest(5, FIELD, 3, quirks=dict.fromkeys(QuirkSettings.model_fields, False)),
     contest(6, BASE, 5, quirks=dict.fromkeys(QuirkSettings.model_fields, False), variants=["energized", "no_clips"]),
+    contest(7, BASE, 5, variants=["forced_role_vibes"], reward_entries={"r": {"stat": "role_id.amount", "weight": 1}}),
+    contest(
+        8, BASE, 4, roles=["scout", "aligner", "scout"], variants=["multi_team"], extractor={"stocks": {"carbon": 1}}
+    ),
+    contest(9, STORES, 4, variants=["single_use", "no_clips"], quirks={"difficulties_without_effect": False}),
+    contest(10, STORES, 3, station={"uses": 2}, cog={"gear_limit": 2, "gear_modifiers": {"influence": 1}}),
+    contest(
+        11, BASE, 3, cog={"heart_modifiers": {"carbon": 2}, "initial_inventory": {"carbon": 9, "heart": 12, "hp": 7}}
+    ),
+    contest(12, BASE, 3, variants=["hard", "energy_crisis"], quirks={"difficulties_without_effect": False}),
+    replace(contest(13, BASE | FIELD, None, teams=SIDES, variants=["clips_hard"]), drawn=True),
+    replace(contest(14, FIELD, None, teams=dict(reversed(SIDES.items())), area={"radius": 1}), drawn=True),
+    *(contest(15, {}, 4, name=f"evals.diagnostic_{name}", max_steps=None) for name in ("charge_up", "memory")),
 ]
 
 
