@@ -15,6 +15,7 @@ import pytest
 
 from metta.game.maps import cells
 from metta.game.maps.ascii import read_map
+from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings, QuirkSettings
 from metta.game.missions import build_mission
 from tests.game.play import draw
@@ -88,13 +89,24 @@ def test_contests_are_played_by_the_rules_and_show_every_deed(contests: list[Twi
     assert sorted(DEEDS - set(done)) == []
 
 
-@pytest.mark.parametrize("site", ["cogsguard_arena", "cogsguard_machina_1"])
-def test_a_whole_team_on_a_generated_map_is_played_by_the_rules(site: str):
-    mission = build_mission(MissionSettings(name=site))
-    twin = Twin(mission, read_map(MAPS / f"{site}_00.txt")[None], seed=5, envs=1)
+def wander(twin: Twin) -> None:
     rng = np.random.default_rng(5)
     for _ in range(30):
         twin.step(np.array([[choose(world, cog, rng) for cog in world.cogs] for world in twin.worlds], np.int32))
+
+
+@pytest.mark.parametrize("site", ["cogsguard_arena", "cogsguard_machina_1"])
+def test_a_whole_team_on_a_generated_map_is_played_by_the_rules(site: str):
+    wander(Twin(build_mission(MissionSettings(name=site)), read_map(MAPS / f"{site}_00.txt")[None], seed=5, envs=1))
+
+
+@pytest.mark.parametrize(
+    "name", ["evals.eval_single_use_world", "evals.eval_clip_oxygen", "siege", "rich_miners", "duel"]
+)
+def test_a_mission_of_a_set_or_a_file_is_played_by_the_rules_on_its_own_map(name: str):
+    file = ROOT / "docs" / "missions" / f"{name}.yaml"
+    mission = build_mission(MissionSettings(name=str(file) if file.is_file() else name))
+    wander(Twin(mission, build_pool(mission, 1, seed=5), seed=5, envs=1))
 
 
 @pytest.mark.parametrize("variants", [[], ["forced_role_vibes"]])
