@@ -89,6 +89,14 @@ def test_role_conditional_goes_round_the_roles():
         assert f"{roles[index % 4]}_gained" in reward_entries(mission, index)
 
 
+def test_the_clips_own_ends_lift_none_of_the_missions():
+    ends = dict.fromkeys(("scramble_end", "align_end", "presence_end"), 1400)
+    calm = {"day_deltas": {}, "night_deltas": {}}
+    for quirk, last in ((True, 1000), (False, 1400)):
+        settings = {"clips": ends, "weather": calm, "quirks": {"objective_weight_frozen": quirk}}
+        assert max(step for step, _ in event_rows(Play(["@"], max_steps=1500, **settings).mission)[1]) == last
+
+
 def test_every_change_of_vibe_is_penalised():
     play = Play(["@."], rewards=["no_objective", "penalize_vibe_change"])
     for action, expected in ((6, -0.01), (6, -0.01), (0, 0.0)):
@@ -320,3 +328,20 @@ def test_a_use_that_makes_an_extractor_vanish_is_not_free():
         play.step()
         play.step(EAST)
         assert play.item("energy") == 16 and play.batch.objects(0) == []
+
+
+def test_clips_without_a_junction_come_back_where_they_mind_distance():
+    for quirk, end, owner in ((False, None, "clips"), (False, 4, None), (True, None, None)):
+        play = Play(
+            ["@J"], quirks={"clips_ignore_distance": quirk}, cog={"initial_inventory": {"scrambler": 1, "heart": 1}},
+            clips={
+                "initial_clips_start": 1, "scramble_start": 90, "scramble_interval": 2, "align_start": 90,
+                "presence_end": end,
+            },
+        )  # fmt: skip
+        play.step(EAST)
+        assert play.owners() == [None]  # taken and freed
+        play.wait(3)
+        assert play.owners() == [None]
+        play.step()
+        assert play.owners() == [owner], (quirk, end)

@@ -204,13 +204,18 @@ def missions(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(NAMES))
     who = draw(sides(name in DRAWN))
     variants = draw(st.lists(st.sampled_from(sorted({*MISSION_VARIANTS, *ENVIRONMENT_VARIANTS})), max_size=3))
-    changed = some(
-        cog=cogs, clips=clips, weather=weather, cost=costs, extractor=extractor, station=station, quirks=quirks,
-        change_vibe=st.booleans(), deposit_amount=counts, team_element_limit=counts, reward_entries=entries,
-        rewards=st.lists(st.sampled_from(PRESETS), max_size=3), difficulty=st.sampled_from(["easy", "medium", "hard"]),
-        roles=st.lists(st.sampled_from(ROLES), max_size=5),
+    rules = some(
+        cog=cogs, weather=weather, cost=costs, quirks=quirks, change_vibe=st.booleans(), deposit_amount=counts,
+        team_element_limit=counts, reward_entries=entries, rewards=st.lists(st.sampled_from(PRESETS), max_size=3),
+        difficulty=st.sampled_from(["easy", "medium", "hard"]),
     )  # fmt: skip
-    fields = draw(st.just({}) | changed)
+    others = some(
+        clips=clips,
+        extractor=extractor,
+        station=station,
+        roles=st.lists(st.sampled_from(ROLES), min_size=1, max_size=5),
+    )
+    fields = draw(st.just({}) | rules) | draw(st.just({}) | others)
     if draw(st.integers(0, 3)) == 3:  # difficulties act only where a quirk is off
         variants.append(draw(st.sampled_from(LEVELS)))
         fields["quirks"] = fields.get("quirks", {}) | {"difficulties_without_effect": False}
