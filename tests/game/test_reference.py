@@ -37,6 +37,7 @@ CONTEST = {"area": {"radius": 2}, "extractor": {"stock": 5}, "rewards": ["role_c
 FREED = {"initial_clips_spots": 0, "scramble_start": 5, "scramble_interval": 9, "align_start": 200}
 
 
+TRUSTED = {"gear_limit": 2, "gear_modifiers": {"influence": 1}, "influence_limit": 9}
 STORES = dict.fromkeys(range(cells.HUB, cells.SILICON + 1), 2)
 SIDES = {"blue": {"num_agents": 3, "wealth": 4}, "amber": {"num_agents": 1, "wealth": 9}, "drab": {"num_agents": 2}}
 
@@ -59,7 +60,7 @@ CONTESTS = [
         8, BASE, 4, roles=["scout", "aligner", "scout"], variants=["multi_team"], extractor={"stocks": {"carbon": 1}}
     ),
     contest(9, STORES, 4, variants=["single_use", "no_clips"], quirks={"difficulties_without_effect": False}),
-    contest(10, STORES, 3, station={"uses": 2}, cog={"gear_limit": 2, "gear_modifiers": {"influence": 1}}),
+    contest(10, STORES, 3, station={"uses": 2}, area={"radius": 14}, cog=TRUSTED),
     contest(
         11, BASE, 3, cog={"heart_modifiers": {"carbon": 2}, "initial_inventory": {"carbon": 9, "heart": 12, "hp": 7}}
     ),
@@ -71,7 +72,7 @@ CONTESTS = [
 
 
 def test_random_missions_are_played_by_the_rules():
-    finding = hunt(seed=0, examples=80)
+    finding = hunt(seed=0, examples=240)
     assert finding is None, str(finding)
 
 
