@@ -169,7 +169,8 @@ extractor = some(
     miner_amount=counts,
 )  # fmt: skip
 station = st.fixed_dictionaries({"uses": st.none() | st.integers(1, 3) | st.just(255)})
-team = some(wealth=st.integers(0, 40) | st.just(1000), initial_hearts=st.none() | counts)
+means = {"wealth": st.integers(0, 40) | st.just(1000), "initial_hearts": st.none() | counts}
+team = some(**means)
 quirks = st.dictionaries(st.sampled_from(sorted(QuirkSettings.model_fields)), st.booleans(), max_size=6)
 entries = st.dictionaries(
     st.sampled_from(["first", "second", "aligned_junction_held"]),
@@ -192,7 +193,7 @@ def sides(draw: st.DrawFn, drawn: bool) -> dict[str, Any]:
     count = draw(st.integers(1, 3 if drawn else 4))
     kind = "one" if drawn else draw(st.sampled_from(["one", "pair", "several"]))
     if kind == "one":
-        return {"cogs": count, "teams": draw(some(cogs=team))}
+        return {"cogs": count, "teams": draw(some(cogs=some(**means, short_name=st.sampled_from(["a", "zeta"]))))}
     if kind == "pair":
         return {"cogs": 2 * count, "teams": draw(some(**dict.fromkeys(PAIR, team))), "variants": ["multi_team"]}
     return {"teams": draw(st.dictionaries(st.sampled_from(TEAMS), sized, min_size=1))}
