@@ -146,7 +146,9 @@ class ExtractorSettings(Settings):
 
     stock: Quantity = Field(default=100, description="elements at the start; an empty extractor vanishes")
     stocks: Amounts = Field(default={}, description="elements at the start, where not `stock`")
-    single_use: bool = Field(default=False, description="an extractor vanishes after one use")
+    single_use: bool = Field(
+        default=False, description="an extractor vanishes after one use; with a full bag it cannot be used"
+    )
     amount: Quantity = Field(default=1, description="elements per use")
     miner_amount: Quantity = Field(default=10, description="elements per use with miner gear")
 

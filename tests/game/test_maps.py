@@ -16,7 +16,7 @@ from metta.game.maps import cells
 from metta.game.maps.arena import generate, generate_pool
 from metta.game.maps.connect import balance_corners, label_regions
 from metta.game.maps.names import from_names
-from metta.game.maps.sites import MAP_VARIANTS, SITES, HubSettings, MapSettings, site
+from metta.game.maps.sites import MAP_VARIANTS, SITES, STATIONS, HubSettings, MapSettings, Station, site
 
 MAPS = Path(__file__).parents[1] / "fixtures" / "maps"
 REFERENCE = json.loads((MAPS / "statistics.json").read_text())
@@ -132,6 +132,14 @@ def test_hub_is_drawn_exactly():
     grid = generate(SITES["cogsguard_machina_1"], [20], seed=3)
     assert text_maps.render(grid[35:62, 35:62]) == HUB_WITH_ALL_PADS.replace("J", "j")
     assert grid[48, 48] == cells.HUB
+
+
+@pytest.mark.parametrize("stations", [[], ["miner"], ["scout", "aligner"]])
+def test_a_hub_has_the_stations_that_the_mission_names(stations: list[Station]):
+    base = SITES["cogsguard_arena"]
+    grid = generate(base.model_copy(update={"hub": HubSettings(stations=stations)}), [20], seed=3)
+    missing = {letter: "." for letter, name in zip("axms", STATIONS, strict=True) if name not in stations}
+    assert text_maps.render(grid[16:43, 16:43]) == HUB_WITH_ALL_PADS.translate(str.maketrans(missing))
 
 
 @pytest.mark.parametrize("name", SITES)

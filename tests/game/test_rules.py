@@ -89,6 +89,14 @@ def test_role_conditional_goes_round_the_roles():
         assert f"{roles[index % 4]}_gained" in reward_entries(mission, index)
 
 
+def test_the_clips_own_ends_lift_none_of_the_missions():
+    ends = dict.fromkeys(("scramble_end", "align_end", "presence_end"), 1400)
+    calm = {"day_deltas": {}, "night_deltas": {}}
+    for quirk, last in ((True, 1000), (False, 1400)):
+        settings = {"clips": ends, "weather": calm, "quirks": {"objective_weight_frozen": quirk}}
+        assert max(step for step, _ in event_rows(Play(["@"], max_steps=1500, **settings).mission)[1]) == last
+
+
 def test_every_change_of_vibe_is_penalised():
     play = Play(["@."], rewards=["no_objective", "penalize_vibe_change"])
     for action, expected in ((6, -0.01), (6, -0.01), (0, 0.0)):
@@ -200,3 +208,140 @@ def test_an_extractor_that_is_empty_leaves_the_map():
         play.step(EAST)
     assert play.item("carbon") == 2
     assert play.batch.positions()[0, 0].tolist() == [5, 6]
+
+
+def test_an_amount_of_256_takes_a_second_token():
+    play = Play(
+        ["@CH"], teams={"cogs": {"num_agents": 1, "wealth": 85, "initial_hearts": 256}}, extractor={"stock": 256},
+        cog={"initial_energy": 256}, deposit_amount=1,
+    )  # fmt: skip
+    for name in ("energy", "carbon", "heart"):
+        assert (play.tokens(f"inv:{name}"), play.tokens(f"inv:{name}:p1")) == ([0], [1]), name
+    assert (play.tokens("inv:collective:carbon"), play.tokens("inv:collective:carbon:p1")) == ([255], [])
+    play = Play(["@j"], teams={"cogs": {"num_agents": 1, "wealth": 85}}, cog={"initial_inventory": {"carbon": 1}})
+    play.step(EAST)
+    assert (play.tokens("inv:collective:carbon"), play.tokens("inv:collective:carbon:p1")) == ([0], [1])
+
+
+def test_an_episode_is_complete_at_its_last_step_and_not_before():
+    play = Play(["@"], max_steps=3)
+    shown = play.tokens("episode_completion_pct")
+    for _ in range(4):
+        play.step()
+        shown += play.tokens("episode_completion_pct")
+    assert shown == [0, 85, 170, 255, 255]
+
+
+def test_clips_act_for_the_last_time_at_the_end_of_their_schedule():
+    times = {"initial_clips_start": 90, "align_start": 2, "align_interval": 3}
+    for end, taken in ((4, 1), (5, 2), (6, 2), (None, 4)):
+        play = Play(FIELD, clips=times | {"align_end": end}, max_steps=11)
+        play.wait(11)
+        assert play.owners().count("clips") == taken, end
+    for end, freed in ((4, 1), (5, 2)):
+        times = {"initial_clips_start": 90, "scramble_start": 2, "scramble_interval": 3, "scramble_end": end}
+        play = Play(["@jjjj"], clips=times)
+        play.wait(50)
+        assert play.owners().count(None) == freed, end
+
+
+def test_weather_changes_at_the_last_step_too():
+    for steps, solar in ((99, 3), (100, 1)):
+        play = Play(["@"], max_steps=steps, quirks={"objective_weight_frozen": False})
+        play.wait(steps)
+        assert play.item("solar") == solar
+
+
+def test_one_event_takes_as_many_junctions_as_it_says():
+    play = Play(
+        FIELD, clips={"initial_clips_start": 1, "initial_clips_spots": 3, "align_start": 2, "scramble_start": 90}
+    )
+    for taken in (3, 4, 4):
+        play.step()
+        assert play.owners().count("clips") == taken
+    play = Play(["@jjjj"], clips={"initial_clips_start": 90, "scramble_start": 1})
+    play.step()
+    assert play.owners().count(None) == 1
+
+
+def test_an_area_ends_at_its_radius():
+    for rows in (["@..H"], ["@...", "...H"], ["@....H"]):
+        distance = sum((end - start) ** 2 for start, end in zip(*ends(rows), strict=True)) ** 0.5
+        for radius in range(1, 7):
+            play = Play(rows, area={"radius": radius}, variants=["no_clips"])
+            play.step()
+            assert (play.item("hp") == 100) == (radius >= distance), (rows, radius)
+
+
+def ends(rows: list[str]) -> list[tuple[int, int]]:
+    """Row and column of the agent and of the hub."""
+    places = {cell: (r, c) for r, row in enumerate(rows) for c, cell in enumerate(row)}
+    return [places["@"], places["H"]]
+
+
+def test_clips_that_mind_distance_reach_as_far_as_their_radius():
+    for radius, taken in ((4, 1), (5, 2)):
+        play = Play(
+            ["J....@", "......", "......", "......", "...J.."], quirks={"clips_ignore_distance": False},
+            clips={"initial_clips_start": 1, "align_start": 2, "align_radius": radius},
+        )  # fmt: skip
+        play.wait(2)
+        assert play.owners().count("clips") == taken
+
+
+def test_silicon_falls_out_of_a_bag_first_and_oxygen_last():
+    bag = {"oxygen": 3, "carbon": 3, "germanium": 3, "silicon": 3}
+    for room, left in ((10, (3, 3, 3, 1)), (7, (3, 3, 1, 0)), (4, (3, 1, 0, 0)), (2, (2, 0, 0, 0))):
+        play = Play(["@"], variants=["no_clips"], cog={"initial_inventory": bag, "cargo_limit": room})
+        play.step()  # the loss of hp enforces all limits
+        assert tuple(play.item(name) for name in bag) == left
+
+
+def test_elements_of_a_team_share_one_limit():
+    bag = {"oxygen": 5, "carbon": 5, "heart": 3}
+    for limit, stored in ((24 * 4, 0), (24 * 4 + 7, 7), (24 * 4 + 10, 10), (24 * 4 + 99, 10)):
+        play = Play(
+            ["@j"], team_element_limit=limit, variants=["no_clips"], teams={"cogs": {"num_agents": 8}},
+            cog={"initial_inventory": bag, "cargo_limit": 10}, cogs=1,
+        )  # fmt: skip
+        play.step(EAST)
+        assert play.batch.team_inventory()[0, 0].sum() == 24 * 4 + stored
+        assert play.item("oxygen") + play.item("carbon") == 10 - stored
+
+
+def test_freeing_a_junction_needs_its_price_in_hearts():
+    for hearts, price, freed in ((0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True)):
+        play = Play(
+            ["@J"], cost={"scramble": {"heart": price}}, variants=["all_clips"],
+            cog={"initial_inventory": {"scrambler": 1, "heart": hearts}},
+        )  # fmt: skip
+        play.step(EAST)
+        assert (play.owners() == [None], play.item("heart")) == (freed, hearts - freed * price)
+
+
+def test_a_use_that_makes_an_extractor_vanish_is_not_free():
+    for single in (False, True):
+        play = Play(
+            ["@C"], extractor={"stock": 0, "single_use": single}, quirks={"idle_use_costs_energy": False},
+            cog={"initial_solar": 0}, weather={"day_deltas": {}, "night_deltas": {}},
+        )  # fmt: skip
+        play.step()
+        play.step(EAST)
+        assert play.item("energy") == 16 and play.batch.objects(0) == []
+
+
+def test_clips_without_a_junction_come_back_where_they_mind_distance():
+    for quirk, end, owner in ((False, None, "clips"), (False, 4, None), (True, None, None)):
+        play = Play(
+            ["@J"], quirks={"clips_ignore_distance": quirk}, cog={"initial_inventory": {"scrambler": 1, "heart": 1}},
+            clips={
+                "initial_clips_start": 1, "scramble_start": 90, "scramble_interval": 2, "align_start": 90,
+                "presence_end": end,
+            },
+        )  # fmt: skip
+        play.step(EAST)
+        assert play.owners() == [None]  # taken and freed
+        play.wait(3)
+        assert play.owners() == [None]
+        play.step()
+        assert play.owners() == [owner], (quirk, end)

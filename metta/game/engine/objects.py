@@ -202,22 +202,23 @@ def _clear_gear(t, s, g):
 
 @rule
 def _vanish(t, s, e, ob):
-    """An emptied extractor leaves the map."""
+    """An emptied extractor leaves the map; returns whether it did."""
     if s.objects[ob + OB_STOCK] == 0 and kind_value(t, s, ob, KI_REMOVABLE):
         vacate(t, s, e, s.objects[ob + OB_ROW], s.objects[ob + OB_COL])
+        return True
+    return False
 
 
 @rule
 def _take(t, s, e, g, ob, item, amount):
-    """Move stock from the object to the agent."""
+    """Move stock from the object to the agent; returns whether anything changed."""
     room = capacity(t, s, g, item) - s.agents[g + AG_INVENTORY + item]
     moved = min(amount, s.objects[ob + OB_STOCK], room)
     if moved > 0:
         s.objects[ob + OB_STOCK] -= moved
         update(t, s, g, item, moved)
         encode(t, s, e, ob)
-    _vanish(t, s, e, ob)
-    return max(0, moved)
+    return _vanish(t, s, e, ob) or moved > 0
 
 
 @rule
@@ -237,7 +238,7 @@ def _mutate(t, s, e, g, ob, m):
     """Apply the mutation row at `m`; returns whether anything changed."""
     what, item, amount = t[m], t[m + 1], t[m + 2]
     if what == MU_TAKE:
-        return _take(t, s, e, g, ob, item, amount) != 0
+        return _take(t, s, e, g, ob, item, amount)
     if what == MU_DEPOSIT:
         return _deposit(t, s, e, g, item, amount) != 0
     if what == MU_ACTOR:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from metta.game.mission import CogSettings, Mission
-from metta.game.resources import ELEMENTS, GEAR, RESOURCES
+from metta.game.resources import ELEMENTS, GEAR, RESOURCES, ROLE, ROLES
 
 MOST = 65535
 
@@ -19,12 +19,16 @@ class Group:
     bonuses: dict[str, int]
 
 
+def resources(mission: Mission) -> tuple[str, ...]:
+    """Names of what cogs hold, by id: a mission with roles has one thing more (rules 8.2)."""
+    return (*RESOURCES, ROLE) if mission.roles else RESOURCES
+
+
 def limit_groups(cog: CogSettings) -> list[Group]:
-    alive = {"hp": 100}
     return [
         Group(("hp",), cog.hp_limit, MOST, cog.hp_modifiers),
-        Group(tuple(reversed(GEAR)), 0, cog.gear_limit, alive),
-        Group(("heart",), 0, cog.heart_limit, alive),
+        Group(tuple(reversed(GEAR)), 0, cog.gear_limit, cog.gear_modifiers),
+        Group(("heart",), 0, cog.heart_limit, cog.heart_modifiers),
         Group(("energy",), cog.energy_limit, MOST, cog.energy_modifiers),
         Group(tuple(reversed(ELEMENTS)), cog.cargo_limit, MOST, cog.cargo_modifiers),
         Group(("influence",), cog.influence_limit, MOST, cog.influence_modifiers),
@@ -34,16 +38,20 @@ def limit_groups(cog: CogSettings) -> list[Group]:
 class Bag:
     """Items by name, oldest first; what is gained and lost goes to `stats`."""
 
-    def __init__(self, mission: Mission, stats: Counter[str]):
+    def __init__(self, mission: Mission, role: str | None, stats: Counter[str]):
         cog = mission.cog
         self.groups = limit_groups(cog)
         self.modifiers = {item for group in self.groups for item in group.bonuses}
         self.bonuses_add = not mission.quirks.bonuses_do_not_add
         self.stats = stats
         initial = {"solar": cog.initial_solar, "hp": cog.initial_hp, "energy": cog.initial_energy}
-        self.amounts = {item: amount for item, amount in initial.items() if amount}
+        initial |= cog.initial_inventory
+        if role:
+            initial[ROLE] = ROLES.index(role)
+        names = resources(mission)
+        self.amounts = {item: initial[item] for item in reversed(names) if initial.get(item)}
         if not mission.quirks.initial_energy_above_limit:
-            for item in RESOURCES:
+            for item in names:
                 self.update(item, 0)
 
     def __getitem__(self, item: str) -> int:

@@ -8,17 +8,21 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metta.game.maps import cells
+from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission, MissionSettings, QuirkSettings
-from metta.game.missions import build_mission, mission_names
-from metta.game.resources import ELEMENTS, GEAR, RESOURCES
+from metta.game.missions import build_mission, load_mission, mission_names
+from metta.game.resources import ELEMENTS, GEAR, RESOURCES, ROLES
 from metta.game.rewards import PRESETS
 from metta.game.variants import ENVIRONMENT_VARIANTS, MISSION_VARIANTS
+from tests.game.reference import pictures
 from tests.game.reference.step import STEPS
 from tests.game.reference.twin import Twin
 from tests.game.reference.world import Cog, Thing, World
 
 ERRAND = 7  # steps
-TEAMS = {1: ("cogs",), 2: ("cogs_green", "cogs_blue")}
+PAIR = ("cogs_green", "cogs_blue")  # of the variant multi_team
+TEAMS = ("amber", "blue", "cogs", "drab")  # before and behind the clips
+LEVELS = ("hard", "single_use", "energy_crisis", "speed_run")
 INVALID = (-1, 12, 255, 2**31 - 1, -(2**31))
 BASE = {kind: 2 if kind == cells.JUNCTION else 1 for kind in range(cells.JUNCTION, cells.SILICON + 1)}
 FIELD = {cells.HUB: 1, cells.ALIGNER: 2, cells.SCRAMBLER: 1, cells.JUNCTION: 4}  # for a contest of junctions
@@ -44,6 +48,7 @@ class Case:
     envs: int
     steps: int
     desync: bool
+    drawn: bool = False  # the mission brings its map as a picture
 
     @classmethod
     def from_json(cls, text: str) -> "Case":
@@ -55,13 +60,27 @@ class Case:
         return json.dumps(asdict(self))
 
     def build(self) -> Mission:
-        return build_mission(MissionSettings.model_validate(self.mission))
+        settings = MissionSettings.model_validate(self.mission)
+        mission = build_mission(settings)
+        if not self.drawn or mission.map.picture:
+            return mission
+        drawn = pictures.draw(self._scattered(mission)[0], list(mission.teams), np.random.default_rng(self.seed))
+        return build_mission(settings.model_copy(update={"map": settings.map | drawn}))
 
     def maps(self, mission: Mission) -> np.ndarray:
-        """The pool, uint8 [P, H, W]: pads for all cogs first, then things as long as there is room, then walls."""
+        """The pool, uint8 [P, H, W]: the mission's own where it has a picture."""
+        if not mission.map.picture:
+            return self._scattered(mission)
+        pool = build_pool(mission, self.pool, self.seed)
+        pictures.check(mission, pool)
+        return pool
+
+    def _scattered(self, mission: Mission) -> np.ndarray:
+        """Maps at random: pads for all cogs first, then things as long as there is room, then walls."""
         rng = np.random.default_rng(self.seed)
-        teams = len(mission.teams)
-        pads = [cells.AGENT | (k % teams) << cells.TEAM_SHIFT for k in range(mission.agents + self.seed % 2 * teams)]
+        teams, more = len(mission.teams), self.seed % 2
+        sizes = enumerate(mission.team_sizes)
+        pads = [cells.AGENT | k << cells.TEAM_SHIFT for k, size in sizes for _ in range(size + more)]
         things = [kind for kind, count in self.things.items() for _ in range(count)]
         owned = np.array([kind in range(cells.TEAM_JUNCTION, cells.SCOUT + 1) for kind in things], int)
         pool = np.zeros((self.pool, self.height * self.width), np.uint8)
@@ -127,8 +146,9 @@ def some(draw: st.DrawFn, **fields: st.SearchStrategy[Any]) -> dict[str, Any]:
 cogs = some(
     gear_limit=st.integers(0, 4), hp_limit=counts, heart_limit=counts, energy_limit=counts, cargo_limit=counts,
     influence_limit=counts, hp_modifiers=amounts, energy_modifiers=amounts, cargo_modifiers=amounts,
-    influence_modifiers=amounts, initial_energy=counts, initial_hp=counts, initial_solar=counts, hp_regen=deltas,
-    influence_regen=deltas, action_cost=st.one_of(st.just({}), st.just({"energy": 1}), amounts),
+    influence_modifiers=amounts, gear_modifiers=amounts, heart_modifiers=amounts, initial_inventory=amounts,
+    initial_energy=counts, initial_hp=counts, initial_solar=counts, hp_regen=deltas, influence_regen=deltas,
+    action_cost=st.one_of(st.just({}), st.just({"energy": 1}), amounts),
 )  # fmt: skip
 clips = some(
     disabled=st.booleans(), initial_clips_start=steps, initial_clips_spots=st.integers(0, 4), scramble_start=steps,
@@ -144,8 +164,13 @@ area = st.one_of(  # the usual radius covers a whole small map
     st.fixed_dictionaries({"radius": st.integers(0, 3)}),
     some(radius=st.integers(0, 14), friendly=changes, enemy=changes),
 )
-extractor = some(stock=counts, amount=counts, miner_amount=counts)
-team = some(wealth=st.integers(0, 40) | st.just(1000), initial_hearts=st.none() | counts)
+extractor = some(
+    stock=counts, stocks=st.dictionaries(st.sampled_from(ELEMENTS), counts), single_use=st.booleans(), amount=counts,
+    miner_amount=counts,
+)  # fmt: skip
+station = st.fixed_dictionaries({"uses": st.none() | st.integers(1, 3) | st.just(255)})
+means = {"wealth": st.integers(0, 40) | st.just(1000), "initial_hearts": st.none() | counts}
+team = some(**means)
 quirks = st.dictionaries(st.sampled_from(sorted(QuirkSettings.model_fields)), st.booleans(), max_size=6)
 entries = st.dictionaries(
     st.sampled_from(["first", "second", "aligned_junction_held"]),
@@ -157,35 +182,66 @@ entries = st.dictionaries(
 )
 
 
-# Missions of the game itself; those of the evaluation sets are the same rules on other maps.
-NAMES = [name for name in mission_names() if name.startswith("cogsguard_")]
+NAMES = mission_names()
+DRAWN = frozenset(name for name in NAMES if load_mission(name).map.picture)
+sized = st.tuples(team, st.integers(1, 3)).map(lambda pair: pair[0] | {"num_agents": pair[1]})
 
 
 @st.composite
-def missions(draw: st.DrawFn, teams: int) -> dict[str, Any]:
+def sides(draw: st.DrawFn, drawn: bool) -> dict[str, Any]:
+    """Fields that say who plays: one team, the two of multi_team, or teams of any names and sizes."""
+    count = draw(st.integers(1, 3 if drawn else 4))
+    kind = "one" if drawn else draw(st.sampled_from(["one", "pair", "several"]))
+    if kind == "one":
+        return {"cogs": count, "teams": draw(some(cogs=some(**means, short_name=st.sampled_from(["a", "zeta"]))))}
+    if kind == "pair":
+        return {"cogs": 2 * count, "teams": draw(some(**dict.fromkeys(PAIR, team))), "variants": ["multi_team"]}
+    return {"teams": draw(st.dictionaries(st.sampled_from(TEAMS), sized, min_size=1))}
+
+
+@st.composite
+def missions(draw: st.DrawFn) -> dict[str, Any]:
     """Fields of MissionSettings: a mission by name with any of its settings changed."""
-    plain = sorted({*MISSION_VARIANTS, *ENVIRONMENT_VARIANTS} - {"forced_role_vibes"})
-    variants = draw(st.lists(st.sampled_from(plain), max_size=3))
-    changed = some(
-        cog=cogs, clips=clips, weather=weather, cost=costs, extractor=extractor, quirks=quirks,
-        change_vibe=st.booleans(), deposit_amount=counts, team_element_limit=counts, reward_entries=entries,
-        rewards=st.lists(st.sampled_from(PRESETS), max_size=3), difficulty=st.sampled_from(["easy", "medium", "hard"]),
-        teams=some(**dict.fromkeys(TEAMS[teams], team)),
+    name = draw(st.sampled_from(NAMES))
+    who = draw(sides(name in DRAWN))
+    variants = draw(st.lists(st.sampled_from(sorted({*MISSION_VARIANTS, *ENVIRONMENT_VARIANTS})), max_size=3))
+    rules = some(
+        cog=cogs, weather=weather, cost=costs, quirks=quirks, change_vibe=st.booleans(), deposit_amount=counts,
+        team_element_limit=counts, reward_entries=entries, rewards=st.lists(st.sampled_from(PRESETS), max_size=3),
+        difficulty=st.sampled_from(["easy", "medium", "hard"]),
     )  # fmt: skip
-    return draw(st.just({}) | changed) | {
-        "name": draw(st.sampled_from(NAMES)),
-        "variants": [*variants, *(["multi_team"] if teams > 1 else [])],
-        "area": draw(area),
-        "cogs": draw(st.integers(1, 4)) * teams,
-        "max_steps": draw(st.integers(1, 100)),
-    }
+    others = some(
+        clips=clips,
+        extractor=extractor,
+        station=station,
+        roles=st.lists(st.sampled_from(ROLES), min_size=1, max_size=5),
+    )
+    fields = draw(st.just({}) | rules) | draw(st.just({}) | others)
+    if draw(st.integers(0, 3)) == 3:  # difficulties act only where a quirk is off
+        variants.append(draw(st.sampled_from(LEVELS)))
+        fields["quirks"] = fields.get("quirks", {}) | {"difficulties_without_effect": False}
+    return (
+        fields
+        | who
+        | {
+            "name": name,
+            "variants": [*variants, *who.get("variants", [])],
+            "area": draw(area),
+            "max_steps": draw(st.integers(1, 100)),
+        }
+    )
+
+
+def size(mission: dict[str, Any]) -> int:
+    """Cogs in play."""
+    return mission.get("cogs") or sum(team["num_agents"] for team in mission["teams"].values())
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     kinds = st.integers(cells.JUNCTION, cells.SILICON)
-    mission = draw(st.integers(1, 2).flatmap(missions))
-    least = 3 + mission["cogs"]  # pads, and some that stay empty, fit into one row of the map
+    mission = draw(missions())
+    least = 3 + size(mission)  # pads, and some that stay empty, fit into one row of the map
     return Case(
         mission=mission,
         height=draw(st.integers(1, 8)),
@@ -197,4 +253,5 @@ def cases(draw: st.DrawFn) -> Case:
         envs=draw(st.integers(1, 3)),
         steps=draw(st.integers(1, 100)),
         desync=draw(st.booleans()),
+        drawn=draw(st.booleans()),
     )

@@ -10,12 +10,12 @@ def use(world: World, cog: Cog, thing: Thing) -> tuple[bool, bool]:
     team = world.teams[cog.team]
 
     def state() -> tuple[object, ...]:
-        return dict(cog.bag.amounts), dict(team.amounts), thing.stock, thing.owner
+        return dict(cog.bag.amounts), dict(team.amounts), thing.stock, thing.owner, thing.place in world.at
 
     before = state()
     aligned = thing.owner == cog.team
     if thing.kind in GEAR:
-        matched = aligned and use_station(world.mission, cog, team, thing.kind)
+        matched = aligned and use_station(world.mission, cog, team, thing)
     elif thing.kind == "hub":
         matched = aligned and use_hub(world.mission, cog, team, thing)
     elif thing.kind == "junction":
@@ -49,24 +49,30 @@ def deposit(mission: Mission, cog: Cog, team: Team) -> None:
 
 
 def use_extractor(world: World, cog: Cog, thing: Thing) -> bool:
+    """Nobody wastes the one use of an extractor on a full bag."""
     settings = world.mission.extractor
+    if settings.single_use and cog.bag.room(thing.item) < 1:
+        return False
     take(cog, thing, settings.miner_amount if cog.bag["miner"] else settings.amount)
-    if not thing.stock:
+    if settings.single_use or not thing.stock:
         del world.at[thing.place]
         world.things.remove(thing)
     return True
 
 
-def use_station(mission: Mission, cog: Cog, team: Team, gear: str) -> bool:
+def use_station(mission: Mission, cog: Cog, team: Team, station: Thing) -> bool:
+    """A station of so many uses counts one whenever it is paid, be the cog able to hold the gear or not."""
+    gear = station.kind
     price: dict[str, int] = getattr(mission.cost, gear)
     if cog.bag[gear]:
         return True
-    if not team.pays(price):
+    if not team.pays(price) or (mission.station.uses and not station.stock):
         return False
     for other in GEAR:
         cog.bag.update(other, -cog.bag[other])
     pay(team, price)
     cog.bag.update(gear, 1)
+    station.stock = max(0, station.stock - 1)
     return True
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.mission import Mission
-from metta.game.resources import RESOURCES
+from tests.game.reference.bag import resources
 from tests.game.reference.events import schedule
 from tests.game.reference.sight import TOKENS, observe
 from tests.game.reference.step import diversity, step
@@ -79,16 +79,16 @@ class Twin:
 
     def _check(self, world: World, observations: bytes) -> None:
         """Compare everything that the batch shows of one environment."""
-        e, batch, cogs = world.number, self.batch, world.cogs
+        e, batch, cogs, names = world.number, self.batch, world.cogs, resources(self.mission)
         self._equal(world, "map", int(batch.map(e).tobytes() == world.grid.tobytes()), 1)
         self._equal(world, "positions", batch.positions()[e].tolist(), [list(cog.place) for cog in cogs])
         for cog, held in zip(cogs, batch.inventories()[e].tolist(), strict=True):
-            inventory = {item: amount for item, amount in zip(RESOURCES, held, strict=True) if amount}
-            amounts = dict(sorted(cog.bag.amounts.items(), key=lambda pair: RESOURCES.index(pair[0])))
+            inventory = {item: amount for item, amount in zip(names, held, strict=True) if amount}
+            amounts = dict(sorted(cog.bag.amounts.items(), key=lambda pair: names.index(pair[0])))
             self._equal(world, f"inventory of agent {cog.number}", inventory, amounts)
         self._equal(world, "vibes", batch.vibes()[e].tolist(), [cog.vibe for cog in cogs])
         self._equal(world, "successes", batch.successes()[e].tolist(), [cog.success for cog in cogs])
-        stocks = [[team.amounts[item] for item in RESOURCES] for team in world.teams.values()]
+        stocks = [[team.amounts[item] for item in names] for team in world.teams.values()]
         self._equal(world, "stocks of the teams", batch.team_inventory()[e].tolist(), stocks)
         things = [(t.type, *t.place, t.owner, t.stock) for t in world.things]
         self._equal(world, "objects", [tuple(o.values()) for o in batch.objects(e)], things)

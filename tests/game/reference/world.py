@@ -7,7 +7,7 @@ import numpy as np
 
 from metta.game.maps import cells
 from metta.game.mission import Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, VIBES
 from tests.game.reference.bag import MOST, Bag
 
 Place = tuple[int, int]
@@ -157,8 +157,11 @@ class World:
         if index < sizes[group]:
             team, stats = list(self.mission.teams)[group], Counter[str]()
             number = sum(sizes[:group]) + index
-            bag = Bag(self.mission, stats)
-            cog = Cog(number, team, group, index, place, place, bag, stats, last_place=place)
+            roles = self.mission.roles
+            role = roles[index % len(roles)] if roles else None
+            vibe = VIBES.index(role) if role else 0
+            bag = Bag(self.mission, role, stats)
+            cog = Cog(number, team, group, index, place, place, bag, stats, vibe, last_place=place)
             self.cogs.append(cog)
             self.at[place] = cog
             self.teams[team].count("agent", 1)
@@ -169,8 +172,10 @@ class World:
         if kind == cells.JUNCTION:
             return Thing("junction", place, tags=("type:junction",), counted="junction")
         if kind in EXTRACTORS:
-            type_ = f"{EXTRACTORS[kind]}_extractor"
-            return Thing(type_, place, None, EXTRACTORS[kind], self.mission.extractor.stock, (f"type:{type_}",))
+            element, settings = EXTRACTORS[kind], self.mission.extractor
+            stock = settings.stocks.get(element, settings.stock)
+            type_ = f"{element}_extractor"
+            return Thing(type_, place, None, element, stock, (f"type:{type_}",))
         owner = list(self.mission.teams)[group]
         if kind == cells.TEAM_JUNCTION:
             counted = "c:junction" if self.mission.quirks.hub_junction_is_special else "junction"
@@ -179,8 +184,9 @@ class World:
         team = self.mission.teams[owner]
         type_ = f"{team.short_name}:{HOUSES[kind]}"
         tags = (f"collective:{owner}", f"type:{type_}")
-        hub = kind == cells.HUB
-        return Thing(type_, place, owner, "heart" if hub else "", team.hub_hearts if hub else 0, tags, type_)
+        if kind == cells.HUB:
+            return Thing(type_, place, owner, "heart", team.hub_hearts, tags, type_)
+        return Thing(type_, place, owner, HOUSES[kind], self.mission.station.uses or 0, tags, type_)
 
     def set_owner(self, thing: Thing, owner: str | None) -> None:
         if thing.owner == owner:
