@@ -204,7 +204,7 @@ class Teacher:
             rewards += teacher_rewards(self.lessons, actions, self._actions, self.teaching.loss)
 
     def state_dict(self) -> dict[str, Tensor]:
-        if not (self._active and isinstance(self.policy, Resumable)):
+        if not isinstance(self.policy, Resumable):
             return {}
         state = {f"policy.{name}": torch.from_numpy(part) for name, part in self.policy.state_dict().items()}
         return {"name": self._name(), **state}

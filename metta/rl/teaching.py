@@ -5,11 +5,11 @@ The short form is `teacher={mode, policy_uri, …}`. The long form, of the defau
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from metta.common.settings import Settings, validated
+from metta.common.settings import Settings, first_problem
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Coefficient = Annotated[float, Field(ge=0)]
@@ -72,6 +72,9 @@ class EerClonerSettings(EerSettings):
     """The same of a teacher that only acts: its distribution is its action and a little of all others."""
 
     epsilon: float = Field(default=0.01, gt=0, lt=1, description="probability that the other actions share")
+
+
+Loss = TypeVar("Loss", bound=SliceSettings)
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,7 @@ def find_teaching(
 ) -> Teaching | None:
     """What `teacher`, `trainer.losses.sliced_scripted_cloner` and `training_env.supervisor_policy_uri` ask for.
 
-    Raise ValueError where they ask for different or impossible things, UserError where `teacher.kwargs` are not those of
-    the mode's loss.
+    Raise ValueError where they ask for different or impossible things.
     """
     if teacher is None:
         if cloner.enabled and uri is None:
@@ -189,12 +191,19 @@ def _loss_settings(teacher: TeacherSettings, cloner: SlicedScriptedClonerSetting
     """
     shares = {name: share for name in SliceSettings.model_fields if (share := getattr(teacher, name))}
     if teacher.mode != "sliced_cloner":
-        return validated(MODES[teacher.mode].settings, {**shares, **teacher.kwargs}, "teacher.kwargs")
+        return _checked(MODES[teacher.mode].settings, {**shares, **teacher.kwargs})
     section = {name: getattr(cloner, name) for name in SlicedClonerSettings.model_fields}
     short = {**shares, **teacher.kwargs}
-    loss = validated(SlicedClonerSettings, {**section, **short}, "teacher.kwargs")
+    loss = _checked(SlicedClonerSettings, {**section, **short})
     for name in short:
         default, got = SlicedClonerSettings.model_fields[name].default, getattr(loss, name)
         if section[name] not in (default, got):
             raise ValueError(f"{LONG}.{name}={section[name]} and teacher with {name} {got} differ; leave one out")
     return loss
+
+
+def _checked(model: type[Loss], given: dict[str, Any]) -> Loss:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise ValueError(first_problem(model, error, "teacher.kwargs")) from None
