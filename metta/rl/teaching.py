@@ -170,7 +170,7 @@ def find_teaching(
                 f"{LONG_URI} names a teacher, but nothing learns from it: {LONG}.enabled=true, or teacher="
             )
         default = TeacherSettings.model_fields["steps"].default
-        return Teaching(uri, "sliced_cloner", default, cloner) if uri else None
+        return Teaching(uri, "sliced_cloner", default, SlicedClonerSettings(**_section(cloner))) if uri else None
     mode, loss = MODES[teacher.mode], _loss_settings(teacher, cloner)
     if uri is not None and uri != teacher.policy_uri:
         raise ValueError(f"two teachers: teacher.policy_uri={teacher.policy_uri} and {LONG_URI}={uri}; leave one out")
@@ -192,7 +192,7 @@ def _loss_settings(teacher: TeacherSettings, cloner: SlicedScriptedClonerSetting
     shares = {name: share for name in SliceSettings.model_fields if (share := getattr(teacher, name))}
     if teacher.mode != "sliced_cloner":
         return _checked(MODES[teacher.mode].settings, {**shares, **teacher.kwargs})
-    section = {name: getattr(cloner, name) for name in SlicedClonerSettings.model_fields}
+    section = _section(cloner)
     short = {**shares, **teacher.kwargs}
     loss = _checked(SlicedClonerSettings, {**section, **short})
     for name in short:
@@ -200,6 +200,10 @@ def _loss_settings(teacher: TeacherSettings, cloner: SlicedScriptedClonerSetting
         if section[name] not in (default, got):
             raise ValueError(f"{LONG}.{name}={section[name]} and teacher with {name} {got} differ; leave one out")
     return loss
+
+
+def _section(cloner: SlicedScriptedClonerSettings) -> dict[str, Any]:
+    return {name: getattr(cloner, name) for name in SlicedClonerSettings.model_fields}
 
 
 def _checked(model: type[Loss], given: dict[str, Any]) -> Loss:
