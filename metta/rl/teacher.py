@@ -139,6 +139,8 @@ class Teacher:
 
     def _seen_by_ppo(self, lessons: Lessons) -> Tensor:
         """Bool [segments]."""
+        if not self.teaching.mode.ppo:
+            return torch.zeros_like(lessons.seen)
         if self.teaching.ppo_sees_everything:
             return torch.ones_like(lessons.seen)
         return lessons.slices == PPO if self.teaching.mode.sliced else lessons.slices != TEACHER_LED

@@ -14,6 +14,7 @@ from metta.common.seeds import derive
 from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.observation import env_info
+from metta.policy import uri
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import Policy
 from metta.policy.nets.registry import build_net
@@ -31,7 +32,7 @@ Config = Callable[..., RunConfig]
 THIRDS = {"teacher_led_proportion": 0.3, "student_led_proportion": 0.4}
 MODES = ["sliced_cloner", "sliced_cloner_no_ppo", "supervisor", "kickstarter", "logit_kickstarter",
          "sliced_kickstarter", "eer_kickstarter", "eer_cloner"]  # fmt: skip
-EAST = 4
+NORTH, EAST = 1, 4
 
 
 def save_net(path: Path, actions: int = 5, to_the_east: bool = True) -> str:
@@ -47,9 +48,9 @@ def save_net(path: Path, actions: int = 5, to_the_east: bool = True) -> str:
     return str(path)
 
 
-def teacher(uri: str, mode: str = "sliced_cloner", **changes: Any) -> dict[str, Any]:
+def teacher(policy_uri: str, mode: str = "sliced_cloner", **changes: Any) -> dict[str, Any]:
     shares = THIRDS if mode.startswith("sliced") else {"teacher_led_proportion": 0.3}
-    return {"policy_uri": uri, "mode": mode, **shares, **changes}
+    return {"policy_uri": policy_uri, "mode": mode, **shares, **changes}
 
 
 def collected(config: RunConfig, policy: Policy | None = None, batches: int = 1) -> tuple[Parts, Lessons]:
@@ -133,6 +134,8 @@ def test_slices_are_drawn_anew_for_each_batch_and_ppo_sees_the_rest(config: Conf
     assert torch.equal(labelled.seen, labelled.slices == STUDENT_LED) and labelled.taught.all()
     _, free = collected(config(teacher=teacher("noop", kwargs={"restrict_ppo_to_ppo_mask": False})))
     assert free.seen.all()
+    _, cloned = collected(config(teacher=teacher("noop", "supervisor")))
+    assert not cloned.seen.any()
 
 
 def test_a_teacher_that_has_faded_out_is_asked_no_more(config: Config) -> None:
@@ -185,6 +188,33 @@ def test_the_student_comes_to_act_as_its_teacher_in_every_mode(config: Config, t
     assert last["timing_per_epoch/msec/teacher"] > 0
 
 
+class HalfTime(NoopPolicy):
+    """Goes east in the first half of an episode and north in the second, as the episode's token tells."""
+
+    def step(self, observations: np.ndarray) -> np.ndarray:
+        passed = next(
+            feature.id for feature in env_info(Mission()).features if feature.name == "episode_completion_pct"
+        )
+        late = ((observations[..., 1] == passed) & (observations[..., 2] >= 128) & (observations[..., 0] != 0xFF)).any(
+            -1
+        )
+        return np.where(late, NORTH, EAST).astype(np.int32)
+
+
+def test_the_student_learns_what_its_teacher_sees(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(uri.BUILT_IN, "half_time", lambda info: HalfTime())
+    settings = config(
+        teacher=teacher("half_time"),
+        agent={"name": "tutorial", "hidden_size": 64, "channels": [8, 16]},
+        trainer={"total_timesteps": 10_240, "update_epochs": 4, "optimizer": {"learning_rate": 0.005}},
+        checkpointer={"epoch_interval": 100},
+    )
+    train(settings)
+    last = read_metrics(folder(settings) / "metrics.jsonl")[-5:]
+    for suffix in ("_teacher_led", "_student_led"):
+        assert np.mean([line[f"losses/teacher_agreement{suffix}"] for line in last]) > 0.75  # 0.5 for one action
+
+
 @pytest.mark.parametrize("critic", ["mse", "gtd_lambda"])
 def test_ppo_over_all_slices_stays_stable(config: Config, tmp_path: Path, critic: str) -> None:
     given = teacher(save_net(tmp_path / "east"), kwargs={"restrict_ppo_to_ppo_mask": False})
@@ -208,8 +238,8 @@ def test_a_resumed_run_with_a_teacher_is_bitwise_the_uninterrupted_one(
     config: Config, tmp_path: Path, kind: str
 ) -> None:
     """Slices, the teacher's memory and its random draws go on where they stopped."""
-    uri = save_net(tmp_path / "wanderer", to_the_east=False) if kind == "neural" else "random"
-    given = teacher(uri, "sliced_kickstarter" if kind == "neural" else "sliced_cloner", steps=1800)
+    path = save_net(tmp_path / "wanderer", to_the_east=False) if kind == "neural" else "random"
+    given = teacher(path, "sliced_kickstarter" if kind == "neural" else "sliced_cloner", steps=1800)
     whole, halves = config(run="whole", teacher=given), config(run="halves", teacher=given)
     train(whole)
     interrupted(config(run="halves", teacher=given, trainer={"total_timesteps": 1024}), 2048)
@@ -257,8 +287,8 @@ def test_a_student_with_more_actions_learns_from_a_teacher_with_fewer(config: Co
 
 
 def test_the_command_of_the_guides_trains(tmp_path: Path) -> None:
-    uri = save_net(tmp_path / "east")
-    given = f"{{mode: sliced_cloner, policy_uri: '{uri}', teacher_led_proportion: 0.5, student_led_proportion: 0.5}}"
+    path = save_net(tmp_path / "east")
+    given = f"{{mode: sliced_cloner, policy_uri: '{path}', teacher_led_proportion: 0.5, student_led_proportion: 0.5}}"
     words = "agent=lstm trainer.total_timesteps=2048 trainer.batch_size=512 trainer.bptt_horizon=8 device=cpu run=c "
     words += f"trainer.minibatch_size=128 training_env.map_pool=2 max_steps=24 system.data_dir={tmp_path}"
     assert runner.run(["recipes.experiment.cogsguard.train", f"teacher={given}", *words.split()]) == 0
