@@ -163,16 +163,16 @@ def find_teaching(
     Raise ValueError where they ask for different or impossible things.
     """
     if teacher is None:
-        if cloner.enabled and uri is None:
+        if cloner.enabled and not uri:
             raise ValueError(f"{LONG}.enabled needs a teacher: {LONG_URI}=metta://policy/NAME")
-        if uri is not None and not cloner.enabled:
+        if uri and not cloner.enabled:
             raise ValueError(
                 f"{LONG_URI} names a teacher, but nothing learns from it: {LONG}.enabled=true, or teacher="
             )
         default = TeacherSettings.model_fields["steps"].default
         return Teaching(uri, "sliced_cloner", default, SlicedClonerSettings(**_section(cloner))) if uri else None
     mode, loss = MODES[teacher.mode], _loss_settings(teacher, cloner)
-    if uri is not None and uri != teacher.policy_uri:
+    if uri and uri != teacher.policy_uri:
         raise ValueError(f"two teachers: teacher.policy_uri={teacher.policy_uri} and {LONG_URI}={uri}; leave one out")
     if cloner.enabled and teacher.mode != "sliced_cloner":
         raise ValueError(f"teacher.mode={teacher.mode} and {LONG}.enabled=true ask for two losses; leave one out")
