@@ -16,7 +16,7 @@ from metta.config.layers import Layer, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.words import Word, varied
-from metta.game.missions import build_mission
+from metta.game.missions import build_mission, inlined
 from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
 
@@ -114,14 +114,18 @@ def _user() -> str:
 
 
 def _check_game(config: Config, tree: Tree) -> None:
-    """Build the missions and divide the batch among the agents, so that bad input is refused before anything starts."""
+    """Put in what mission files say, so that the saved tree needs them no more; build the missions and divide the
+    batch among the agents, so that bad input is refused before anything starts."""
     missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
     _check_imports(config, tree)
-    built = {
-        path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in missions.items()
-    }
+    whole = {path: tree.blame(path, lambda mission=mission: inlined(mission)) for path, mission in missions.items()}
+    if "mission" in whole:
+        config.mission = whole["mission"]
+    if isinstance(config, RunConfig):
+        config.evals.missions = {label: whole[f"evals.missions.{label}"] for label in config.evals.missions}
+    built = {path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in whole.items()}
     if isinstance(config, RunConfig):
         agents, envs = built["mission"].agents, config.training_env.num_envs
         if config.env.kind != "metta":

@@ -51,8 +51,8 @@ class Played:
 
 
 def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
-    """URI, policy and mission of a job. The mission is what the policy was trained on (or the default), with the
-    configured changes.
+    """URI, policy and mission of a job. The mission is the one that is named, else what the policy was trained on (or
+    the default), with the configured changes.
 
     Raises:
         UserError: there is no such policy or mission, or the policy was not trained on the game.
@@ -63,7 +63,8 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
         raise UserError(f"{uri}: trained on {saved.env.name}, not on the game; only the evaluate recipe can play it")
     trained = saved.mission if saved else MissionSettings()
     changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
-    mission = build_mission(MissionSettings.model_validate(trained.model_dump() | changes))
+    before = {} if "name" in changes else trained.model_dump()
+    mission = build_mission(MissionSettings.model_validate(before | changes))
     device = set_up(config.system)
     return uri, make_policy(uri, env_info(mission), config.system.data_dir, device), mission
 

@@ -1,7 +1,8 @@
 """Where compiled code is kept: one folder per version of the sources.
 
 Numba's cache looks only at the file of the function itself, not at the files of the functions it calls; so the cache
-folder carries a hash of all sources of the package. Numba reads the variable when it is first imported.
+folder carries a hash of all sources of the package. Numba reads the variable when it is first imported; one that was
+imported before is told.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ def use_versioned_cache() -> None:
     """Send numba's cache to the user's cache folder, unless the user has chosen one."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault(VARIABLE, str(root / "metta" / "numba" / source_hash()))
+    if numba := sys.modules.get("numba"):
+        numba.config.CACHE_DIR = os.environ[VARIABLE]
 
 
 def announce_compilation() -> None:

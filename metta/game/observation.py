@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from metta.game.maps.cells import AGENT, JUNCTION, TEAM_JUNCTION, WALL
 from metta.game.mission import Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, action_names
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, action_names
 
 STATION_KINDS = ("hub", *GEAR)
 SPECIAL_JUNCTION = "c:junction"
@@ -50,6 +50,11 @@ class EnvInfo:
         return (len(self.action_names),)
 
 
+def resources(mission: Mission) -> tuple[str, ...]:
+    """Resources in id order; a mission that gives roles has one more."""
+    return (*RESOURCES, ROLE) if mission.roles else RESOURCES
+
+
 def features(resources: tuple[str, ...] = RESOURCES) -> tuple[Feature, ...]:
     """All features in id order (rules 8.2)."""
     named = list(PLAIN_FEATURES)
@@ -59,6 +64,8 @@ def features(resources: tuple[str, ...] = RESOURCES) -> tuple[Feature, ...]:
         named += [(f"{direction}:{resource}", 100) for resource in resources]
     for element in ELEMENTS:
         named += [(f"inv:collective:{element}", 256), (f"inv:collective:{element}:p1", 256)]
+    if ROLE in resources:
+        named += [(f"inv:own:{ROLE}", 256), (f"inv:own:{ROLE}:p1", 256)]
     named += [("aoe_mask", 3), ("last_action_move", 1)]
     return tuple(Feature(index, name, scale) for index, (name, scale) in enumerate(named))
 
@@ -84,7 +91,7 @@ def collectives(mission: Mission) -> tuple[str, ...]:
 
 
 def env_info(mission: Mission) -> EnvInfo:
-    return EnvInfo(features(), tags(mission), action_names(mission.change_vibe), mission.agents)
+    return EnvInfo(features(resources(mission)), tags(mission), action_names(mission.change_vibe), mission.agents)
 
 
 def cell_name(kind: int, mission: Mission, team: int) -> str:

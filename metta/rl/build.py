@@ -70,6 +70,8 @@ def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
     device = choose_device(config.system.device)
+    if config.env.backend == "cuda" and device.type != "cuda":
+        raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
     check_net(config.agent.name, source.info)
     shape = batch_shape(config.trainer, source.info.num_agents, config.training_env.num_envs)

@@ -63,6 +63,7 @@ class EmulatedBatch:
     zeros from then on.
     """
 
+    device = "cpu"
     resumes = False
 
     def __init__(self, settings: EnvSettings, info: SpaceInfo, num_envs: int, seed: int, workers: int) -> None:

@@ -1,17 +1,17 @@
 """What the trainer trains on: environments that it steps, and what is known of them before they are built."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from metta.game.build import build_batch
-from metta.game.engine.batch import EnvBatch, Episode
+from metta.game.build import build_batch, build_device_batch
+from metta.game.engine.batch import Batch, Episode
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import Info
-from metta.rl.machine import available_cores
+from metta.rl.machine import available_cores, torch_stream
 from metta.rl.metrics import EpisodeMetrics
 from metta.rl.settings import RunConfig, TrainingEnvSettings
 
@@ -36,22 +36,20 @@ class Environments(Protocol):
     def info(self) -> Info: ...
 
     @property
+    def device(self) -> str:
+        """Where the buffers lie: `cpu`, where they are arrays, or `cuda`, where they are torch's tensors."""
+        ...
+
+    @property
     def resumes(self) -> bool:
         """Whether `load_state_dict` goes on in the midst of episodes; otherwise `reset` must follow it."""
         ...
 
-    def reset(self, observations: np.ndarray) -> None:
+    def reset(self, observations: Any) -> None:
         """Start an episode everywhere; writes the first observations."""
         ...
 
-    def step(
-        self,
-        actions: np.ndarray,
-        observations: np.ndarray,
-        rewards: np.ndarray,
-        terminals: np.ndarray,
-        truncations: np.ndarray,
-    ) -> None:
+    def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
         """Let every agent act once."""
         ...
 
@@ -107,6 +105,7 @@ class Game:
 
     mission: Mission
     settings: TrainingEnvSettings
+    backend: Literal["cpu", "cuda"] = "cpu"
 
     @property
     def label(self) -> str:
@@ -126,15 +125,14 @@ class Game:
     def always(self) -> tuple[str, ...]:
         return EpisodeMetrics.of_game(self.mission.teams)
 
-    def build(self, num_envs: int, seed: int) -> EnvBatch:
-        return build_batch(
-            self.mission,
-            num_envs,
-            seed=seed,
-            map_pool=self.settings.map_pool,
-            threads=self.settings.num_workers or available_cores(),
-            desync=self.settings.desync_episodes,
-        )
+    def build(self, num_envs: int, seed: int) -> Batch:
+        pool, desync = self.settings.map_pool, self.settings.desync_episodes
+        threads = self.settings.num_workers or available_cores()
+        if self.backend == "cuda":
+            return build_device_batch(
+                self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, stream=torch_stream
+            )
+        return build_batch(self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync)
 
     def is_whole(self, episode: Episode) -> bool:
         return episode.steps >= self.mission.max_steps
@@ -143,7 +141,7 @@ class Game:
 def find_source(config: RunConfig) -> Source:
     """What the settings name. Raise UserError if there is no such mission or environment, or a library is missing."""
     if config.env.kind == "metta":
-        return Game(build_mission(config.mission), config.training_env)
+        return Game(build_mission(config.mission), config.training_env, config.env.backend)
     from metta.rl.emulation import Foreign  # here because only such runs need the libraries
 
     return Foreign(config.env, config.training_env.num_workers)

@@ -84,13 +84,16 @@ class Rollout:
         self._device = experience.actions.device
         agents = env.num_envs * env.num_agents
         observation, kind = experience.observations.shape[2:], experience.observations.dtype
-        pinned = self._device.type == "cuda"
-        # What the engine reads and writes, on the host.
-        self._actions = torch.zeros(agents, dtype=torch.int32)
-        self._rewards = torch.zeros(agents)
-        self._terminals = torch.zeros(agents, dtype=torch.bool)
-        self._truncations = torch.zeros(agents, dtype=torch.bool)
-        self._host_observations = torch.zeros(agents, *observation, dtype=kind, pin_memory=pinned)
+        # What the engine reads and writes, where it runs.
+        engine = torch.device(env.device)
+        self._shared = engine.type == self._device.type  # observations need no copy
+        self._actions = torch.zeros(agents, dtype=torch.int32, device=engine)
+        self._rewards = torch.zeros(agents, device=engine)
+        self._terminals = torch.zeros(agents, dtype=torch.bool, device=engine)
+        self._truncations = torch.zeros(agents, dtype=torch.bool, device=engine)
+        pinned = self._device.type == "cuda" and not self._shared
+        size = (0 if self._shared else agents, *observation)
+        self._host_observations = torch.zeros(size, dtype=kind, pin_memory=pinned)
         # What carries over from one batch to the next.
         self._observations = torch.zeros(agents, *observation, dtype=kind, device=self._device)
         self._state = net.initial_state(agents)
@@ -100,8 +103,10 @@ class Rollout:
 
     def start(self) -> None:
         """Begin the first episodes."""
-        self.env.reset(self._engine_view(self._host_observations))
-        self._observations.copy_(self._host_observations)
+        written = self._observations if self._shared else self._host_observations
+        self.env.reset(self._engine_view(written))
+        if not self._shared:
+            self._observations.copy_(written)
         self.teacher.reset()
 
     @torch.inference_mode()
@@ -135,7 +140,7 @@ class Rollout:
         """Let every agent act once and store what came of it."""
         experience = self.experience
         observations = experience.observations[step, columns]
-        self.teacher.think(self._on_host(observations))
+        self.teacher.think(observations if self._shared else self._host_observations)
         with stopwatch.phase("inference"):
             experience.resets[step, columns] = self._ended
             output, self._state = self.net.act(observations, self._state_to_act())
@@ -156,8 +161,7 @@ class Rollout:
             rewards = self._rewards.to(self._device)
             self._reward_sum += rewards
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
-        if bool(ended.any()):
-            self.teacher.end_episodes(np.logical_and.reduce(self._engine_view(ended), axis=-1))
+        self.teacher.end_episodes(ended)
         if (cut := self.env.take_cut()) is not None:
             with stopwatch.phase("inference"):
                 agents, beyond = self._values_beyond(*cut)
@@ -174,20 +178,16 @@ class Rollout:
         return rows, self._gamma * output.values
 
     def _step_engine(self, target: Tensor) -> None:
-        """Step all environments; their observations go to `target`, on the host without a copy."""
-        written = target if self._device.type == "cpu" else self._host_observations
+        """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
+        written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
         self.env.step(self._engine_view(self._actions), self._engine_view(written), *flags)
         if written is not target:
             target.copy_(written)
 
-    def _on_host(self, observations: Tensor) -> np.ndarray:
-        """The same, as the engine has just written them: [envs, agents, ...]."""
-        return self._engine_view(observations if self._device.type == "cpu" else self._host_observations)
-
     def _state_to_act(self) -> State:
         """The recurrent state, zero for agents whose episode has just ended."""
-        if not bool(self._ended.any()):
+        if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
             return self._state
         return tuple(part.masked_fill(self._ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
 
@@ -197,8 +197,10 @@ class Rollout:
         self._reward_mean += self._centering.beta * centred
         return centred
 
-    def _engine_view(self, tensor: Tensor) -> np.ndarray:
-        return tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:]).numpy()
+    def _engine_view(self, tensor: Tensor) -> np.ndarray | Tensor:
+        """The tensor as the engine takes it: from the host as an array, from the device as it is."""
+        view = tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:])
+        return view.numpy() if view.device.type == "cpu" else view
 
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""
@@ -220,7 +222,8 @@ class Rollout:
         self._state = tuple(state[f"memory.{index}"].to(self._device) for index in range(len(self._state)))
         for name, part in self._own().items():
             part.copy_(state[name])
-        self._host_observations.copy_(self._observations)
+        if not self._shared:
+            self._host_observations.copy_(self._observations)
         teacher = {name.removeprefix("teacher."): part for name, part in state.items() if name.startswith("teacher.")}
         self.teacher.load_state_dict(teacher)
 

@@ -138,7 +138,7 @@ class EnvSettings(Settings):
         description="gymnasium: its id, CartPole-v1; pettingzoo: module with a parallel_env, or module:function",
     )
     kwargs: dict[str, Any] = Field(default={}, description="arguments of an environment of another library")
-    backend: Literal["cpu"] = Field(default="cpu", description="metta: where the environments run")
+    backend: Literal["cpu", "cuda"] = Field(default="cpu", description="metta: where the environments run")
 
     @property
     def imports(self) -> bool:

@@ -40,16 +40,16 @@ class Guide(Protocol):
         """Draw who leads in the coming batch, after that many agent-steps of training."""
         ...
 
-    def think(self, observations: np.ndarray) -> None:
-        """Start on the observations [envs, agents, ...] of a step; they must stay until `lead`."""
+    def think(self, observations: Tensor) -> None:
+        """Start on the observations [agents, ...] of a step; they must stay until `lead`."""
         ...
 
     def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
         """Decide a step of the segments in `columns`, given the student's logits and what it would do."""
         ...
 
-    def end_episodes(self, ended: np.ndarray) -> None:
-        """Episodes ended in the environments marked in bool [envs]."""
+    def end_episodes(self, ended: Tensor) -> None:
+        """The episodes of agents marked in bool [agents] ended."""
         ...
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
@@ -72,13 +72,13 @@ class NoTeacher:
     def begin(self, agent_steps: int) -> Metrics:
         return {}
 
-    def think(self, observations: np.ndarray) -> None:
+    def think(self, observations: Tensor) -> None:
         return
 
     def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
         return own
 
-    def end_episodes(self, ended: np.ndarray) -> None:
+    def end_episodes(self, ended: Tensor) -> None:
         return
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
@@ -145,10 +145,11 @@ class Teacher:
             return torch.ones_like(lessons.seen)
         return lessons.slices == PPO if self.teaching.mode.sliced else lessons.slices != TEACHER_LED
 
-    def think(self, observations: np.ndarray) -> None:
+    def think(self, observations: Tensor) -> None:
         if self._active:
+            on_host = self._by_env(observations)
             ask = self.policy.advise if self.teaching.mode.neural else self.policy.step  # pyright: ignore
-            self._answer = self._thread.submit(ask, observations)
+            self._answer = self._thread.submit(ask, on_host)
 
     def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
         if not self._active:
@@ -197,9 +198,13 @@ class Teacher:
             warn(f"teacher {self.policy.name}: {name} is no action of the trained policy, not cloned; {option} lets it")
         return True
 
-    def end_episodes(self, ended: np.ndarray) -> None:
-        if self._active:
-            self.policy.end_episodes(ended)
+    def end_episodes(self, ended: Tensor) -> None:
+        if self._active and (over := self._by_env(ended)).any():
+            self.policy.end_episodes(np.logical_and.reduce(over, axis=-1))
+
+    def _by_env(self, part: Tensor) -> np.ndarray:
+        """From [agents, ...], wherever it is, to [envs, agents, ...] on the host."""
+        return part.cpu().view(self._env.num_envs, self._env.num_agents, *part.shape[1:]).numpy()
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
         if isinstance(self.teaching.loss, EerSettings):

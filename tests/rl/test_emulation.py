@@ -55,12 +55,13 @@ def test_cartpole_is_learned_and_evaluated(run: Callable[..., tuple[int, str, st
 def test_agents_of_pettingzoo_learn_actions_of_several_parts(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, memory: str
 ):
-    """Chance earns 2.0 per episode of five steps, knowing the rules 5."""
+    """Chance earns 1.1 per episode of five steps, naming both symbols 5."""
     words = ("env=pettingzoo", f"env.name={MIRROR.name}", "agent=mlp", f"agent.memory={memory}", "trainer=classic")
-    code, _, errors = run(TRAIN, *words, "run=mirror", "trainer.total_timesteps=40_000", "trainer.bptt_horizon=16")
+    quick = ("trainer.total_timesteps=40_000", "trainer.bptt_horizon=16", "trainer.losses.ppo_actor.target_kl=null")
+    code, _, errors = run(TRAIN, *words, "run=mirror", *quick)
     assert (code, errors) == (0, "")
     rewards = rewards_of(tmp_path / "mirror")
-    assert rewards[0] < 2.6 and rewards[-1] > 4.5
+    assert rewards[0] < 1.5 and rewards[-1] > 4.5
 
 
 def test_a_run_is_resumed_with_new_episodes(run: Callable[..., tuple[int, str, str]], tmp_path: Path):

@@ -1,6 +1,7 @@
 """Primary actions and vibe actions of one environment (rules 2.4, 3)."""
 
 from metta.game.compiled import rule
+from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
     AG_CELL,
@@ -31,7 +32,6 @@ from metta.game.engine.layout import (
     T_FREE_IDLE_USE,
     T_NUM_ACTIONS,
     T_STATS,
-    T_STRIDE,
 )  # fmt: skip
 from metta.game.engine.objects import use
 from metta.game.engine.random import random_below
@@ -74,13 +74,12 @@ def _move(t, s, e, g, action):
         return False
     row_step = -1 if action == NORTH else (1 if action == SOUTH else 0)
     col_step = -1 if action == WEST else (1 if action == EAST else 0)
-    cells = e * t[T_CELLS]
-    here = s.agents[g + AG_CELL]
-    there = here + row_step * t[T_STRIDE] + col_step
+    row, col = s.agents[g + AG_ROW], s.agents[g + AG_COL]
+    cells, there = e * t[T_CELLS], cell_at(t, row + row_step, col + col_step)
     code = s.cells[cells + there] & CODE_MASK
     if code == CELL_EMPTY:
-        s.cells[cells + there] = s.cells[cells + here]
-        s.cells[cells + here] = CELL_EMPTY
+        occupy(t, s, e, row + row_step, col + col_step, s.cells[cells + s.agents[g + AG_CELL]])
+        vacate(t, s, e, row, col)
         s.agents[g + AG_CELL] = there
         s.agents[g + AG_ROW] += row_step
         s.agents[g + AG_COL] += col_step

@@ -3,23 +3,28 @@
 import numpy as np
 
 from metta.game.compiled import rule
-from metta.game.engine.observe import observe
-from metta.game.engine.prefetch import prefetch_agents, prefetch_windows
+from metta.game.engine.layout import T_AGENTS
+from metta.game.engine.observe import encode_agents, observe, observe_agent
+from metta.game.engine.prefetch import prefetch_rows, prefetch_window
 from metta.game.engine.reset import draw_limit, start_episode
-from metta.game.engine.step import step_environment
+from metta.game.engine.step import finish, play
 
-AGENTS_AHEAD, WINDOWS_AHEAD = 2, 1  # environments; a window is known once its agent's row has arrived
+ROWS_AHEAD, WINDOWS_AHEAD = 2, 1  # environments; a window is known once its agent's row has arrived
 
 
 @rule
-def step_range(tables, s, start, stop, actions, observations, rewards, terminals, truncations):
-    """Step environments start..stop-1."""
+def step_range(tables, s, start, stop, slot, actions, observations, rewards, terminals, truncations):
+    """Step environments start..stop-1 with one slot of scratch."""
     for e in range(start, stop):
-        if e + AGENTS_AHEAD < stop:
-            prefetch_agents(tables.ints, s, e + AGENTS_AHEAD)
-        if e + WINDOWS_AHEAD < stop:
-            prefetch_windows(tables.ints, s, e + WINDOWS_AHEAD, observations)
-        step_environment(tables, s, e, actions, observations, rewards, terminals, truncations)
+        play(tables, s, e, actions)
+        encode_agents(tables.ints, s, e, slot)
+        for a in range(tables.ints[T_AGENTS]):
+            if e + ROWS_AHEAD < stop:
+                prefetch_rows(tables.ints, s, e + ROWS_AHEAD, a)
+            if e + WINDOWS_AHEAD < stop:
+                prefetch_window(tables.ints, s, e + WINDOWS_AHEAD, a, observations)
+            observe_agent(tables, s, e, slot, a, observations)
+        finish(tables, s, e, rewards, terminals, truncations)
 
 
 @rule
@@ -30,4 +35,4 @@ def reset_some(tables, s, which, seed, desync, observations):
         start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
         if desync:
             draw_limit(tables.ints, s, e)
-        observe(tables.ints, s, e, observations)
+        observe(tables, s, e, 0, observations)

@@ -18,15 +18,15 @@ from metta.game.engine.layout import (
     EV_TARGET,
     EVENT_COLUMNS,
     KI_TARGET,
-    OB_CELL,
+    OB_COL,
     OB_OWNER,
+    OB_ROW,
     S_EVENT,
     S_SCHEDULE,
     SCHEDULE_COLUMNS,
     T_AGENTS,
     T_CLIPS,
     T_EVENT_COUNT,
-    T_STRIDE,
     TARGET_AGENTS,
     WHO_NEUTRAL,
     WHO_TEAMS,
@@ -39,13 +39,13 @@ from metta.game.engine.rows import agent_row, env_row, object_row
 @rule
 def _near_clips(t, s, e, ob, radius):
     """Is a clips-owned junction within `radius` (Euclidean) of the object at row `ob`?"""
-    stride = t[T_STRIDE]
-    cell = s.objects[ob + OB_CELL]
     for o in range(s.env[env_row(e) + EN_OBJECTS]):
         other = object_row(t, e, o)
         if s.objects[other + OB_OWNER] == t[T_CLIPS] and kind_value(t, s, other, KI_TARGET):
-            at = s.objects[other + OB_CELL]
-            dr, dc = at // stride - cell // stride, at % stride - cell % stride
+            dr, dc = (
+                s.objects[other + OB_ROW] - s.objects[ob + OB_ROW],
+                s.objects[other + OB_COL] - s.objects[ob + OB_COL],
+            )
             if dr * dr + dc * dc <= radius * radius:
                 return True
     return False

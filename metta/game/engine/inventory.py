@@ -6,6 +6,8 @@
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
     AG_INVENTORY,
+    AG_OVERFULL,
+    GAINED,
     GR_FLOOR,
     GR_MAX,
     GR_MEMBER,
@@ -14,15 +16,17 @@ from metta.game.engine.layout import (
     GR_MODIFIER,
     GR_MODIFIERS,
     GROUP_COLUMNS,
+    LOST,
     MODIFIER_COLUMNS,
+    RESOURCE_STATS,
     S_GROUP,
     S_GROUP_OF,
-    S_IS_MODIFIER,
     S_MEMBER,
     S_MODIFIER,
+    S_SUFFICIENT,
     S_TEAM_LIMITED,
     ST_DEATH,
-    ST_GAINED,
+    ST_RESOURCE,
     T_ADD_BONUSES,
     T_ELEMENT_LIMIT,
     T_GROUPS,
@@ -33,6 +37,12 @@ from metta.game.engine.layout import (
 )  # fmt: skip
 
 MOST = 65535  # quantities are 16-bit in the rules
+
+
+@rule
+def counter(t, g, item):
+    """Where a cog's counters of a resource start: gained, lost, deposited."""
+    return g + t[T_STATS] + ST_RESOURCE + RESOURCE_STATS * item
 
 
 @rule
@@ -94,7 +104,7 @@ def _lose(t, s, g, item, amount):
     """Count a loss and, when it empties hp, a death."""
     if s.agents[g + AG_INVENTORY + item] == 0:
         _drop_item(t, s, g, item)
-    s.agents[g + t[T_STATS] + ST_GAINED + t[T_RESOURCES] + item] += amount
+    s.agents[counter(t, g, item) + LOST] += amount
     if item == t[T_HP] and s.agents[g + AG_INVENTORY + item] == 0:
         s.agents[g + t[T_STATS] + ST_DEATH] += 1
 
@@ -103,6 +113,7 @@ def _lose(t, s, g, item, amount):
 def _enforce(t, s, g):
     """Drop what exceeds a limit, until no group does: a dropped modifier lowers other limits."""
     changed = True
+    s.agents[g + AG_OVERFULL] = 0
     while changed:
         changed = False
         for group in range(t[T_GROUPS]):
@@ -139,10 +150,11 @@ def update(t, s, g, item, delta):
     if change > 0:
         if old == 0:
             hold_item(t, s, g, item)
-        s.agents[g + t[T_STATS] + ST_GAINED + item] += change
+        s.agents[counter(t, g, item) + GAINED] += change
         return change
     _lose(t, s, g, item, -change)
-    if t[t[S_IS_MODIFIER] + item]:
+    enough = t[t[S_SUFFICIENT] + item]
+    if enough and (new < enough or s.agents[g + AG_OVERFULL]):
         _enforce(t, s, g)
     return change
 
@@ -158,7 +170,7 @@ def team_update(t, s, m, item, delta):
         for other in range(resources):
             if t[t[S_TEAM_LIMITED] + other]:
                 cap -= s.teams[m + other]
-    new = max(0, min(old + delta, max(old, cap) if delta < 0 else max(0, cap)))
+    new = max(0, min(old + delta, max(old, cap) if delta <= 0 else max(0, cap)))
     change = new - old
     s.teams[m + item] = new
     if change > 0:

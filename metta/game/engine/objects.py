@@ -1,11 +1,17 @@
 """Objects of the map: their tokens, owners and areas, and how a use changes them (rules 4, 5, 8)."""
 
+import numpy as np
+
 from metta.game.compiled import rule
-from metta.game.engine.inventory import MOST, capacity, team_room, team_update, update
+from metta.game.engine.grid import cell_at, vacate
+from metta.game.engine.inventory import MOST, capacity, counter, team_room, team_update, update
 from metta.game.engine.layout import (
     AG_INVENTORY,
     AG_TEAM,
-    CELL_EMPTY,
+    BLOCK_COUNT,
+    BLOCK_WORDS,
+    CELL_FIRST,
+    DEPOSITED,
     F_COLLECTIVE,
     F_TAG,
     FI_ACTOR_HAS,
@@ -40,13 +46,12 @@ from metta.game.engine.layout import (
     MU_TAKE,
     MU_TEAM,
     MUTATION_COLUMNS,
-    OB_CELL,
+    OB_COL,
+    OB_COLUMNS,
     OB_KIND,
-    OB_MAX_TOKENS,
     OB_OWNER,
+    OB_ROW,
     OB_STOCK,
-    OB_TOKEN,
-    OB_TOKENS,
     PAD,
     S_FILTER,
     S_GROUP,
@@ -57,8 +62,8 @@ from metta.game.engine.layout import (
     S_TAG,
     S_TEAM_LIMITED,
     ST_ALIGNED,
-    ST_GAINED,
     ST_SCRAMBLED,
+    T_AGENTS,
     T_CELLS,
     T_COLLECTIVES,
     T_GEAR_GROUP,
@@ -67,11 +72,12 @@ from metta.game.engine.layout import (
     T_RADIUS,
     T_RESOURCES,
     T_STATS,
-    T_STRIDE,
     T_TYPES,
+    T_WIDTH,
     TEAM_BLOCKS,
+    TOKEN_BYTES,
 )  # fmt: skip
-from metta.game.engine.rows import team_row
+from metta.game.engine.rows import block_row, object_row, team_row
 
 NEUTRAL = -1
 
@@ -83,38 +89,49 @@ def kind_value(t, s, ob, column):
 
 
 @rule
-def encode(t, s, ob):
-    """Write the object's observation tokens (feature | value << 8): owner, tags, stock."""
-    n = 0
-    owner = s.objects[ob + OB_OWNER]
-    if owner != NEUTRAL:
-        s.objects[ob + OB_TOKEN] = t[F_COLLECTIVE] | owner << 8
-        n = 1
-    first = t[S_TAG] + kind_value(t, s, ob, KI_TAG)
-    for k in range(kind_value(t, s, ob, KI_TAGS)):
-        s.objects[ob + OB_TOKEN + n] = t[F_TAG] | t[first + k] << 8
-        n += 1
-    stock = s.objects[ob + OB_STOCK]
-    if stock > 0:
-        feature = t[T_INVENTORY_FEATURE] + 2 * kind_value(t, s, ob, KI_RESOURCE)
-        s.objects[ob + OB_TOKEN + n] = feature | (stock & 255) << 8
-        n += 1
-        if stock > 255:
-            s.objects[ob + OB_TOKEN + n] = (feature + 1) | (stock >> 8) << 8
-            n += 1
-    s.objects[ob + OB_TOKENS] = min(n, OB_MAX_TOKENS)
+def put_byte(s, block, position, value):
+    """Write a byte of a block that is 0."""
+    s.blocks[block + (position >> 3)] |= np.uint64(value) << np.uint64(8 * (position & 7))
 
 
 @rule
-def add_cover(t, s, e, cell, team, change):
-    """Add `change` to the team's count of areas on every cell within the radius of `cell`."""
-    stride, radius = t[T_STRIDE], t[T_RADIUS]
-    row, col = cell // stride, cell % stride
+def put_token(s, block, n, feature, value):
+    """Write the `n`-th token of a block; returns the number of tokens."""
+    put_byte(s, block, TOKEN_BYTES * n + 1, feature)
+    put_byte(s, block, TOKEN_BYTES * n + 2, value)
+    return n + 1
+
+
+@rule
+def encode(t, s, e, ob):
+    """Write the tokens by which the object is seen: owner, tags, stock."""
+    block = block_row(t, e, CELL_FIRST + t[T_AGENTS] + (ob - object_row(t, e, 0)) // OB_COLUMNS)
+    s.blocks[block : block + BLOCK_WORDS] = 0
+    n = 0
+    owner = s.objects[ob + OB_OWNER]
+    if owner != NEUTRAL:
+        n = put_token(s, block, n, t[F_COLLECTIVE], owner)
+    first = t[S_TAG] + kind_value(t, s, ob, KI_TAG)
+    for k in range(kind_value(t, s, ob, KI_TAGS)):
+        n = put_token(s, block, n, t[F_TAG], t[first + k])
+    stock = s.objects[ob + OB_STOCK]
+    if stock > 0:
+        feature = t[T_INVENTORY_FEATURE] + 2 * kind_value(t, s, ob, KI_RESOURCE)
+        n = put_token(s, block, n, feature, stock & 255)
+        if stock > 255:
+            n = put_token(s, block, n, feature + 1, stock >> 8)
+    put_byte(s, block, BLOCK_COUNT, n)
+
+
+@rule
+def add_cover(t, s, e, ob, team, change):
+    """Add `change` to the team's count of areas on every cell within the radius of the object."""
+    radius, row, col = t[T_RADIUS], s.objects[ob + OB_ROW], s.objects[ob + OB_COL]
     base = e * t[T_CELLS] * t[T_COLLECTIVES] + team
     for r in range(max(0, row - radius), min(t[T_HEIGHT] + 2 * PAD, row + radius + 1)):
-        for c in range(max(0, col - radius), min(stride, col + radius + 1)):
+        for c in range(max(0, col - radius), min(t[T_WIDTH] + 2 * PAD, col + radius + 1)):
             if (r - row) * (r - row) + (c - col) * (c - col) <= radius * radius:
-                s.cover[base + (r * stride + c) * t[T_COLLECTIVES]] += change
+                s.cover[base + cell_at(t, r, c) * t[T_COLLECTIVES]] += change
 
 
 @rule
@@ -134,17 +151,16 @@ def set_owner(t, s, e, ob, owner):
         return
     type_ = kind_value(t, s, ob, KI_TYPE)
     source = kind_value(t, s, ob, KI_SOURCE)
-    cell = s.objects[ob + OB_CELL]
     if before != NEUTRAL:
         count_member(t, s, e, before, type_, -1)
         if source:
-            add_cover(t, s, e, cell, before, -1)
+            add_cover(t, s, e, ob, before, -1)
     if owner != NEUTRAL:
         count_member(t, s, e, owner, type_, 1)
         if source:
-            add_cover(t, s, e, cell, owner, 1)
+            add_cover(t, s, e, ob, owner, 1)
     s.objects[ob + OB_OWNER] = owner
-    encode(t, s, ob)
+    encode(t, s, e, ob)
 
 
 @rule
@@ -185,16 +201,22 @@ def _clear_gear(t, s, g):
 
 
 @rule
+def _vanish(t, s, e, ob):
+    """An emptied extractor leaves the map."""
+    if s.objects[ob + OB_STOCK] == 0 and kind_value(t, s, ob, KI_REMOVABLE):
+        vacate(t, s, e, s.objects[ob + OB_ROW], s.objects[ob + OB_COL])
+
+
+@rule
 def _take(t, s, e, g, ob, item, amount):
-    """Move stock from the object to the agent; an emptied extractor leaves the map."""
+    """Move stock from the object to the agent."""
     room = capacity(t, s, g, item) - s.agents[g + AG_INVENTORY + item]
     moved = min(amount, s.objects[ob + OB_STOCK], room)
     if moved > 0:
         s.objects[ob + OB_STOCK] -= moved
         update(t, s, g, item, moved)
-        encode(t, s, ob)
-    if s.objects[ob + OB_STOCK] == 0 and kind_value(t, s, ob, KI_REMOVABLE):
-        s.cells[e * t[T_CELLS] + s.objects[ob + OB_CELL]] = CELL_EMPTY
+        encode(t, s, e, ob)
+    _vanish(t, s, e, ob)
     return max(0, moved)
 
 
@@ -206,7 +228,7 @@ def _deposit(t, s, e, g, item, amount):
     if moved > 0:
         update(t, s, g, item, -moved)
         team_update(t, s, m, item, moved)
-        s.agents[g + t[T_STATS] + ST_GAINED + 2 * t[T_RESOURCES] + item] += moved
+        s.agents[counter(t, g, item) + DEPOSITED] += moved
     return moved
 
 
@@ -224,7 +246,8 @@ def _mutate(t, s, e, g, ob, m):
         return team_update(t, s, team_row(t, e, s.agents[g + AG_TEAM]), item, amount) != 0
     if what == MU_OBJECT:
         s.objects[ob + OB_STOCK] = max(0, min(MOST, s.objects[ob + OB_STOCK] + amount))
-        encode(t, s, ob)
+        encode(t, s, e, ob)
+        _vanish(t, s, e, ob)
         return True
     if what == MU_CLEAR_GEAR:
         return _clear_gear(t, s, g) != 0

@@ -1,12 +1,13 @@
 """Writing observations: global tokens, then the window's cells from the centre outward (rules 8).
 
-A token is three bytes: location, feature, value. Byte positions are unsigned: that spares the check for a negative
-index on every store.
+A token is three bytes: location, feature, value. It is stored as a word of four; the next token overwrites the fourth.
+Positions are unsigned: that spares the check for a negative index on every access.
 """
 
 import numpy as np
 
 from metta.game.compiled import rule
+from metta.game.engine.grid import cell_at
 from metta.game.engine.layout import (
     AG_CELL,
     AG_COL,
@@ -17,7 +18,6 @@ from metta.game.engine.layout import (
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
     AG_TEAM,
-    AG_TOKENS,
     AG_VIBE,
     AGENT_GROUP,
     AGENT_STOCK,
@@ -25,8 +25,8 @@ from metta.game.engine.layout import (
     CELL_EMPTY,
     CELL_FIRST,
     CELL_VOID,
-    CELL_WALL,
     CODE_MASK,
+    DE_BRUIJN,
     EN_DROPPED,
     EN_OBJECTS,
     EN_OBSERVATIONS,
@@ -50,49 +50,65 @@ from metta.game.engine.layout import (
     FL_LAST_REWARD,
     GLOBAL_LOCATION,
     KI_SOURCE,
-    OB_CELL,
+    LOCATION_BITS,
+    LOCATION_MASK,
+    OB_COL,
     OB_OWNER,
-    OB_TOKEN,
-    OB_TOKENS,
+    OB_ROW,
+    PAD,
+    PLACES,
+    RANK_LOW,
+    RANK_LOW_BITS,
+    RANK_ROWS,
     S_AGENT,
-    S_OFFSET,
+    S_OWN_TOKEN,
+    S_PLACE,
     S_TEAM_TOKEN,
     SEEN_SHIFT,
     ST_VISITED,
     T_AGENT_TAG,
     T_AGENTS,
     T_AOE_VISIBLE,
-    T_BLOCK,
+    T_BIT_WORDS,
+    T_BITS,
     T_CELLS,
     T_COLLECTIVES,
     T_HELD,
     T_INVENTORY_FEATURE,
     T_MAX_STEPS,
+    T_OWN_TOKENS,
     T_RESOURCES,
     T_REWARD_VISIBLE,
     T_STATS,
-    T_STRIDE,
     T_TEAM_TOKENS,
-    T_WALL_TAG,
-    T_WINDOW_SIZE,
+    TILE_CELLS,
     TOKEN_BYTES,
     TOKENS,
     WINDOW,
+    WINDOW_CELLS,
 )  # fmt: skip
+from metta.game.engine.memory import store_long, store_word
 from metta.game.engine.objects import NEUTRAL, kind_value
-from metta.game.engine.rows import agent_row, env_row, float_row, object_row, team_row
+from metta.game.engine.rows import agent_row, block_row, env_row, float_row, object_row, scratch_row, team_row
 
 FRIENDLY, ENEMY = 1, 2
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(TOKEN_BYTES)
-SCRATCH = WINDOW * WINDOW + 1
+ZERO, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(TOKEN_BYTES)
+BLOCK_BYTES, HALF_BLOCK = np.uint64(16), np.uint64(8)
+LOW_LOCATIONS = np.uint64(1 | 1 << 24 | 1 << 48)  # where a block's words take the location: bytes 0, 3 and 6 …
+HIGH_LOCATIONS = np.uint64(1 << 8 | 1 << 32)  # … 9 and 12
+PADDING = 255
+ROW_BITS, ROW_MASK = np.uint64(63), np.uint64((1 << WINDOW) - 1)
+LOW_BITS, LOW_MASK = np.uint64(RANK_LOW_BITS), np.uint64(RANK_LOW - 1)
+SEQUENCE, SEQUENCE_SHIFT = np.uint64(DE_BRUIJN), np.uint64(58)
+HALF_PLACES = np.uint64(PLACES // 2)
+COUNT_SHIFT, BYTE_MASK = np.uint64(56), np.uint64(255)
+EVERY_LOW, EVERY_HIGH = np.uint64((1 << 64) - 1), np.uint64((1 << WINDOW_CELLS - 64) - 1)
 
 
 @rule
 def put(out, p, location, feature, value):
     """Write a token at byte `p`; returns the next position."""
-    out[p] = location
-    out[p + ONE] = feature
-    out[p + TWO] = value
+    store_word(out, p, location | feature << 8 | value << 16)
     return p + THREE
 
 
@@ -106,47 +122,106 @@ def put_amount(out, p, location, feature, amount):
 
 
 @rule
-def put_block(out, p, end, location, tokens, first, count):
-    """Write `count` packed tokens (feature | value << 8), as many as fit before `end`."""
-    stop = min(end, p + np.uint64(count) * THREE)
-    while p < stop:
-        token = tokens[first]
-        p = put(out, p, location, token & 255, token >> 8)
-        first += 1
+def put_slowly(out, p, end, location, token):
+    """Write a token (feature | value << 8) byte by byte if it ends before `end`; returns the next position."""
+    if p < end:
+        out[p] = location
+        out[p + ONE] = token & 255
+        out[p + TWO] = token >> 8
+        p += THREE
     return p
 
 
 @rule
-def encode_agent(t, s, e, a):
-    """Write the tokens by which others see agent `a` to its block (feature | value << 8)."""
-    g = agent_row(t, e, a)
-    block = g + t[T_BLOCK]
+def _byte(low, high, k):
+    """Byte `k` of the 16 that two words hold."""
+    word = low if k < 8 else high
+    return np.int64(word >> np.uint64(8 * (k & 7)) & BYTE_MASK)
+
+
+@rule
+def put_block_slowly(out, p, end, location, low, high):
+    """Write the tokens of an object's block one by one, as many as fit before `end`; returns the next position."""
+    for k in range(0, TOKEN_BYTES * np.int64(high >> COUNT_SHIFT), TOKEN_BYTES):
+        p = put_slowly(out, p, end, location, _byte(low, high, k + 1) | _byte(low, high, k + 2) << 8)
+    return p
+
+
+@rule
+def _put_block(out, p, end, location, low, high):
+    """Write the tokens of an object's block, as many as fit before `end`; returns the next position.
+
+    The block is written whole whatever its number of tokens, since a branch would cost more: the next overwrites it.
+    """
+    count = high >> COUNT_SHIFT
+    if p + BLOCK_BYTES > end:
+        return put_block_slowly(out, p, end, location, low, high)
+    store_long(out, p, low | np.uint64(location) * LOW_LOCATIONS)
+    store_long(out, p + HALF_BLOCK, high | np.uint64(location) * HIGH_LOCATIONS)
+    return p + count * THREE
+
+
+@rule
+def put_agent_slowly(t, s, slot, a, out, p, end, location):
+    """Write the tokens by which agent `a` is seen one by one, as many as fit; returns the next position."""
+    first = scratch_row(t, slot, a) + 1
+    for k in range(first, first + s.scratch[first - 1]):
+        p = put_slowly(out, p, end, location, s.scratch[k])
+    return p
+
+
+@rule
+def _put_agent(t, s, slot, a, out, p, end, location):
+    """Write the tokens by which agent `a` is seen, as many as fit before `end`; returns the next position."""
+    first = scratch_row(t, slot, a) + 1
+    last = first + s.scratch[first - 1]
+    if p + np.uint64(last - first) * THREE < end:
+        for k in range(first, last):
+            store_word(out, p, location | s.scratch[k] << 8)
+            p += THREE
+        return p
+    return put_agent_slowly(t, s, slot, a, out, p, end, location)
+
+
+@rule
+def encode_agents(t, s, e, slot):
+    """Write the tokens by which the agents are seen to the slot, which no other environment may use meanwhile."""
+    for a in range(t[T_AGENTS]):
+        encode_agent(t, s, e, slot, a)
+
+
+@rule
+def encode_agent(t, s, e, slot, a):
+    """Write the tokens by which others see agent `a` (feature | value << 8) and their number to the slot."""
+    g, tokens = agent_row(t, e, a), s.scratch
     row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
-    s.agents[block] = t[F_COLLECTIVE] | s.agents[g + AG_TEAM] << 8
-    s.agents[block + 1] = t[F_TAG] | t[row + AGENT_TAG] << 8
-    s.agents[block + 2] = t[F_TAG] | t[T_AGENT_TAG] << 8
-    n = block + 3
+    n = scratch_row(t, slot, a) + 1
+    first = n
+    tokens[n] = t[F_COLLECTIVE] | s.agents[g + AG_TEAM] << 8
+    tokens[n + 1] = t[F_TAG] | t[row + AGENT_TAG] << 8
+    tokens[n + 2] = t[F_TAG] | t[T_AGENT_TAG] << 8
+    n += 3
     if s.agents[g + AG_VIBE]:
-        s.agents[n] = t[F_VIBE] | s.agents[g + AG_VIBE] << 8
+        tokens[n] = t[F_VIBE] | s.agents[g + AG_VIBE] << 8
         n += 1
     held, first_feature = g + t[T_HELD], t[T_INVENTORY_FEATURE]
     for k in range(held + 1, held + 1 + s.agents[held]):
         item = s.agents[k]
         amount = s.agents[g + AG_INVENTORY + item]
         feature = first_feature + 2 * item
-        s.agents[n] = feature | (amount & 255) << 8
+        tokens[n] = feature | (amount & 255) << 8
         n += 1
         if amount > 255:
-            s.agents[n] = (feature + 1) | (amount >> 8) << 8
+            tokens[n] = (feature + 1) | (amount >> 8) << 8
             n += 1
-    s.agents[n] = t[F_GROUP] | t[row + AGENT_GROUP] << 8
-    s.agents[n + 1] = t[F_FROZEN]
-    s.agents[n + 2] = t[F_AGENT_ID] | a << 8
-    s.agents[g + AG_TOKENS] = n + 3 - block
+    tokens[n] = t[F_GROUP] | t[row + AGENT_GROUP] << 8
+    tokens[n + 1] = t[F_FROZEN]
+    tokens[n + 2] = t[F_AGENT_ID] | a << 8
+    tokens[first - 1] = n + 3 - first
 
 
 @rule
-def _put_global(t, s, e, a, out, p):
+def put_global(t, s, e, a, out, p):
     """Tokens about the episode, the last action, the way from the spawn cell and the team; returns the position."""
     g, at = agent_row(t, e, a), GLOBAL_LOCATION
     step, last = s.env[env_row(e) + EN_STEP], t[T_MAX_STEPS]
@@ -167,20 +242,21 @@ def _put_global(t, s, e, a, out, p):
     for k in range(t[T_TEAM_TOKENS]):
         row = t[S_TEAM_TOKEN] + 2 * k
         p = put_amount(out, p, at, t[row + 1], s.teams[team + t[row]])
+    for k in range(t[T_OWN_TOKENS]):
+        row = t[S_OWN_TOKEN] + 2 * k
+        p = put_amount(out, p, at, t[row + 1], s.agents[g + AG_INVENTORY + t[row]])
     return p
 
 
 @rule
-def _nearest_owner(t, s, e, cell):
-    """Owner of the area source nearest to `cell`; NEUTRAL for a tie between collectives."""
-    stride = t[T_STRIDE]
+def _nearest_owner(t, s, e, row, col):
+    """Owner of the area source nearest to a cell; NEUTRAL for a tie between collectives."""
     best, owner = 1 << 30, NEUTRAL
     for o in range(s.env[env_row(e) + EN_OBJECTS]):
         ob = object_row(t, e, o)
         held = s.objects[ob + OB_OWNER]
         if held != NEUTRAL and kind_value(t, s, ob, KI_SOURCE):
-            at = s.objects[ob + OB_CELL]
-            dr, dc = at // stride - cell // stride, at % stride - cell % stride
+            dr, dc = s.objects[ob + OB_ROW] - row, s.objects[ob + OB_COL] - col
             distance = dr * dr + dc * dc
             if distance < best:
                 best, owner = distance, held
@@ -190,17 +266,17 @@ def _nearest_owner(t, s, e, cell):
 
 
 @rule
-def _territory(t, s, e, team, cell):
+def _territory(t, s, e, team, row, col):
     """Value of the aoe_mask token of a cell: FRIENDLY, ENEMY or 0."""
     friendly, enemy = 0, 0
-    cover = (e * t[T_CELLS] + cell) * t[T_COLLECTIVES]
+    cover = (e * t[T_CELLS] + cell_at(t, row, col)) * t[T_COLLECTIVES]
     for c in range(t[T_COLLECTIVES]):
         if c == team:
             friendly += s.cover[cover + c]
         else:
             enemy += s.cover[cover + c]
     if friendly and enemy:
-        owner = _nearest_owner(t, s, e, cell)
+        owner = _nearest_owner(t, s, e, row, col)
         if owner == NEUTRAL:
             return 0
         return FRIENDLY if owner == team else ENEMY
@@ -208,72 +284,96 @@ def _territory(t, s, e, team, cell):
 
 
 @rule
-def _occupied(t, s, e, center):
-    """List the window's cells to look at in `scratch`, in window order; returns their number."""
-    offsets, base = t[S_OFFSET], e * SCRATCH
-    everything = t[T_AOE_VISIBLE] != 0
-    n = base
-    for k in range(t[T_WINDOW_SIZE]):
-        s.scratch[n] = k
-        n += everything or (s.cells[center + t[offsets + 2 * k]] & CODE_MASK) != CELL_EMPTY
-    return n - base
+def _window(tables, s, e, row, col):
+    """Which cells of the window around a cell hold something: 121 bits in window order, in two words."""
+    t, ranks = tables.ints, tables.ranks
+    words = np.uint64(t[T_BIT_WORDS])
+    word = np.uint64(e * t[T_BITS] + (row - PAD) * t[T_BIT_WORDS] + ((col - PAD) >> 6))
+    shift = np.uint64((col - PAD) & 63)
+    low, high, at = ZERO, ZERO, ZERO
+    for _ in range(WINDOW):
+        bits = (s.bits[word] >> shift | s.bits[word + ONE] << ONE << (ROW_BITS - shift)) & ROW_MASK
+        first = at + (bits & LOW_MASK) * TWO
+        second = at + (np.uint64(RANK_LOW) + (bits >> LOW_BITS)) * TWO
+        low |= ranks[first] | ranks[second]
+        high |= ranks[first + ONE] | ranks[second + ONE]
+        word += words
+        at += np.uint64(RANK_ROWS) * TWO
+    return low, high
 
 
 @rule
-def observe_agent(t, s, e, a, out):
+def territory_at(t, s, e, a, location):
+    """Value of the aoe_mask token at a location of agent `a`'s window; 0: none."""
+    g = agent_row(t, e, a)
+    row = s.agents[g + AG_ROW] + (location >> 4) - PAD
+    col = s.agents[g + AG_COL] + (location & 15) - PAD
+    if s.cells[e * t[T_CELLS] + cell_at(t, row, col)] & CODE_MASK == CELL_VOID:
+        return 0
+    return _territory(t, s, e, s.agents[g + AG_TEAM], row, col)
+
+
+@rule
+def _put_territory(t, s, e, a, location, out, p, end):
+    """Write the token of the territory at a window location; returns the position and whether there is one."""
+    mask = territory_at(t, s, e, a, location)
+    if not mask:
+        return p, 0
+    return put_slowly(out, p, end, location, t[F_AOE] | mask << 8), 1
+
+
+@rule
+def observe_agent(tables, s, e, slot, a, out):
     """Write agent `a`'s observation, 0xFF behind its last token; counts tokens and cell.visited."""
+    t = tables.ints
     g, agents = agent_row(t, e, a), t[T_AGENTS]
     base = np.uint64((e * agents + a) * TOKENS) * THREE
     end = base + np.uint64(TOKENS) * THREE
-    p = _put_global(t, s, e, a, out, base)
-    first_cell = e * t[T_CELLS]
-    center = first_cell + s.agents[g + AG_CELL]
-    step, offsets, wall, wall_tag = s.env[env_row(e) + EN_STEP], t[S_OFFSET], t[F_TAG], t[T_WALL_TAG]
-    visited, dropped = 0, 0
-    for i in range(e * SCRATCH, e * SCRATCH + _occupied(t, s, e, center)):
-        k = offsets + 2 * s.scratch[i]
-        cell, location = center + t[k], t[k + 1]
-        word = s.cells[cell]
-        code = word & CODE_MASK
-        if t[T_AOE_VISIBLE] and code != CELL_VOID:
-            mask = _territory(t, s, e, s.agents[g + AG_TEAM], cell - first_cell)
-            if mask and p < end:
-                p = put(out, p, location, t[F_AOE], mask)
-            elif mask:
-                dropped += 1
-        if code == CELL_WALL:
-            if p < end:
-                p = put(out, p, location, wall, wall_tag)
+    p = put_global(t, s, e, a, out, base)
+    center, step, everything = s.agents[g + AG_CELL], s.env[env_row(e) + EN_STEP], t[T_AOE_VISIBLE] != 0
+    place = np.uint64(t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES)
+    center += e * t[T_CELLS]
+    blocks, seen_now = np.uint64(block_row(t, e, 0)), (step & CODE_MASK) << SEEN_SHIFT
+    visited, tokens, start = 0, 0, p
+    low, high = _window(tables, s, e, s.agents[g + AG_ROW], s.agents[g + AG_COL])
+    if everything:
+        low, high = EVERY_LOW, EVERY_HIGH
+    for half in range(2):
+        bits = high if half else low
+        while bits != ZERO:
+            lowest = bits & (~bits + ONE)
+            bits ^= lowest
+            packed = t[place + (lowest * SEQUENCE >> SEQUENCE_SHIFT)]
+            cell, location = np.uint64(center + (packed >> LOCATION_BITS)), packed & LOCATION_MASK
+            word = np.int64(s.cells[cell])
+            code = word & CODE_MASK
+            if everything:
+                p, shown = _put_territory(t, s, e, a, location, out, p, end)
+                tokens += shown
+                if code in (CELL_EMPTY, CELL_VOID):
+                    continue
+            if CELL_FIRST <= code < CELL_FIRST + agents:
+                p = _put_agent(t, s, slot, code - CELL_FIRST, out, p, end, location)
+                tokens += s.scratch[scratch_row(t, slot, code - CELL_FIRST)]
             else:
-                dropped += 1
-        elif code < CELL_FIRST:
-            continue
-        else:
-            before = p
-            if code < CELL_FIRST + agents:
-                other = agent_row(t, e, code - CELL_FIRST)
-                count = s.agents[other + AG_TOKENS]
-                p = put_block(out, p, end, location, s.agents, other + t[T_BLOCK], count)
-            else:
-                ob = object_row(t, e, code - CELL_FIRST - agents)
-                count = s.objects[ob + OB_TOKENS]
-                p = put_block(out, p, end, location, s.objects, ob + OB_TOKEN, count)
-            dropped += count - np.int64((p - before) // THREE)
-        visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
-        s.cells[cell] = code | (step & CODE_MASK) << SEEN_SHIFT
+                block = blocks + np.uint64(code) * TWO
+                p = _put_block(out, p, end, location, s.blocks[block], s.blocks[block + ONE])
+                tokens += np.int64(s.blocks[block + ONE] >> COUNT_SHIFT)
+            visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
+            s.cells[cell] = code | seen_now
+        place += HALF_PLACES
     s.agents[g + t[T_STATS] + ST_VISITED] += visited
+    s.env[env_row(e) + EN_OBSERVATIONS] += 1
     s.env[env_row(e) + EN_WRITTEN] += np.int64((p - base) // THREE)
-    s.env[env_row(e) + EN_DROPPED] += dropped
+    s.env[env_row(e) + EN_DROPPED] += tokens - np.int64((p - start) // THREE)
     while p < end:
-        out[p] = 255
+        out[p] = PADDING
         p += ONE
 
 
 @rule
-def observe(t, s, e, out):
+def observe(tables, s, e, slot, out):
     """Write the observations of all agents of environment `e` to `out`, uint8 [E * A * 200 * 3]."""
-    for a in range(t[T_AGENTS]):
-        encode_agent(t, s, e, a)
-    for a in range(t[T_AGENTS]):
-        observe_agent(t, s, e, a, out)
-    s.env[env_row(e) + EN_OBSERVATIONS] += t[T_AGENTS]
+    encode_agents(tables.ints, s, e, slot)
+    for a in range(tables.ints[T_AGENTS]):
+        observe_agent(tables, s, e, slot, a, out)

@@ -1,6 +1,7 @@
 """Asking the memory for what the next environment's step will read, while the present one computes (CPU only).
 
-With many environments the state does not fit the caches, and half of a step would be waiting. A prefetch never waits.
+With many environments the state does not fit the caches, and half of a step would be waiting. A prefetch never waits
+as long as few are under way: so they are asked for agent by agent, between the observations that are written meanwhile.
 """
 
 from typing import Any
@@ -10,22 +11,26 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from metta.game.compiled import rule
+from metta.game.engine.grid import cell_at
 from metta.game.engine.layout import (
     AG_CELL,
+    AG_COL,
+    AG_ROW,
+    CACHE_LINE,
     PAD,
-    T_AGENT_COLUMNS,
     T_AGENTS,
+    T_BITS,
     T_CELLS,
     T_COLLECTIVES,
-    T_STRIDE,
+    T_TILES,
+    TILE_CELLS,
     TOKEN_BYTES,
     TOKENS,
     WINDOW,
 )  # fmt: skip
-from metta.game.engine.rows import agent_row, team_row
+from metta.game.engine.rows import agent_row, block_row, team_row
 
-LINE = 64  # bytes in a cache line
-WORDS = LINE // 4
+WORDS, LONGS = CACHE_LINE // 4, CACHE_LINE // 8
 READ, WRITE = 0, 1
 
 
@@ -52,26 +57,32 @@ prefetch_read, prefetch_write = _prefetcher(READ), _prefetcher(WRITE)
 
 
 @rule
-def prefetch_agents(t, s, e):
-    """Ask for the rows of the agents and of their teams: what must be there to know which cells they see."""
-    start = agent_row(t, e, 0)
-    for k in range(start, agent_row(t, e, t[T_AGENTS]), WORDS):
+def prefetch_rows(t, s, e, a):
+    """Ask for the row of agent `a`, and its share of what the environment's step reads besides: teams, bits, blocks."""
+    for k in range(agent_row(t, e, a), agent_row(t, e, a + 1), WORDS):
         prefetch_read(s.agents, k)
-    for k in range(team_row(t, e, 0), team_row(t, e, t[T_COLLECTIVES]), WORDS):
-        prefetch_read(s.teams, k)
+    _prefetch_share(s.teams, team_row(t, e, 0), team_row(t, e, t[T_COLLECTIVES]), WORDS, a, t[T_AGENTS])
+    _prefetch_share(s.bits, e * t[T_BITS], (e + 1) * t[T_BITS], LONGS, a, t[T_AGENTS])
+    _prefetch_share(s.blocks, block_row(t, e, 0), block_row(t, e + 1, 0), LONGS, a, t[T_AGENTS])
 
 
 @rule
-def prefetch_windows(t, s, e, observations):
-    """Ask for the cells that the agents see, the areas there, and the lines that their observations go to."""
-    stride, agents = t[T_STRIDE], t[T_AGENTS]
-    for a in range(agents):
-        center = e * t[T_CELLS] + s.agents[e * agents * t[T_AGENT_COLUMNS] + a * t[T_AGENT_COLUMNS] + AG_CELL]
-        corner = center - PAD * stride - PAD
-        for row in range(WINDOW):
-            prefetch_read(s.cells, corner + row * stride)
-            prefetch_read(s.cells, corner + row * stride + WINDOW - 1)
-        prefetch_read(s.cover, center * t[T_COLLECTIVES])
-    size = TOKENS * TOKEN_BYTES
-    for p in range(e * agents * size, (e + 1) * agents * size, LINE):
+def _prefetch_share(array, start, stop, line, a, agents):
+    """Ask for every `agents`-th cache line of array[start:stop], from the `a`-th on."""
+    for k in range(start + a * line, stop, agents * line):
+        prefetch_read(array, k)
+
+
+@rule
+def prefetch_window(t, s, e, a, observations):
+    """Ask for the cells that agent `a` sees, the areas where it stands, and the lines that its observation goes to."""
+    g = agent_row(t, e, a)
+    row, col = s.agents[g + AG_ROW] - PAD, s.agents[g + AG_COL] - PAD
+    corner = e * t[T_CELLS] + cell_at(t, row, col)
+    for down in range(0, ((row & 3) + WINDOW - 1) // 4 + 1):
+        for across in range(0, ((col & 3) + WINDOW - 1) // 4 + 1):
+            prefetch_read(s.cells, corner + (down * t[T_TILES] + across) * TILE_CELLS)
+    prefetch_read(s.cover, (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES])
+    first = (e * t[T_AGENTS] + a) * TOKENS * TOKEN_BYTES
+    for p in range(first, first + TOKENS * TOKEN_BYTES, CACHE_LINE):
         prefetch_write(observations, p)

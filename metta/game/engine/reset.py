@@ -3,6 +3,7 @@
 import numpy as np
 
 from metta.game.compiled import rule
+from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import hold_item, update
 from metta.game.engine.layout import (
     AG_CELL,
@@ -10,14 +11,17 @@ from metta.game.engine.layout import (
     AG_INVENTORY,
     AG_LAST_CELL,
     AG_ORDER,
+    AG_OVERFULL,
     AG_ROW,
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
     AG_TEAM,
+    AG_VIBE,
     AGENT_COLLECTIVE,
     AGENT_GROUP,
     AGENT_STOCK,
-    CELL_EMPTY,
+    AGENT_VIBE,
+    BLOCK_COUNT,
     CELL_FIRST,
     CELL_VOID,
     CELL_WALL,
@@ -25,12 +29,15 @@ from metta.game.engine.layout import (
     EN_LIMIT,
     EN_MAP,
     EN_OBJECTS,
+    F_TAG,
     KI_OWNER,
     KI_STOCK,
     KIND_COLUMNS,
     OB_CELL,
+    OB_COL,
     OB_KIND,
     OB_OWNER,
+    OB_ROW,
     OB_STOCK,
     PAD,
     S_AGENT,
@@ -38,18 +45,21 @@ from metta.game.engine.layout import (
     S_KIND,
     S_TEAM,
     T_AGENTS,
+    T_BITS,
     T_CELLS,
+    T_CODES,
     T_COLLECTIVES,
     T_CUT_INITIAL,
     T_HEIGHT,
     T_MAX_STEPS,
+    T_OBJECTS,
     T_RESOURCES,
-    T_STRIDE,
+    T_WALL_TAG,
     T_WIDTH,
 )  # fmt: skip
-from metta.game.engine.objects import NEUTRAL, count_member, encode, set_owner
+from metta.game.engine.objects import NEUTRAL, count_member, encode, put_byte, put_token, set_owner
 from metta.game.engine.random import mix, random_below
-from metta.game.engine.rows import agent_row, env_row, float_row, object_row, team_row
+from metta.game.engine.rows import agent_row, block_row, env_row, float_row, object_row, team_row
 from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, TEAM_SHIFT, WALL
 
 AGENT_TYPE = 0  # agents are the first object type
@@ -58,10 +68,13 @@ EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
 
 @rule
 def choose_map(e, episode, pool, seed):
-    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode."""
+    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode.
+
+    Here and below seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1.
+    """
     if episode == 0:
         return e % pool
-    return np.int64(mix(seed + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+    return np.int64(mix(mix(seed) + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @rule
@@ -69,8 +82,11 @@ def _clear(t, s, e):
     """Forget the episode before; the number of episodes stays."""
     agents, collectives, cells = t[T_AGENTS], t[T_COLLECTIVES], t[T_CELLS]
     s.cells[e * cells : (e + 1) * cells] = CELL_VOID
+    s.bits[e * t[T_BITS] : (e + 1) * t[T_BITS]] = 0
     s.cover[e * cells * collectives : (e + 1) * cells * collectives] = 0
     s.agents[agent_row(t, e, 0) : agent_row(t, e, agents)] = 0
+    s.objects[object_row(t, e, 0) : object_row(t, e, t[T_OBJECTS])] = 0
+    s.blocks[block_row(t, e, 0) : block_row(t, e, t[T_CODES])] = 0
     s.teams[team_row(t, e, 0) : team_row(t, e, collectives)] = 0
     s.floats[float_row(t, e, 0) : float_row(t, e, agents)] = 0
     episode = s.env[env_row(e) + EN_EPISODE]
@@ -83,14 +99,15 @@ def _place_agent(t, s, e, a, row, col):
     """Put agent `a` on its pad with its initial inventory."""
     resources = t[T_RESOURCES]
     fixed = t[S_AGENT] + a * (AGENT_STOCK + resources)
-    cell = row * t[T_STRIDE] + col
     g = agent_row(t, e, a)
-    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + a
-    s.agents[g + AG_CELL] = s.agents[g + AG_LAST_CELL] = cell
+    occupy(t, s, e, row, col, CELL_FIRST + a)
+    s.agents[g + AG_CELL] = s.agents[g + AG_LAST_CELL] = cell_at(t, row, col)
     s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
     s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
     s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[g + AG_VIBE] = t[fixed + AGENT_VIBE]
     s.agents[g + AG_ORDER] = a
+    s.agents[g + AG_OVERFULL] = 1  # the initial inventory ignores the limits
     for item in range(resources):
         s.agents[g + AG_INVENTORY + item] = t[fixed + AGENT_STOCK + item]
     for item in range(resources - 1, -1, -1):
@@ -100,22 +117,24 @@ def _place_agent(t, s, e, a, row, col):
 
 
 @rule
-def _place_object(t, s, e, code, cell):
+def _place_object(t, s, e, code, row, col):
     """Put an object on the map, owned as its kind says."""
     o = s.env[env_row(e) + EN_OBJECTS]
     s.env[env_row(e) + EN_OBJECTS] += 1
     kind = t[t[S_CELL_KIND] + code]
-    row = t[S_KIND] + kind * KIND_COLUMNS
+    fixed = t[S_KIND] + kind * KIND_COLUMNS
     ob = object_row(t, e, o)
-    s.cells[e * t[T_CELLS] + cell] = CELL_FIRST + t[T_AGENTS] + o
+    occupy(t, s, e, row, col, CELL_FIRST + t[T_AGENTS] + o)
     s.objects[ob + OB_KIND] = kind
-    s.objects[ob + OB_CELL] = cell
-    s.objects[ob + OB_STOCK] = t[row + KI_STOCK]
+    s.objects[ob + OB_CELL] = cell_at(t, row, col)
+    s.objects[ob + OB_ROW] = row
+    s.objects[ob + OB_COL] = col
+    s.objects[ob + OB_STOCK] = t[fixed + KI_STOCK]
     s.objects[ob + OB_OWNER] = NEUTRAL
-    if t[row + KI_OWNER] == NEUTRAL:
-        encode(t, s, ob)
+    if t[fixed + KI_OWNER] == NEUTRAL:
+        encode(t, s, e, ob)
     else:
-        set_owner(t, s, e, ob, t[row + KI_OWNER])
+        set_owner(t, s, e, ob, t[fixed + KI_OWNER])
 
 
 @rule
@@ -129,34 +148,53 @@ def _next_agent(t, s, e, group):
 
 
 @rule
+def open_episode(s, e, episode, pool, seed):
+    """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
+    one map. Returns the map."""
+    chosen = choose_map(e, episode, pool, seed)
+    s.env[env_row(e) + EN_EPISODE] = episode + 1
+    s.env[env_row(e) + EN_MAP] = chosen
+    s.rng[e] = mix(mix(mix(seed) + np.uint64(e)) + np.uint64(episode))
+    return chosen
+
+
+@rule
+def _place(t, s, e, code, row, col):
+    """Put what a map's cell says on the cell."""
+    kind = code & KIND_MASK
+    if kind == WALL:
+        occupy(t, s, e, row, col, CELL_WALL)
+        return
+    vacate(t, s, e, row, col)
+    if kind == AGENT:
+        a = _next_agent(t, s, e, code >> TEAM_SHIFT)
+        if a >= 0:
+            _place_agent(t, s, e, a, row, col)
+    elif kind != EMPTY:
+        _place_object(t, s, e, code, row, col)
+
+
+@rule
+def _encode_walls(t, s, e):
+    """Write the blocks of the cells that are no object: a wall shows its tag, the others nothing."""
+    wall = block_row(t, e, CELL_WALL)
+    count = put_token(s, wall, 0, t[F_TAG], t[T_WALL_TAG])
+    put_byte(s, wall, BLOCK_COUNT, count)
+
+
+@rule
 def start_episode(t, maps, s, e, seed):
     """Set environment `e` to step 0 of its next episode."""
     _clear(t, s, e)
-    episode = s.env[env_row(e) + EN_EPISODE]
-    s.env[env_row(e) + EN_EPISODE] += 1
-    chosen = choose_map(e, episode, maps.shape[0], seed)
-    s.env[env_row(e) + EN_MAP] = chosen
+    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], seed)
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
-    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
             s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]
-    for row in range(t[T_HEIGHT]):
-        for col in range(t[T_WIDTH]):
-            code = maps[chosen, row, col]
-            kind = code & KIND_MASK
-            cell = (row + PAD) * t[T_STRIDE] + col + PAD
-            if kind == EMPTY:
-                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
-            elif kind == WALL:
-                s.cells[e * t[T_CELLS] + cell] = CELL_WALL
-            elif kind == AGENT:
-                s.cells[e * t[T_CELLS] + cell] = CELL_EMPTY
-                a = _next_agent(t, s, e, code >> TEAM_SHIFT)
-                if a >= 0:
-                    _place_agent(t, s, e, a, row + PAD, col + PAD)
-            else:
-                _place_object(t, s, e, code, cell)
+    _encode_walls(t, s, e)
+    for row in range(PAD, PAD + t[T_HEIGHT]):
+        for col in range(PAD, PAD + t[T_WIDTH]):
+            _place(t, s, e, maps[chosen, row - PAD, col - PAD], row, col)
     if t[T_CUT_INITIAL]:
         _cut_initial(t, s, e)
 

@@ -2,13 +2,16 @@
 
 from metta.game.compiled import rule
 from metta.game.engine.layout import (
+    BLOCK_WORDS,
     EN_COLUMNS,
     OB_COLUMNS,
     T_AGENT_COLUMNS,
     T_AGENTS,
+    T_CODES,
     T_COLLECTIVES,
     T_FLOAT_COLUMNS,
     T_OBJECTS,
+    T_SCRATCH,
     T_TEAM_COLUMNS,
 )  # fmt: skip
 
@@ -36,3 +39,13 @@ def object_row(t, e, o):
 @rule
 def team_row(t, e, c):
     return (e * t[T_COLLECTIVES] + c) * t[T_TEAM_COLUMNS]
+
+
+@rule
+def block_row(t, e, code):
+    return (e * t[T_CODES] + code) * BLOCK_WORDS
+
+
+@rule
+def scratch_row(t, slot, a):
+    return (slot * t[T_AGENTS] + a) * t[T_SCRATCH]

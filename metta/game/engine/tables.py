@@ -6,15 +6,14 @@ from metta.game import observation as obs
 from metta.game.engine import layout as L
 from metta.game.engine.handlers import HandlerRows
 from metta.game.engine.schedule import event_rows
-from metta.game.engine.stats import STATS, AgentStats, TeamStats
+from metta.game.engine.stats import AgentStats, TeamStats
 from metta.game.maps.cells import HUB, JUNCTION, SCOUT, TEAM_JUNCTION, TEAM_SHIFT
 from metta.game.mission import Amounts, Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, resource_id, resource_rows
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, ROLES, VIBES, resource_id, resource_rows
 from metta.game.rewards import reward_entries
 
 Rows = list[list[int]]
-R = len(RESOURCES)
-TOKEN_BLOCK = 3 + 1 + 2 * R + 3  # most tokens by which others see an agent
+PLAIN_TOKENS = 3 + 1 + 3  # most tokens by which an agent is seen, without those of its inventory
 
 
 class TableBuilder:
@@ -28,8 +27,9 @@ class TableBuilder:
         self.header = np.zeros(L.T_HEADER, np.int32)
         self.sections: list[np.ndarray] = []
         self.size = L.T_HEADER
-        self.agent_stats = AgentStats()
-        self.team_stats = TeamStats(self.types)
+        self.resources = obs.resources(mission)
+        self.agent_stats = AgentStats(self.resources)
+        self.team_stats = TeamStats(self.types, self.resources)
         self.weights: list[tuple[float, float]] = []
         self._numbers(shape, objects)
         self._features()
@@ -38,7 +38,7 @@ class TableBuilder:
         self._kinds()
         self._events()
         self._agents()
-        self._window(shape[1] + 2 * L.PAD)
+        self._window()
 
     def put(self, start: int, rows: Rows | list[int], count: int | None = None) -> None:
         """Append a section; its offset goes to header cell `start`, its number of rows to header cell `count`."""
@@ -50,22 +50,29 @@ class TableBuilder:
         self.size += flat.size
 
     def tables(self, maps: np.ndarray) -> L.Tables:
-        weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
-        return L.Tables(np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), maps)
+        weights = np.array(self.weights or [(0.0, np.inf)], np.float32)
+        return L.Tables(
+            np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), _ranks().ravel(), maps
+        )
 
     def _numbers(self, shape: tuple[int, int], objects: int) -> None:
         mission, quirks = self.mission, self.mission.quirks
+        held, stats = len(self.resources), self.agent_stats
+        rows, columns = shape[0] + 2 * L.PAD, shape[1] + 2 * L.PAD
+        tiles, bit_words = -(-columns // 4), -(-columns // 64)
         numbers = {
-            L.T_AGENTS: mission.agents, L.T_RESOURCES: R, L.T_COLLECTIVES: len(self.collectives),
-            L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_STRIDE: shape[1] + 2 * L.PAD,
-            L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + R,
-            L.T_STATS: STATS, L.T_BLOCK: STATS + self.agent_stats.size,
+            L.T_AGENTS: mission.agents, L.T_RESOURCES: held, L.T_COLLECTIVES: len(self.collectives),
+            L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_TILES: tiles,
+            L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + held,
+            L.T_STATS: stats.start, L.T_BIT_WORDS: bit_words, L.T_BITS: rows * bit_words + 1,
             L.T_ENERGY: RESOURCES.index("energy"), L.T_HP: RESOURCES.index("hp"), L.T_HEART: RESOURCES.index("heart"),
             L.T_CLIPS: self.collectives.index(CLIPS) if CLIPS in self.collectives else -1,
             L.T_NUM_ACTIONS: len(obs.action_names(mission.change_vibe)),
             L.T_ELEMENT_LIMIT: mission.team_element_limit, L.T_RADIUS: mission.area.radius,
-            L.T_AGENT_COLUMNS: STATS + self.agent_stats.size + TOKEN_BLOCK, L.T_OBJECTS: objects,
-            L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: (shape[0] + 2 * L.PAD) * (shape[1] + 2 * L.PAD),
+            L.T_AGENT_COLUMNS: _whole_lines(stats.start + stats.size), L.T_OBJECTS: objects,
+            L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: -(-rows // 4) * tiles * L.TILE_CELLS,
+            L.T_CODES: L.CELL_FIRST + mission.agents + objects,
+            L.T_SCRATCH: _whole_lines(1 + PLAIN_TOKENS + 2 * held),
             L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
             L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
             L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
@@ -75,7 +82,7 @@ class TableBuilder:
             self.header[cell] = int(value)
 
     def _features(self) -> None:
-        ids = {feature.name: feature.id for feature in obs.features()}
+        ids = {feature.name: feature.id for feature in obs.features(self.resources)}
         names = {
             L.F_GROUP: "agent:group", L.F_FROZEN: "agent:frozen", L.F_COMPLETION: "episode_completion_pct",
             L.F_LAST_ACTION: "last_action", L.F_LAST_REWARD: "last_reward", L.F_VIBE: "vibe", L.F_TAG: "tag",
@@ -89,17 +96,18 @@ class TableBuilder:
         self.header[L.T_WALL_TAG] = self.tags.index("type:wall")
         rows = [[RESOURCES.index(e), ids[f"inv:collective:{e}"]] for e in ELEMENTS]
         self.put(L.S_TEAM_TOKEN, rows, L.T_TEAM_TOKENS)
-        self.put(L.S_TEAM_LIMITED, [int(name in ELEMENTS) for name in RESOURCES])
+        self.put(L.S_TEAM_LIMITED, [int(name in ELEMENTS) for name in self.resources])
+        own = [[self.resources.index(ROLE), ids[f"inv:own:{ROLE}"]]] if self.mission.roles else []
+        self.put(L.S_OWN_TOKEN, own, L.T_OWN_TOKENS)
 
     def _limits(self) -> None:
         """Limit groups (rules 1.2): (members, min, max, bonus per unit of a modifier)."""
         cog = self.mission.cog
-        alive: Amounts = {"hp": 100}
         unlimited = 65535
         groups: list[tuple[tuple[str, ...], int, int, Amounts, str]] = [
             (("hp",), cog.hp_limit, unlimited, cog.hp_modifiers, "mission.cog.hp_modifiers"),
-            (GEAR, 0, cog.gear_limit, alive, "gear"),
-            (("heart",), 0, cog.heart_limit, alive, "heart"),
+            (GEAR, 0, cog.gear_limit, cog.gear_modifiers, "mission.cog.gear_modifiers"),
+            (("heart",), 0, cog.heart_limit, cog.heart_modifiers, "mission.cog.heart_modifiers"),
             (("energy",), cog.energy_limit, unlimited, cog.energy_modifiers, "mission.cog.energy_modifiers"),
             (ELEMENTS, cog.cargo_limit, unlimited, cog.cargo_modifiers, "mission.cog.cargo_modifiers"),
             (
@@ -110,7 +118,7 @@ class TableBuilder:
                 "mission.cog.influence_modifiers",
             ),
         ]
-        group_of, is_modifier = [-1] * R, [0] * R
+        group_of, sufficient = [-1] * len(self.resources), [0] * len(self.resources)
         group_rows: Rows = []
         modifier_rows: Rows = []
         members: list[int] = []
@@ -119,8 +127,8 @@ class TableBuilder:
             floor = min(least, most) if len(names) == 1 else -1
             group_rows.append([least, most, len(modifier_rows), len(rows), len(members), len(names), floor])
             modifier_rows += rows
-            for item, _ in rows:
-                is_modifier[item] = 1
+            for item, bonus in rows:
+                sufficient[item] = max(sufficient[item], 1, -(-most // bonus) if bonus > 0 else most)
             # Items are dropped in descending id: silicon first, oxygen last.
             members += sorted((RESOURCES.index(name) for name in names), reverse=True)
             for name in names:
@@ -129,9 +137,14 @@ class TableBuilder:
         self.put(L.S_GROUP, group_rows, L.T_GROUPS)
         self.put(L.S_GROUP_OF, group_of)
         self.put(L.S_MODIFIER, modifier_rows)
-        self.put(L.S_IS_MODIFIER, is_modifier)
+        if any(bonus <= 0 for _, bonus in modifier_rows):  # then no amount guarantees a limit
+            sufficient = [unlimited + 1 if amount else 0 for amount in sufficient]
+        self.put(L.S_SUFFICIENT, sufficient)
         self.put(L.S_MEMBER, members)
-        self._is_modifier = is_modifier
+        self._area_order = [L.AT_ONCE if amount else L.SUMMED for amount in sufficient]
+        for names, _, _, modifiers, _ in groups:
+            for name in set(names) & set(modifiers):
+                self._area_order[RESOURCES.index(name)] = L.ONE_BY_ONE
 
     def _upkeep(self) -> None:
         mission = self.mission
@@ -146,9 +159,9 @@ class TableBuilder:
         rows: Rows = []
         for name in dict.fromkeys([*enemy, *friendly]):
             item = resource_id(name, "mission.area")
-            rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._is_modifier[item]])
+            rows.append([item, friendly.get(name, 0), enemy.get(name, 0), self._area_order[item]])
         # Changes of modifiers act one by one, before the summed ones (rules 5).
-        self.put(L.S_AREA, sorted(rows, key=lambda row: -row[3]), L.T_AREA_ROWS)
+        self.put(L.S_AREA, sorted(rows, key=lambda row: row[3] == L.SUMMED), L.T_AREA_ROWS)
 
     def _kinds(self) -> None:
         """Object kinds, their handlers and tags, and which map cell means which kind."""
@@ -184,8 +197,11 @@ class TableBuilder:
         if cell == HUB:
             row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index("heart"), mission.teams[str(owner)].hub_hearts
         elif element in ELEMENTS:
-            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(element), mission.extractor.stock
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(element), mission.extractor.stock_of(element)
             row[L.KI_REMOVABLE] = 1
+        elif cell in range(HUB + 1, SCOUT + 1) and mission.station.uses:
+            gear = obs.STATION_KINDS[cell - HUB]
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(gear), mission.station.uses
         row[L.KI_SOURCE] = cell in (JUNCTION, TEAM_JUNCTION, HUB)
         row[L.KI_TARGET] = cell in (JUNCTION, TEAM_JUNCTION)
         row[L.KI_HANDLER], row[L.KI_HANDLERS] = handlers.of(cell, element)
@@ -193,6 +209,7 @@ class TableBuilder:
         row[L.KI_OWNER] = self.collectives.index(owner) if owner else -1
         row[L.KI_SPECIAL] = counted == obs.SPECIAL_JUNCTION
         row[L.KI_TAG], row[L.KI_TAGS] = len(tag_ids), len(tags)
+        assert 1 + len(tags) + 2 * (row[L.KI_RESOURCE] >= 0) <= L.BLOCK_TOKENS, f"{name} shows too many tokens"
         tag_ids += sorted(self.tags.index(tag) for tag in tags)
         return row
 
@@ -204,30 +221,29 @@ class TableBuilder:
     def _agents(self) -> None:
         """Per agent: team, group, vibe, reward entries and initial inventory."""
         mission, rows, entry_rows = self.mission, [], []
-        counts = [team.num_agents for team in mission.teams.values()]
-        counts[-1] += mission.agents - sum(counts)
-        initial = {
-            "energy": mission.cog.initial_energy,
-            "hp": mission.cog.initial_hp,
-            "solar": mission.cog.initial_solar,
-        }
-        stock = [initial.get(name, 0) for name in RESOURCES]
-        for group, name in enumerate(mission.teams):
-            for index in range(counts[group]):
+        cog, roles = mission.cog, mission.roles
+        initial = {"energy": cog.initial_energy, "hp": cog.initial_hp, "solar": cog.initial_solar}
+        initial |= cog.initial_inventory
+        for group, (name, size) in enumerate(zip(mission.teams, mission.team_sizes, strict=True)):
+            for index in range(size):
+                role = roles[index % len(roles)] if roles else None
+                vibe = VIBES.index(role) if role else 0
+                held = initial | ({ROLE: ROLES.index(role)} if role else {})
+                stock = [held.get(item, 0) for item in self.resources]
                 entries = reward_entries(mission, index)
                 tag = self.tags.index(f"collective:{name}")
-                row = [self.collectives.index(name), group, tag, len(entry_rows), len(entries), *stock]
+                row = [self.collectives.index(name), group, tag, len(entry_rows), len(entries), vibe, *stock]
                 rows.append(row)
                 for entry in entries.values():
                     entry_rows.append(self._entry_source(entry.stat))
-                    self.weights.append((entry.weight, np.nan if entry.max is None else entry.max))
+                    self.weights.append((entry.weight, np.inf if entry.max is None else entry.max))
         self.header[L.T_FLOAT_COLUMNS] = L.FL_ENTRY + max(1, *(row[L.AGENT_ENTRIES] for row in rows))
         self.put(L.S_AGENT, rows)
         self.put(L.S_ENTRY, entry_rows or [[0, 0]])
         teams = []
         for name in self.collectives:
             team = mission.teams.get(name)
-            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in RESOURCES])
+            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in self.resources])
         self.put(L.S_TEAM, teams)
 
     def _entry_source(self, stat: str) -> list[int]:
@@ -240,9 +256,44 @@ class TableBuilder:
             return [L.SOURCE_TEAM, self.team_stats.column(stat.removeprefix("collective."))]
         return [L.SOURCE_AGENT, self.agent_stats.agent_column(stat)]
 
-    def _window(self, stride: int) -> None:
-        """Window cells from the centre outward (rules 8: by |dr|+|dc|, then dr, then dc)."""
-        reach = range(-L.PAD, L.PAD + 1)
-        offsets = sorted(((dr, dc) for dr in reach for dc in reach), key=lambda o: (abs(o[0]) + abs(o[1]), *o))
-        rows = [[dr * stride + dc, (dr + L.PAD) << 4 | (dc + L.PAD)] for dr, dc in offsets]
-        self.put(L.S_OFFSET, rows, L.T_WINDOW_SIZE)
+    def _window(self) -> None:
+        """Cells of the window relative to its centre, for each place that the centre may have in its tile."""
+        tiles, offsets = int(self.header[L.T_TILES]), _window_offsets()
+        base = 4 * (L.PAD // 4 + 1)  # rows and columns before the centre's tile, so that no number is negative
+
+        def cell(row: int, col: int) -> int:
+            return ((row >> 2) * tiles + (col >> 2)) << 4 | (row & 3) << 2 | (col & 3)
+
+        rows = np.zeros((L.TILE_CELLS, L.PLACES), np.int32)
+        for place in range(L.TILE_CELLS):
+            row, col = base + (place >> 2), base + (place & 3)
+            for bit, (dr, dc) in enumerate(offsets):
+                key = (L.DE_BRUIJN << bit % 64) % (1 << 64) >> 58
+                relative, location = cell(row + dr, col + dc) - cell(row, col), (dr + L.PAD) << 4 | (dc + L.PAD)
+                rows[place, bit // 64 * 64 + key] = relative << L.LOCATION_BITS | location
+        self.put(L.S_PLACE, rows.ravel().tolist())
+
+
+def _whole_lines(columns: int) -> int:
+    """Columns of 32 bits that fill whole cache lines."""
+    words = L.CACHE_LINE // 4
+    return -(-columns // words) * words
+
+
+def _window_offsets() -> list[tuple[int, int]]:
+    """Rows and columns of the window's cells from the centre outward (rules 8: by |dr|+|dc|, then dr, then dc)."""
+    reach = range(-L.PAD, L.PAD + 1)
+    return sorted(((dr, dc) for dr in reach for dc in reach), key=lambda o: (abs(o[0]) + abs(o[1]), *o))
+
+
+def _ranks() -> np.ndarray:
+    """Which bits in window order the bits of a window's row are: uint64 [WINDOW, RANK_ROWS, 2]."""
+    rank = {offset: index for index, offset in enumerate(_window_offsets())}
+    ranks = np.zeros((L.WINDOW, L.RANK_ROWS, 2), np.uint64)
+    for row in range(L.WINDOW):
+        for value in range(L.RANK_ROWS):
+            bits = value if value < L.RANK_LOW else (value - L.RANK_LOW) << L.RANK_LOW_BITS
+            places = [rank[row - L.PAD, col - L.PAD] for col in range(L.WINDOW) if bits >> col & 1]
+            word = sum(1 << place for place in places)
+            ranks[row, value] = word & (1 << 64) - 1, word >> 64
+    return ranks

@@ -1,0 +1,27 @@
+"""Memory operations that numpy cannot say: words stored at any byte."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+
+def _store(bits: int, kind: Any) -> Any:
+    """A function (uint8 array, index, value) that stores the low `bits` of the value, lowest byte first."""
+
+    @intrinsic
+    def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            word = ir.IntType(bits)
+            pointer = builder.bitcast(builder.gep(data, [arguments[1]]), word.as_pointer())
+            builder.store(builder.trunc(arguments[2], word) if bits < 64 else arguments[2], pointer, align=1)
+            return context.get_dummy_value()
+
+        return types.void(array, types.uint64, kind), emit
+
+    return store
+
+
+store_word, store_long = _store(32, types.int64), _store(64, types.uint64)
