@@ -14,6 +14,7 @@ from metta.config.recipes import Recipe, resolve, select
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
 from metta.game.missions import build_mission
+from metta.rl.settings import RunConfig
 
 
 def run(argv: Sequence[str]) -> int:
@@ -134,14 +135,14 @@ def _summary(config: Config) -> str:
     settings = config.model_dump()
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
-    if settings["cmd"] == "train":
-        env = settings["env"]
+    if isinstance(config, RunConfig):
+        env, teaching = settings["env"], config.teaching
         parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
         parts += [
             f"agent {settings['agent']['name']}",
             f"{settings['trainer']['total_timesteps']:,} agent-steps",
             f"batch {settings['trainer']['batch_size']:,}",
-            *([f"teacher {settings['teacher']['policy_uri']}"] if settings["teacher"] else []),
+            *([f"teacher {teaching.policy_uri} ({teaching.mode_name})"] if teaching else []),
             f"in {settings['system']['data_dir']}/{settings['run']}",
         ]
         return f"train {settings['run']}: {', '.join(parts)}"

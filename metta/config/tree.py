@@ -99,7 +99,7 @@ class Tree:
         """Who set what a message about `branch` is about: the value or the key below it that the message names."""
         if branch and not any(known.startswith(f"{branch}.") for known in self.origins):
             return self.origin(branch) or self.culprit(branch.rpartition(".")[0], message)
-        below = [known for known in reversed(self.origins) if known.startswith(f"{branch}.")]
+        below = [known for known in reversed(self.origins) if not branch or known.startswith(f"{branch}.")]
         quoted = [known for known in below if any(f"'{value}'" in message for value in self._texts(known))]
         named = [known for known in below if re.search(rf"\b{re.escape(known.rpartition('.')[2])}\b", message)]
         return self.origin(next(iter([*quoted, *named]), branch)) or "the defaults"
@@ -136,7 +136,8 @@ class Tree:
         key = find(self.model, path)
         hint = suggest(str(first["input"]), key.choices) if key else ""
         shown = "" if isinstance(first["input"], dict | BaseModel) else f"={first['input']!r}"
-        return f"{path}{shown}: {message}{hint}, from {origin}{more}"
+        name = f"{path}{shown}: " if path else ""
+        return f"{name}{message}{hint}, from {origin}{more}"
 
 
 def value_for(key: Key, word: Word) -> Any:

@@ -121,7 +121,9 @@ def check_fits(bundle: Bundle, info: Info) -> None:
         raise UserError(f"{bundle.folder}: trained on other observation features than this mission has ({names})")
     actions = bundle.info.action_names
     if info.action_names[: len(actions)] != actions:
-        raise UserError(f"{bundle.folder}: trained on actions that this mission has not: {', '.join(actions)}")
+        missing = ", ".join(name for name in actions if name not in info.action_names) or "in another order"
+        hint = "training_env.vibe_actions=true has all"
+        raise UserError(f"{bundle.folder}: trained on actions that are not there: {missing}; {hint}")
     if (bundle.info.window, bundle.info.num_tokens) != (info.window, info.num_tokens):
         raise UserError(f"{bundle.folder}: trained on another observation window than this mission has")
 

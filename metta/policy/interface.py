@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -111,4 +111,35 @@ class Policy(Protocol):
 
     def end_episodes(self, ended: np.ndarray) -> None:
         """Forget the episode of each environment marked in bool [envs]: the next observation is of a new one."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A policy whose memory can be saved, so that a resumed run goes on with it bit for bit."""
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that the next steps depend on beside the observations, as copies."""
+        ...
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from `state_dict`, after a `reset` with the same numbers."""
+        ...
+
+
+class Advice(NamedTuple):
+    """What a policy does, and what it made of the observations: log-probabilities [envs x agents, actions] and values
+    [envs x agents], on its device."""
+
+    actions: np.ndarray  # int32 [envs, agents]
+    log_probs: Tensor
+    values: Tensor
+
+
+@runtime_checkable
+class Adviser(Protocol):
+    """A policy that can tell its distribution."""
+
+    def advise(self, observations: np.ndarray) -> Advice:
+        """As `Policy.step`, with all that it knows."""
         ...

@@ -1,6 +1,10 @@
 """Policies that look at nothing."""
 
+from typing import Any
+
 import numpy as np
+
+WIDE = ("state", "inc")  # of numpy's PCG64 generator
 
 
 class NoopPolicy:
@@ -18,6 +22,12 @@ class NoopPolicy:
         return self._actions
 
     def end_episodes(self, ended: np.ndarray) -> None:
+        return
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         return
 
 
@@ -40,3 +50,20 @@ class RandomPolicy:
 
     def end_episodes(self, ended: np.ndarray) -> None:
         return
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The generator's state, its two numbers of 128 bits as bytes."""
+        state: dict[str, Any] = dict(self._random.bit_generator.state)
+        wide = b"".join(state["state"][name].to_bytes(16, "little") for name in WIDE)
+        spare = np.array([state["has_uint32"], state["uinteger"]], np.int64)
+        return {"wide": np.frombuffer(wide, np.uint8).copy(), "spare": spare}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        wide, (has_spare, spare) = state["wide"].tobytes(), state["spare"].tolist()
+        numbers = {name: int.from_bytes(wide[16 * k : 16 * k + 16], "little") for k, name in enumerate(WIDE)}
+        self._random.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": numbers,
+            "has_uint32": has_spare,
+            "uinteger": spare,
+        }

@@ -3,18 +3,22 @@
 import getpass
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from metta.common.errors import UserError
-from metta.common.logging import note
+from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
-from metta.policy.interface import NetHeads, PolicyNet
+from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.registry import build_net, check_net
 from metta.rl.environments import Environments, Source, find_source
-from metta.rl.losses.base import Loss
+from metta.rl.lessons import Lessons
+from metta.rl.losses.base import Loss, Within
+from metta.rl.losses.cloner import Cloner
+from metta.rl.losses.eer import Eer
 from metta.rl.losses.gtd_critic import GtdCritic
+from metta.rl.losses.kickstarter import Kickstarter
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
 from metta.rl.machine import choose_device, set_up
@@ -23,6 +27,8 @@ from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
 from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.teacher import Teacher, find_teacher
+from metta.rl.teaching import ClonerSettings, EerSettings, KickstarterSettings, Teaching
 from metta.rl.update import Updater
 
 
@@ -34,6 +40,7 @@ class Plan:
     run: str
     source: Source
     shape: BatchShape
+    teacher: Policy | None
 
     @property
     def epochs(self) -> int:
@@ -68,7 +75,9 @@ def plan(config: RunConfig) -> Plan:
     source = find_source(config)
     check_net(config.agent.name, source.info)
     shape = batch_shape(config.trainer, source.info.num_agents, config.training_env.num_envs)
-    return Plan(config, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}", source, shape)
+    teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
+    teacher = find_teacher(teaching, source.info, config.system.data_dir, device) if teaching else None
+    return Plan(config, run, source, shape, teacher)
 
 
 def build(plan: Plan) -> Parts:
@@ -86,12 +95,27 @@ def build(plan: Plan) -> Parts:
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
     env = build_environments(plan)
     experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
-    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage)
+    teacher = None
+    if plan.teacher:
+        generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
+        teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
+        experience = replace(experience, lessons=teacher.lessons)
+    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher)
     optimizer = make_optimizer(net, config.trainer.optimizer)
     sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
-    losses = make_losses(config.trainer, net)
+    losses = make_losses(config.trainer, net, config.teaching)
     updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
     return Parts(net, optimizer, rollout, updater, generators, device)
+
+
+def _build_teacher(
+    policy: Policy, plan: Plan, env: Environments, device: torch.device, generator: torch.Generator
+) -> Teacher:
+    """The teacher of a plan that has one, with room for what it says."""
+    shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.config.teaching
+    assert teaching is not None
+    lessons = Lessons.allocate(shape.horizon, shape.segments, actions, teaching.mode.neural, device)
+    return Teacher(policy, teaching, env, actions, lessons, generator, plan.config.system.seed)
 
 
 def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
@@ -113,8 +137,17 @@ def net_heads(settings: TrainerSettings) -> NetHeads:
     return NetHeads(auxiliary=critic.enabled and critic.critic_update == "gtd_lambda")
 
 
-def make_losses(settings: TrainerSettings, net: PolicyNet) -> dict[str, Loss]:
-    """The enabled losses, by name."""
+def make_losses(settings: TrainerSettings, net: PolicyNet, teaching: Teaching | None = None) -> dict[str, Loss]:
+    """The enabled losses, by name; each sees the segments that it is to learn from."""
+    if teaching is None:
+        return _ppo_losses(settings, net)
+    ppo = _ppo_losses(settings, net) if teaching.mode.ppo else {}
+    if not teaching.ppo_sees_everything:
+        ppo = {name: Within(loss, lambda lessons: lessons.seen) for name, loss in ppo.items()}
+    return {**ppo, teaching.mode_name: Within(_teaching_loss(teaching), lambda lessons: lessons.taught)}
+
+
+def _ppo_losses(settings: TrainerSettings, net: PolicyNet) -> dict[str, Loss]:
     actor, critic = settings.losses.ppo_actor, settings.losses.ppo_critic
     losses: dict[str, Loss] = {}
     if actor.enabled:
@@ -126,19 +159,26 @@ def make_losses(settings: TrainerSettings, net: PolicyNet) -> dict[str, Loss]:
     return losses
 
 
+def _teaching_loss(teaching: Teaching) -> Loss:
+    match teaching.loss:
+        case KickstarterSettings():
+            return Kickstarter(teaching.loss)
+        case EerSettings():
+            return Eer(teaching.loss)
+        case ClonerSettings():
+            return Cloner(teaching.loss)
+    raise TypeError(f"no loss for {type(teaching.loss).__name__}")
+
+
 def _check_supported(config: RunConfig) -> None:
-    """Raise UserError for settings that compose but cannot be run yet; never drop one silently."""
-    losses = config.trainer.losses
-    missing = {
-        f"teacher.mode={config.teacher.mode if config.teacher else ''}": config.teacher is not None,
-        "training_env.supervisor_policy_uri": config.training_env.supervisor_policy_uri is not None,
-        "trainer.losses.sliced_scripted_cloner.enabled": losses.sliced_scripted_cloner.enabled,
-        "trainer.dual_policy.enabled": config.trainer.dual_policy.enabled,
-    }
-    for name, asked in missing.items():
-        if asked:
-            raise UserError(f"{name}: composes, but cannot be trained yet; leave it out to train with PPO alone")
-    if not (losses.ppo_actor.enabled or losses.ppo_critic.enabled):
+    """Raise UserError for settings that compose but cannot be run; never drop one silently."""
+    losses, teaching = config.trainer.losses, config.teaching
+    if config.trainer.dual_policy.enabled:
+        raise UserError("trainer.dual_policy.enabled: composes, but cannot be trained yet; leave it out")
+    if not (teaching or losses.ppo_actor.enabled or losses.ppo_critic.enabled):
         raise UserError("trainer.losses: none is enabled, there is nothing to learn")
+    total = config.trainer.total_timesteps
+    if teaching and teaching.mode.fades and not teaching.mode.ppo and teaching.steps < total:
+        warn(f"teacher.steps={teaching.steps:,}: nothing is learned from there to trainer.total_timesteps={total:,}")
     if config.evaluator.epoch_interval:
         note("evaluator: no evaluation during training yet; use the evaluate recipe on the checkpoints")

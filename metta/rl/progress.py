@@ -12,6 +12,7 @@ from metta.rl.metrics import Metrics
 
 PLAIN_SECONDS = 5.0
 HEARTS = "overview/heart_count"
+CLONING = "losses/supervised_action_loss"
 
 
 class ProgressView:
@@ -72,10 +73,11 @@ class ProgressView:
     def _line(self) -> str:
         step = self._shown.get("metric/agent_step", 0)
         hearts = f"hearts {self._value(HEARTS)}, " if HEARTS in self._shown else ""
+        cloning = f"cloning {self._value(CLONING)}, " if CLONING in self._shown else ""
         return (
             f"epoch {self._value('metric/epoch', '.0f')}: {step:,.0f} steps ({min(1, step / self._total):.1%}), "
             f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, "
-            f"reward {self._value('overview/reward')}, {hearts}"
+            f"reward {self._value('overview/reward')}, {hearts}{cloning}"
             f"policy {self._value('losses/policy_loss', '.4f')}, value {self._value('losses/value_loss', '.4f')}, "
             f"entropy {self._value('losses/entropy')}, kl {self._value('losses/approx_kl', '.4f')} ({self._shares()})"
             + (f", saved {self.checkpoint}" if self.checkpoint else "")

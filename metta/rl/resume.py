@@ -39,7 +39,8 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)
     for name, generator in parts.generators.items():
-        generator.set_state(tensors[f"generator.{name}"])
+        if (state := tensors.get(f"generator.{name}")) is not None:  # None: of a part that is new to the run
+            generator.set_state(state)
     torch.set_rng_state(tensors["global.torch"])
     _set_numpy_state(tensors["global.numpy"])
     if snapshot.world == plan.world:

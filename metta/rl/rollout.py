@@ -15,7 +15,9 @@ from torch import Tensor
 from metta.policy.interface import Info, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.environments import Environments
+from metta.rl.lessons import Lessons
 from metta.rl.settings import AdvantageSettings
+from metta.rl.teacher import Guide, NoTeacher, Turn
 from metta.rl.timing import Stopwatch
 
 
@@ -32,6 +34,17 @@ class Experience:
     resets: Tensor  # bool: an episode ended before this step
     next_values: Tensor  # [segments]: value after the last step
     state: State  # recurrent state before the first step, each [segments, ...]
+    lessons: Lessons | None = None  # of a teacher
+
+    def first_ratios(self) -> Tensor:
+        """Probability of each action under the network that collected, over the stored one."""
+        return torch.ones_like(self.log_probs) if self.lessons is None else self.lessons.ratios.clone()
+
+    def seen(self, part: Tensor) -> Tensor:
+        """The segments of [time, segments] that PPO learns from; all of them where it sees none."""
+        if self.lessons is None or not bool(self.lessons.seen.any()):
+            return part
+        return part[:, self.lessons.seen]
 
     @classmethod
     def allocate(cls, time: int, segments: int, info: Info, state: State, device: torch.device) -> "Experience":
@@ -63,8 +76,10 @@ class Rollout:
         experience: Experience,
         generator: torch.Generator,
         settings: AdvantageSettings,
+        teacher: Guide | None = None,
     ) -> None:
         self.env, self.net, self.experience = env, net, experience
+        self.teacher: Guide = teacher or NoTeacher()
         self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
         agents = env.num_envs * env.num_agents
@@ -92,6 +107,7 @@ class Rollout:
         self.env.reset(self._engine_view(written))
         if not self._shared:
             self._observations.copy_(written)
+        self.teacher.reset()
 
     @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
@@ -111,6 +127,7 @@ class Rollout:
             with stopwatch.phase("inference"):
                 output, _ = self.net.act(self._observations, self._state_to_act())
                 self.experience.next_values[columns] = output.values
+        self.teacher.finish(self.experience.rewards, self.experience.actions)
         return True
 
     @property
@@ -122,22 +139,29 @@ class Rollout:
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it."""
         experience = self.experience
+        observations = experience.observations[step, columns]
+        self.teacher.think(observations if self._shared else self._host_observations)
         with stopwatch.phase("inference"):
             experience.resets[step, columns] = self._ended
-            output, self._state = self.net.act(experience.observations[step, columns], self._state_to_act())
+            output, self._state = self.net.act(observations, self._state_to_act())
             actions, log_probs = sample_actions(output.logits, self._generator)
-            experience.actions[step, columns] = actions
-            experience.log_probs[step, columns] = log_probs
             experience.values[step, columns] = output.values
-            self._actions.copy_(actions)
+        with stopwatch.phase("teacher"):
+            turn = self.teacher.lead(step, columns, output.logits, Turn(actions, actions, log_probs))
+        with stopwatch.phase("inference"):
+            experience.actions[step, columns] = turn.actions
+            experience.log_probs[step, columns] = turn.log_probs
+            self._actions.copy_(turn.executed)
         last = step == len(experience.actions) - 1
         with stopwatch.phase("env"):
             self._step_engine(self._observations if last else experience.observations[step + 1, columns])
-            self._ended.copy_(self._terminals | self._truncations)
+            ended = self._terminals | self._truncations
+            self._ended.copy_(ended)
             experience.dones[step, columns] = self._ended
             rewards = self._rewards.to(self._device)
             self._reward_sum += rewards
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
+        self.teacher.end_episodes(ended)
         if (cut := self.env.take_cut()) is not None:
             with stopwatch.phase("inference"):
                 agents, beyond = self._values_beyond(*cut)
@@ -182,7 +206,8 @@ class Rollout:
         """What carries over between batches, the environments included."""
         engine = {f"env.{name}": torch.from_numpy(array) for name, array in self.env.state_dict().items()}
         memory = {f"memory.{index}": part for index, part in enumerate(self._state)}
-        return {**engine, **memory, **self._own()}
+        teacher = {f"teacher.{name}": part for name, part in self.teacher.state_dict().items()}
+        return {**engine, **memory, **teacher, **self._own()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from `state_dict`, with new episodes where environments cannot go on in the midst of one.
@@ -197,6 +222,15 @@ class Rollout:
         self._state = tuple(state[f"memory.{index}"].to(self._device) for index in range(len(self._state)))
         for name, part in self._own().items():
             part.copy_(state[name])
+        if not self._shared:
+            self._host_observations.copy_(self._observations)
+        teacher = {name.removeprefix("teacher."): part for name, part in state.items() if name.startswith("teacher.")}
+        self.teacher.load_state_dict(teacher)
+
+    def close(self) -> None:
+        """End teacher and environments."""
+        self.teacher.close()
+        self.env.close()
 
     def _own(self) -> dict[str, Tensor]:
         return {"observations": self._observations, "ended": self._ended, "reward_mean": self._reward_mean}

@@ -20,8 +20,9 @@ class Draw:
 class SegmentSampler(Protocol):
     """Picks the segments of one minibatch after another through an epoch."""
 
-    def start(self, segments: int, progress: float) -> None:
-        """Begin an epoch over that many segments at `progress` (0 to 1) of training."""
+    def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
+        """Begin an epoch over that many segments at `progress` (0 to 1) of training; `seen`, bool [segments], are those
+        whose advantages count, None for all."""
         ...
 
     def draw(self, count: int, advantages: Tensor) -> Draw:
@@ -37,7 +38,7 @@ class SequentialSampler:
         self._segments = 0
         self._waiting = torch.empty(0, dtype=torch.int64, device=generator.device)
 
-    def start(self, segments: int, progress: float) -> None:
+    def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
         self._segments = segments
         self._waiting = self._waiting[:0]
 
@@ -52,7 +53,8 @@ class SequentialSampler:
 class PrioritizedSampler:
     """Segments in proportion to (sum of absolute advantages) ** alpha, weighted back by (N p) ** -beta.
 
-    Beta goes from beta0 to 1 over training (Schaul et al. 2016, on segments as in PufferLib 3).
+    Beta goes from beta0 to 1 over training (Schaul et al. 2016, on segments as in PufferLib 3). Segments from which
+    PPO does not learn come as often as its own do on average.
     """
 
     EPSILON = 1e-6  # keeps every segment possible
@@ -61,12 +63,17 @@ class PrioritizedSampler:
         self.alpha, self.beta0 = alpha, beta0
         self._generator = generator
         self._beta = beta0
+        self._seen: Tensor | None = None
 
-    def start(self, segments: int, progress: float) -> None:
+    def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
         self._beta = self.beta0 + (1 - self.beta0) * progress
+        self._seen = seen
 
     def draw(self, count: int, advantages: Tensor) -> Draw:
         priorities = advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON)
+        if self._seen is not None:
+            mean = priorities[self._seen].mean() if bool(self._seen.any()) else 1.0
+            priorities = torch.where(self._seen, priorities, mean)
         probabilities = priorities / priorities.sum()
         segments = torch.multinomial(probabilities, count, generator=self._generator)
         return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self._beta))

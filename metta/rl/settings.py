@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_va
 
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
+from metta.rl.teaching import Share, SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
 
 def _is_folder_name(name: str) -> str:
@@ -16,7 +17,6 @@ def _is_folder_name(name: str) -> str:
 
 
 RunName = Annotated[str, AfterValidator(_is_folder_name)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AgentSettings(Settings):
@@ -86,48 +86,6 @@ class PpoCriticSettings(Settings):
     teacher_offpolicy_rho_clip: PositiveFloat = Field(
         default=1.0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
     )
-
-
-class SliceSettings(Settings):
-    """How a batch is divided between teacher-led, student-led and plain PPO segments."""
-
-    teacher_led_proportion: Share = Field(
-        default=0.0, description="share of segments where the teacher acts and is cloned"
-    )
-    student_led_proportion: Share = Field(
-        default=0.0, description="share where the student acts and the teacher labels"
-    )
-
-    @model_validator(mode="after")
-    def _shares_fit(self) -> "SliceSettings":
-        total = self.teacher_led_proportion + self.student_led_proportion
-        if total > 1 + 1e-9:
-            raise ValueError(f"teacher_led_proportion + student_led_proportion is {total:g}, more than 1")
-        return self
-
-
-class SlicedScriptedClonerSettings(SliceSettings):
-    enabled: bool = Field(default=False, description="clone a scripted teacher on a share of the segments")
-    action_loss_coef: float = Field(default=1.0, ge=0, description="weight of the cloning loss")
-    restrict_ppo_to_ppo_mask: bool = Field(default=True, description="PPO learns only from the remaining share")
-
-
-class TeacherSettings(SliceSettings):
-    """A policy that the trained one learns from, and how."""
-
-    mode: Literal[
-        "sliced_cloner",
-        "sliced_cloner_no_ppo",
-        "supervisor",
-        "kickstarter",
-        "logit_kickstarter",
-        "sliced_kickstarter",
-        "eer_kickstarter",
-        "eer_cloner",
-    ] = Field(default="sliced_cloner", description="what the teacher's actions train")
-    policy_uri: str = Field(min_length=1, description="the teacher")
-    steps: PositiveInt = Field(default=1_000_000_000, description="agent-steps over which the teacher fades out")
-    kwargs: dict[str, Any] = Field(default={}, description="settings of the loss that the mode chooses")
 
 
 class CheckpointNpcSettings(Settings):
@@ -284,6 +242,17 @@ class RunConfig(Settings):
     evals: SuiteSettings = SuiteSettings()
     wandb: WandbSettings = WandbSettings()
     system: SystemSettings = SystemSettings()
+
+    @property
+    def teaching(self) -> Teaching | None:
+        """The teacher, whichever form names it; None for training without one."""
+        cloner = self.trainer.losses.sliced_scripted_cloner
+        return find_teaching(self.teacher, cloner, self.training_env.supervisor_policy_uri)
+
+    @model_validator(mode="after")
+    def _one_teacher(self) -> "RunConfig":
+        _ = self.teaching  # raises where its forms contradict each other
+        return self
 
 
 class EvaluateConfig(Settings):

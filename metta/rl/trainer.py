@@ -63,9 +63,10 @@ class Trainer:
             with self.view:
                 while not self.finished and not stop():
                     self.stopwatch.reset()
+                    guidance = self.parts.rollout.teacher.begin(self.progress.agent_steps)
                     if not self.parts.rollout.collect(self.stopwatch, stop):
                         break
-                    self.report(self.learn(stop))
+                    self.report({**self.learn(stop), **guidance})
                     if self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
                         self.save()
                 saved = self.save()
@@ -168,7 +169,7 @@ class Trainer:
     def _close_reports(self) -> None:
         self.file.close()
         self.wandb.finish()
-        self.parts.rollout.env.close()
+        self.parts.rollout.close()
 
     def _already_finished(self, progress: Progress) -> Summary:
         self.progress = progress

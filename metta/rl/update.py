@@ -49,9 +49,9 @@ class Updater:
         is not finite; the weights are then those before that step.
         """
         mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
-        ratios, values = torch.ones_like(experience.log_probs), experience.values.clone()
+        ratios, values = experience.first_ratios(), experience.values.clone()
         advantages = torch.empty_like(values)
-        self.sampler.start(self.shape.segments, progress)
+        self.sampler.start(self.shape.segments, progress, experience.lessons and experience.lessons.seen)
         for _ in range(self.shape.minibatches):
             with stopwatch.phase("advantage"):
                 self._advantages(experience, values, ratios, advantages)
@@ -113,6 +113,7 @@ class Updater:
             raise _diverged({"weight_norm": norm})
 
     def _experience_metrics(self, experience: Experience, values: Tensor, advantages: Tensor) -> Metrics:
+        values, advantages = experience.seen(values), experience.seen(advantages)
         returns = advantages + values
         spread = returns.var()
         explained = 1 - (returns - values).var() / spread if float(spread) > 0 else torch.tensor(0.0)
@@ -139,6 +140,7 @@ def gather(experience: Experience, segments: Tensor, values: Tensor, advantages:
         rewards=pick(experience.rewards),
         dones=pick(experience.dones),
         weights=weights,
+        lessons=experience.lessons and experience.lessons.pick(segments),
     )
 
 

@@ -44,6 +44,15 @@ WORD = "from the word"
             ["cogsguard.train", "teacher={policy_uri: a, teacher_led_proportion: 0.7, student_led_proportion: 0.7}"],
             ["1.4", WORD],
         ),
+        (
+            ["cogsguard.train", "teacher={policy_uri: a}", "training_env.supervisor_policy_uri=b"],
+            ["two teachers", "'training_env.supervisor_policy_uri=b'"],
+        ),
+        (["cogsguard.train", "training_env.supervisor_policy_uri=b"], ["nothing learns from it", WORD]),
+        (
+            ["cogsguard.train", "teacher={policy_uri: a, kwargs: {action_los_coef: 2}}"],
+            ["teacher.kwargs.action_los_coef", "did you mean action_loss_coef", WORD],
+        ),
         (["cogsguard.train", "trainer.dual_policy.enabled=true"], ["checkpoint_path", WORD]),
         (["cogsguard.train", "seed=1,2"], ["-m"]),
         (["cogsguard.train", "run=a/b"], ["letters, digits", WORD]),

@@ -189,12 +189,7 @@ def test_a_full_disk_costs_a_checkpoint_but_not_the_run(
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [
-        ({"teacher": {"policy_uri": "metta://policy/role"}}, "teacher.mode=sliced_cloner"),
-        ({"trainer": {"dual_policy": {"enabled": True, "checkpoint_npc": {"checkpoint_path": "x"}}}}, "dual_policy"),
-        ({"trainer": {"losses": {"sliced_scripted_cloner": {"enabled": True}}}}, "sliced_scripted_cloner"),
-        ({"training_env": {"supervisor_policy_uri": "x"}}, "supervisor_policy_uri"),
-    ],
+    [({"trainer": {"dual_policy": {"enabled": True, "checkpoint_npc": {"checkpoint_path": "x"}}}}, "dual_policy")],
 )
 def test_what_cannot_be_trained_yet_is_refused_and_leaves_no_folder(config: Config, changes: dict, named: str) -> None:
     with pytest.raises(UserError, match=named):

@@ -14,16 +14,22 @@ from metta.rl.losses.base import LossResult, Minibatch, Prediction
 from metta.rl.settings import AdvantageSettings, PpoCriticSettings
 
 
-def lambda_errors(batch: Minibatch, values: Tensor, settings: AdvantageSettings) -> Tensor:
+def lambda_errors(
+    batch: Minibatch, values: Tensor, settings: AdvantageSettings, ratios: Tensor | None = None
+) -> Tensor:
     """Sums over k of (gamma * lambda)^k times the TD errors of `values` [time, segments], cut where episodes end.
 
-    [time - 1, segments]: the last step of a segment has no target. Gradients flow through all values.
+    [time - 1, segments]: the last step of a segment has no target. Gradients flow through all values. With importance
+    `ratios` [time, segments] each error counts times the product of the ratios from the first step to its own.
     """
     going_on = settings.gamma * (~batch.dones[:-1]).float()
     errors = batch.rewards[:-1] + going_on * values[1:] - values[:-1]
+    carried = settings.gae_lambda * going_on
+    if ratios is not None:
+        errors, carried = ratios[:-1] * errors, ratios[:-1] * carried
     sums = [errors[-1]]
-    for error, carried in zip(errors[:-1].flip(0), (settings.gae_lambda * going_on[:-1]).flip(0), strict=True):
-        sums.append(error + carried * sums[-1])
+    for error, share in zip(errors[:-1].flip(0), carried[:-1].flip(0), strict=True):
+        sums.append(error + share * sums[-1])
     return torch.stack(sums[::-1])
 
 
@@ -31,8 +37,8 @@ class GtdCritic:
     """vf_coef * (mean(h * error) - mean((error - h) * value)) + aux_coef * (half the squared error of h to the error,
     plus beta / 2 times the mean square of the head's weights); what multiplies a gradient carries none itself."""
 
-    needs: tuple[str, ...] = ("rewards", "dones", "values", "auxiliary")
-    sees = "every transition of the minibatch but the last of each segment"
+    needs: tuple[str, ...] = ("rewards", "dones", "values", "auxiliary", "log_ratios", "lessons")
+    sees = "every transition that PPO sees but the last of each segment; the teacher's count by clipped ratios"
 
     def __init__(
         self,
@@ -44,12 +50,13 @@ class GtdCritic:
 
     def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
         """The actor's advantages are the errors under the present values; 0 at last steps."""
-        errors = lambda_errors(batch, prediction.values.detach(), self.advantage)
+        ratios = self._ratios(batch, prediction)
+        errors = lambda_errors(batch, prediction.values.detach(), self.advantage, ratios)
         return replace(batch, advantages=nn.functional.pad(errors, (0, 0, 0, 1)))
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
         assert prediction.auxiliary is not None
-        errors = lambda_errors(batch, prediction.values, self.advantage)
+        errors = lambda_errors(batch, prediction.values, self.advantage, self._ratios(batch, prediction))
         values, correction = prediction.values[:-1], prediction.auxiliary[:-1]
         fixed_error, fixed_correction = errors.detach(), correction.detach()
         critic = (fixed_correction * errors).mean() - ((fixed_error - fixed_correction) * values).mean()
@@ -63,3 +70,10 @@ class GtdCritic:
             "gtd_delta_lambda_abs": fixed_error.abs().mean(),
         }
         return LossResult(self.settings.vf_coef * critic + self.settings.aux_coef * auxiliary, metrics)
+
+    def _ratios(self, batch: Minibatch, prediction: Prediction) -> Tensor | None:
+        """Where a teacher led, the student's probability of its actions (the teacher's own counts as 1), clipped."""
+        if batch.lessons is None:
+            return None
+        ratios = prediction.log_ratios.detach().exp().clamp(max=self.settings.teacher_offpolicy_rho_clip)
+        return torch.where(batch.lessons.led, ratios, 1.0)

@@ -13,7 +13,7 @@ class PpoCritic:
     """
 
     needs: tuple[str, ...] = ("advantages", "values")
-    sees = "every transition of the minibatch"
+    sees = "every transition that PPO sees"
 
     def __init__(self, settings: PpoCriticSettings) -> None:
         self.settings = settings
