@@ -26,6 +26,7 @@ class CueTask:
     """
 
     LENGTH = 4
+    device = "cpu"
 
     def __init__(self, num_envs: int, num_agents: int) -> None:
         self.num_envs, self.num_agents = num_envs, num_agents
