@@ -1,0 +1,154 @@
+"""Who does what: roles of the agents that may choose, by hearts, targets and threats."""
+
+from metta.policy.scripted.areas import distance
+from metta.policy.scripted.compiled import kernel
+from metta.policy.scripted.layout import (
+    AG_CELL,
+    AG_CHOSEN,
+    AG_FIXED,
+    AG_FRAMED,
+    AG_GEAR,
+    AG_HEART,
+    AG_LENGTH,
+    AG_MIND,
+    AG_ROLE,
+    AG_TASK,
+    ALIGNER,
+    FAR,
+    GEAR,
+    HUB_CELL,
+    IDLE,
+    JUNCTION,
+    MI_STEP,
+    MI_THINGS,
+    MINER,
+    NEUTRAL,
+    NONE,
+    PL_COOLDOWN,
+    PL_FIRST_ALIGNERS,
+    PL_FIRST_SCOUTS,
+    PL_LOAD,
+    PL_PATIENCE,
+    PL_SCRAMBLERS,
+    PL_SURPLUS,
+    PL_UP,
+    SCOUT,
+    SCRAMBLER,
+    TH_KIND,
+    TH_OWNER,
+    THEIRS,
+)  # fmt: skip
+from metta.policy.scripted.tasks import can_pay, cargo, supply
+
+
+@kernel
+def _belongs(s, m, g):
+    """May the mind choose this agent's role?"""
+    return s.agents[g, AG_MIND] == m and s.agents[g, AG_FIXED] == NONE and s.agents[g, AG_FRAMED]
+
+
+@kernel
+def count_junctions(s, m, owner):
+    """Junctions of that owner that the mind knows."""
+    total = 0
+    for i in range(s.minds[m, MI_THINGS]):
+        if s.things[m, i, TH_KIND] == JUNCTION and s.things[m, i, TH_OWNER] == owner:
+            total += 1
+    return total
+
+
+@kernel
+def set_role(s, g, role):
+    """Give a role; the agent looks for a task anew."""
+    if s.agents[g, AG_ROLE] != role:
+        s.agents[g, AG_ROLE] = role
+        s.agents[g, AG_TASK], s.agents[g, AG_LENGTH], s.agents[g, AG_CHOSEN] = IDLE, 0, -FAR
+
+
+@kernel
+def _first_roles(t, s, m, members):
+    """Roles at the start of an episode: a few aligners and scouts, the rest miners."""
+    aligners, scouts = t.plan[PL_FIRST_ALIGNERS], t.plan[PL_FIRST_SCOUTS]
+    for k in range(len(members)):
+        g = members[k]
+        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != NONE:
+            continue
+        if aligners > 0:
+            set_role(s, g, ALIGNER)
+            aligners -= 1
+        elif scouts > 0:
+            set_role(s, g, SCOUT)
+            scouts -= 1
+        else:
+            set_role(s, g, MINER)
+
+
+@kernel
+def _recruit(s, m, members, old, role):
+    """Give `role` to the agent of role `old` (NONE: any other) that loses least by it; returns whether one was found."""
+    best, chosen = FAR, -1
+    for k in range(len(members)):
+        g = members[k]
+        now = s.agents[g, AG_ROLE]
+        if not _belongs(s, m, g) or now == role or (old != NONE and now != old) or s.agents[g, AG_TASK] == GEAR:
+            continue
+        if now == SCRAMBLER:
+            continue
+        loss = distance(s.agents[g, AG_CELL], HUB_CELL) + cargo(s, g)
+        if s.agents[g, AG_GEAR] == ALIGNER:
+            loss += 15 + (0 if s.agents[g, AG_HEART] == 0 else 2 * s.agents[g, AG_HEART])
+        if loss < best:
+            best, chosen = loss, g
+    if chosen < 0:
+        return False
+    set_role(s, chosen, role)
+    return True
+
+
+@kernel
+def _census(s, m, members, role):
+    """How many agents have a role, how many of them no heart, and the hearts of all of them."""
+    count, empty, hearts = 0, 0, 0
+    for k in range(len(members)):
+        g = members[k]
+        if s.agents[g, AG_MIND] == m and s.agents[g, AG_ROLE] == role:
+            count += 1
+            hearts += s.agents[g, AG_HEART]
+            empty += s.agents[g, AG_HEART] == 0
+    return count, empty, hearts
+
+
+@kernel
+def plan_roles(t, s, m, members):
+    """Change at most one role: scramblers by threat, aligners by hearts that wait for one, else miners."""
+    step = s.minds[m, MI_STEP]
+    if step <= 1:
+        _first_roles(t, s, m, members)
+        return
+    if step < 20 or step % t.plan[PL_COOLDOWN]:
+        return
+    ready = supply(s, m)
+    threats, targets = count_junctions(s, m, THEIRS), count_junctions(s, m, NEUTRAL)
+    scramblers, _, weapons = _census(s, m, members, SCRAMBLER)
+    aligners, empty, hearts = _census(s, m, members, ALIGNER)
+    wanted = min(t.plan[PL_SCRAMBLERS], (threats + 3) // 4)
+    if scramblers < wanted and ready + weapons > 0 and can_pay(s, m, SCRAMBLER):
+        if _recruit(s, m, members, NONE, SCRAMBLER):
+            return
+    if ready - t.plan[PL_LOAD] * empty // 2 >= t.plan[PL_UP] and can_pay(s, m, ALIGNER):
+        if hearts + empty * 4 < targets + 4 or ready >= targets + t.plan[PL_SURPLUS]:
+            _recruit(s, m, members, MINER, ALIGNER)
+    elif ready == 0 and empty > 1 and can_pay(s, m, MINER):
+        _dismiss(t, s, m, members)
+
+
+@kernel
+def _dismiss(t, s, m, members):
+    """An aligner near the hub that waits for hearts in vain becomes a miner."""
+    for k in range(len(members)):
+        g = members[k]
+        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != ALIGNER or s.agents[g, AG_HEART] > 0:
+            continue
+        if distance(s.agents[g, AG_CELL], HUB_CELL) < t.plan[PL_PATIENCE] and s.agents[g, AG_TASK] != GEAR:
+            set_role(s, g, MINER)
+            return
