@@ -32,6 +32,8 @@ from metta.policy.scripted.layout import (
     WALL,
 )  # fmt: skip
 
+SAVED = 16  # steps from an extractor beyond which a depot counts no more
+
 
 @kernel
 def is_source(kind):
@@ -45,7 +47,7 @@ def distance(cell, other):
 
 
 @kernel
-def _cover(layer, cell, delta):
+def add_area(layer, cell, delta):
     """Add `delta` to every cell of the area around `cell`."""
     row, col = cell // SIZE, cell % SIZE
     for r in range(max(0, row - RADIUS), min(SIZE, row + RADIUS + 1)):
@@ -66,9 +68,9 @@ def set_owner(s, m, i, owner):
         return
     cell = s.things[m, i, TH_CELL]
     if before != NEUTRAL:
-        _cover(s.friend[m] if before == OURS else s.enemy[m], cell, -1)
+        add_area(s.friend[m] if before == OURS else s.enemy[m], cell, -1)
     if owner != NEUTRAL:
-        _cover(s.friend[m] if owner == OURS else s.enemy[m], cell, 1)
+        add_area(s.friend[m] if owner == OURS else s.enemy[m], cell, 1)
     s.minds[m, MI_DIRTY] = 1
     s.minds[m, MI_EXPLORED] = 0  # a larger area lets agents go farther
 
@@ -116,6 +118,7 @@ def clear_mind(s, m):
     s.busy[m, :] = 0
     s.minds[m, :] = 0
     s.marks[m, 0] = 0
+    s.ghosts[m, :, :] = 0
     for k in range(SIZE):
         s.at[m, k] = s.at[m, (SIZE - 1) * SIZE + k] = WALL
         s.at[m, k * SIZE] = s.at[m, k * SIZE + SIZE - 1] = WALL
@@ -123,13 +126,21 @@ def clear_mind(s, m):
 
 @kernel
 def find_homes(s, m):
-    """For every extractor the Manhattan distance to the nearest place that takes deposits."""
-    for i in range(s.minds[m, MI_THINGS]):
+    """For every extractor the steps to the nearest depot; for every junction how many it would save, over all."""
+    count = s.minds[m, MI_THINGS]
+    for k in range(count):
+        if s.things[m, k, TH_KIND] == JUNCTION:
+            s.things[m, k, TH_HOME] = 0
+    for i in range(count):
         if s.things[m, i, TH_KIND] < EXTRACTOR:
             continue
-        home = 2 * HALF
-        for k in range(s.minds[m, MI_THINGS]):
+        cell, home = s.things[m, i, TH_CELL], 2 * HALF
+        for k in range(count):
             if s.things[m, k, TH_OWNER] == OURS and is_source(s.things[m, k, TH_KIND]):
-                home = min(home, distance(s.things[m, i, TH_CELL], s.things[m, k, TH_CELL]))
+                home = min(home, distance(cell, s.things[m, k, TH_CELL]))
         s.things[m, i, TH_HOME] = home
+        for k in range(count):
+            if s.things[m, k, TH_KIND] == JUNCTION and s.things[m, k, TH_OWNER] != OURS:
+                saved = min(home, SAVED) - distance(cell, s.things[m, k, TH_CELL])
+                s.things[m, k, TH_HOME] += max(0, saved)
     s.minds[m, MI_DIRTY] = 0

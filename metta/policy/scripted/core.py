@@ -5,9 +5,10 @@ import numpy as np
 from metta.policy.scripted.areas import clear_mind
 from metta.policy.scripted.compiled import kernel
 from metta.policy.scripted.decode import clear_marks, decode, forget_agent
-from metta.policy.scripted.layout import AG_FIXED, AG_NEXT, AG_ROLE, MI_STEP
+from metta.policy.scripted.layout import AG_FIXED, AG_FRAMED, AG_NEXT, AG_ROLE, MI_STEP
 from metta.policy.scripted.moves import act, note_progress
 from metta.policy.scripted.planner import plan_roles
+from metta.policy.scripted.suspicion import feel, review
 
 
 @kernel
@@ -32,14 +33,17 @@ def begin_episodes(s, ended, agents, minds, roles, seed, episodes):
 def step_all(t, s, envs, agents, minds, tokens):
     """Actions of all agents for observations uint8 [G, 200, 3]."""
     for e in range(envs):
-        members = np.arange(e * agents, (e + 1) * agents)
+        members = range(e * agents, (e + 1) * agents)
         for m in range(e * minds, (e + 1) * minds):
             clear_marks(s, m)
             s.minds[m, MI_STEP] += 1
         for g in members:
             decode(t, s, g, tokens[g])
             note_progress(s, g)
+            if s.agents[g, AG_FRAMED]:
+                feel(s, g)
         for m in range(e * minds, (e + 1) * minds):
+            review(s, m, members)
             plan_roles(t, s, m, members)
         for g in members:
             s.actions[g] = act(t, s, members, g)

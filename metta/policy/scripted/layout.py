@@ -16,6 +16,7 @@ HUB_CELL = HALF * SIZE + HALF
 RADIUS = 10  # of an area
 THINGS = 512
 PATH = 192
+GHOSTS = 8  # suspected junctions of the clips that a mind keeps
 FAR = 1 << 28
 STEPS = (0, -SIZE, SIZE, -1, 1)  # by move action: noop, north, south, west, east
 
@@ -28,7 +29,8 @@ EXTRACTOR = 8  # + element (oxygen, carbon, germanium, silicon)
 KINDS = 12
 NEUTRAL, OURS, THEIRS = 0, 1, 2
 
-# Columns of `things`. STOCK: elements of an extractor, hearts of a hub. HOME: steps to the nearest depot.
+# Columns of `things`. STOCK: elements of an extractor, hearts of a hub. HOME: steps to the nearest depot; of a
+# junction: steps that it would save as a depot.
 TH_KIND, TH_CELL, TH_OWNER, TH_STOCK, TH_SEEN, TH_CLAIM, TH_HOME, TH_AVOID = range(8)
 TH_COLUMNS = 8
 
@@ -39,18 +41,19 @@ MI_COLUMNS = 12
 # Roles and gear: 0 is none, else 1 + gear.
 NONE, ALIGNER, SCRAMBLER, MINER, SCOUT = range(5)
 # Tasks.
-IDLE, GEAR, LOAD, ALIGN, SCRAMBLE, MINE, DEPOSIT, EXPLORE, PATROL, RETREAT = range(10)
-TASKS = ("idle", "gear", "load", "align", "scramble", "mine", "deposit", "explore", "patrol", "retreat")
+IDLE, GEAR, LOAD, ALIGN, SCRAMBLE, MINE, DEPOSIT, EXPLORE, PATROL, RETREAT, SEEK = range(11)
+TASKS = ("idle", "gear", "load", "align", "scramble", "mine", "deposit", "explore", "patrol", "retreat", "seek")
 
 # Columns of `agents`.
 (
     AG_MIND, AG_CELL, AG_ROW, AG_COL, AG_SPAWN_ROW, AG_SPAWN_COL, AG_FRAMED, AG_GEAR, AG_VIBE, AG_ROLE, AG_FIXED,
     AG_TASK, AG_TARGET, AG_GOAL, AG_LENGTH, AG_AT, AG_NEXT, AG_STUCK, AG_CHOSEN, AG_WAITED, AG_DIRECTION, AG_LAST,
-) = range(22)  # fmt: skip
-AG_ITEM = 22  # resources in order: energy, heart, hp, influence, solar, four elements, four gears
-AG_ENERGY, AG_HEART, AG_HP, AG_INFLUENCE, AG_SOLAR, AG_ELEMENT, AG_WORN = 22, 23, 24, 25, 26, 27, 31
-AG_BEFORE = 35  # inventory sum of the step before: did the last action change anything?
-AG_COLUMNS = 36
+    AG_FELT, AG_WAS,
+) = range(24)  # fmt: skip
+AG_ITEM = 24  # resources in order: energy, heart, hp, influence, solar, four elements, four gears
+AG_ENERGY, AG_HEART, AG_HP, AG_INFLUENCE, AG_SOLAR, AG_ELEMENT, AG_WORN = 24, 25, 26, 27, 28, 29, 33
+AG_BEFORE = 37  # inventory sum of the step before: did the last action change anything?
+AG_COLUMNS = 38
 
 # `query`: what a search looks for beside offers: penalty of unknown cells, of friendly cells, one cell, and its limits.
 Q_UNKNOWN, Q_FRIENDLY, Q_CELL, Q_OUTSIDE, Q_CLEAN, Q_LOW, Q_COUNT = range(7)
@@ -68,6 +71,7 @@ class State(NamedTuple):
     minds: np.ndarray  # int32 [N, MI_COLUMNS]
     agents: np.ndarray  # int32 [G, AG_COLUMNS]
     paths: np.ndarray  # uint8 [G, PATH]: move actions
+    ghosts: np.ndarray  # int32 [N, GHOSTS, 2]: cell (0: none) and step of a suspicion
     marks: np.ndarray  # int32 [N, marks]: number of busy cells, then the cells
     rng: np.ndarray  # uint64 [G]: state of the agent's random numbers
     actions: np.ndarray  # int32 [G]
@@ -92,7 +96,8 @@ NODES = 4 * CELLS
 (
     PL_FIRST_ALIGNERS, PL_LOAD, PL_UP, PL_PATIENCE, PL_EXPLORE, PL_BALANCE, PL_PART, PL_PATROL, PL_RIVAL, PL_SCRAMBLERS,
     PL_SURPLUS, PL_COOLDOWN, PL_FIRST_SCOUTS, PL_HOME, PL_REVIEW, PL_VIBES,
-) = range(16)  # fmt: skip
+    PL_DEPOT,
+) = range(17)  # fmt: skip
 
 
 class Tables(NamedTuple):
@@ -126,6 +131,7 @@ def allocate(envs: int, agents: int, minds_per_env: int) -> State:
         minds=np.zeros((minds, MI_COLUMNS), np.int32),
         agents=np.zeros((count, AG_COLUMNS), np.int32),
         paths=np.zeros((count, PATH), np.uint8),
+        ghosts=np.zeros((minds, GHOSTS, 2), np.int32),
         marks=np.zeros((minds, marks), np.int32),
         rng=np.zeros(count, np.uint64),
         actions=np.zeros(count, np.int32),

@@ -16,9 +16,12 @@ from metta.policy.scripted.layout import (
     ALIGNER,
     FAR,
     GEAR,
+    GHOSTS,
     HUB_CELL,
     IDLE,
     JUNCTION,
+    LOAD,
+    MI_EXPLORED,
     MI_STEP,
     MI_THINGS,
     MINER,
@@ -34,11 +37,15 @@ from metta.policy.scripted.layout import (
     PL_UP,
     SCOUT,
     SCRAMBLER,
+    SIZE,
     TH_KIND,
     TH_OWNER,
     THEIRS,
 )  # fmt: skip
 from metta.policy.scripted.tasks import can_pay, cargo, supply
+
+UNSEEN = 10  # targets expected where nobody has been
+STATIONS = 4 * SIZE  # cells from the hub to the middle of its stations (rules 9.1)
 
 
 @kernel
@@ -58,6 +65,14 @@ def count_junctions(s, m, owner):
 
 
 @kernel
+def count_ghosts(s, m):
+    total = 0
+    for slot in range(GHOSTS):
+        total += s.ghosts[m, slot, 0] > 0
+    return total
+
+
+@kernel
 def set_role(s, g, role):
     """Give a role; the agent looks for a task anew."""
     if s.agents[g, AG_ROLE] != role:
@@ -68,33 +83,30 @@ def set_role(s, g, role):
 @kernel
 def _first_roles(t, s, m, members):
     """Roles at the start of an episode: a few aligners and scouts, the rest miners."""
-    aligners, scouts = t.plan[PL_FIRST_ALIGNERS], t.plan[PL_FIRST_SCOUTS]
-    for k in range(len(members)):
-        g = members[k]
+    scouts = t.plan[PL_FIRST_SCOUTS]
+    for g in members:
         if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != NONE:
             continue
-        if aligners > 0:
-            set_role(s, g, ALIGNER)
-            aligners -= 1
-        elif scouts > 0:
+        if scouts > 0:
             set_role(s, g, SCOUT)
             scouts -= 1
         else:
             set_role(s, g, MINER)
+    for _ in range(t.plan[PL_FIRST_ALIGNERS]):
+        _recruit(s, m, members, MINER, ALIGNER)
 
 
 @kernel
 def _recruit(s, m, members, old, role):
     """Give `role` to the agent of role `old` (NONE: any other) that loses least by it; returns whether one was found."""
     best, chosen = FAR, -1
-    for k in range(len(members)):
-        g = members[k]
+    for g in members:
         now = s.agents[g, AG_ROLE]
         if not _belongs(s, m, g) or now == role or (old != NONE and now != old) or s.agents[g, AG_TASK] == GEAR:
             continue
         if now == SCRAMBLER:
             continue
-        loss = distance(s.agents[g, AG_CELL], HUB_CELL) + cargo(s, g)
+        loss = distance(s.agents[g, AG_CELL], HUB_CELL + STATIONS) + cargo(s, g)
         if s.agents[g, AG_GEAR] == ALIGNER:
             loss += 15 + (0 if s.agents[g, AG_HEART] == 0 else 2 * s.agents[g, AG_HEART])
         if loss < best:
@@ -107,14 +119,13 @@ def _recruit(s, m, members, old, role):
 
 @kernel
 def _census(s, m, members, role):
-    """How many agents have a role, how many of them no heart, and the hearts of all of them."""
+    """How many agents have a role, how many of them want hearts, and the hearts of all of them."""
     count, empty, hearts = 0, 0, 0
-    for k in range(len(members)):
-        g = members[k]
+    for g in members:
         if s.agents[g, AG_MIND] == m and s.agents[g, AG_ROLE] == role:
             count += 1
             hearts += s.agents[g, AG_HEART]
-            empty += s.agents[g, AG_HEART] == 0
+            empty += s.agents[g, AG_HEART] == 0 or s.agents[g, AG_TASK] == LOAD
     return count, empty, hearts
 
 
@@ -128,7 +139,9 @@ def plan_roles(t, s, m, members):
     if step < 20 or step % t.plan[PL_COOLDOWN]:
         return
     ready = supply(s, m)
-    threats, targets = count_junctions(s, m, THEIRS), count_junctions(s, m, NEUTRAL)
+    threats, targets = count_junctions(s, m, THEIRS) + count_ghosts(s, m), count_junctions(s, m, NEUTRAL)
+    if not s.minds[m, MI_EXPLORED]:
+        targets += UNSEEN
     scramblers, _, weapons = _census(s, m, members, SCRAMBLER)
     aligners, empty, hearts = _census(s, m, members, ALIGNER)
     wanted = min(t.plan[PL_SCRAMBLERS], (threats + 3) // 4)
@@ -145,8 +158,7 @@ def plan_roles(t, s, m, members):
 @kernel
 def _dismiss(t, s, m, members):
     """An aligner near the hub that waits for hearts in vain becomes a miner."""
-    for k in range(len(members)):
-        g = members[k]
+    for g in members:
         if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != ALIGNER or s.agents[g, AG_HEART] > 0:
             continue
         if distance(s.agents[g, AG_CELL], HUB_CELL) < t.plan[PL_PATIENCE] and s.agents[g, AG_TASK] != GEAR:

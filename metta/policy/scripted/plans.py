@@ -14,7 +14,7 @@ class Plan(Settings):
     up: int = Field(default=4, description="unclaimed hearts at which a miner becomes an aligner")
     patience: int = Field(default=14, description="steps from the hub within which an aligner without hearts is called")
     explore: int = Field(default=16, description="cost of an unknown cell to an aligner with hearts")
-    balance: int = Field(default=6, description="cost of ten elements more than of the scarcest")
+    balance: int = Field(default=12, description="cost of ten elements more than of the scarcest")
     part: int = Field(default=12, description="cost of ten elements missing in a deposit")
     patrol: int = Field(default=120, description="steps after which a junction wants to be seen")
     rival: int = Field(default=10, description="cost of ten steps that another aligner is nearer")
@@ -25,6 +25,7 @@ class Plan(Settings):
     home: int = Field(default=1, description="cost of a step from an extractor to the nearest depot")
     review: int = Field(default=8, description="steps after which a task is chosen anew")
     vibes: int = Field(default=1, description="show the role by vibe")
+    depot: int = Field(default=5, description="worth of ten steps that a junction would save the miners")
 
     def array(self) -> np.ndarray:
         """In the order of `layout.PL_…`, int32."""

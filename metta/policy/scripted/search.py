@@ -81,7 +81,7 @@ def _place_penalty(s, m, cell):
     penalty = FAR
     if s.at[m, cell] == UNKNOWN:
         penalty = s.query[Q_UNKNOWN]
-    if s.friend[m, cell] > 0:
+    if s.friend[m, cell] > 0 and (s.query[Q_CLEAN] == 0 or s.enemy[m, cell] == 0):
         penalty = min(penalty, s.query[Q_FRIENDLY])
     if cell == s.query[Q_CELL]:
         penalty = 0

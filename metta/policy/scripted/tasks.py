@@ -27,7 +27,9 @@ from metta.policy.scripted.layout import (
     EXTRACTOR,
     FAR,
     GEAR,
+    GHOSTS,
     HUB,
+    HUB_CELL,
     IDLE,
     JUNCTION,
     LOAD,
@@ -44,6 +46,7 @@ from metta.policy.scripted.layout import (
     OURS,
     PATROL,
     PL_BALANCE,
+    PL_DEPOT,
     PL_EXPLORE,
     PL_HOME,
     PL_LOAD,
@@ -51,6 +54,7 @@ from metta.policy.scripted.layout import (
     PL_PATROL,
     PL_REVIEW,
     PL_RIVAL,
+    Q_CELL,
     Q_CLEAN,
     Q_FRIENDLY,
     Q_OUTSIDE,
@@ -59,6 +63,7 @@ from metta.policy.scripted.layout import (
     RETREAT,
     SCRAMBLE,
     SCRAMBLER,
+    SEEK,
     SIZE,
     STATION,
     TEAM_JUNCTION,
@@ -74,7 +79,7 @@ from metta.policy.scripted.layout import (
     UNKNOWN,
 )  # fmt: skip
 from metta.policy.scripted.areas import find_homes
-from metta.policy.scripted.search import no_offers, offer, offer_place, search
+from metta.policy.scripted.search import no_offers, offer, offer_cell, offer_place, search
 
 MOVE_COST = 4
 HEART_COST = 10
@@ -85,6 +90,7 @@ RETRY = 4  # steps before an idle agent looks again
 GIVE_UP = 6  # failed steps after which a target is left alone
 AVOID_STEPS = 25
 MARGIN = 8  # hp kept when going home
+MOST_WORTH = 30  # of a junction as a depot
 
 
 @kernel
@@ -138,14 +144,20 @@ def way_home(s, g):
 
 
 @kernel
+def is_powerless(s, g):
+    """An aligner with hearts but without influence."""
+    return s.agents[g, AG_GEAR] == ALIGNER and s.agents[g, AG_INFLUENCE] == 0 and s.agents[g, AG_HEART] > 0
+
+
+@kernel
 def in_danger(s, g):
     """Is it high time to go home?"""
     m = s.agents[g, AG_MIND]
     cell = s.agents[g, AG_CELL]
+    if is_powerless(s, g):
+        return s.friend[m, cell] == 0 or s.enemy[m, cell] > 0
     if s.friend[m, cell] > 0:
         return False
-    if s.agents[g, AG_GEAR] == ALIGNER and s.agents[g, AG_INFLUENCE] == 0 and s.agents[g, AG_HEART] > 0:
-        return True
     if s.agents[g, AG_HP] > 80:
         return False
     steps = way_home(s, g)
@@ -162,9 +174,11 @@ def is_valid(t, s, g):
     if task == IDLE:
         return age < RETRY
     if task == RETREAT:
-        return s.friend[m, s.agents[g, AG_CELL]] == 0
+        return s.friend[m, s.agents[g, AG_CELL]] == 0 or is_powerless(s, g)
     if task == EXPLORE:
         return s.at[m, s.agents[g, AG_GOAL]] == UNKNOWN and age < t.plan[PL_REVIEW]
+    if task == SEEK:
+        return age < t.plan[PL_REVIEW]
     if i < 0:
         return False
     owner, near = s.things[m, i, TH_OWNER], s.agents[g, AG_LENGTH] - s.agents[g, AG_AT] <= 3
@@ -172,7 +186,8 @@ def is_valid(t, s, g):
         role = s.agents[g, AG_ROLE]
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
-        return s.agents[g, AG_HEART] < t.plan[PL_LOAD] and supply(s, m) > 0 and (near or age < t.plan[PL_REVIEW])
+        most = 2 if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
+        return s.agents[g, AG_HEART] < most and supply(s, m) > 0 and (near or age < t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
         return able and owner == NEUTRAL and (near or age < t.plan[PL_REVIEW])
@@ -192,8 +207,7 @@ def _claims(s, m, members, g):
         s.things[m, i, TH_CLAIM] = 0
     for e in range(4):
         s.flow[e] = s.minds[m, MI_STOCK + e]
-    for k in range(len(members)):
-        b = members[k]
+    for b in members:
         if s.agents[b, AG_MIND] != m:
             continue
         room = capacity(s, b)
@@ -215,8 +229,7 @@ def _rivalry(s, m, members, g, cell):
     """By how many steps another aligner with hearts is nearer to a cell."""
     mine = distance(s.agents[g, AG_CELL], cell)
     nearest = mine
-    for k in range(len(members)):
-        b = members[k]
+    for b in members:
         if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_GEAR] == ALIGNER and s.agents[b, AG_HEART] > 0:
             nearest = min(nearest, distance(s.agents[b, AG_CELL], cell))
     return mine - nearest
@@ -252,17 +265,34 @@ def _offer_miner(t, s, m, g):
 
 
 @kernel
-def _offer_hearts(t, s, m, g):
-    """The hub, as long as there are hearts for this agent."""
+def promised(t, s, m, members, g):
+    """Hearts that other agents are on their way to load."""
+    total = 0
+    for b in members:
+        if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_TASK] == LOAD:
+            total += max(0, t.plan[PL_LOAD] - s.agents[b, AG_HEART])
+    return total
+
+
+@kernel
+def _offer_hearts(t, s, m, members, g):
+    """The hub, as long as there are hearts for this agent; returns whether there are."""
     hearts = s.agents[g, AG_HEART]
-    if s.minds[m, MI_HUB] and supply(s, m) > 0 and hearts < t.plan[PL_LOAD]:
-        offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
+    if s.minds[m, MI_HUB] == 0 or hearts >= t.plan[PL_LOAD]:
+        return False
+    near = distance(s.agents[g, AG_CELL], HUB_CELL) <= 3
+    if supply(s, m) <= (0 if near else promised(t, s, m, members, g)):
+        return False
+    offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
+    return True
 
 
 @kernel
 def _offer_aligner(t, s, m, members, g):
-    """Neutral junctions; then unknown cells, hearts, and junctions not seen for long."""
+    """Neutral junctions, hearts, junctions not seen for long; returns the penalty of unknown cells."""
     able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0
+    if s.minds[m, MI_DIRTY]:
+        find_homes(s, m)
     for i in range(s.minds[m, MI_THINGS]):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind != JUNCTION and kind != TEAM_JUNCTION) or s.things[m, i, TH_CLAIM]:
@@ -271,26 +301,34 @@ def _offer_aligner(t, s, m, members, g):
             continue
         if owner == NEUTRAL and able:
             rival = _rivalry(s, m, members, g, s.things[m, i, TH_CELL])
-            offer(s, i, rival * t.plan[PL_RIVAL] // 10 + (40 if kind == TEAM_JUNCTION else 0))
+            worth = min(s.things[m, i, TH_HOME] * t.plan[PL_DEPOT] // 10, MOST_WORTH)
+            offer(s, i, rival * t.plan[PL_RIVAL] // 10 - worth + (40 if kind == TEAM_JUNCTION else 0))
         elif owner == OURS:
             _offer_patrol(t, s, m, i, 60)
-    _offer_hearts(t, s, m, g)
+    hearts = _offer_hearts(t, s, m, members, g)
+    if s.agents[g, AG_HEART] == 0:
+        return FAR if hearts else 0
+    return t.plan[PL_EXPLORE]
 
 
 @kernel
-def _offer_scrambler(t, s, m, g):
-    """Junctions of the clips; else hearts, and junctions not seen for long."""
+def _offer_scrambler(t, s, m, members, g):
+    """Junctions of the clips, known or suspected; else hearts, and junctions not seen for long."""
+    armed = s.agents[g, AG_HEART] > 0
+    for slot in range(GHOSTS):
+        if armed and s.ghosts[m, slot, 0] > 0:
+            offer_cell(s, s.ghosts[m, slot, 0])
     for i in range(s.minds[m, MI_THINGS]):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind != JUNCTION and kind != TEAM_JUNCTION) or s.things[m, i, TH_CLAIM]:
             continue
         if owner == THEIRS and s.things[m, i, TH_AVOID] <= s.minds[m, MI_STEP]:
-            if s.agents[g, AG_HEART] > 0:
+            if armed:
                 offer(s, i, 0)
         elif owner != THEIRS:
-            _offer_patrol(t, s, m, i, 20)
-    if s.agents[g, AG_HEART] < 2:
-        _offer_hearts(t, s, m, g)
+            _offer_patrol(t, s, m, i, 20 if armed else 200)
+    if s.agents[g, AG_HEART] < 2 and s.minds[m, MI_HUB] and supply(s, m) > 0:
+        offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
 
 
 @kernel
@@ -304,16 +342,15 @@ def _offer_work(t, s, m, members, g):
         _offer_miner(t, s, m, g)
         unknown = 120
     elif gear == ALIGNER:
-        _offer_aligner(t, s, m, members, g)
-        unknown = t.plan[PL_EXPLORE]
+        unknown = _offer_aligner(t, s, m, members, g)
         s.query[Q_CLEAN] = 1
         if s.agents[g, AG_HEART] > 0:
             ticks = min(s.agents[g, AG_HP] - MARGIN, max(s.agents[g, AG_INFLUENCE] - 1, 0))
     elif gear == SCRAMBLER:
-        _offer_scrambler(t, s, m, g)
-        unknown = 10
+        _offer_scrambler(t, s, m, members, g)
+        unknown = 10 if s.agents[g, AG_HEART] > 0 else 200
     s.query[Q_OUTSIDE] = walk(s, g, ticks)
-    if not s.minds[m, MI_EXPLORED]:
+    if not s.minds[m, MI_EXPLORED] and unknown < FAR:
         offer_place(s, Q_UNKNOWN, unknown)
     if s.friend[m, s.agents[g, AG_CELL]] == 0:
         offer_place(s, Q_FRIENDLY, 200)
@@ -323,7 +360,9 @@ def _offer_work(t, s, m, members, g):
 def _task_of(s, m, g, i, cell):
     """Which task a found offer is."""
     if i < 0:
-        return EXPLORE if s.at[m, cell] == UNKNOWN else RETREAT if s.friend[m, s.agents[g, AG_CELL]] == 0 else IDLE
+        if cell == s.query[Q_CELL]:
+            return SEEK
+        return EXPLORE if s.at[m, cell] == UNKNOWN else RETREAT
     kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
     if kind >= EXTRACTOR:
         return MINE
@@ -366,6 +405,7 @@ def choose(t, s, members, g):
     no_offers(s, m, count)
     if in_danger(s, g):
         offer_place(s, Q_FRIENDLY, 0)
+        s.query[Q_CLEAN] = is_powerless(s, g)
     else:
         _offer_gear(s, m, g)
     i, cell, length = search(s, g)
