@@ -28,9 +28,13 @@ from metta.policy.scripted.layout import (
     NEUTRAL,
     NONE,
     PL_COOLDOWN,
+    PL_CLAIM,
+    PL_CROWD,
+    PL_CROWDED,
+    PL_DISARM,
+    PL_DISMISS,
     PL_FIRST_ALIGNERS,
     PL_FIRST_SCOUTS,
-    PL_LOAD,
     PL_PATIENCE,
     PL_SCRAMBLERS,
     PL_SURPLUS,
@@ -118,15 +122,16 @@ def _recruit(s, m, members, old, role):
 
 
 @kernel
-def _census(s, m, members, role):
-    """How many agents have a role, how many of them want hearts, and the hearts of all of them."""
-    count, empty, hearts = 0, 0, 0
+def _census(t, s, m, members, role):
+    """How many agents have a role, the hearts they hold, and those that the others will soon load."""
+    count, hearts, wanted = 0, 0, 0
     for g in members:
         if s.agents[g, AG_MIND] == m and s.agents[g, AG_ROLE] == role:
             count += 1
             hearts += s.agents[g, AG_HEART]
-            empty += s.agents[g, AG_HEART] == 0 or s.agents[g, AG_TASK] == LOAD
-    return count, empty, hearts
+            if s.agents[g, AG_HEART] == 0 or s.agents[g, AG_TASK] == LOAD:
+                wanted += max(0, t.plan[PL_CLAIM] - s.agents[g, AG_HEART])
+    return count, hearts, wanted
 
 
 @kernel
@@ -142,25 +147,30 @@ def plan_roles(t, s, m, members):
     threats, targets = count_junctions(s, m, THEIRS) + count_ghosts(s, m), count_junctions(s, m, NEUTRAL)
     if not s.minds[m, MI_EXPLORED]:
         targets += UNSEEN
-    scramblers, _, weapons = _census(s, m, members, SCRAMBLER)
-    aligners, empty, hearts = _census(s, m, members, ALIGNER)
+    scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
+    aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
     wanted = min(t.plan[PL_SCRAMBLERS], (threats + 3) // 4)
     if scramblers < wanted and ready + weapons > 0 and can_pay(s, m, SCRAMBLER):
         if _recruit(s, m, members, NONE, SCRAMBLER):
             return
-    if ready - t.plan[PL_LOAD] * empty // 2 >= t.plan[PL_UP] and can_pay(s, m, ALIGNER):
-        if hearts + empty * 4 < targets + 4 or ready >= targets + t.plan[PL_SURPLUS]:
+    spare = ready - claimed
+    if threats == 0 and scramblers > 0 and t.plan[PL_DISARM] and _dismiss(t, s, m, members, SCRAMBLER, MINER):
+        return
+    enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - t.plan[PL_CROWD])
+    if spare >= enough and can_pay(s, m, ALIGNER):
+        if hearts < targets + 4 or ready >= targets + t.plan[PL_SURPLUS]:
             _recruit(s, m, members, MINER, ALIGNER)
-    elif ready == 0 and empty > 1 and can_pay(s, m, MINER):
-        _dismiss(t, s, m, members)
+    elif aligners > 1 and spare < -t.plan[PL_DISMISS] and can_pay(s, m, MINER):
+        _dismiss(t, s, m, members, ALIGNER, MINER)
 
 
 @kernel
-def _dismiss(t, s, m, members):
-    """An aligner near the hub that waits for hearts in vain becomes a miner."""
+def _dismiss(t, s, m, members, old, role):
+    """Give another role to an agent near the hub that is of no use in its own; was there one?"""
     for g in members:
-        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != ALIGNER or s.agents[g, AG_HEART] > 0:
+        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != old or (old == ALIGNER and s.agents[g, AG_HEART] > 0):
             continue
         if distance(s.agents[g, AG_CELL], HUB_CELL) < t.plan[PL_PATIENCE] and s.agents[g, AG_TASK] != GEAR:
-            set_role(s, g, MINER)
-            return
+            set_role(s, g, role)
+            return True
+    return False
