@@ -149,7 +149,7 @@ def plan_roles(t, s, m, members):
         targets += UNSEEN
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
-    wanted = min(t.plan[PL_SCRAMBLERS], (threats + 3) // 4)
+    wanted = min(t.plan[PL_SCRAMBLERS], (threats + 1) // 2)
     if scramblers < wanted and ready + weapons > 0 and can_pay(s, m, SCRAMBLER):
         if _recruit(s, m, members, NONE, SCRAMBLER):
             return

@@ -18,7 +18,7 @@ class Plan(Settings):
     part: int = Field(default=12, description="cost of ten elements missing in a deposit")
     patrol: int = Field(default=120, description="steps after which a junction wants to be seen")
     rival: int = Field(default=10, description="cost of ten steps that another aligner is nearer")
-    scramblers: int = Field(default=1, description="most scramblers")
+    scramblers: int = Field(default=2, description="most scramblers")
     surplus: int = Field(default=6, description="hearts beyond all targets at which mining ends")
     cooldown: int = Field(default=4, description="steps between changes of role")
     first_scouts: int = Field(default=0, description="scouts at the start")
@@ -29,8 +29,9 @@ class Plan(Settings):
     crowd: int = Field(default=3, description="aligners beyond which further ones need more hearts")
     crowded: int = Field(default=4, description="how many more for each")
     disarm: int = Field(default=1, description="scramblers without threats become miners when near the hub")
-    dismiss: int = Field(default=12, description="hearts missing at which an aligner becomes a miner")
+    dismiss: int = Field(default=6, description="hearts missing at which an aligner becomes a miner")
     claim: int = Field(default=4, description="hearts set aside for an aligner that comes to load")
+    slack: int = Field(default=0, description="elements more than of the scarcest that cost nothing")
 
     def array(self) -> np.ndarray:
         """In the order of `layout.PL_…`, int32."""

@@ -46,6 +46,7 @@ from metta.policy.scripted.layout import (
     OURS,
     PATROL,
     PL_BALANCE,
+    PL_CLAIM,
     PL_DEPOT,
     PL_EXPLORE,
     PL_HOME,
@@ -54,6 +55,7 @@ from metta.policy.scripted.layout import (
     PL_PATROL,
     PL_REVIEW,
     PL_RIVAL,
+    PL_SLACK,
     Q_CELL,
     Q_CLEAN,
     Q_FRIENDLY,
@@ -90,6 +92,7 @@ RETRY = 4  # steps before an idle agent looks again
 GIVE_UP = 6  # failed steps after which a target is left alone
 AVOID_STEPS = 25
 MARGIN = 8  # hp kept when going home
+LATER = 200  # penalty of what can wait
 MOST_WORTH = 30  # of a junction as a depot
 
 
@@ -258,7 +261,7 @@ def _offer_miner(t, s, m, g):
         if kind >= EXTRACTOR:
             left = s.things[m, i, TH_STOCK] - s.things[m, i, TH_CLAIM]
             if room > 0 and left > 0:
-                surplus = (s.flow[kind - EXTRACTOR] - least) * t.plan[PL_BALANCE] // 10
+                surplus = max(0, s.flow[kind - EXTRACTOR] - least - t.plan[PL_SLACK]) * t.plan[PL_BALANCE] // 10
                 offer(s, i, t.plan[PL_HOME] * s.things[m, i, TH_HOME] + surplus + max(0, room - left) // 2)
         elif is_source(kind) and s.things[m, i, TH_OWNER] == OURS and room < capacity(s, g):
             offer(s, i, room * t.plan[PL_PART] // 10)
@@ -270,7 +273,7 @@ def promised(t, s, m, members, g):
     total = 0
     for b in members:
         if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_TASK] == LOAD:
-            total += max(0, t.plan[PL_LOAD] - s.agents[b, AG_HEART])
+            total += max(1, t.plan[PL_CLAIM] - s.agents[b, AG_HEART])
     return total
 
 
@@ -291,6 +294,7 @@ def _offer_hearts(t, s, m, members, g):
 def _offer_aligner(t, s, m, members, g):
     """Neutral junctions, hearts, junctions not seen for long; returns the penalty of unknown cells."""
     able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0
+    hearts = _offer_hearts(t, s, m, members, g)
     if s.minds[m, MI_DIRTY]:
         find_homes(s, m)
     for i in range(s.minds[m, MI_THINGS]):
@@ -304,31 +308,37 @@ def _offer_aligner(t, s, m, members, g):
             worth = min(s.things[m, i, TH_HOME] * t.plan[PL_DEPOT] // 10, MOST_WORTH)
             offer(s, i, rival * t.plan[PL_RIVAL] // 10 - worth + (40 if kind == TEAM_JUNCTION else 0))
         elif owner == OURS:
-            _offer_patrol(t, s, m, i, 60)
-    hearts = _offer_hearts(t, s, m, members, g)
+            _offer_patrol(t, s, m, i, LATER if able or hearts else 60)
     if s.agents[g, AG_HEART] == 0:
         return FAR if hearts else 0
     return t.plan[PL_EXPLORE]
 
 
 @kernel
-def _offer_scrambler(t, s, m, members, g):
-    """Junctions of the clips, known or suspected; else hearts, and junctions not seen for long."""
-    armed = s.agents[g, AG_HEART] > 0
+def _offer_scrambler(t, s, m, g):
+    """Junctions of the clips, known or suspected; else hearts, and junctions not seen for long.
+
+    Returns the penalty of unknown cells.
+    """
+    armed, busy = s.agents[g, AG_HEART] > 0, False
     for slot in range(GHOSTS):
         if armed and s.ghosts[m, slot, 0] > 0:
             offer_cell(s, s.ghosts[m, slot, 0])
+            busy = True
     for i in range(s.minds[m, MI_THINGS]):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind != JUNCTION and kind != TEAM_JUNCTION) or s.things[m, i, TH_CLAIM]:
             continue
-        if owner == THEIRS and s.things[m, i, TH_AVOID] <= s.minds[m, MI_STEP]:
-            if armed:
-                offer(s, i, 0)
-        elif owner != THEIRS:
-            _offer_patrol(t, s, m, i, 20 if armed else 200)
+        if owner == THEIRS and armed and s.things[m, i, TH_AVOID] <= s.minds[m, MI_STEP]:
+            offer(s, i, 0)
+            busy = True
+    for i in range(s.minds[m, MI_THINGS]):
+        kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
+        if (kind == JUNCTION or kind == TEAM_JUNCTION) and owner != THEIRS and s.things[m, i, TH_CLAIM] == 0:
+            _offer_patrol(t, s, m, i, LATER if busy or not armed else 20)
     if s.agents[g, AG_HEART] < 2 and s.minds[m, MI_HUB] and supply(s, m) > 0:
         offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
+    return LATER if busy or not armed else 10
 
 
 @kernel
@@ -347,8 +357,7 @@ def _offer_work(t, s, m, members, g):
         if s.agents[g, AG_HEART] > 0:
             ticks = min(s.agents[g, AG_HP] - MARGIN, max(s.agents[g, AG_INFLUENCE] - 1, 0))
     elif gear == SCRAMBLER:
-        _offer_scrambler(t, s, m, members, g)
-        unknown = 10 if s.agents[g, AG_HEART] > 0 else 200
+        unknown = _offer_scrambler(t, s, m, g)
     s.query[Q_OUTSIDE] = walk(s, g, ticks)
     if not s.minds[m, MI_EXPLORED] and unknown < FAR:
         offer_place(s, Q_UNKNOWN, unknown)
