@@ -12,8 +12,8 @@ from metta.policy.scripted.suspicion import feel, review
 
 
 @kernel
-def begin_episodes(s, ended, agents, minds, roles, seed, episodes):
-    """Forget everything of the environments marked in `ended`. roles int32 [A]: fixed ones, NONE where free."""
+def begin_episodes(s, ended, agents, minds, roles, rotate, seed, episodes):
+    """Forget everything of the environments marked in `ended`. roles int32: fixed ones in turn, NONE where free."""
     for e in range(len(ended)):
         if not ended[e]:
             continue
@@ -23,7 +23,8 @@ def begin_episodes(s, ended, agents, minds, roles, seed, episodes):
         for a in range(agents):
             g = e * agents + a
             forget_agent(s, g, e * minds + a * minds // agents)
-            s.agents[g, AG_FIXED] = s.agents[g, AG_ROLE] = roles[a]
+            turn = a + rotate * episodes[e]
+            s.agents[g, AG_FIXED] = s.agents[g, AG_ROLE] = roles[turn % len(roles)]
             s.agents[g, AG_NEXT] = -1
             s.rng[g] = seed + np.uint64(g * 1000003 + episodes[e])
         episodes[e] += 1

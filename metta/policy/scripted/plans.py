@@ -31,7 +31,8 @@ class Plan(Settings):
     disarm: int = Field(default=1, description="scramblers without threats become miners when near the hub")
     dismiss: int = Field(default=6, description="hearts missing at which an aligner becomes a miner")
     claim: int = Field(default=4, description="hearts set aside for an aligner that comes to load")
-    slack: int = Field(default=0, description="elements more than of the scarcest that cost nothing")
+    slack: int = Field(default=0, description="surplus of an element that costs nothing at step 100; it grows")
+    worth: int = Field(default=0, description="fewest hearts but one that are worth the way to the hub")
 
     def array(self) -> np.ndarray:
         """In the order of `layout.PL_…`, int32."""

@@ -14,19 +14,21 @@ ROLES = ("none", *GEAR)
 class ScriptedPolicy:
     """Plays all agents of a batch. After a step, `roles`, `tasks` and `targets` tell what each agent is about."""
 
-    def __init__(self, info: EnvInfo, name: str, plan: np.ndarray, roles: list[str], shared: bool = True) -> None:
-        """`roles` are those of the agents in order, "gear" where the plan decides; the last ones repeat."""
+    def __init__(
+        self, info: EnvInfo, name: str, plan: np.ndarray, roles: list[str], shared: bool = True, rotate: bool = False
+    ) -> None:
+        """`roles` are those of the agents in turn, "gear" where the plan decides; `rotate`: by one each episode."""
         self.name = name
         self._info = info
         self._tables = make_tables(info, plan)
-        self._roles, self._shared = roles, shared
+        self._roles = np.array([role_id(role) for role in roles], np.int32)
+        self._shared, self._rotate = shared, rotate
         self.reset(0, info.num_agents, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
         minds = 1 if self._shared else num_agents
         self._shape, self._minds = (num_envs, num_agents), minds
         self._state = L.allocate(num_envs, num_agents, minds)
-        self._fixed = np.array([role_id(self._roles[a % len(self._roles)]) for a in range(num_agents)], np.int32)
         self._ended = np.ones(num_envs, bool)
         self._episodes = np.zeros(num_envs, np.int64)
         self._seed = np.uint64(seed % (1 << 64))
@@ -34,9 +36,8 @@ class ScriptedPolicy:
     def step(self, observations: np.ndarray) -> np.ndarray:
         envs, agents = self._shape
         if self._ended.any():
-            core.begin_episodes(
-                self._state, self._ended, agents, self._minds, self._fixed, self._seed, self._episodes
-            )
+            minds, rotate, seed = self._minds, int(self._rotate), self._seed
+            core.begin_episodes(self._state, self._ended, agents, minds, self._roles, rotate, seed, self._episodes)
         tokens = observations.reshape(envs * agents, *observations.shape[2:])
         core.step_all(self._tables, self._state, envs, agents, self._minds, tokens)
         return self._state.actions.reshape(self._shape).copy()

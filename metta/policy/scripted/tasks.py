@@ -56,6 +56,7 @@ from metta.policy.scripted.layout import (
     PL_REVIEW,
     PL_RIVAL,
     PL_SLACK,
+    PL_WORTH,
     Q_CELL,
     Q_CLEAN,
     Q_FRIENDLY,
@@ -91,6 +92,7 @@ SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon,
 RETRY = 4  # steps before an idle agent looks again
 GIVE_UP = 6  # failed steps after which a target is left alone
 AVOID_STEPS = 25
+SETTLED = 400  # step until which the slack grows
 MARGIN = 8  # hp kept when going home
 LATER = 200  # penalty of what can wait
 MOST_WORTH = 30  # of a junction as a depot
@@ -190,7 +192,7 @@ def is_valid(t, s, g):
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
         most = 2 if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
-        return s.agents[g, AG_HEART] < most and supply(s, m) > 0 and (near or age < t.plan[PL_REVIEW])
+        return s.agents[g, AG_HEART] < most and supply(s, m) > 0 and (near or age < 4 * t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
         return able and owner == NEUTRAL and (near or age < t.plan[PL_REVIEW])
@@ -251,6 +253,7 @@ def _offer_miner(t, s, m, g):
     if s.minds[m, MI_DIRTY]:
         find_homes(s, m)
     room = capacity(s, g) - cargo(s, g)
+    slack = t.plan[PL_SLACK] * min(s.minds[m, MI_STEP], SETTLED) // 100
     least = s.flow[0]
     for e in range(1, 4):
         least = min(least, s.flow[e])
@@ -261,7 +264,7 @@ def _offer_miner(t, s, m, g):
         if kind >= EXTRACTOR:
             left = s.things[m, i, TH_STOCK] - s.things[m, i, TH_CLAIM]
             if room > 0 and left > 0:
-                surplus = max(0, s.flow[kind - EXTRACTOR] - least - t.plan[PL_SLACK]) * t.plan[PL_BALANCE] // 10
+                surplus = max(0, s.flow[kind - EXTRACTOR] - least - slack) * t.plan[PL_BALANCE] // 10
                 offer(s, i, t.plan[PL_HOME] * s.things[m, i, TH_HOME] + surplus + max(0, room - left) // 2)
         elif is_source(kind) and s.things[m, i, TH_OWNER] == OURS and room < capacity(s, g):
             offer(s, i, room * t.plan[PL_PART] // 10)
@@ -284,7 +287,7 @@ def _offer_hearts(t, s, m, members, g):
     if s.minds[m, MI_HUB] == 0 or hearts >= t.plan[PL_LOAD]:
         return False
     near = distance(s.agents[g, AG_CELL], HUB_CELL) <= 3
-    if supply(s, m) <= (0 if near else promised(t, s, m, members, g)):
+    if supply(s, m) <= (0 if near else t.plan[PL_WORTH] + promised(t, s, m, members, g)):
         return False
     offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
     return True
