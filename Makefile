@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup train test lint bench clean
+.PHONY: setup train test test-gpu lint bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -22,12 +22,19 @@ train: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest
 
+# What needs a CUDA device; without one it is skipped and says so.
+test-gpu: $(STAMP)
+	@$(BIN)/python -m pytest -m gpu -rs
+
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/env_throughput.py
 	@$(BIN)/python benchmarks/train_throughput.py
+
+bench-gpu: $(STAMP)
+	@PYTHON=$(BIN)/python benchmarks/gpu.sh
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -6,28 +6,34 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import machine
 from metta.common.errors import UserError
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.backends import make_batch
+from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
+from metta.rl.machine import torch_stream
 
+MOST_MAPS = 1024  # of the pool
 ACTIONS = 64  # prepared random actions, used in turn
+Play = Callable[[int], float]  # plays about so many steps; agent-steps per second
 
 
-def measure(batch: EnvBatch, rounds: int, seconds: float) -> tuple[list[float], float]:
-    """Agent-steps/s of each round, and tokens per observation. Buffers belong to this caller, as in training."""
+def host_play(batch: Batch) -> tuple[Play, np.ndarray]:
+    """How to play on the processor, and the observations. Buffers belong to this caller, as in training."""
     shape = (batch.num_envs, batch.num_agents)
     observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
     rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
-    actions = np.random.default_rng(0).integers(0, 5, (ACTIONS, *shape)).astype(np.int32)
+    actions = random_actions(batch)
     batch.reset(observations)
 
     def play(steps: int) -> float:
@@ -35,12 +41,51 @@ def measure(batch: EnvBatch, rounds: int, seconds: float) -> tuple[list[float], 
         for step in range(steps):
             batch.step(actions[step % ACTIONS], observations, rewards, terminals, truncations)
         batch.take_episodes()
-        return time.perf_counter() - start
+        return steps * batch.num_envs * batch.num_agents / (time.perf_counter() - start)
 
+    return play, observations
+
+
+def device_play(batch: Batch) -> tuple[Play, torch.Tensor]:
+    """How to play on a device, ACTIONS steps to a CUDA graph, and the observations."""
+    shape = (batch.num_envs, batch.num_agents)
+    observations = torch.zeros(*shape, batch.info.num_tokens, 3, dtype=torch.uint8, device="cuda")
+    rewards, ends = torch.zeros(shape, device="cuda"), torch.zeros(2, *shape, dtype=torch.bool, device="cuda")
+    actions = torch.from_numpy(random_actions(batch)).cuda()
+    batch.reset(observations)
+    batch.step(actions[0], observations, rewards, ends[0], ends[1])  # compiles
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for step in actions:
+            batch.step(step, observations, rewards, ends[0], ends[1])
+
+    def play(steps: int) -> float:
+        torch.cuda.synchronize()
+        start, replays = time.perf_counter(), -(-steps // ACTIONS)
+        for _ in range(replays):
+            graph.replay()
+        torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+        batch.take_episodes()
+        return replays * ACTIONS * batch.num_envs * batch.num_agents / seconds
+
+    return play, observations
+
+
+def random_actions(batch: Batch) -> np.ndarray:
+    """Moves and waiting, int32 [ACTIONS, E, A]."""
+    size = (ACTIONS, batch.num_envs, batch.num_agents)
+    return np.random.default_rng(0).integers(0, 5, size).astype(np.int32)
+
+
+def measure(batch: Batch, rounds: int, seconds: float) -> tuple[list[float], float]:
+    """Agent-steps/s of each round, and tokens per observation."""
+    play, observations = device_play(batch) if batch.device == "cuda" else host_play(batch)
     play(ACTIONS)  # compiles, warms caches
-    steps = max(ACTIONS, int(seconds * ACTIONS / play(ACTIONS)))
-    rates = [steps * batch.num_envs * batch.num_agents / play(steps) for _ in range(rounds)]
-    return rates, float((observations[..., 0] != 0xFF).sum(-1).mean())
+    steps = max(ACTIONS, int(seconds * play(ACTIONS) / (batch.num_envs * batch.num_agents)))
+    rates = [play(steps) for _ in range(rounds)]
+    locations = observations[..., 0]
+    return rates, float((locations != 0xFF).sum()) / (batch.num_envs * batch.num_agents)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--mission", default="cogsguard_arena.basic")
     parser.add_argument("--agents", type=int, default=None, help="cogs per environment (default: the mission's)")
     parser.add_argument("--envs", type=int, default=64)
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a round")
@@ -56,10 +102,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         mission = build_mission(MissionSettings(name=args.mission, cogs=args.agents))
         build_pool(mission, 1, 0)  # compiles
-        start, count = time.perf_counter(), max(64, args.envs)
+        start, count = time.perf_counter(), min(max(64, args.envs), MOST_MAPS)
         pool = build_pool(mission, count, 0, threads=1)
         maps_per_second = count / (time.perf_counter() - start)
-        batch = EnvBatch(mission, args.envs, maps=pool, threads=args.threads, desync=True)
+        batch = make_batch(
+            args.backend, mission, args.envs, maps=pool, threads=args.threads, desync=True, stream=torch_stream
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         "mission": mission.name,
         "agents": mission.agents,
         "envs": args.envs,
+        "backend": args.backend,
         "threads": args.threads,
         "tokens_per_agent": round(tokens, 1),
         "bytes_per_env": batch.bytes_per_env,
@@ -82,7 +131,8 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(result))
     else:
         print(
-            f"{mission.name}, {mission.agents} agents, {args.envs} environments, {args.threads} thread(s): "
+            f"{mission.name}, {mission.agents} agents, {args.envs} environments, "
+            f"{'CUDA device' if args.backend == 'cuda' else f'{args.threads} thread(s)'}: "
             f"{result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to {result['highest']:,}), "
             f"{tokens:.1f} tokens per observation, {batch.bytes_per_env / 1024:.0f} KiB per environment, "
             f"{maps_per_second:,.0f} maps/s"

@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 
 def cpu_name() -> str:
     """Model name of the processor, as far as the system tells."""
@@ -21,4 +23,6 @@ def cpu_name() -> str:
 def machine() -> dict[str, str | int]:
     """Hardware and versions, for the benchmark's JSON."""
     versions = {name: version(name) for name in ("numpy", "numba", "torch")}
+    if torch.cuda.is_available():
+        versions |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
     return {"cpu": cpu_name(), "cores": os.cpu_count() or 1, "python": platform.python_version(), **versions}

@@ -4,18 +4,23 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from metta.cli import cogames
+from metta.common.settings import Settings
 from metta.config import runner
-from metta.game.mission import QuirkSettings
-from metta.game.missions import MISSIONS
+from metta.game.maps.ascii import CHARACTERS
+from metta.game.mission import Mission, MissionSettings, QuirkSettings, RewardEntry, TeamSettings
+from metta.game.missions import load_mission, mission_names, mission_set, mission_sets
 from metta.game.rewards import PRESETS
 from metta.game.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
+GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
     "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
@@ -45,7 +50,36 @@ def test_links_between_pages_lead_somewhere(page: Path):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("names", [MISSIONS, VARIANTS, PRESETS, QuirkSettings.model_fields])
+@pytest.mark.parametrize("names", [GAMES, VARIANTS, PRESETS, QuirkSettings.model_fields])
 def test_the_page_of_the_game_names_everything_that_can_be_chosen(names: Iterable[str]):
     page = (ROOT / "docs" / "game.md").read_text()
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def models(model: type[Settings]) -> set[type[Settings]]:
+    """A settings model and those of its branches, lists and mappings."""
+    found = {model}
+    for field in model.model_fields.values():
+        queue = [field.annotation]
+        while queue:
+            part = queue.pop()
+            queue += get_args(part)
+            if isinstance(part, type) and issubclass(part, Settings) and part not in found:
+                found |= models(part)
+    return found
+
+
+@pytest.mark.parametrize("model", [MissionSettings, TeamSettings, RewardEntry, *models(Mission) - {Mission}])
+def test_the_page_of_missions_explains_every_key(model: type[Settings]):
+    page = (ROOT / "docs" / "missions.md").read_text()
+    for name, field in model.model_fields.items():
+        assert field.description, f"{model.__name__}.{name}"
+        assert re.search(rf"^\| `{name}` \| .* \| {re.escape(field.description)} \|$", page, re.MULTILINE), name
+
+
+def test_the_page_of_missions_lists_the_sets_and_the_legend():
+    page = (ROOT / "docs" / "missions.md").read_text()
+    assert [character for character in CHARACTERS if f"| `{character}` | " not in page] == []
+    for name in {name for names in mission_sets().values() for name in names}:
+        mission = load_mission(name)
+        assert f"| `{name}` | {mission.agents} | {mission.max_steps:,} | {mission.description} |" in page

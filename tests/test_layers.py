@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who imports whom, and how long a file is."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("common", "game", "policy", "rl", "eval", "view", "config", "cli")  # low to high
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
+ADAPTERS = {
+    "gymnasium.py": {"gymnasium"},
+    "pettingzoo.py": {"gymnasium", "pettingzoo"},
+    "puffer.py": {"gymnasium", "pufferlib"},
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -30,6 +36,17 @@ def test_a_layer_imports_only_lower_ones(layer: str):
             if parts[0] == "metta" and len(parts) > 1:
                 assert LAYERS.index(parts[1]) <= LAYERS.index(layer), f"{path} imports {name}"
             assert not (layer in NO_TORCH and parts[0] == "torch"), f"{path} imports {name}"
+
+
+def test_an_adapter_imports_only_its_library_and_the_game():
+    known = {*sys.stdlib_module_names, "numpy"}
+    for path in sorted((ROOT / "metta" / "adapters").rglob("*.py")):
+        for name in imported(path):
+            root, *rest = name.split(".")
+            if root == "metta":
+                assert rest[0] in ("common", "game") or name == "metta.adapters.build", f"{path} imports {name}"
+            else:
+                assert root in known | ADAPTERS.get(path.name, set()), f"{path} imports {name}"
 
 
 def test_no_file_exceeds_500_lines():

@@ -5,18 +5,19 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from bootstrap import ensure_packages
 
 
-def check(path: Path) -> bool:
+def check(path: Path, backend: Literal["cpu", "cuda"]) -> bool:
     """Replay one file and print a line about it; returns whether everything was equal."""
     from metta.common.errors import UserError
     from metta.game.traces import check_trace
 
     start = time.perf_counter()
     try:
-        steps, difference = check_trace(path)
+        steps, difference = check_trace(path, backend)
     except UserError as error:
         print(f"ERROR {error}")
         return False
@@ -30,8 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 when every file agrees, 1 when any differs or cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz", help="recorded episodes")
-    files: list[Path] = parser.parse_args(argv).files
-    equal = sum([check(path) for path in files])
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
+    args = parser.parse_args(argv)
+    files: list[Path] = args.files
+    equal = sum([check(path, args.backend) for path in files])
     print(f"{equal} of {len(files)} traces equal")
     return 0 if equal == len(files) else 1
 

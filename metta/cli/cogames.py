@@ -12,7 +12,7 @@ app = typer.Typer(pretty_exceptions_enable=False, help="Play, train and evaluate
 # The base of what typer raises for bad usage: click's, or that of typer's own copy of click, by version.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, a bare site or a bare mission")]
+MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, bare site, bare mission or file")]
 PolicyName = Annotated[str, typer.Option("-p", "--policy", help="name, checkpoint folder or metta:// URI")]
 Variants = Annotated[list[str] | None, typer.Option("-v", "--variant", help="variant of the mission (repeatable)")]
 Difficulty = Annotated[str | None, typer.Option(help="easy, medium or hard")]
@@ -107,14 +107,14 @@ def scrimmage(
 @app.command()
 def missions(site: Annotated[str | None, typer.Argument(help="only the missions of this site")] = None) -> None:
     """List the missions."""
-    from metta.game.missions import MISSIONS
+    from metta.game.missions import load_mission, mission_names
 
-    sites = {name.split(".")[0] for name in MISSIONS}
+    sites = {name.split(".")[0] for name in mission_names()}
     if site and site not in sites:
         raise UserError(f"unknown site '{site}'{suggest(site, sites)}; there are: {', '.join(sorted(sites))}")
-    for name, build in MISSIONS.items():
+    for name in mission_names():
         if not site or name.startswith(f"{site}."):
-            mission = build()
+            mission = load_mission(name)
             typer.echo(f"{name:38} {mission.agents:2} cogs {mission.max_steps:6} steps  {mission.description}")
 
 

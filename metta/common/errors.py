@@ -5,7 +5,20 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2."""
+    """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2.
+
+    What it quotes may come from strangers: line breaks and control characters are shown as spaces.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(character if character.isprintable() else " " for character in message))
+
+
+class MissingExtraError(UserError, ImportError):
+    """A library that only an extra of the package installs is not there."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed: pip install 'metta[{extra}]'")
 
 
 def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:

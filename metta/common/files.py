@@ -19,6 +19,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_text(path: Path, most: int) -> str:
+    """A text file of at most `most` bytes. Raises UserError for one that is missing, larger or no UTF-8 text."""
+    try:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise UserError(f"{path}: larger than {most:,} bytes")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, ValueError):
+        raise UserError(f"{path}: no UTF-8 text") from None
+
+
 def fsync_path(path: Path) -> None:
     """Force a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -16,6 +16,13 @@ class Settings(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def below(where: str, key: str) -> str:
+    """The path of a key below a branch of the tree, or in a file: where.key, file.yaml:key."""
+    if not where or not key:
+        return key or where.rstrip(":")
+    return where + key if where.endswith(":") else f"{where}.{key}"
+
+
 def validated(model: type[Model], data: dict[str, Any], where: str) -> Model:
     """`data` as a model. Raises UserError with one line: the first wrong key or value, its path below `where`."""
     try:
@@ -24,11 +31,26 @@ def validated(model: type[Model], data: dict[str, Any], where: str) -> Model:
         raise UserError(first_problem(model, error, where)) from None
 
 
+def changed(settings: Model, changes: dict[str, Any], where: str = "") -> Model:
+    """A validated copy of settings with some changes; branches of their own are changed, everything else replaced.
+
+    Raises:
+        UserError: an unknown key or a value out of range, in one line; its path begins with `where`.
+    """
+    data = settings.model_dump()
+    for name, value in changes.items():
+        branch = getattr(settings, str(name), None)
+        if isinstance(branch, Settings) and isinstance(value, dict):
+            value = changed(branch, value, below(where, str(name))).model_dump()
+        data[name] = value
+    return validated(type(settings), data, where)
+
+
 def first_problem(model: type[BaseModel], error: ValidationError, where: str) -> str:
     """The first problem of a validation in one line, with the nearest keys for an unknown one."""
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
-    name = ".".join([where, *path]) if where else ".".join(path)
+    name = below(where, ".".join(path))
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{name}'{suggest(path[-1], fields_at(model, path[:-1]))}"
     value = problem.get("input")

@@ -16,8 +16,8 @@ from metta.config.layers import Layer, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.words import Word, varied
-from metta.game.missions import build_mission
-from metta.rl.settings import RunConfig
+from metta.game.missions import build_mission, inlined
+from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
 
 
@@ -114,16 +114,41 @@ def _user() -> str:
 
 
 def _check_game(config: Config, tree: Tree) -> None:
-    """Build the missions and divide the batch among the agents, so that bad input is refused before anything starts."""
+    """Put in what mission files say, so that the saved tree needs them no more; build the missions and divide the
+    batch among the agents, so that bad input is refused before anything starts."""
     missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
-    built = {
-        path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in missions.items()
-    }
+    _check_imports(config, tree)
+    whole = {path: tree.blame(path, lambda mission=mission: inlined(mission)) for path, mission in missions.items()}
+    if "mission" in whole:
+        config.mission = whole["mission"]
+    if isinstance(config, RunConfig):
+        config.evals.missions = {label: whole[f"evals.missions.{label}"] for label in config.evals.missions}
+    built = {path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in whole.items()}
     if isinstance(config, RunConfig):
         agents, envs = built["mission"].agents, config.training_env.num_envs
+        if config.env.kind != "metta":
+            agents = _foreign_agents(config, tree)
         tree.blame("trainer", lambda: batch_shape(config.trainer, agents, envs))
+
+
+def _check_imports(config: Config, tree: Tree) -> None:
+    """Raise UserError if a file, which may be a stranger's, names code to import: only a word may."""
+    env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
+    source = tree.origin("env.name")
+    if env and env.imports and not (source or "").startswith("the word"):
+        raise UserError(f"env.name={env.name} imports code: put it on the command line to allow that, from {source}")
+
+
+def _foreign_agents(config: RunConfig, tree: Tree) -> int:
+    """Agents of an environment of another library, which must be there and suit the network."""
+    from metta.policy.nets.registry import check_net  # here because these take seconds to import
+    from metta.rl.environments import find_source
+
+    info = tree.blame("env", lambda: find_source(config).info)
+    tree.blame("agent", lambda: check_net(config.agent.name, info))
+    return info.num_agents
 
 
 def _job_of(experiment: list[Layer]) -> tuple[Job, str]:

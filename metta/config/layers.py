@@ -18,6 +18,7 @@ from metta.common.errors import UserError, suggest
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Branch of the tree -> the group that fills it.
 GROUPS = {
+    "env": "env",
     "mission": "mission",
     "agent": "agent",
     "trainer": "trainer",
@@ -70,12 +71,14 @@ def expand(layer: Layer) -> list[Layer]:
         if not isinstance(value, str | int):
             continue
         del rest[branch]
+        if branch == "mission":  # what an earlier mission file said goes
+            chosen.append(Layer(layer.source, {"mission": {"base": None}}, branch))
         if str(value) in options(group):
             chosen += [
                 Layer(part.source, part.values, branch) for part in _file_layers(f"{group}/{value}", CONFIGS, branch)
             ]
         elif branch == "mission":
-            chosen.append(Layer(layer.source, {"mission": {"name": value}}))
+            chosen.append(Layer(layer.source, {"mission": {"name": value}}, branch))
         else:
             known = options(group)
             hint = suggest(str(value), known) or f" (one of {', '.join(known)})"

@@ -135,6 +135,8 @@ def _summary(config: Config) -> str:
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
     if settings["cmd"] == "train":
+        env = settings["env"]
+        parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
         parts += [
             f"agent {settings['agent']['name']}",
             f"{settings['trainer']['total_timesteps']:,} agent-steps",

@@ -23,6 +23,7 @@ ALIASES = {
     "seed": "system.seed",
     "max_steps": "mission.max_steps",
     "trainer.num_workers": "training_env.num_workers",
+    "training_env.backend": "env.backend",
     "sim": "evals",
 }
 

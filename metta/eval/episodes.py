@@ -7,6 +7,7 @@ import numpy as np
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
+from metta.game.statistics import episode_means
 from metta.policy.interface import Policy
 
 BATCH = 64  # episodes played at once; fixed, so that results do not depend on the machine
@@ -48,11 +49,7 @@ def play_episodes(
 
 def episode_metrics(episode: Episode) -> dict[str, float]:
     """Metrics of one episode under the names that training reports: means over agents, team and game counters."""
-    metrics = {"reward": float(episode.returns.mean())}
-    metrics |= {f"env_agent/{name}": float(values.mean()) for name, values in sorted(episode.agent.items())}
-    for team, stats in sorted(episode.collective.items()):
-        metrics |= {f"env_collective/{team}/{name}": value for name, value in sorted(stats.items())}
-    return metrics | {f"env_game/{name}": value for name, value in sorted(episode.game.items())}
+    return {"reward": float(episode.returns.mean()), **episode_means(episode)}
 
 
 def metrics_by_name(episodes: list[Episode]) -> dict[str, list[float]]:

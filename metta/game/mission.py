@@ -1,14 +1,17 @@
 """A mission: everything that is a setting of the game (rules 1, 4-7, 10), as validated models."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from metta.common.errors import suggest
 from metta.common.settings import Settings
-from metta.game.resources import ELEMENTS, RESOURCES
+from metta.game.maps.sites import MapSettings
+from metta.game.resources import CLIPS, ELEMENTS, RESOURCES
 
 MOST = 65535  # quantities have 16 bits
+MOST_AGENTS = 255  # agent_id has 8 bits
+MOST_EVENTS = 100_000
 MOST_STEPS = 10_000_000  # statistics have 32 bits
 
 
@@ -25,6 +28,7 @@ Step = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 Interval = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Cells = Annotated[int, Field(ge=0, le=10_000)]
 Amounts = Annotated[dict[str, Quantity], AfterValidator(_known_resources)]
+Role = Literal["miner", "aligner", "scrambler", "scout"]
 Deltas = Annotated[dict[str, Delta], AfterValidator(_known_resources)]
 
 
@@ -41,6 +45,9 @@ class CogSettings(Settings):
     energy_modifiers: Amounts = Field(default={"scout": 100}, description="energy limit granted by gear")
     cargo_modifiers: Amounts = Field(default={"miner": 40}, description="limit of elements granted by gear")
     influence_modifiers: Amounts = Field(default={"aligner": 20}, description="influence limit granted by gear")
+    gear_modifiers: Amounts = Field(default={"hp": 100}, description="what lets a cog hold gear, up to gear_limit")
+    heart_modifiers: Amounts = Field(default={"hp": 100}, description="what lets a cog hold hearts, up to heart_limit")
+    initial_inventory: Amounts = Field(default={}, description="what else a cog holds at the start, whatever the limit")
     initial_energy: Quantity = Field(default=100, description="energy at the start, whatever the limit")
     initial_hp: Quantity = Field(default=50, description="hp at the start, whatever the limit")
     initial_solar: Quantity = Field(default=1, description="solar at the start: energy gained per step")
@@ -70,6 +77,10 @@ class ClipsSettings(Settings):
     )
     initial_neutral_only: bool = Field(default=False, description="the first take-over spares owned junctions")
 
+    @property
+    def shortest_interval(self) -> int:
+        return min(self.scramble_interval, self.align_interval)
+
 
 class WeatherSettings(Settings):
     """Half of `day_length` is day, half night; the deltas are what day and night give (rules 6)."""
@@ -95,7 +106,7 @@ class TeamSettings(Settings):
 
     @property
     def initial_elements(self) -> int:
-        return self.num_agents * 3 * self.wealth
+        return min(MOST, self.num_agents * 3 * self.wealth)
 
 
 class CostSettings(Settings):
@@ -134,8 +145,21 @@ class ExtractorSettings(Settings):
     """What extractors hold and give (rules 4)."""
 
     stock: Quantity = Field(default=100, description="elements at the start; an empty extractor vanishes")
+    stocks: Amounts = Field(default={}, description="elements at the start, where not `stock`")
+    single_use: bool = Field(default=False, description="an extractor vanishes after one use")
     amount: Quantity = Field(default=1, description="elements per use")
     miner_amount: Quantity = Field(default=10, description="elements per use with miner gear")
+
+    def stock_of(self, element: str) -> int:
+        return self.stocks.get(element, self.stock)
+
+
+class StationSettings(Settings):
+    """Gear stations (rules 4); their prices are in `cost`, their places on the map."""
+
+    uses: Annotated[int, Field(ge=1, le=255)] | None = Field(
+        default=None, description="pieces of gear that a station hands out; null: any number"
+    )
 
 
 class RewardEntry(Settings):
@@ -169,6 +193,9 @@ class QuirkSettings(Settings):
     idle_use_costs_energy: bool = Field(default=True, description="false: a use that changes nothing is free")
     bonuses_do_not_add: bool = Field(default=True, description="limit = max(base, bonus); false: base + bonus")
     initial_energy_above_limit: bool = Field(default=True, description="false: initial inventory is cut to the limits")
+    difficulties_without_effect: bool = Field(
+        default=True, description="false: standard, hard, single_use, energy_crisis and speed_run do what they say"
+    )
     objective_weight_frozen: bool = Field(
         default=True, description="false: overriding the steps rescales the objective and events"
     )
@@ -177,8 +204,7 @@ class QuirkSettings(Settings):
 class Mission(Settings):
     """One playable mission. Variants have been applied to it already; `variants` only names them."""
 
-    name: str = Field(default="cogsguard_arena.basic", description="site.mission")
-    site: str = Field(default="cogsguard_arena", description="what maps are drawn from")
+    name: str = Field(default="cogsguard_arena.basic", pattern=r"^[\w.-]+$", max_length=100, description="site.mission")
     description: str = Field(default="", description="one sentence for people")
     max_steps: Interval = Field(default=1000, description="steps per episode")
     built_steps: Interval | None = Field(
@@ -193,18 +219,34 @@ class Mission(Settings):
     cost: CostSettings = CostSettings()
     area: AreaSettings = AreaSettings()
     extractor: ExtractorSettings = ExtractorSettings()
+    station: StationSettings = StationSettings()
+    map: MapSettings = MapSettings()
     team_element_limit: Quantity = Field(default=10000, description="elements a team stores in all")
     deposit_amount: Quantity = Field(default=100, description="most of each element that one deposit moves")
     change_vibe: bool = Field(default=True, description="cogs may change their vibe")
+    roles: list[Role] = Field(
+        default=[],
+        max_length=16,
+        description="roles that the cogs of a team have in turn: their first vibe, and role_id as they observe it",
+    )
     variants: list[str] = Field(default=[], description="variants that have been applied")
     rewards: list[str] = Field(default=[], description="reward presets")
     reward_entries: dict[str, RewardEntry] = Field(default={}, description="own reward entries by key")
     quirks: QuirkSettings = QuirkSettings()
 
     @model_validator(mode="after")
-    def _agents_fit_teams(self) -> "Mission":
+    def _teams_fit(self) -> "Mission":
         if self.num_agents is not None and len(self.teams) > 1 and self.num_agents != self._team_total:
             raise ValueError(f"num_agents={self.num_agents} but the teams have {self._team_total}")
+        if self._team_total > MOST_AGENTS:
+            raise ValueError(f"the teams have {self._team_total} agents, at most {MOST_AGENTS} play")
+        if not self.clips.disabled and self.max_steps // self.clips.shortest_interval > MOST_EVENTS:
+            raise ValueError(f"the clips would act more than {MOST_EVENTS:,} times")
+        if CLIPS in self.teams:
+            raise ValueError(f"no team can be called '{CLIPS}'")
+        shorts = [team.short_name for team in self.teams.values()]
+        if len(set(shorts)) < len(shorts):
+            raise ValueError(f"the short names of the teams must differ: {', '.join(shorts)}")
         return self
 
     @property
@@ -217,17 +259,27 @@ class Mission(Settings):
         return self.num_agents or self._team_total
 
     @property
+    def team_sizes(self) -> tuple[int, ...]:
+        """Cogs in play by team."""
+        return (self.agents,) if len(self.teams) == 1 else tuple(team.num_agents for team in self.teams.values())
+
+    @property
     def label(self) -> str:
         """Name under which rewards are reported: the mission and its reward presets."""
         return ".".join([self.name, *self.rewards])
 
 
 class MissionSettings(Settings):
-    """The `mission` branch of the composed tree: a named mission and what to change in it."""
+    """A mission and what to change in it: the `mission` branch of the composed tree, and a mission file."""
 
     name: str = Field(
-        default="cogsguard_arena.basic", description="site.mission, a bare site, or a mission's own name if unique"
+        default="cogsguard_arena.basic",
+        description="site.mission, a bare site, a mission's own name if unique, or a mission file",
     )
+    base: str | dict[str, Any] | None = Field(
+        default=None, description="mission that the rest changes, named or whole; null: the one that `name` names"
+    )
+    description: str | None = Field(default=None, description="one sentence for people; default: the mission's")
     variants: list[str] = Field(default=[], description="named changes, applied in order (cogames variants)")
     difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
     rewards: list[str] = Field(default=[], description="reward presets added to the mission's own")
@@ -240,14 +292,20 @@ class MissionSettings(Settings):
     team_element_limit: Quantity | None = Field(
         default=None, description="elements a team stores in all; default: the mission's"
     )
-    teams: dict[str, dict] = Field(default={}, description="changes to teams: {cogs: {wealth: 3, initial_hearts: 20}}")
-    cog: dict = Field(default={}, description="changes to limits, modifiers and upkeep of cogs")
-    clips: dict = Field(default={}, description="changes to the clips' schedule")
-    weather: dict = Field(default={}, description="changes to day and night")
-    cost: dict = Field(default={}, description="changes to prices")
-    area: dict = Field(default={}, description="changes to areas of effect")
-    extractor: dict = Field(default={}, description="changes to extractors")
-    quirks: dict = Field(default={}, description="deviations of the original to switch off")
+    roles: list[Role] | None = Field(default=None, description="roles of the cogs in turn; default: the mission's")
+    teams: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="changes to teams: {cogs: {wealth: 3}}; new ones take the place of all that are not named",
+    )
+    cog: dict[str, Any] = Field(default={}, description="changes to limits, modifiers and upkeep of cogs")
+    clips: dict[str, Any] = Field(default={}, description="changes to the clips' schedule")
+    weather: dict[str, Any] = Field(default={}, description="changes to day and night")
+    cost: dict[str, Any] = Field(default={}, description="changes to prices")
+    area: dict[str, Any] = Field(default={}, description="changes to areas of effect")
+    extractor: dict[str, Any] = Field(default={}, description="changes to extractors")
+    station: dict[str, Any] = Field(default={}, description="changes to gear stations")
+    map: dict[str, Any] = Field(default={}, description="another site, changes to its generator, or a drawn map")
+    quirks: dict[str, Any] = Field(default={}, description="deviations of the original to switch off")
     reward_entries: dict[str, RewardEntry] = Field(
         default={}, description="own rewards by key: {mine: {stat: carbon.gained, weight: 0.1, max: null}}"
     )

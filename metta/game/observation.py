@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from metta.game.maps.cells import AGENT, JUNCTION, TEAM_JUNCTION, WALL
 from metta.game.mission import Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, action_names
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, action_names
 
 STATION_KINDS = ("hub", *GEAR)
 SPECIAL_JUNCTION = "c:junction"
@@ -37,6 +37,23 @@ class EnvInfo:
     window: tuple[int, int] = (11, 11)
     num_tokens: int = 200
 
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        return self.num_tokens, 3
+
+    @property
+    def observation_dtype(self) -> str:
+        return "uint8"
+
+    @property
+    def action_sizes(self) -> tuple[int, ...]:
+        return (len(self.action_names),)
+
+
+def resources(mission: Mission) -> tuple[str, ...]:
+    """Resources in id order; a mission that gives roles has one more."""
+    return (*RESOURCES, ROLE) if mission.roles else RESOURCES
+
 
 def features(resources: tuple[str, ...] = RESOURCES) -> tuple[Feature, ...]:
     """All features in id order (rules 8.2)."""
@@ -47,6 +64,8 @@ def features(resources: tuple[str, ...] = RESOURCES) -> tuple[Feature, ...]:
         named += [(f"{direction}:{resource}", 100) for resource in resources]
     for element in ELEMENTS:
         named += [(f"inv:collective:{element}", 256), (f"inv:collective:{element}:p1", 256)]
+    if ROLE in resources:
+        named += [(f"inv:own:{ROLE}", 256), (f"inv:own:{ROLE}:p1", 256)]
     named += [("aoe_mask", 3), ("last_action_move", 1)]
     return tuple(Feature(index, name, scale) for index, (name, scale) in enumerate(named))
 
@@ -72,7 +91,7 @@ def collectives(mission: Mission) -> tuple[str, ...]:
 
 
 def env_info(mission: Mission) -> EnvInfo:
-    return EnvInfo(features(), tags(mission), action_names(mission.change_vibe), mission.agents)
+    return EnvInfo(features(resources(mission)), tags(mission), action_names(mission.change_vibe), mission.agents)
 
 
 def cell_name(kind: int, mission: Mission, team: int) -> str:

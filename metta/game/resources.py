@@ -9,6 +9,7 @@ RESOURCES = (
 )  # fmt: skip
 ELEMENTS = ("oxygen", "carbon", "germanium", "silicon")
 GEAR = ("aligner", "scrambler", "miner", "scout")
+ROLE = "role_id"  # a resource of its own in missions that give roles: the role's number (rules 10.2)
 ROLES = ("miner", "aligner", "scrambler", "scout")  # cycle of the role presets (rules 7.2)
 VIBES = ("default", "heart", "gear", "scrambler", "aligner", "miner", "scout")
 MOVES = ("noop", "move_north", "move_south", "move_west", "move_east")

@@ -90,7 +90,8 @@ def reward_entries(mission: Mission, index_in_team: int) -> Entries:
         elif name == "credit":
             entries |= _credit()
         elif name == "role_conditional":
-            entries |= ROLE_ENTRIES[ROLES[index_in_team % len(ROLES)]]
+            roles = mission.roles or ROLES
+            entries |= ROLE_ENTRIES[roles[index_in_team % len(roles)]]
         elif name == "penalize_vibe_change":
             entries |= _entries(("vibe_change_penalty", "action.change_vibe.success", -0.01))
         elif name in ROLE_ENTRIES:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metta.common.errors import UserError
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.backends import Backend, make_batch
 from metta.game.maps.names import from_names
 from metta.game.mission import CogSettings, Mission
 from metta.game.missions import load_mission
@@ -78,7 +78,6 @@ def trace_mission(meta: dict[str, Any]) -> Mission:
         mission = Mission.model_validate(
             {
                 "name": f"{meta['site']}.{meta['mission']}",
-                "site": meta["site"],
                 "max_steps": meta["max_steps"],
                 "num_agents": meta["num_agents"],
                 "teams": meta["teams"],
@@ -100,12 +99,12 @@ def trace_mission(meta: dict[str, Any]) -> Mission:
 class Replay:
     """One trace on one environment, compared step by step."""
 
-    def __init__(self, trace: Trace):
+    def __init__(self, trace: Trace, backend: Backend = "cpu"):
         self.trace, self.meta, self.arrays = trace, trace.meta, trace.arrays
         self.mission = trace_mission(trace.meta)
         shorts = [team.short_name for team in self.mission.teams.values()]
         grid = from_names(self.arrays["grid"], shorts)
-        self.batch = EnvBatch(self.mission, 1, maps=grid[None], auto_reset=False)
+        self.batch = make_batch(backend, self.mission, 1, maps=grid[None], auto_reset=False)
         agents = self.batch.num_agents
         self.obs = np.zeros((1, agents, 200, 3), np.uint8)
         self.rewards = np.zeros((1, agents), np.float32)
@@ -268,7 +267,7 @@ def _pairs(tokens: list[tuple[str, str]]) -> str:
     return ", ".join(f"{name}={value}" for name, value in tokens)
 
 
-def check_trace(path: Path) -> tuple[int, Difference | None]:
+def check_trace(path: Path, backend: Backend = "cpu") -> tuple[int, Difference | None]:
     """Replay one file: number of steps, and the first difference or None. Raises UserError for a bad file."""
-    replay = Replay(load_trace(path))
+    replay = Replay(load_trace(path), backend)
     return len(replay.flat), replay.run()

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from metta.common.errors import UserError, suggest
-from metta.game.maps.sites import SITE_VARIANTS
+from metta.common.settings import changed
+from metta.game.maps import sites
 from metta.game.mission import Mission
+from metta.game.resources import ROLES
 
 Change = Callable[[Mission], Mission]
+LEVELS = "with mission.quirks.difficulties_without_effect=false"
 NO_EFFECT = "no effect, as in the original"
 ABSOLUTE = "with mission.quirks.weather_adds_difference=false"
 
@@ -16,30 +19,42 @@ def _same(mission: Mission) -> Mission:
     return mission
 
 
-def _set(settings: Any, **changes: Any) -> Any:
-    """A validated copy of settings with some fields changed."""
-    return type(settings).model_validate(settings.model_dump() | changes)
+def _sets(**changes: Any) -> Change:
+    return lambda mission: changed(mission, changes)
 
 
 def _cog(**changes: Any) -> Change:
-    return lambda mission: _set(mission, cog=_set(mission.cog, **changes).model_dump())
+    return _sets(cog=changes)
 
 
 def _clips(**changes: Any) -> Change:
-    return lambda mission: _set(mission, clips=_set(mission.clips, **changes).model_dump())
+    return _sets(clips=changes)
 
 
 def _weather(day: int | None, night: int | None) -> Change:
     deltas = {name: {} if value is None else {"solar": value} for name, value in (("day", day), ("night", night))}
-    return lambda mission: _set(
-        mission,
-        weather=_set(mission.weather, day_deltas=deltas["day"], night_deltas=deltas["night"]).model_dump(),
-    )
+    return _sets(weather={"day_deltas": deltas["day"], "night_deltas": deltas["night"]})
+
+
+def _steady_solar(solar: int) -> Change:
+    return _sets(weather={"day_deltas": {}, "night_deltas": {}}, cog={"initial_solar": solar})
+
+
+def _difficulty(*changes: Change) -> Change:
+    """What a difficulty says it does, which the original leaves out (rules 10.2)."""
+
+    def apply(mission: Mission) -> Mission:
+        if not mission.quirks.difficulties_without_effect:
+            for change in changes:
+                mission = change(mission)
+        return mission
+
+    return apply
 
 
 def _braveheart(mission: Mission) -> Mission:
     teams = {name: team.model_dump() | {"initial_hearts": 255} for name, team in mission.teams.items()}
-    return _set(mission, teams=teams)
+    return changed(mission, {"teams": teams})
 
 
 def _super_charged(mission: Mission) -> Mission:
@@ -47,32 +62,25 @@ def _super_charged(mission: Mission) -> Mission:
     return _weather(day + 2, night + 2)(mission)
 
 
+def _dear_moves(mission: Mission) -> Mission:
+    return _cog(action_cost={name: amount * 3 // 2 for name, amount in mission.cog.action_cost.items()})(mission)
+
+
+def _half_energy(mission: Mission) -> Mission:
+    return _cog(energy_limit=mission.cog.energy_limit // 2)(mission)
+
+
 def _energized(mission: Mission) -> Mission:
     return _weather(255, 255)(_cog(energy_limit=255)(mission))
 
 
-def _all_clips(mission: Mission) -> Mission:
-    return _clips(
-        disabled=False,
-        initial_clips_start=1,
-        initial_clips_spots=1000,
-        initial_neutral_only=True,
-        scramble_end=0,
-        align_end=0,
-        presence_end=1,
-    )(mission)
-
-
 def _rewards(preset: str) -> Change:
-    return lambda mission: _set(mission, rewards=list(dict.fromkeys([*mission.rewards, preset])))
-
-
-def _no_vibes(mission: Mission) -> Mission:
-    return _set(mission, change_vibe=False)
+    return lambda mission: changed(mission, {"rewards": list(dict.fromkeys([*mission.rewards, preset]))})
 
 
 def _speed_run(mission: Mission) -> Mission:
-    return _set(mission, **with_steps(mission, 600))
+    mission = _difficulty(_steady_solar(2), _cog(action_cost={"energy": 1}))(mission)
+    return changed(mission, with_steps(mission, 600))
 
 
 def with_steps(mission: Mission, steps: int) -> dict[str, int | None]:
@@ -88,7 +96,10 @@ MISSION_VARIANTS: dict[str, tuple[str, Change]] = {
         "clips stop acting after step 300",
         _clips(disabled=False, scramble_end=300, align_end=300, presence_end=300),
     ),
-    "hard": ("clips act throughout", _clips(disabled=False)),
+    "hard": (
+        f"clips act throughout; {LEVELS} moves cost half as much again and solar stays 1",
+        lambda mission: _difficulty(_steady_solar(1), _dear_moves)(_clips(disabled=False)(mission)),
+    ),
     "no_clips": ("no clips", _clips(disabled=True)),
     "clips_easy": (
         "clips start late and act rarely",
@@ -115,31 +126,60 @@ MISSION_VARIANTS: dict[str, tuple[str, Change]] = {
     "super_charged": (f"{NO_EFFECT}; {ABSOLUTE} 2 more solar by day and night", _super_charged),
     "energized": (f"energy limit 255, solar stays 1; {ABSOLUTE} it is 255", _energized),
     "thick_skinned": ("no passive loss of hp", _cog(hp_regen=0)),
-    "speed_run": ("episodes of 600 steps", _speed_run),
-    **dict.fromkeys(("standard", "single_use", "energy_crisis"), (NO_EFFECT, _same)),
+    "speed_run": (f"episodes of 600 steps; {LEVELS} moves cost 1 and solar stays 2", _speed_run),
+    "standard": ("the mission as it is", _same),
+    "single_use": (
+        f"{NO_EFFECT}; {LEVELS} extractors and stations can be used once and solar stays 1",
+        _difficulty(_steady_solar(1), _sets(extractor={"single_use": True}, station={"uses": 1})),
+    ),
+    "energy_crisis": (
+        f"{NO_EFFECT}; {LEVELS} solar stays 1 and cogs hold half the energy",
+        _difficulty(_steady_solar(1), _half_energy),
+    ),
 }  # fmt: skip
 
 # Variants that (also) act on the built environment; a trace's settings do not show these effects.
 ENVIRONMENT_VARIANTS: dict[str, tuple[str, Change]] = {
-    "no_vibes": ("vibes cannot be changed", _no_vibes),
-    "all_clips": ("clips take every neutral junction at step 1, nothing after", _all_clips),
+    "no_vibes": ("vibes cannot be changed", _sets(change_vibe=False)),
+    "forced_role_vibes": (
+        "each cog has a role, which its vibe shows and it observes; vibes cannot be changed",
+        _sets(roles=list(ROLES), change_vibe=False),
+    ),
+    "all_clips": (
+        "clips take every neutral junction at step 1, nothing after",
+        _clips(
+            disabled=False, initial_clips_start=1, initial_clips_spots=1000, initial_neutral_only=True,
+            scramble_end=0, align_end=0, presence_end=1,
+        ),
+    ),
     **{
         f"{role}_rewards": (f"reward preset {role}", _rewards(role))
         for role in ("aligner", "miner", "scrambler", "scout")
     },
-}
+}  # fmt: skip
 
 
 def _multi_team(mission: Mission) -> Mission:
     """Two teams in place of the mission's one, each as large and as rich."""
     team = next(iter(mission.teams.values()))
     teams = {name: team.model_dump() | {"name": name, "short_name": name} for name in ("cogs_green", "cogs_blue")}
-    return _set(mission, teams=teams, num_agents=None)
+    return changed(mission, {"teams": teams, "num_agents": None})
 
 
-# Variants of the map (metta.game.maps.sites); only multi_team changes the mission as well.
+def _on_map(name: str) -> Change:
+    """A variant of the generated map; only multi_team changes the mission as well."""
+
+    def apply(mission: Mission) -> Mission:
+        if mission.map.picture:
+            raise UserError(f"variant '{name}' changes generated maps, the map of {mission.name} is drawn")
+        mission = _multi_team(mission) if name == "multi_team" else mission
+        return mission.model_copy(update={"map": sites.MAP_VARIANTS[name][1](mission.map)})
+
+    return apply
+
+
 MAP_VARIANTS: dict[str, tuple[str, Change]] = {
-    name: (text, _multi_team if name == "multi_team" else _same) for name, (text, _) in SITE_VARIANTS.items()
+    name: (text, _on_map(name)) for name, (text, _) in sites.MAP_VARIANTS.items()
 }
 
 VARIANTS = MISSION_VARIANTS | ENVIRONMENT_VARIANTS | MAP_VARIANTS
@@ -152,8 +192,8 @@ def apply_variants(mission: Mission, names: Iterable[str]) -> Mission:
             raise UserError(
                 f"unknown variant '{name}'{suggest(name, VARIANTS)}; there are: {', '.join(sorted(VARIANTS))}"
             )
-        changed = VARIANTS[name][1](mission)
-        mission = _set(changed, variants=[*mission.variants, name])
+        mission = VARIANTS[name][1](mission)
+        mission = mission.model_copy(update={"variants": [*mission.variants, name]})
     return mission
 
 

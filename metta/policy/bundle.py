@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from metta.common.errors import UserError
 from metta.common.files import atomic_folder
 from metta.game.observation import EnvInfo, Feature
-from metta.policy.interface import NetHeads, PolicyNet
+from metta.policy.interface import Info, NetHeads, PolicyNet, SpaceInfo
 from metta.policy.nets.registry import NETS, build_net
 
 SPEC = "policy_spec.json"
@@ -34,7 +34,7 @@ class Bundle:
     net: str
     settings: dict[str, Any]
     heads: NetHeads
-    info: EnvInfo
+    info: Info
     run: str
     epoch: int
     agent_steps: int
@@ -67,12 +67,7 @@ def save_bundle(folder: Path, net: PolicyNet, run: str, epoch: int, agent_steps:
         "net": net.name,
         "init_kwargs": net.settings,
         "auxiliary_head": net.heads.auxiliary,
-        "features": [[feature.id, feature.name, feature.normalization] for feature in net.info.features],
-        "tags": list(net.info.tags),
-        "action_names": list(net.info.action_names),
-        "num_agents": net.info.num_agents,
-        "window": list(net.info.window),
-        "num_tokens": net.info.num_tokens,
+        **_info_fields(net.info),
         "run": run,
         "epoch": epoch,
         "agent_steps": agent_steps,
@@ -101,7 +96,7 @@ def load_bundle(folder: Path) -> Bundle:
             net=net,
             settings=spec["init_kwargs"],
             heads=NetHeads(auxiliary=spec["auxiliary_head"]),
-            info=_env_info(spec),
+            info=_info(spec),
             run=spec["run"],
             epoch=spec["epoch"],
             agent_steps=spec["agent_steps"],
@@ -113,8 +108,12 @@ def load_bundle(folder: Path) -> Bundle:
         raise BrokenBundleError(f"{folder}: {SPEC} or the weights are not as they should be: {error}") from error
 
 
-def check_fits(bundle: Bundle, info: EnvInfo) -> None:
+def check_fits(bundle: Bundle, info: Info) -> None:
     """Raise UserError if a policy cannot play in an environment: it must know the same features and actions."""
+    if not (isinstance(bundle.info, EnvInfo) and isinstance(info, EnvInfo)):
+        if bundle.info != info:
+            raise UserError(f"{bundle.folder}: trained on other observations or actions than this environment has")
+        return
     if bundle.info.features != info.features:
         ours = {(feature.id, feature.name) for feature in bundle.info.features}
         theirs = {(feature.id, feature.name) for feature in info.features}
@@ -149,7 +148,33 @@ def _spec_hash(spec: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _env_info(spec: dict[str, Any]) -> EnvInfo:
+def _info_fields(info: Info) -> dict[str, Any]:
+    """What the net was built for, as it stands in the spec."""
+    if isinstance(info, SpaceInfo):
+        return {
+            "observation_shape": list(info.observation_shape),
+            "observation_dtype": info.observation_dtype,
+            "action_sizes": list(info.action_sizes),
+            "num_agents": info.num_agents,
+        }
+    return {
+        "features": [[feature.id, feature.name, feature.normalization] for feature in info.features],
+        "tags": list(info.tags),
+        "action_names": list(info.action_names),
+        "num_agents": info.num_agents,
+        "window": list(info.window),
+        "num_tokens": info.num_tokens,
+    }
+
+
+def _info(spec: dict[str, Any]) -> Info:
+    if "observation_shape" in spec:
+        return SpaceInfo(
+            observation_shape=tuple(map(int, spec["observation_shape"])),
+            observation_dtype=str(spec["observation_dtype"]),
+            action_sizes=tuple(map(int, spec["action_sizes"])),
+            num_agents=int(spec["num_agents"]),
+        )
     height, width = spec["window"]
     return EnvInfo(
         features=tuple(Feature(int(id), str(name), scale) for id, name, scale in spec["features"]),

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,26 @@ from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
 
+
+@dataclass(frozen=True)
+class SpaceInfo:
+    """What a policy knows of an environment that is not the game's: its spaces.
+
+    An action is one number. Of several components (MultiDiscrete) it is the index into their product, the last one
+    varying fastest.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: str  # uint8 or float32
+    action_sizes: tuple[int, ...]  # choices of each component
+    num_agents: int
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple("-".join(map(str, choice)) for choice in product(*map(range, self.action_sizes)))
+
+
+Info = EnvInfo | SpaceInfo
 # Recurrent state: tensors [batch, ...], one per kind of memory; () for a policy without memory.
 State = tuple[Tensor, ...]
 
@@ -37,12 +58,15 @@ class NetHeads:
 class PolicyNet(nn.Module, ABC):
     """A trainable policy. Observations are uint8 tokens [..., tokens, 3]; time comes first in sequences.
 
+    A net that sets `any_space` takes observations of any shape in their place, and an info of either kind.
+
     Time-major because that is how environments write and how recurrent kernels read: no copy on either side.
     """
 
     name: ClassVar[str]
+    any_space: ClassVar[bool] = False
 
-    def __init__(self, info: EnvInfo, settings: dict[str, Any], heads: NetHeads) -> None:
+    def __init__(self, info: Info, settings: dict[str, Any], heads: NetHeads) -> None:
         super().__init__()
         self.info = info
         self.settings = settings

@@ -13,15 +13,14 @@ import torch
 
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
-from metta.game.observation import EnvInfo
 from metta.policy.bundle import SPEC, BrokenBundleError, Bundle, check_fits, load_bundle
-from metta.policy.interface import Policy
+from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.simple import NoopPolicy, RandomPolicy
 
 SCHEME = "metta://policy/"
 CHECKPOINTS = "checkpoints"
-BUILT_IN: dict[str, Callable[[EnvInfo], Policy]] = {
+BUILT_IN: dict[str, Callable[[Info], Policy]] = {
     "noop": lambda info: NoopPolicy(),
     "random": lambda info: RandomPolicy(len(info.action_names)),
 }
@@ -37,7 +36,7 @@ class Version:
 
 def make_policy(
     uri: str,
-    info: EnvInfo,
+    info: Info,
     data_dir: str | Path = "./train_dir",
     device: torch.device | str = "cpu",
     deterministic: bool = False,

@@ -10,26 +10,20 @@ import torch
 from metta.common.errors import UserError
 from metta.common.logging import note
 from metta.common.seeds import derive, seed_libraries
-from metta.game.engine.batch import EnvBatch
-from metta.game.maps.pool import build_pool
-from metta.game.mission import Mission
-from metta.game.missions import build_mission
-from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import NetHeads, PolicyNet
-from metta.policy.nets.registry import build_net
+from metta.policy.nets.registry import build_net, check_net
+from metta.rl.environments import Environments, Source, find_source
 from metta.rl.losses.base import Loss
 from metta.rl.losses.gtd_critic import GtdCritic
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
-from metta.rl.machine import available_cores, choose_device, set_up
+from metta.rl.machine import choose_device, set_up
 from metta.rl.optim import make_optimizer
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
 from metta.rl.sizes import BatchShape, batch_shape
 from metta.rl.update import Updater
-
-PLAIN_ACTIONS = 5  # noop and four moves; what follows changes vibes
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Plan:
 
     config: RunConfig
     run: str
-    mission: Mission
+    source: Source
     shape: BatchShape
 
     @property
@@ -49,8 +43,7 @@ class Plan:
     @property
     def world(self) -> str:
         """Hash of everything that the environments' state depends on."""
-        env = self.config.training_env
-        parts = (self.mission.model_dump_json(), env.map_pool, env.desync_episodes, self.config.system.seed)
+        parts = (*self.source.fingerprint, self.config.system.seed)
         return hashlib.sha256(repr((parts, self.shape.envs)).encode()).hexdigest()
 
 
@@ -69,10 +62,13 @@ class Parts:
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
-    choose_device(config.system.device)
-    mission = build_mission(config.mission)
-    shape = batch_shape(config.trainer, mission.agents, config.training_env.num_envs)
-    return Plan(config, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}", mission, shape)
+    device = choose_device(config.system.device)
+    if config.env.backend == "cuda" and device.type != "cuda":
+        raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
+    source = find_source(config)
+    check_net(config.agent.name, source.info)
+    shape = batch_shape(config.trainer, source.info.num_agents, config.training_env.num_envs)
+    return Plan(config, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}", source, shape)
 
 
 def build(plan: Plan) -> Parts:
@@ -81,7 +77,7 @@ def build(plan: Plan) -> Parts:
     seed, device = config.system.seed, set_up(config.system)
     seed_libraries(seed)
     torch.manual_seed(derive(seed, "weights"))
-    info = policy_info(plan.mission, config.training_env.vibe_actions)
+    info = plan.source.info
     heads = net_heads(config.trainer)
     agent = config.agent.model_dump(exclude={"name"}, exclude_none=True)
     net = build_net(config.agent.name, agent, info, heads).to(device)
@@ -89,10 +85,8 @@ def build(plan: Plan) -> Parts:
         _compile(net, config.trainer.compile_mode, device)
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
     env = build_environments(plan)
-    state = net.initial_state(1)
-    experience = Experience.allocate(shape.horizon, shape.segments, info.num_tokens, state, device)
-    centering = config.trainer.advantage.reward_centering
-    rollout = Rollout(env, net, experience, generators["actions"], centering)
+    experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
+    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage)
     optimizer = make_optimizer(net, config.trainer.optimizer)
     sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
     losses = make_losses(config.trainer, net)
@@ -108,26 +102,9 @@ def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
         net.encode = torch.compile(net.encode, mode=mode)
 
 
-def build_environments(plan: Plan) -> EnvBatch:
-    """The environments on a pool of fresh maps."""
-    settings, seed = plan.config.training_env, plan.config.system.seed
-    threads = settings.num_workers or available_cores()
-    maps = build_pool(plan.mission, settings.map_pool, derive(seed, "maps") >> 1, threads)
-    return EnvBatch(
-        plan.mission,
-        plan.shape.envs,
-        maps=maps,
-        seed=derive(seed, "environments"),
-        threads=threads,
-        desync=settings.desync_episodes,
-    )
-
-
-def policy_info(mission: Mission, vibe_actions: bool) -> EnvInfo:
-    """What the policy is built for: the mission's observations, and the actions that it may take."""
-    info = env_info(mission)
-    names = info.action_names if vibe_actions else info.action_names[:PLAIN_ACTIONS]
-    return EnvInfo(info.features, info.tags, names, info.num_agents, info.window, info.num_tokens)
+def build_environments(plan: Plan) -> Environments:
+    """The environments of a plan."""
+    return plan.source.build(plan.shape.envs, plan.config.system.seed)
 
 
 def net_heads(settings: TrainerSettings) -> NetHeads:

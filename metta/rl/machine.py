@@ -37,6 +37,12 @@ def set_up(settings: MachineSettings) -> torch.device:
     return device
 
 
+def torch_stream() -> int:
+    """Handle of torch's stream of the moment. The engine queues its work there, so it comes in order with the
+    policy's, and a CUDA graph that is being captured holds both."""
+    return torch.cuda.current_stream().cuda_stream
+
+
 def _keep_freed_memory() -> None:
     """Let the C library reuse big freed blocks: mapping them anew for every minibatch costs a fifth of the time."""
     if sys.platform != "linux":

@@ -6,7 +6,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ import torch
 
 from metta.common.files import write_atomic
 from metta.game.engine.batch import Episode
+from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
+HEARTS = "env_agent/heart.gained"
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
 
 
@@ -33,11 +35,16 @@ class EpisodeMetrics:
     ALWAYS = ("heart.gained", "junction.aligned_by_agent", "junction.scrambled_by_agent", "death")
     ALWAYS_OF_TEAMS = ("aligned.junction.held", "aligned.junction.gained")
 
-    def __init__(self, label: str, teams: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
-        """`earlier` are the lines that the run has written already."""
+    @classmethod
+    def of_game(cls, teams: Iterable[str]) -> tuple[str, ...]:
+        """Names that are always of interest in the game."""
+        own = (f"env_agent/{name}" for name in cls.ALWAYS)
+        return *own, *(f"env_collective/{team}/{name}" for team in teams for name in cls.ALWAYS_OF_TEAMS)
+
+    def __init__(self, label: str, always: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
+        """`always` is reported from the start; `earlier` are the lines that the run has written already."""
         self._label = label
-        self._seen = {f"env_agent/{name}" for name in self.ALWAYS}
-        self._seen |= {f"env_collective/{team}/{name}" for team in teams for name in self.ALWAYS_OF_TEAMS}
+        self._seen = set(always)
         self._seen |= {name for line in earlier for name in line if name.startswith(STATISTICS)}
 
     def __call__(self, episodes: Sequence[Episode]) -> Metrics:
@@ -46,7 +53,7 @@ class EpisodeMetrics:
             return {}
         sums: dict[str, float] = dict.fromkeys(self._seen, 0.0)
         for episode in episodes:
-            for name, value in _statistics(episode):
+            for name, value in episode_means(episode).items():
                 sums[name] = sums.get(name, 0.0) + value
         self._seen |= sums.keys()
         metrics = {name: sums[name] / len(episodes) for name in sorted(sums)}
@@ -54,21 +61,11 @@ class EpisodeMetrics:
         return {
             "overview/reward": reward,
             "overview/episodes": len(episodes),
-            "overview/heart_count": metrics["env_agent/heart.gained"],
+            **({"overview/heart_count": metrics[HEARTS]} if HEARTS in metrics else {}),
             f"env_per_label_rewards/{self._label}": reward,
             "env_attributes/steps": float(np.mean([episode.steps for episode in episodes])),
             **metrics,
         }
-
-
-def _statistics(episode: Episode) -> Iterator[tuple[str, float]]:
-    for name, values in episode.agent.items():
-        yield f"env_agent/{name}", float(np.mean(values))
-    for team, stats in episode.collective.items():
-        for name, value in stats.items():
-            yield f"env_collective/{team}/{name}", value
-    for name, value in episode.game.items():
-        yield f"env_game/{name}", value
 
 
 class Mean:

@@ -11,6 +11,7 @@ from metta.common.logging import note
 from metta.rl.metrics import Metrics
 
 PLAIN_SECONDS = 5.0
+HEARTS = "overview/heart_count"
 
 
 class ProgressView:
@@ -70,10 +71,11 @@ class ProgressView:
 
     def _line(self) -> str:
         step = self._shown.get("metric/agent_step", 0)
+        hearts = f"hearts {self._value(HEARTS)}, " if HEARTS in self._shown else ""
         return (
             f"epoch {self._value('metric/epoch', '.0f')}: {step:,.0f} steps ({min(1, step / self._total):.1%}), "
             f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, "
-            f"reward {self._value('overview/reward')}, hearts {self._value('overview/heart_count')}, "
+            f"reward {self._value('overview/reward')}, {hearts}"
             f"policy {self._value('losses/policy_loss', '.4f')}, value {self._value('losses/value_loss', '.4f')}, "
             f"entropy {self._value('losses/entropy')}, kl {self._value('losses/approx_kl', '.4f')} ({self._shares()})"
             + (f", saved {self.checkpoint}" if self.checkpoint else "")
@@ -92,7 +94,7 @@ class ProgressView:
             ("left", self._eta(), "value loss", self._value("losses/value_loss", ".4f"),
              "reward now, per 1000 steps", self._value("overview/reward_per_1000_steps")),
             ("epoch", self._value("metric/epoch", ".0f"), "entropy", self._value("losses/entropy"),
-             "hearts gained", self._value("overview/heart_count")),
+             "hearts gained", self._value(HEARTS)),
             ("saved", self.checkpoint or "–", "approx. KL", self._value("losses/approx_kl", ".4f"),
              "junctions held", self._value("env_collective/cogs/aligned.junction.held", ",.0f")),
             ("time", self._shares(), "explained variance", self._value("losses/explained_variance"),

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metta.game.engine.batch import EnvBatch
-from metta.policy.interface import PolicyNet, State
+from metta.policy.interface import Info, PolicyNet, State
 from metta.policy.sampling import sample_actions
-from metta.rl.settings import RewardCenteringSettings
+from metta.rl.environments import Environments
+from metta.rl.settings import AdvantageSettings
 from metta.rl.timing import Stopwatch
 
 
@@ -23,7 +23,7 @@ from metta.rl.timing import Stopwatch
 class Experience:
     """One batch, [time, segments] unless said otherwise."""
 
-    observations: Tensor  # uint8 [time, segments, tokens, 3]
+    observations: Tensor  # [time, segments, ...], of the game uint8 [time, segments, tokens, 3]
     actions: Tensor  # int64
     log_probs: Tensor
     values: Tensor
@@ -34,14 +34,14 @@ class Experience:
     state: State  # recurrent state before the first step, each [segments, ...]
 
     @classmethod
-    def allocate(cls, time: int, segments: int, tokens: int, state: State, device: torch.device) -> "Experience":
-        """Buffers of zeros; `state` [agents, ...] shows what the recurrent state looks like."""
+    def allocate(cls, time: int, segments: int, info: Info, state: State, device: torch.device) -> "Experience":
+        """Buffers of zeros; `info` tells the shape of observations, `state` [agents, ...] that of the memory."""
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
 
         return cls(
-            observations=zeros(time, segments, tokens, 3, dtype=torch.uint8),
+            observations=zeros(time, segments, *info.observation_shape, dtype=getattr(torch, info.observation_dtype)),
             actions=zeros(time, segments, dtype=torch.int64),
             log_probs=zeros(time, segments),
             values=zeros(time, segments),
@@ -58,26 +58,29 @@ class Rollout:
 
     def __init__(
         self,
-        env: EnvBatch,
+        env: Environments,
         net: PolicyNet,
         experience: Experience,
         generator: torch.Generator,
-        centering: RewardCenteringSettings,
+        settings: AdvantageSettings,
     ) -> None:
         self.env, self.net, self.experience = env, net, experience
-        self._generator, self._centering = generator, centering
+        self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
         agents = env.num_envs * env.num_agents
-        tokens = experience.observations.shape[2]
-        pinned = self._device.type == "cuda"
-        # What the engine reads and writes, on the host.
-        self._actions = torch.zeros(agents, dtype=torch.int32)
-        self._rewards = torch.zeros(agents)
-        self._terminals = torch.zeros(agents, dtype=torch.bool)
-        self._truncations = torch.zeros(agents, dtype=torch.bool)
-        self._host_observations = torch.zeros(agents, tokens, 3, dtype=torch.uint8, pin_memory=pinned)
+        observation, kind = experience.observations.shape[2:], experience.observations.dtype
+        # What the engine reads and writes, where it runs.
+        engine = torch.device(env.device)
+        self._shared = engine.type == self._device.type  # observations need no copy
+        self._actions = torch.zeros(agents, dtype=torch.int32, device=engine)
+        self._rewards = torch.zeros(agents, device=engine)
+        self._terminals = torch.zeros(agents, dtype=torch.bool, device=engine)
+        self._truncations = torch.zeros(agents, dtype=torch.bool, device=engine)
+        pinned = self._device.type == "cuda" and not self._shared
+        size = (0 if self._shared else agents, *observation)
+        self._host_observations = torch.zeros(size, dtype=kind, pin_memory=pinned)
         # What carries over from one batch to the next.
-        self._observations = torch.zeros(agents, tokens, 3, dtype=torch.uint8, device=self._device)
+        self._observations = torch.zeros(agents, *observation, dtype=kind, device=self._device)
         self._state = net.initial_state(agents)
         self._ended = torch.ones(agents, dtype=torch.bool, device=self._device)
         self._reward_mean = torch.zeros(agents, device=self._device)
@@ -85,8 +88,10 @@ class Rollout:
 
     def start(self) -> None:
         """Begin the first episodes."""
-        self.env.reset(self._engine_view(self._host_observations))
-        self._observations.copy_(self._host_observations)
+        written = self._observations if self._shared else self._host_observations
+        self.env.reset(self._engine_view(written))
+        if not self._shared:
+            self._observations.copy_(written)
 
     @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
@@ -133,10 +138,24 @@ class Rollout:
             rewards = self._rewards.to(self._device)
             self._reward_sum += rewards
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
+        if (cut := self.env.take_cut()) is not None:
+            with stopwatch.phase("inference"):
+                agents, beyond = self._values_beyond(*cut)
+                experience.rewards[step, columns][agents] += beyond
+
+    def _values_beyond(self, agents: np.ndarray, last: np.ndarray) -> tuple[Tensor, Tensor]:
+        """What is still to come for agents for whom time ran out: the discounted value of what they last saw.
+
+        Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
+        """
+        rows = torch.from_numpy(agents).to(self._device)
+        observations = torch.from_numpy(last).to(self._device)
+        output, _ = self.net.act(observations, tuple(part[rows] for part in self._state))
+        return rows, self._gamma * output.values
 
     def _step_engine(self, target: Tensor) -> None:
-        """Step all environments; their observations go to `target`, on the host without a copy."""
-        written = target if self._device.type == "cpu" else self._host_observations
+        """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
+        written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
         self.env.step(self._engine_view(self._actions), self._engine_view(written), *flags)
         if written is not target:
@@ -144,7 +163,7 @@ class Rollout:
 
     def _state_to_act(self) -> State:
         """The recurrent state, zero for agents whose episode has just ended."""
-        if not bool(self._ended.any()):
+        if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
             return self._state
         return tuple(part.masked_fill(self._ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
 
@@ -154,8 +173,10 @@ class Rollout:
         self._reward_mean += self._centering.beta * centred
         return centred
 
-    def _engine_view(self, tensor: Tensor) -> np.ndarray:
-        return tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:]).numpy()
+    def _engine_view(self, tensor: Tensor) -> np.ndarray | Tensor:
+        """The tensor as the engine takes it: from the host as an array, from the device as it is."""
+        view = tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:])
+        return view.numpy() if view.device.type == "cpu" else view
 
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""
@@ -164,9 +185,15 @@ class Rollout:
         return {**engine, **memory, **self._own()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state_dict`. Raise UserError when it is of another mission or batch."""
+        """Continue from `state_dict`, with new episodes where environments cannot go on in the midst of one.
+
+        Raise UserError when it is of another mission or batch.
+        """
         engine = {name.removeprefix("env."): part.numpy() for name, part in state.items() if name.startswith("env.")}
         self.env.load_state_dict(engine)
+        if not self.env.resumes:
+            self.start()
+            return
         self._state = tuple(state[f"memory.{index}"].to(self._device) for index in range(len(self._state)))
         for name, part in self._own().items():
             part.copy_(state[name])

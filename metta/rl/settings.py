@@ -20,11 +20,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AgentSettings(Settings):
-    name: Literal["tutorial", "fast", "lstm"] = Field(default="tutorial", description="network of the policy")
-    hidden_size: PositiveInt | None = Field(default=None, description="recurrent units; default: the network's")
+    name: Literal["tutorial", "fast", "lstm", "mlp"] = Field(default="tutorial", description="network of the policy")
+    hidden_size: PositiveInt | None = Field(
+        default=None, description="recurrent units, or width of the layers; default: the network's"
+    )
     channels: list[PositiveInt] | None = Field(
         default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
     )
+    layers: PositiveInt | None = Field(default=None, description="mlp: layers; default: the network's")
+    memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers; default: none")
 
 
 class OptimizerSettings(Settings):
@@ -167,15 +171,41 @@ class TrainerSettings(Settings):
     dual_policy: DualPolicySettings = DualPolicySettings()
 
 
+class EnvSettings(Settings):
+    """What is trained on: a mission of the game, or an environment of another library."""
+
+    kind: Literal["metta", "gymnasium", "pettingzoo"] = Field(default="metta", description="whose environments")
+    name: str | None = Field(
+        default=None,
+        description="gymnasium: its id, CartPole-v1; pettingzoo: module with a parallel_env, or module:function",
+    )
+    kwargs: dict[str, Any] = Field(default={}, description="arguments of an environment of another library")
+    backend: Literal["cpu", "cuda"] = Field(default="cpu", description="metta: where the environments run")
+
+    @property
+    def imports(self) -> bool:
+        """Whether the name has code imported that is not the library's own; only a person may ask for that."""
+        return ":" in (self.name or "")
+
+    @model_validator(mode="after")
+    def _name_goes_with_the_kind(self) -> "EnvSettings":
+        if self.kind == "metta" and (self.name or self.kwargs):
+            raise ValueError("env.name and env.kwargs need env=gymnasium or env=pettingzoo; the game has mission=NAME")
+        if self.kind != "metta" and not self.name:
+            raise ValueError(f"env={self.kind} needs env.name, such as env.name=CartPole-v1 with env=gymnasium")
+        return self
+
+
 class TrainingEnvSettings(Settings):
     """How the environments are run during training."""
 
     num_envs: PositiveInt | None = Field(default=None, description="environments; default: as the batch size needs")
-    num_workers: PositiveInt | None = Field(default=None, description="engine threads; default: all cores")
+    num_workers: PositiveInt | None = Field(
+        default=None, description="engine threads; default: all cores. Of other libraries: processes; default: 1"
+    )
     vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
     map_pool: PositiveInt = Field(default=512, description="maps generated before training, drawn from at every reset")
     desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
-    backend: Literal["cpu"] = Field(default="cpu", description="where the environments run")
     supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")
 
 
@@ -240,6 +270,7 @@ class RunConfig(Settings):
     run: RunName | None = Field(
         default=None, description="name of the run and its folder; default: user, recipe and time"
     )
+    env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
     agent: AgentSettings = AgentSettings()
     trainer: TrainerSettings = TrainerSettings()
@@ -262,6 +293,7 @@ class EvaluateConfig(Settings):
     policy_uri: str | None = Field(
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
+    env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")

@@ -110,7 +110,7 @@ class Trainer:
         seconds, phases = self.stopwatch.read()
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
-        episodes = [done for done in rollout.env.take_episodes() if done.steps >= self.plan.mission.max_steps]
+        episodes = [done for done in rollout.env.take_episodes() if self.plan.source.is_whole(done)]
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -150,9 +150,9 @@ class Trainer:
 
     def _open_reports(self) -> None:
         config, folder = self.config, self.folder
-        mission = self.plan.mission
+        source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
-        self.episode_metrics = EpisodeMetrics(mission.label, mission.teams, self.file.earlier)
+        self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier)
         self.wandb = WandbLogger(config.wandb, folder.name, folder.path, config.model_dump(mode="json"))
         self.monitor = MachineMonitor(self.parts.device)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps)
@@ -160,7 +160,7 @@ class Trainer:
         shape = self.plan.shape
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())
         note(
-            f"run {folder.name}: {mission.label}, {config.agent.name} ({size:,} parameters) on "
+            f"run {folder.name}: {source.label}, {config.agent.name} ({size:,} parameters) on "
             f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
             f"agent-steps, in {folder.path}"
         )

@@ -16,6 +16,8 @@ from metta.rl.settings import TrainerSettings
 from metta.rl.sizes import BatchShape
 from metta.rl.timing import Stopwatch
 
+MOST_SHARES = 64  # actions; the shares of more tell nobody anything
+
 
 class DivergedError(UserError):
     """A loss, a gradient or a weight is no longer a finite number."""
@@ -141,6 +143,8 @@ def gather(experience: Experience, segments: Tensor, values: Tensor, advantages:
 
 
 def _action_shares(actions: Tensor, names: tuple[str, ...]) -> Metrics:
+    if len(names) > MOST_SHARES:
+        return {}
     counts = torch.bincount(actions.flatten(), minlength=len(names)).tolist()
     return {f"experience/actions/{name}": count / actions.numel() for name, count in zip(names, counts, strict=True)}
 

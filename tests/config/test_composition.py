@@ -110,11 +110,20 @@ def test_an_experiment_names_its_job(tmp_path: Path, train: Runner) -> None:
     assert train(f"+user={file}", "--cfg", "job").tree["episodes"] == 3
 
 
-@pytest.mark.parametrize("group", sorted(set(GROUPS.values())))
+@pytest.mark.parametrize("group", sorted({*GROUPS.values()} - {"env"}))
 def test_every_option_of_every_group_composes(group: str, run: Runner) -> None:
     for option in options(group):
         word = f"sim={option}" if group == "sim" else f"{group}={option}"
         assert run("cogsguard.train", word, "--dry-run").code == 0, word
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.foreign_envs:Mirror")]
+)
+def test_environments_of_other_libraries_compose_by_name(option: str, name: str, run: Runner) -> None:
+    pytest.importorskip("pufferlib")
+    outcome = run("cogsguard.train", f"env={option}", f"env.name={name}", "agent=mlp", "--dry-run")
+    assert outcome.code == 0 and f"{option} {name}" in outcome.out
 
 
 def test_every_experiment_file_composes(train: Runner) -> None:

@@ -8,9 +8,9 @@ from metta.game.maps import cells
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import Feature, features
-from metta.game.resources import RESOURCES
+from metta.game.resources import RESOURCES, ROLE
 
-ITEM = {name: index for index, name in enumerate(RESOURCES)}
+ITEM = {name: index for index, name in enumerate((*RESOURCES, ROLE))}
 NORTH, SOUTH, WEST, EAST = 1, 2, 3, 4
 FEATURES: dict[str, Feature] = {feature.name: feature for feature in features()}
 

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from metta.common.errors import UserError
 from metta.game.engine import layout as L
@@ -11,7 +9,7 @@ from metta.game.engine.batch import EnvBatch
 from metta.game.maps import ascii as ascii_maps
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
-from metta.game.resources import ELEMENTS, RESOURCES
+from metta.game.resources import RESOURCES
 
 PICTURE = """
 ##################################
@@ -76,16 +74,6 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_threads():
         assert plays[0].bits() == plays[1].bits() == plays[2].bits()
 
 
-def test_an_environment_plays_the_same_alone_and_in_a_batch():
-    actions = random_actions(1, 130, 5, 8)
-    small, large = Play(small_mission(), 2, seed=3), Play(small_mission(), 5, seed=3)
-    for step in actions:
-        small.step(np.ascontiguousarray(step[:2]))
-        large.step(step)
-        assert (small.observations == large.observations[:2]).all()
-        assert (small.rewards == large.rewards[:2]).all()
-
-
 def test_a_saved_state_continues_bit_by_bit():
     actions = random_actions(2, 100, 3, 8)
     play, other = Play(small_mission(), 3, seed=5), Play(small_mission(), 3, seed=99)
@@ -98,65 +86,6 @@ def test_a_saved_state_continues_bit_by_bit():
         other.step(step)
         assert (play.observations == other.observations).all()
         assert (play.rewards == other.rewards).all()
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.integers(0, 2**31),
-    variants=st.lists(
-        st.sampled_from(["dark_side", "energized", "braveheart", "thick_skinned", "no_clips"]), max_size=3
-    ),
-    heart_limit=st.integers(0, 12),
-    radius=st.integers(0, 12),
-    quirk=st.sampled_from(sorted(Mission().quirks.model_dump())),
-)
-def test_random_play_keeps_the_rules(seed: int, variants: list[str], heart_limit: int, radius: int, quirk: str):
-    mission = small_mission(
-        variants=variants, cog={"heart_limit": heart_limit}, area={"radius": radius}, quirks={quirk: False}
-    )
-    play = Play(mission, 2, seed=seed, auto_reset=False)
-    for step in random_actions(seed, mission.max_steps, 2, 8):
-        play.step(step)
-        inventory = play.batch.inventories()
-        assert (inventory >= 0).all() and (inventory <= 65535).all()
-        assert (inventory[..., ITEM["aligner"] :].sum(-1) <= 1).all(), "one piece of gear"
-        assert (inventory[..., ITEM["heart"]] <= heart_limit).all()
-        assert (inventory[..., [ITEM[e] for e in ELEMENTS]].sum(-1) <= 40).all()
-        places = {tuple(place) for place in play.batch.positions()[0].tolist()}
-        assert len(places) == 8, "nobody shares a cell"
-        check_observations(play)
-    assert play.terminals.all() == mission.quirks.time_limit_is_terminal
-    assert play.truncations.all() != mission.quirks.time_limit_is_terminal
-
-
-def check_observations(play: Play) -> None:
-    """Tokens are followed by padding only, and the centre cell shows the agent's own inventory."""
-    names = {feature.id: feature.name for feature in play.batch.info.features}
-    used = play.observations[..., 0] != 0xFF
-    assert (np.diff(used.astype(int), axis=-1) <= 0).all()
-    for agent, inventory in enumerate(play.batch.inventories()[0]):
-        own = [t for t in play.observations[0, agent].tolist() if t[0] == 0x55 and names[t[1]].startswith("inv:")]
-        seen: dict[str, int] = {}
-        for _, feature, value in own:
-            name, _, high = names[feature].removeprefix("inv:").partition(":")
-            seen[name] = seen.get(name, 0) + value * (256 if high else 1)
-        assert seen == {name: int(inventory[i]) for name, i in ITEM.items() if inventory[i]}
-
-
-def test_elements_are_neither_made_nor_lost_but_by_the_rules():
-    """Mined = carried + dropped + deposited; the team's stock = initial + deposited - withdrawn."""
-    play = Play(small_mission(max_steps=400), 1, seed=11, auto_reset=False)
-    for step in random_actions(11, 400, 1, 8, choices=5):
-        play.step(step)
-    episode = play.batch.statistics(0)
-    inventory = play.batch.inventories()[0]
-    for element in ELEMENTS:
-        carried = inventory[:, ITEM[element]].sum()
-        assert episode.agent[f"{element}.gained"].sum() - episode.agent[f"{element}.lost"].sum() == carried
-        team = episode.collective["cogs"]
-        change = team.get(f"{element}.deposited", 0) - team.get(f"{element}.withdrawn", 0)
-        assert team.get(f"{element}.amount", 0) == 24 + change
-        assert team.get(f"{element}.deposited", 0) == episode.agent[f"{element}.deposited"].sum()
 
 
 def test_actions_out_of_range_are_counted_and_do_nothing():

@@ -6,11 +6,26 @@ import pytest
 
 from metta.common.errors import UserError
 from metta.game.mission import Mission, MissionSettings
-from metta.game.missions import MISSIONS, build_mission, load_mission
+from metta.game.missions import build_mission, load_mission, mission_names, mission_set, mission_sets
 from metta.game.observation import env_info
+from metta.game.rewards import reward_entries
 from metta.game.variants import MISSION_VARIANTS, VARIANTS
-from tests.game.play import EAST, Play
+from tests.game.play import EAST, SOUTH, Play
 
+CORNERS = {
+    "rising": [(0.08, 0.92), (0.92, 0.08)],
+    "falling": [(0.08, 0.08), (0.92, 0.92)],
+}
+DISTANT = {
+    element: {
+        "kind": "bimodal",
+        "places": [{"row": r, "col": c, "row_spread": 0.18, "col_spread": 0.18} for r, c in CORNERS[diagonal]],
+    }
+    for element, diagonal in (
+        ("carbon", "rising"), ("oxygen", "falling"), ("germanium", "rising"), ("silicon", "falling"),
+    )
+}  # fmt: skip
+EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 ABSOLUTE = {"weather_adds_difference": False}
 
 
@@ -33,7 +48,8 @@ def changes(mission: Mission, base: Mission) -> dict[str, Any]:
 def test_the_missions_are_those_of_the_table():
     rows = {
         name: (m.agents, m.max_steps, m.teams["cogs"].hub_hearts, m.teams["cogs"].initial_elements, m.cog.heart_limit)
-        for name, m in ((name, make()) for name, make in MISSIONS.items())
+        for name, m in ((name, load_mission(name)) for name in mission_names())
+        if name not in EVALUATED
     }
     assert rows == {
         "cogsguard_arena.basic": (8, 1000, 5, 24, 10),
@@ -42,6 +58,8 @@ def test_the_missions_are_those_of_the_table():
         "cogsguard_arena.scout_tutorial": (4, 1000, 0, 36, 10),
         "cogsguard_machina_1.basic": (8, 10000, 5, 24, 10),
         "cogsguard_machina_1.miner_tutorial": (4, 1000, 5, 12, 10),
+        "cogsguard_tutorial.tutorial": (1, 2000, 5, 3, 10),
+        "hello_world.energy_starved": (8, 10000, 5, 24, 10),
     }
 
 
@@ -83,7 +101,10 @@ def test_each_tutorial_rewards_its_role():
         ("standard", {}),
         ("single_use", {}),
         ("energy_crisis", {}),
-        ("caves", {}),
+        ("caves", {"map.base_biome": "caves", "map.biomes": {"caves": 1, "plains": 1}}),
+        ("distant_resources", {"map.coverage": 0.01, "map.distributions": DISTANT}),
+        ("balanced_corners", {"map.balanced_corners": True}),
+        ("forced_role_vibes", {"roles": ["miner", "aligner", "scrambler", "scout"], "change_vibe": False}),
     ],
 )  # fmt: skip
 def test_a_variant_sets_what_it_names(variant: str, expected: dict[str, object]):
@@ -151,6 +172,62 @@ def test_without_vibes_there_are_five_actions():
     assert len(env_info(build()).action_names) == 12
     assert len(env_info(build(variants=["no_vibes"])).action_names) == 5
     assert len(env_info(build(change_vibe=False)).action_names) == 5
+
+
+def test_forced_roles_show_in_vibes_and_in_a_token_of_their_own():
+    play = Play(["@@@@@.H"], variants=["forced_role_vibes", "no_clips"])
+    features = play.batch.info.features
+    ids = {feature.name: feature.id for feature in features}
+    assert [feature.id for feature in features] == list(range(84))
+    assert (ids["inv:role_id"], ids["inv:own:role_id"], ids["last_action_move"]) == (42, 80, 83)
+    assert play.batch.info.action_names == env_info(build(variants=["no_vibes"])).action_names
+    assert play.batch.vibes()[0].tolist() == [5, 4, 3, 6, 5]  # miner, aligner, scrambler, scout, miner
+    own = [
+        [value for place, feature, value in agent.tolist() if (place, feature) == (0xFE, ids["inv:own:role_id"])]
+        for agent in play.observations[0]
+    ]
+    assert own == [[0], [1], [2], [3], [0]]
+    seen = [value for _, feature, value in play.observations[0, 0].tolist() if feature == ids["inv:role_id"]]
+    assert seen == [1, 2, 3]  # those of the others; nobody holds a 0
+    play.step(4, 4, 4, 4, 4)
+    assert play.item("role_id", 3) == 3
+    rewards = build(variants=["forced_role_vibes"], rewards=["role_conditional"], roles=["scout", "miner"])
+    assert [("cell_visited" in reward_entries(rewards, index)) for index in range(4)] == [True, False, True, False]
+
+
+LEVELS = {"difficulties_without_effect": False}
+
+
+def test_a_world_of_single_use_has_one_use_in_everything():
+    play = Play(["H@C", ".a."], variants=["single_use", "no_clips"], quirks=LEVELS, cog={"energy_limit": 100})
+    play.step(EAST)
+    assert play.item("carbon") == 1 and not [o for o in play.batch.objects(0) if "extractor" in o["type"]]
+    play.step(SOUTH)
+    assert play.item("aligner") == 1
+    assert {o["stock"] for o in play.batch.objects(0) if o["type"] == "c:aligner"} == {0}
+    again = Play(["@a@"], variants=["single_use", "no_clips"], quirks=LEVELS)
+    again.step(EAST)
+    again.step(0, 3)
+    assert (again.item("aligner", 0), again.item("aligner", 1)) == (1, 0)
+
+
+def test_the_one_use_of_an_extractor_is_not_wasted_on_a_full_bag():
+    play = Play(["@C"], variants=["single_use"], quirks=LEVELS, cog={"cargo_limit": 0})
+    play.step(EAST)
+    assert not play.batch.successes()[0, 0]
+    assert [o["type"] for o in play.batch.objects(0)] == ["carbon_extractor"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "energy", "solar", "cost"),
+    [("standard", 20, 3, 4), ("hard", 20, 1, 6), ("energy_crisis", 10, 1, 4), ("speed_run", 20, 2, 1)],
+)
+def test_difficulties_that_have_their_effect(variant: str, energy: int, solar: int, cost: int):
+    play = Play(["@.........."], variants=[variant], quirks=LEVELS, max_steps=600)
+    play.wait(2)
+    assert (play.item("energy"), play.item("solar")) == (energy, solar)
+    play.step(EAST)
+    assert play.item("energy") == min(energy, energy - cost + solar)
 
 
 def test_variants_apply_in_order_and_keep_to_their_fields():

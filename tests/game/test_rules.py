@@ -181,6 +181,19 @@ def test_an_observation_ends_at_200_tokens_and_counts_what_it_drops():
     assert game["tokens_written"] == used.sum()
 
 
+def test_no_price_lifts_what_a_deed_needs():
+    play = Play(["@J"], cog={"influence_limit": 5, "influence_regen": 1}, cost={"align": {"aligner": 0}})
+    play.wait(2)
+    play.step(EAST)
+    assert play.owners() == [None] and not play.batch.successes().any()
+
+
+def test_a_team_starts_with_no_more_than_16_bits_hold():
+    play = Play(["@"], teams={"cogs": {"num_agents": 255, "wealth": 1000}}, cogs=1)
+    assert play.batch.team_inventory().max() == 65535
+    assert play.tokens("inv:collective:carbon") == [255] and play.tokens("inv:collective:carbon:p1") == [255]
+
+
 def test_an_extractor_that_is_empty_leaves_the_map():
     play = Play(["@C."], extractor={"stock": 2}, cog={"energy_limit": 100})
     for _ in range(3):

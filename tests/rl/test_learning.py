@@ -13,7 +13,7 @@ from metta.rl.build import make_losses, net_heads
 from metta.rl.optim import make_optimizer
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
-from metta.rl.settings import RewardCenteringSettings, TrainerSettings
+from metta.rl.settings import TrainerSettings
 from metta.rl.sizes import batch_shape
 from metta.rl.timing import Stopwatch
 from metta.rl.update import Updater
@@ -50,6 +50,9 @@ class CueTask:
         else:
             observations[:] = 255
 
+    def take_cut(self) -> None:
+        return
+
 
 @pytest.mark.parametrize(
     ("method", "critic"), [("prioritized", "mse"), ("sequential", "mse"), ("prioritized", "gtd_lambda")]
@@ -67,9 +70,9 @@ def test_a_recurrent_policy_learns_to_remember(method: str, critic: str) -> None
     sizes = {"hidden_size": 64, "channels": (8, 16)}
     net = build_net("tutorial", sizes, replace(info, action_names=info.action_names[:5]), net_heads(settings))
     device, generator = torch.device("cpu"), torch.Generator().manual_seed(1)
-    experience = Experience.allocate(8, shape.segments, 200, net.initial_state(1), device)
+    experience = Experience.allocate(8, shape.segments, info, net.initial_state(1), device)
     task = CueTask(shape.envs, 8)
-    rollout = Rollout(task, net, experience, generator, RewardCenteringSettings())  # pyright: ignore
+    rollout = Rollout(task, net, experience, generator, settings.advantage)  # pyright: ignore
     optimizer = make_optimizer(net, settings.optimizer)
     sampler = make_sampler(settings.sampling, generator)
     updater = Updater(net, optimizer, make_losses(settings, net), sampler, settings, shape)

@@ -57,7 +57,9 @@ def test_live_progress_keeps_the_last_value_of_what_an_epoch_lacks() -> None:
 
 
 def test_statistics_are_means_over_agents_and_episodes_and_never_vanish() -> None:
-    metrics = EpisodeMetrics("arena.aligner", ["cogs"], [{"env_agent/scout.gained": 1.0, "losses/entropy": 2.0}])
+    metrics = EpisodeMetrics(
+        "arena.aligner", EpisodeMetrics.of_game(["cogs"]), [{"env_agent/scout.gained": 1.0, "losses/entropy": 2.0}]
+    )
     first = episode({"heart.gained": [1, 3]}, {"cogs": {"aligned.junction.held": 8}}, [1, 2])
     second = episode({"miner.gained": [2, 0]}, {"clips": {"aligned.junction": 3}}, [0, 0])
     values = metrics([first, second])

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.rl.build import Parts, build, build_environments, plan
 from metta.rl.rollout import Rollout
 from metta.rl.settings import RunConfig
@@ -13,9 +14,10 @@ from metta.rl.timing import Stopwatch
 from metta.rl.update import gather
 
 Config = Callable[..., RunConfig]
+NO_DEVICE = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def collected(config: RunConfig, batches: int = 1) -> tuple[Parts, EnvBatch]:
+def collected(config: RunConfig, batches: int = 1) -> tuple[Parts, Batch]:
     """Parts after some batches, and the same environments afresh."""
     planned = plan(config)
     parts = build(planned)
@@ -25,9 +27,12 @@ def collected(config: RunConfig, batches: int = 1) -> tuple[Parts, EnvBatch]:
     return parts, build_environments(planned)
 
 
-def test_replaying_the_stored_actions_gives_the_stored_experience(config: Config) -> None:
+@pytest.mark.parametrize("backend", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_DEVICE])])
+def test_replaying_the_stored_actions_gives_the_stored_experience(config: Config, backend: str) -> None:
     """Two rounds of eight steps: observations, rewards and ends in their places, rewards after their actions."""
-    parts, env = collected(config(training_env={"num_envs": 4}))
+    settings = {"training_env": {"num_envs": 4}, "env": {"backend": backend}, "system": {"device": backend}}
+    parts, _ = collected(config(**settings))
+    env = build_environments(plan(config(training_env={"num_envs": 4})))
     experience = parts.rollout.experience
     envs, agents = env.num_envs, env.num_agents
     seen = np.zeros((envs, agents, 200, 3), np.uint8)
@@ -37,10 +42,11 @@ def test_replaying_the_stored_actions_gives_the_stored_experience(config: Config
     for step in range(16):
         columns = slice(32 * (step // 8), 32 * (step // 8) + 32)
         stored = {
-            name: getattr(experience, name)[step % 8, columns].numpy() for name in ("actions", "rewards", "dones")
+            name: getattr(experience, name)[step % 8, columns].cpu().numpy()
+            for name in ("observations", "actions", "rewards", "dones", "resets")
         }
-        np.testing.assert_array_equal(experience.observations[step % 8, columns].numpy(), seen.reshape(-1, 200, 3))
-        np.testing.assert_array_equal(experience.resets[step % 8, columns].numpy(), ended)
+        np.testing.assert_array_equal(stored["observations"], seen.reshape(-1, 200, 3))
+        np.testing.assert_array_equal(stored["resets"], ended)
         env.step(stored["actions"].astype(np.int32).reshape(envs, agents), seen, rewards, ends[0], ends[1])
         ended = ends.any(0).ravel()
         np.testing.assert_array_equal(stored["rewards"], rewards.ravel())

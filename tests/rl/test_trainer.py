@@ -210,7 +210,7 @@ def test_only_the_newest_checkpoints_are_kept_when_asked(config: Config) -> None
 
 
 def test_gradient_steps_end_early_above_the_target_kl(config: Config) -> None:
-    learning = {"optimizer": {"learning_rate": 0.1}, "update_epochs": 4, "total_timesteps": 512}
+    learning = {"optimizer": {"learning_rate": 0.01}, "update_epochs": 4, "total_timesteps": 512}
     train(config(run="free", trainer=learning))
     train(config(run="held", trainer={**learning, "losses": {"ppo_actor": {"target_kl": 1e-3}}}))
     free, held = (read_metrics(folder(config(run=run)) / "metrics.jsonl")[0] for run in ("free", "held"))

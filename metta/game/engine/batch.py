@@ -1,9 +1,10 @@
 """A batch of environments stepped together: the class that users of the engine hold."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,20 +13,19 @@ from metta.game.cache import announce_compilation
 from metta.game.engine import layout as L
 from metta.game.engine.cpu import reset_some, step_range
 from metta.game.engine.tables import TableBuilder
-from metta.game.maps.cells import AGENT, CHEST, HUB, JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
+from metta.game.maps.cells import JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
+from metta.game.maps.drawn import check_maps
 from metta.game.mission import Mission
-from metta.game.observation import cell_name, env_info
-from metta.game.resources import RESOURCES
+from metta.game.observation import cell_name, env_info, resources
 
 CHUNK = 16  # environments that a thread takes at a time
-R = len(RESOURCES)
 # Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: what `EnvBatch.take_episodes` hands out."""
+    """A finished episode: what `Batch.take_episodes` hands out."""
 
     env: int  # environment it was played in
     map: int  # index of its map in the pool
@@ -36,13 +36,175 @@ class Episode:
     game: dict[str, float]
 
 
-class EnvBatch:
-    """`num_envs` environments of one mission.
+class Batch(ABC):
+    """`num_envs` environments of one mission, wherever their state lies.
 
     The caller owns the buffers: observations uint8 [E, A, 200, 3], rewards float32 [E, A], terminals and truncations
     bool [E, A], actions int32 [E, A], all C-contiguous. With `auto_reset` an episode that ends is followed by the next
     one within the same step: the observation written is then the first of the new episode.
     """
+
+    device: Literal["cpu", "cuda"] = "cpu"  # where the buffers lie
+    resumes = True  # `load_state_dict` goes on in the midst of episodes
+    _state: L.State
+
+    def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
+        """`maps` is the pool, uint8 [P, H, W]. Raises UserError when the maps do not fit the mission."""
+        announce_compilation()
+        check_maps(mission, maps)
+        self.mission, self.info = mission, env_info(mission)
+        self.num_envs, self.num_agents, self._resources = num_envs, mission.agents, len(resources(mission))
+        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
+        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
+        self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        self._map_counts: dict[int, dict[str, float]] = {}
+
+    @abstractmethod
+    def reset(self, observations: Any, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+
+    @abstractmethod
+    def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
+
+    @abstractmethod
+    def take_episodes(self) -> list[Episode]:
+        """Episodes that finished since the last call, in the order in which they ended."""
+
+    def take_cut(self) -> None:
+        """No episode goes on beyond its end: the time limit is part of the game."""
+        return None
+
+    @abstractmethod
+    def _host_state(self) -> L.State:
+        """The present state where numpy can read it."""
+
+    @abstractmethod
+    def _write(self, mine: Any, array: np.ndarray) -> None:
+        """Replace the contents of an array of the state."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the batch holds besides memory."""
+
+    def _allocate(self, slots: int, zeros: Callable[[Any, Any], Any]) -> L.State:
+        """Arrays of the state, made by `zeros(shape, dtype)`; `slots` environments are observed at a time."""
+        header, envs, agents = self._builder.header, self.num_envs, self.num_agents
+        cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
+        return L.State(
+            cells=zeros((envs, cells), np.uint32),
+            bits=zeros((envs, header[L.T_BITS]), np.uint64),
+            cover=zeros((envs, cells, collectives), np.uint16),
+            agents=zeros((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
+            objects=zeros((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
+            blocks=zeros((envs, header[L.T_CODES], L.BLOCK_WORDS), np.uint64),
+            teams=zeros((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
+            env=zeros((envs, L.EN_COLUMNS), np.int32),
+            floats=zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
+            rng=zeros((envs,), np.uint64),
+            scratch=zeros((slots, agents, header[L.T_SCRATCH]), np.int32),
+        )
+
+    @property
+    def bytes_per_env(self) -> int:
+        """Memory of one environment's state, without the shared map pool and the caller's buffers."""
+        return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
+
+    def _rows(self, which: np.ndarray) -> Rows:
+        s = self._host_state()
+        return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
+
+    def _episodes_of(self, rows: Rows) -> Iterator[Episode]:
+        """The episodes whose rows were kept, with their statistics by name (rules 7.3)."""
+        builder = self._builder
+        start = builder.header[L.T_STATS]
+        for e, env, agents, teams, returns in zip(*rows, strict=True):
+            chosen, written = int(env[L.EN_MAP]), int(env[L.EN_WRITTEN])
+            counters = agents[:, start : start + builder.agent_stats.size]
+            if chosen not in self._map_counts:
+                self._map_counts[chosen] = map_counts(self._tables.maps[chosen], self.mission)
+            yield Episode(
+                env=int(e),
+                map=chosen,
+                steps=int(env[L.EN_STEP]),
+                returns=returns,
+                agent=builder.agent_stats.named(counters, agents[:, L.AG_INVENTORY : L.AG_INVENTORY + self._resources]),
+                collective={name: builder.team_stats.named(teams[c]) for c, name in enumerate(builder.collectives)},
+                game={
+                    "tokens_written": float(written),
+                    "tokens_dropped": float(env[L.EN_DROPPED]),
+                    "tokens_free_space": float(int(env[L.EN_OBSERVATIONS]) * L.TOKENS - written),
+                    **self._map_counts[chosen],
+                },
+            )
+
+    def statistics(self, e: int) -> Episode:
+        """The present episode of environment `e` so far."""
+        return next(self._episodes_of(self._rows(np.array([e]))))
+
+    # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
+
+    def positions(self) -> np.ndarray:
+        """Row and column of every agent, int32 [E, A, 2]."""
+        return self._host_state().agents[:, :, [L.AG_ROW, L.AG_COL]] - L.PAD
+
+    def inventories(self) -> np.ndarray:
+        """Inventory of every agent in resource order, int32 [E, A, R]."""
+        return self._host_state().agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + self._resources].copy()
+
+    def vibes(self) -> np.ndarray:
+        """Vibe id of every agent, int32 [E, A]."""
+        return self._host_state().agents[:, :, L.AG_VIBE].copy()
+
+    def successes(self) -> np.ndarray:
+        """Whether each agent's last action succeeded, bool [E, A]."""
+        return self._host_state().agents[:, :, L.AG_SUCCESS] != 0
+
+    def team_inventory(self) -> np.ndarray:
+        """Inventory of every collective in id order, int32 [E, C, R]."""
+        return self._host_state().teams[:, :, : self._resources].copy()
+
+    def objects(self, e: int) -> list[dict[str, Any]]:
+        """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
+        s, found = self._host_state(), []
+        for o in range(int(s.env[e, L.EN_OBJECTS])):
+            row = s.objects[e, o]
+            cell, agents = int(row[L.OB_CELL]), self.num_agents
+            if int(s.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
+                continue  # emptied and gone
+            r, c = int(row[L.OB_ROW]) - L.PAD, int(row[L.OB_COL]) - L.PAD
+            code = int(self._tables.maps[s.env[e, L.EN_MAP], r, c])
+            owner = int(row[L.OB_OWNER])
+            found.append(
+                {
+                    "type": cell_name(code & KIND_MASK, self.mission, code >> TEAM_SHIFT),
+                    "row": r,
+                    "col": c,
+                    "owner": None if owner < 0 else self._builder.collectives[owner],
+                    "stock": int(row[L.OB_STOCK]),
+                }
+            )
+        return found
+
+    def map(self, e: int) -> np.ndarray:
+        """Initial map of environment `e`'s present episode, uint8 [H, W]."""
+        return self._tables.maps[self._host_state().env[e, L.EN_MAP]]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Everything that resuming needs, by name; the maps are not part of it."""
+        return {name: array.copy() for name, array in self._host_state()._asdict().items() if name != "scratch"}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
+        for name, array in state.items():
+            mine = getattr(self._state, name)
+            if mine.shape != array.shape:
+                raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
+            self._write(mine, array)
+
+
+class EnvBatch(Batch):
+    """Environments on the processor, stepped by threads."""
 
     def __init__(
         self,
@@ -60,48 +222,24 @@ class EnvBatch:
         Raises:
             UserError: the maps do not fit the mission.
         """
-        announce_compilation()
-        _check_maps(mission, maps)
-        self.mission, self.info = mission, env_info(mission)
-        self.num_envs, self.num_agents = num_envs, mission.agents
-        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
-        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
-        self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        super().__init__(mission, num_envs, maps)
         self._threads = max(1, min(threads, num_envs))
-        self._state = self._allocate()
+        self._state = self._allocate(self._threads, _aligned)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._seed, self._auto_reset, self._desync = seed, auto_reset, desync
         self._ended: list[Rows] = []
-        self._map_counts: dict[int, dict[str, float]] = {}
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
-    def _allocate(self) -> L.State:
-        header, envs, agents = self._builder.header, self.num_envs, self.num_agents
-        cells, collectives = header[L.T_CELLS], header[L.T_COLLECTIVES]
-        return L.State(
-            cells=_aligned((envs, cells), np.uint32),
-            bits=_aligned((envs, header[L.T_BITS]), np.uint64),
-            cover=_aligned((envs, cells, collectives), np.uint16),
-            agents=_aligned((envs, agents, header[L.T_AGENT_COLUMNS]), np.int32),
-            objects=_aligned((envs, header[L.T_OBJECTS], L.OB_COLUMNS), np.int32),
-            blocks=_aligned((envs, header[L.T_CODES], L.BLOCK_WORDS), np.uint64),
-            teams=_aligned((envs, collectives, header[L.T_TEAM_COLUMNS]), np.int32),
-            env=_aligned((envs, L.EN_COLUMNS), np.int32),
-            floats=_aligned((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
-            rng=_aligned((envs,), np.uint64),
-            scratch=_aligned((self._threads, agents, header[L.T_SCRATCH]), np.int32),
-        )
-
-    @property
-    def bytes_per_env(self) -> int:
-        """Memory of one environment's state, without the shared map pool and the caller's buffers."""
-        return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
-
-    def reset(self, observations: np.ndarray) -> None:
-        """Start the first episode of every environment; writes the first observations."""
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else seed
         self._state.env[:] = 0
         self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
+
+    def start_episodes(self, which: np.ndarray, observations: np.ndarray) -> None:
+        """Start the next episode of the environments with the indices `which`; writes their first observations."""
+        self._reset(which, observations)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
         seed = np.uint64(self._seed)
@@ -146,102 +284,16 @@ class EnvBatch:
         """Keep the rows of the environments whose episode has just ended; `take_episodes` reads them."""
         self._ended.append(self._rows(ended))
 
-    def _rows(self, which: np.ndarray) -> Rows:
-        s = self._state
-        return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
-
-    def _episodes_of(self, rows: Rows) -> Iterator[Episode]:
-        """The episodes whose rows were kept, with their statistics by name (rules 7.3)."""
-        builder = self._builder
-        start = builder.header[L.T_STATS]
-        for e, env, agents, teams, returns in zip(*rows, strict=True):
-            chosen, written = int(env[L.EN_MAP]), int(env[L.EN_WRITTEN])
-            counters = agents[:, start : start + builder.agent_stats.size]
-            if chosen not in self._map_counts:
-                self._map_counts[chosen] = map_counts(self._tables.maps[chosen], self.mission)
-            yield Episode(
-                env=int(e),
-                map=chosen,
-                steps=int(env[L.EN_STEP]),
-                returns=returns,
-                agent=builder.agent_stats.named(counters, agents[:, L.AG_INVENTORY : L.AG_INVENTORY + R]),
-                collective={name: builder.team_stats.named(teams[c]) for c, name in enumerate(builder.collectives)},
-                game={
-                    "tokens_written": float(written),
-                    "tokens_dropped": float(env[L.EN_DROPPED]),
-                    "tokens_free_space": float(int(env[L.EN_OBSERVATIONS]) * L.TOKENS - written),
-                    **self._map_counts[chosen],
-                },
-            )
-
-    def statistics(self, e: int) -> Episode:
-        """The present episode of environment `e` so far."""
-        return next(self._episodes_of(self._rows(np.array([e]))))
-
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
         taken, self._ended = self._ended, []
         return [episode for rows in taken for episode in self._episodes_of(rows)]
 
-    # Views of the state for traces, renderers and scripts; copies, so that they stay as they were.
+    def _host_state(self) -> L.State:
+        return self._state
 
-    def positions(self) -> np.ndarray:
-        """Row and column of every agent, int32 [E, A, 2]."""
-        return self._state.agents[:, :, [L.AG_ROW, L.AG_COL]] - L.PAD
-
-    def inventories(self) -> np.ndarray:
-        """Inventory of every agent in resource order, int32 [E, A, R]."""
-        return self._state.agents[:, :, L.AG_INVENTORY : L.AG_INVENTORY + R].copy()
-
-    def vibes(self) -> np.ndarray:
-        """Vibe id of every agent, int32 [E, A]."""
-        return self._state.agents[:, :, L.AG_VIBE].copy()
-
-    def successes(self) -> np.ndarray:
-        """Whether each agent's last action succeeded, bool [E, A]."""
-        return self._state.agents[:, :, L.AG_SUCCESS] != 0
-
-    def team_inventory(self) -> np.ndarray:
-        """Inventory of every collective in id order, int32 [E, C, R]."""
-        return self._state.teams[:, :, :R].copy()
-
-    def objects(self, e: int) -> list[dict[str, Any]]:
-        """Objects of environment `e`, walls left out: type, row, col, owner (collective name or None), stock."""
-        found = []
-        for o in range(int(self._state.env[e, L.EN_OBJECTS])):
-            row = self._state.objects[e, o]
-            cell, agents = int(row[L.OB_CELL]), self.num_agents
-            if int(self._state.cells[e, cell]) & L.CODE_MASK != L.CELL_FIRST + agents + o:
-                continue  # emptied and gone
-            r, c = int(row[L.OB_ROW]) - L.PAD, int(row[L.OB_COL]) - L.PAD
-            code = int(self._tables.maps[self._state.env[e, L.EN_MAP], r, c])
-            owner = int(row[L.OB_OWNER])
-            found.append(
-                {
-                    "type": cell_name(code & KIND_MASK, self.mission, code >> TEAM_SHIFT),
-                    "row": r,
-                    "col": c,
-                    "owner": None if owner < 0 else self._builder.collectives[owner],
-                    "stock": int(row[L.OB_STOCK]),
-                }
-            )
-        return found
-
-    def map(self, e: int) -> np.ndarray:
-        """Initial map of environment `e`'s present episode, uint8 [H, W]."""
-        return self._tables.maps[self._state.env[e, L.EN_MAP]]
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Everything that resuming needs, by name; the maps are not part of it."""
-        return {name: array.copy() for name, array in self._state._asdict().items() if name != "scratch"}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
-        for name, array in state.items():
-            mine = getattr(self._state, name)
-            if mine.shape != array.shape:
-                raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
-            mine[:] = array
+    def _write(self, mine: np.ndarray, array: np.ndarray) -> None:
+        mine[:] = array
 
     def close(self) -> None:
         if self._pool is not None:
@@ -265,25 +317,6 @@ def map_counts(grid: np.ndarray, mission: Mission) -> dict[str, float]:
         if kind >= JUNCTION or kind == WALL:
             name = f"objects.{cell_name(kind, mission, team)}"
             counts[name] = counts.get(name, 0.0) + number
-    for name, team in mission.teams.items():
-        size = team.num_agents if len(mission.teams) > 1 else mission.agents
+    for name, size in zip(mission.teams, mission.team_sizes, strict=True):
         counts |= {f"objects.agent.{name}.{k}": 1.0 for k in range(size)}
     return counts
-
-
-def _check_maps(mission: Mission, maps: np.ndarray) -> None:
-    """Raise UserError unless every map has the pads, teams and kinds that the mission needs."""
-    if maps.ndim != 3 or not len(maps):
-        raise UserError(f"a map pool needs the shape [maps, height, width], not {maps.shape}")
-    kinds, teams = maps & KIND_MASK, maps >> TEAM_SHIFT
-    if kinds.max() >= CHEST:
-        raise UserError(f"maps hold the unknown cell code {int(maps[kinds >= CHEST][0])}")
-    if teams[(kinds == AGENT) | (kinds == HUB)].max(initial=0) >= len(mission.teams):
-        raise UserError(f"maps hold more teams than the mission's {len(mission.teams)}: {', '.join(mission.teams)}")
-    if kinds.shape[1] * kinds.shape[2] and (kinds >= JUNCTION).reshape(len(maps), -1).sum(1).max() > 60000:
-        raise UserError("a map holds more than 60,000 objects")
-    for group, (name, team) in enumerate(mission.teams.items()):
-        needed = team.num_agents if len(mission.teams) > 1 else mission.agents
-        pads = ((kinds == AGENT) & (teams == group)).reshape(len(maps), -1).sum(1)
-        if pads.min() < needed:
-            raise UserError(f"team '{name}' has {needed} agents, map {int(pads.argmin())} has only {pads.min()} pads")

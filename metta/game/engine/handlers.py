@@ -2,7 +2,7 @@
 
 from metta.game.engine import layout as L
 from metta.game.maps.cells import HUB, JUNCTION, OXYGEN, SILICON, TEAM_JUNCTION
-from metta.game.mission import Amounts, Mission
+from metta.game.mission import MOST, Amounts, Mission
 from metta.game.observation import STATION_KINDS
 from metta.game.resources import ELEMENTS, RESOURCES, resource_rows
 
@@ -54,22 +54,28 @@ class HandlerRows:
 
     def _extractor(self, element: str) -> list[tuple[list[Row], list[Row]]]:
         item, settings = RESOURCES.index(element), self.mission.extractor
+        room: list[Row] = [[L.FI_ACTOR_ROOM, item, 1]] if settings.single_use else []  # nobody wastes the one use
+        spent: list[Row] = [[L.MU_OBJECT, item, -MOST]] if settings.single_use else []
         return [
-            ([[L.FI_ACTOR_HAS, RESOURCES.index("miner"), 1]], [[L.MU_TAKE, item, settings.miner_amount]]),
-            ([], [[L.MU_TAKE, item, settings.amount]]),
+            (
+                [[L.FI_ACTOR_HAS, RESOURCES.index("miner"), 1], *room],
+                [[L.MU_TAKE, item, settings.miner_amount], *spent],
+            ),
+            (room, [[L.MU_TAKE, item, settings.amount], *spent]),
         ]
 
     def _junction(self) -> list[tuple[list[Row], list[Row]]]:
         cost = self.mission.cost
-        gear = {"align": {"aligner": 1, "influence": 1}, "scramble": {"scrambler": 1}}
+        dressed = _has(L.FI_ACTOR_HAS, {"aligner": 1, "influence": 1}, "align")
+        armed = _has(L.FI_ACTOR_HAS, {"scrambler": 1}, "scramble")
         return [
             ([ALIGNED], self._deposit()),
             (
-                [[L.FI_NEUTRAL, 0, 0], *_has(L.FI_ACTOR_HAS, gear["align"] | cost.align, "mission.cost.align")],
+                [[L.FI_NEUTRAL, 0, 0], *dressed, *_has(L.FI_ACTOR_HAS, cost.align, "mission.cost.align")],
                 [*_change(L.MU_ACTOR, cost.align, "mission.cost.align", -1), [L.MU_ALIGN, 0, 0]],
             ),
             (
-                [[L.FI_ENEMY, 0, 0], *_has(L.FI_ACTOR_HAS, gear["scramble"] | cost.scramble, "mission.cost.scramble")],
+                [[L.FI_ENEMY, 0, 0], *armed, *_has(L.FI_ACTOR_HAS, cost.scramble, "mission.cost.scramble")],
                 [[L.MU_NEUTRALISE, 0, 0], *_change(L.MU_ACTOR, cost.scramble, "mission.cost.scramble", -1)],
             ),
         ]
@@ -92,10 +98,13 @@ class HandlerRows:
         where = f"mission.cost.{gear}"
         price: Amounts = getattr(self.mission.cost, gear)
         item = RESOURCES.index(gear)
+        limited = self.mission.station.uses is not None
+        left: list[Row] = [[L.FI_OBJECT_HAS, item, 1]] if limited else []
+        used: list[Row] = [[L.MU_OBJECT, item, -1]] if limited else []
         return [
             ([ALIGNED, [L.FI_ACTOR_HAS, item, 1]], []),
             (
-                [ALIGNED, *_has(L.FI_TEAM_HAS, price, where)],
-                [[L.MU_CLEAR_GEAR, 0, 0], *_change(L.MU_TEAM, price, where, -1), [L.MU_ACTOR, item, 1]],
+                [ALIGNED, *left, *_has(L.FI_TEAM_HAS, price, where)],
+                [[L.MU_CLEAR_GEAR, 0, 0], *_change(L.MU_TEAM, price, where, -1), [L.MU_ACTOR, item, 1], *used],
             ),
         ]

@@ -170,7 +170,7 @@ def team_update(t, s, m, item, delta):
         for other in range(resources):
             if t[t[S_TEAM_LIMITED] + other]:
                 cap -= s.teams[m + other]
-    new = max(0, min(old + delta, max(old, cap) if delta < 0 else max(0, cap)))
+    new = max(0, min(old + delta, max(old, cap) if delta <= 0 else max(0, cap)))
     change = new - old
     s.teams[m + item] = new
     if change > 0:

@@ -85,7 +85,7 @@ class Tables(NamedTuple):
     """Everything that a mission fixes, shared by all environments."""
 
     ints: np.ndarray  # int32: header (T_…), then the sections that it points to
-    weights: np.ndarray  # float32 [2 * entries]: weight and cap of each reward entry (NaN: no cap)
+    weights: np.ndarray  # float32 [2 * entries]: weight and cap of each reward entry (infinite: no cap)
     ranks: np.ndarray  # uint64 [WINDOW, RANK_ROWS, 2]: bits of a window's row -> bits in window order
     maps: np.ndarray  # uint8 [P, H, W]: the pool of maps, codes of metta.game.maps.cells
 
@@ -98,19 +98,20 @@ class Tables(NamedTuple):
     T_ADD_BONUSES, T_AOE_VISIBLE, T_REWARD_VISIBLE, T_FREE_IDLE_USE, T_CUT_INITIAL, T_TRUNCATE, T_FLOOR_CAPS,
     T_GEAR_GROUP, T_GROUPS, T_AGENT_TAG, T_WALL_TAG,
     T_HELD, T_AGENT_COLUMNS, T_TEAM_COLUMNS, T_FLOAT_COLUMNS, T_OBJECTS, T_CELLS, T_CODES, T_SCRATCH,
-) = range(43)  # fmt: skip
+    T_OWN_TOKENS,
+) = range(44)  # fmt: skip
 # … feature ids …
 (
     F_GROUP, F_FROZEN, F_COMPLETION, F_LAST_ACTION, F_LAST_REWARD, F_VIBE, F_TAG, F_COLLECTIVE, F_EAST, F_WEST,
     F_NORTH, F_SOUTH, F_AGENT_ID, F_AOE, F_MOVED,
-) = range(43, 58)  # fmt: skip
+) = range(44, 59)  # fmt: skip
 # … and starts of sections.
 (
     S_GROUP, S_GROUP_OF, S_MODIFIER, S_SUFFICIENT, S_COST, S_TICK, S_AREA, S_KIND, S_HANDLER, S_FILTER, S_MUTATION,
     S_SCHEDULE, S_EVENT, S_AGENT, S_TEAM, S_ENTRY, S_PLACE, S_CELL_KIND, S_TEAM_TOKEN, S_TAG, S_MEMBER,
-    S_TEAM_LIMITED,
-) = range(58, 80)  # fmt: skip
-T_HEADER = 80
+    S_TEAM_LIMITED, S_OWN_TOKEN,
+) = range(59, 82)  # fmt: skip
+T_HEADER = 82
 
 # Widths and columns of the sections.
 GROUP_COLUMNS = 7
@@ -144,7 +145,10 @@ WHO_ANY, WHO_NEUTRAL, WHO_TEAMS = 0, 1, 2
 EFFECT_NONE, EFFECT_CLIPS, EFFECT_NEUTRAL, EFFECT_RESOURCE = 0, 1, 2, 8  # EFFECT_RESOURCE + r: add to resource r
 ENTRY_COLUMNS = 2
 SOURCE_AGENT, SOURCE_TEAM, SOURCE_GAIN, SOURCE_DEPOSIT, SOURCE_ZERO = range(5)
-AGENT_COLLECTIVE, AGENT_GROUP, AGENT_TAG, AGENT_ENTRY, AGENT_ENTRIES, AGENT_STOCK = range(6)  # then inventory[R]
+# … then inventory[R]
+(
+    AGENT_COLLECTIVE, AGENT_GROUP, AGENT_TAG, AGENT_ENTRY, AGENT_ENTRIES, AGENT_VIBE, AGENT_STOCK,
+) = range(7)  # fmt: skip
 # Rows of `ranks` for one row of the window: the values of its lower bits, then those of its upper bits.
 RANK_LOW_BITS, RANK_HIGH_BITS = 6, 5
 RANK_LOW, RANK_ROWS = 1 << RANK_LOW_BITS, (1 << RANK_LOW_BITS) + (1 << RANK_HIGH_BITS)

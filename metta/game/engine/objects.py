@@ -201,16 +201,22 @@ def _clear_gear(t, s, g):
 
 
 @rule
+def _vanish(t, s, e, ob):
+    """An emptied extractor leaves the map."""
+    if s.objects[ob + OB_STOCK] == 0 and kind_value(t, s, ob, KI_REMOVABLE):
+        vacate(t, s, e, s.objects[ob + OB_ROW], s.objects[ob + OB_COL])
+
+
+@rule
 def _take(t, s, e, g, ob, item, amount):
-    """Move stock from the object to the agent; an emptied extractor leaves the map."""
+    """Move stock from the object to the agent."""
     room = capacity(t, s, g, item) - s.agents[g + AG_INVENTORY + item]
     moved = min(amount, s.objects[ob + OB_STOCK], room)
     if moved > 0:
         s.objects[ob + OB_STOCK] -= moved
         update(t, s, g, item, moved)
         encode(t, s, e, ob)
-    if s.objects[ob + OB_STOCK] == 0 and kind_value(t, s, ob, KI_REMOVABLE):
-        vacate(t, s, e, s.objects[ob + OB_ROW], s.objects[ob + OB_COL])
+    _vanish(t, s, e, ob)
     return max(0, moved)
 
 
@@ -241,6 +247,7 @@ def _mutate(t, s, e, g, ob, m):
     if what == MU_OBJECT:
         s.objects[ob + OB_STOCK] = max(0, min(MOST, s.objects[ob + OB_STOCK] + amount))
         encode(t, s, e, ob)
+        _vanish(t, s, e, ob)
         return True
     if what == MU_CLEAR_GEAR:
         return _clear_gear(t, s, g) != 0

@@ -61,6 +61,7 @@ from metta.game.engine.layout import (
     RANK_LOW_BITS,
     RANK_ROWS,
     S_AGENT,
+    S_OWN_TOKEN,
     S_PLACE,
     S_TEAM_TOKEN,
     SEEN_SHIFT,
@@ -75,6 +76,7 @@ from metta.game.engine.layout import (
     T_HELD,
     T_INVENTORY_FEATURE,
     T_MAX_STEPS,
+    T_OWN_TOKENS,
     T_RESOURCES,
     T_REWARD_VISIBLE,
     T_STATS,
@@ -138,6 +140,14 @@ def _byte(low, high, k):
 
 
 @rule
+def put_block_slowly(out, p, end, location, low, high):
+    """Write the tokens of an object's block one by one, as many as fit before `end`; returns the next position."""
+    for k in range(0, TOKEN_BYTES * np.int64(high >> COUNT_SHIFT), TOKEN_BYTES):
+        p = put_slowly(out, p, end, location, _byte(low, high, k + 1) | _byte(low, high, k + 2) << 8)
+    return p
+
+
+@rule
 def _put_block(out, p, end, location, low, high):
     """Write the tokens of an object's block, as many as fit before `end`; returns the next position.
 
@@ -145,12 +155,19 @@ def _put_block(out, p, end, location, low, high):
     """
     count = high >> COUNT_SHIFT
     if p + BLOCK_BYTES > end:
-        for k in range(0, TOKEN_BYTES * np.int64(count), TOKEN_BYTES):
-            p = put_slowly(out, p, end, location, _byte(low, high, k + 1) | _byte(low, high, k + 2) << 8)
-        return p
+        return put_block_slowly(out, p, end, location, low, high)
     store_long(out, p, low | np.uint64(location) * LOW_LOCATIONS)
     store_long(out, p + HALF_BLOCK, high | np.uint64(location) * HIGH_LOCATIONS)
     return p + count * THREE
+
+
+@rule
+def put_agent_slowly(t, s, slot, a, out, p, end, location):
+    """Write the tokens by which agent `a` is seen one by one, as many as fit; returns the next position."""
+    first = scratch_row(t, slot, a) + 1
+    for k in range(first, first + s.scratch[first - 1]):
+        p = put_slowly(out, p, end, location, s.scratch[k])
+    return p
 
 
 @rule
@@ -162,21 +179,19 @@ def _put_agent(t, s, slot, a, out, p, end, location):
         for k in range(first, last):
             store_word(out, p, location | s.scratch[k] << 8)
             p += THREE
-    else:
-        for k in range(first, last):
-            p = put_slowly(out, p, end, location, s.scratch[k])
-    return p
+        return p
+    return put_agent_slowly(t, s, slot, a, out, p, end, location)
 
 
 @rule
 def encode_agents(t, s, e, slot):
     """Write the tokens by which the agents are seen to the slot, which no other environment may use meanwhile."""
     for a in range(t[T_AGENTS]):
-        _encode_agent(t, s, e, slot, a)
+        encode_agent(t, s, e, slot, a)
 
 
 @rule
-def _encode_agent(t, s, e, slot, a):
+def encode_agent(t, s, e, slot, a):
     """Write the tokens by which others see agent `a` (feature | value << 8) and their number to the slot."""
     g, tokens = agent_row(t, e, a), s.scratch
     row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
@@ -206,7 +221,7 @@ def _encode_agent(t, s, e, slot, a):
 
 
 @rule
-def _put_global(t, s, e, a, out, p):
+def put_global(t, s, e, a, out, p):
     """Tokens about the episode, the last action, the way from the spawn cell and the team; returns the position."""
     g, at = agent_row(t, e, a), GLOBAL_LOCATION
     step, last = s.env[env_row(e) + EN_STEP], t[T_MAX_STEPS]
@@ -227,6 +242,9 @@ def _put_global(t, s, e, a, out, p):
     for k in range(t[T_TEAM_TOKENS]):
         row = t[S_TEAM_TOKEN] + 2 * k
         p = put_amount(out, p, at, t[row + 1], s.teams[team + t[row]])
+    for k in range(t[T_OWN_TOKENS]):
+        row = t[S_OWN_TOKEN] + 2 * k
+        p = put_amount(out, p, at, t[row + 1], s.agents[g + AG_INVENTORY + t[row]])
     return p
 
 
@@ -285,14 +303,20 @@ def _window(tables, s, e, row, col):
 
 
 @rule
-def _put_territory(t, s, e, a, location, out, p, end):
-    """Write the token of the territory at a window location; returns the position and whether there is one."""
+def territory_at(t, s, e, a, location):
+    """Value of the aoe_mask token at a location of agent `a`'s window; 0: none."""
     g = agent_row(t, e, a)
     row = s.agents[g + AG_ROW] + (location >> 4) - PAD
     col = s.agents[g + AG_COL] + (location & 15) - PAD
     if s.cells[e * t[T_CELLS] + cell_at(t, row, col)] & CODE_MASK == CELL_VOID:
-        return p, 0
-    mask = _territory(t, s, e, s.agents[g + AG_TEAM], row, col)
+        return 0
+    return _territory(t, s, e, s.agents[g + AG_TEAM], row, col)
+
+
+@rule
+def _put_territory(t, s, e, a, location, out, p, end):
+    """Write the token of the territory at a window location; returns the position and whether there is one."""
+    mask = territory_at(t, s, e, a, location)
     if not mask:
         return p, 0
     return put_slowly(out, p, end, location, t[F_AOE] | mask << 8), 1
@@ -305,7 +329,7 @@ def observe_agent(tables, s, e, slot, a, out):
     g, agents = agent_row(t, e, a), t[T_AGENTS]
     base = np.uint64((e * agents + a) * TOKENS) * THREE
     end = base + np.uint64(TOKENS) * THREE
-    p = _put_global(t, s, e, a, out, base)
+    p = put_global(t, s, e, a, out, base)
     center, step, everything = s.agents[g + AG_CELL], s.env[env_row(e) + EN_STEP], t[T_AOE_VISIBLE] != 0
     place = np.uint64(t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES)
     center += e * t[T_CELLS]

@@ -16,9 +16,11 @@ from metta.game.engine.layout import (
     AG_SPAWN_COL,
     AG_SPAWN_ROW,
     AG_TEAM,
+    AG_VIBE,
     AGENT_COLLECTIVE,
     AGENT_GROUP,
     AGENT_STOCK,
+    AGENT_VIBE,
     BLOCK_COUNT,
     CELL_FIRST,
     CELL_VOID,
@@ -45,10 +47,12 @@ from metta.game.engine.layout import (
     T_AGENTS,
     T_BITS,
     T_CELLS,
+    T_CODES,
     T_COLLECTIVES,
     T_CUT_INITIAL,
     T_HEIGHT,
     T_MAX_STEPS,
+    T_OBJECTS,
     T_RESOURCES,
     T_WALL_TAG,
     T_WIDTH,
@@ -64,10 +68,13 @@ EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
 
 @rule
 def choose_map(e, episode, pool, seed):
-    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode."""
+    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode.
+
+    Here and below seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1.
+    """
     if episode == 0:
         return e % pool
-    return np.int64(mix(seed + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+    return np.int64(mix(mix(seed) + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @rule
@@ -78,6 +85,8 @@ def _clear(t, s, e):
     s.bits[e * t[T_BITS] : (e + 1) * t[T_BITS]] = 0
     s.cover[e * cells * collectives : (e + 1) * cells * collectives] = 0
     s.agents[agent_row(t, e, 0) : agent_row(t, e, agents)] = 0
+    s.objects[object_row(t, e, 0) : object_row(t, e, t[T_OBJECTS])] = 0
+    s.blocks[block_row(t, e, 0) : block_row(t, e, t[T_CODES])] = 0
     s.teams[team_row(t, e, 0) : team_row(t, e, collectives)] = 0
     s.floats[float_row(t, e, 0) : float_row(t, e, agents)] = 0
     episode = s.env[env_row(e) + EN_EPISODE]
@@ -96,6 +105,7 @@ def _place_agent(t, s, e, a, row, col):
     s.agents[g + AG_ROW] = s.agents[g + AG_SPAWN_ROW] = row
     s.agents[g + AG_COL] = s.agents[g + AG_SPAWN_COL] = col
     s.agents[g + AG_TEAM] = t[fixed + AGENT_COLLECTIVE]
+    s.agents[g + AG_VIBE] = t[fixed + AGENT_VIBE]
     s.agents[g + AG_ORDER] = a
     s.agents[g + AG_OVERFULL] = 1  # the initial inventory ignores the limits
     for item in range(resources):
@@ -138,6 +148,17 @@ def _next_agent(t, s, e, group):
 
 
 @rule
+def open_episode(s, e, episode, pool, seed):
+    """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
+    one map. Returns the map."""
+    chosen = choose_map(e, episode, pool, seed)
+    s.env[env_row(e) + EN_EPISODE] = episode + 1
+    s.env[env_row(e) + EN_MAP] = chosen
+    s.rng[e] = mix(mix(mix(seed) + np.uint64(e)) + np.uint64(episode))
+    return chosen
+
+
+@rule
 def _place(t, s, e, code, row, col):
     """Put what a map's cell says on the cell."""
     kind = code & KIND_MASK
@@ -156,7 +177,6 @@ def _place(t, s, e, code, row, col):
 @rule
 def _encode_walls(t, s, e):
     """Write the blocks of the cells that are no object: a wall shows its tag, the others nothing."""
-    s.blocks[block_row(t, e, 0) : block_row(t, e, CELL_FIRST)] = 0
     wall = block_row(t, e, CELL_WALL)
     count = put_token(s, wall, 0, t[F_TAG], t[T_WALL_TAG])
     put_byte(s, wall, BLOCK_COUNT, count)
@@ -166,12 +186,8 @@ def _encode_walls(t, s, e):
 def start_episode(t, maps, s, e, seed):
     """Set environment `e` to step 0 of its next episode."""
     _clear(t, s, e)
-    episode = s.env[env_row(e) + EN_EPISODE]
-    s.env[env_row(e) + EN_EPISODE] += 1
-    chosen = choose_map(e, episode, maps.shape[0], seed)
-    s.env[env_row(e) + EN_MAP] = chosen
+    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], seed)
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
-    s.rng[e] = mix(mix(seed + np.uint64(e)) + np.uint64(episode))
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
             s.teams[team_row(t, e, team) + item] = t[t[S_TEAM] + team * t[T_RESOURCES] + item]

@@ -57,21 +57,22 @@ def _statistic(t, s, e, g, row):
 
 
 @rule
-def reward(t, weights, s, e, out):
-    """Write the step's rewards to `out`, float32 [E * A], and add them to the episode returns."""
-    for a in range(t[T_AGENTS]):
-        g, f = agent_row(t, e, a), float_row(t, e, a)
-        row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
-        first = t[row + AGENT_ENTRY]
-        total = np.float32(0.0)
-        for k in range(t[row + AGENT_ENTRIES]):
-            statistic = _statistic(t, s, e, g, t[S_ENTRY] + (first + k) * ENTRY_COLUMNS)
-            value = weights[2 * (first + k)] * statistic
-            cap = weights[2 * (first + k) + 1]
-            if not math.isnan(cap):
-                value = max(value, cap) if t[T_FLOOR_CAPS] and cap < 0 else min(value, cap)
-            total += value - s.floats[f + FL_ENTRY + k]
-            s.floats[f + FL_ENTRY + k] = value
-        out[e * t[T_AGENTS] + a] = total
-        s.floats[f + FL_RETURN] += total
-        s.floats[f + FL_LAST_REWARD] = total
+def reward(t, weights, s, e, a, out):
+    """Write the step's reward of agent `a` to `out`, float32 [E * A], and add it to the episode's return.
+
+    The limit stands between the product and the difference, so that no compiler can fuse them (which rounds once
+    instead of twice): an entry without a limit has an infinite one.
+    """
+    g, f = agent_row(t, e, a), float_row(t, e, a)
+    row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
+    first = t[row + AGENT_ENTRY]
+    total = np.float32(0.0)
+    for k in range(t[row + AGENT_ENTRIES]):
+        statistic = _statistic(t, s, e, g, t[S_ENTRY] + (first + k) * ENTRY_COLUMNS)
+        value, cap = weights[2 * (first + k)] * statistic, weights[2 * (first + k) + 1]
+        value = max(value, cap) if t[T_FLOOR_CAPS] and cap < 0 else min(value, cap)
+        total += value - s.floats[f + FL_ENTRY + k]
+        s.floats[f + FL_ENTRY + k] = value
+    out[e * t[T_AGENTS] + a] = total
+    s.floats[f + FL_RETURN] += total
+    s.floats[f + FL_LAST_REWARD] = total

@@ -4,10 +4,8 @@ import numpy as np
 
 from metta.common.errors import UserError, suggest
 from metta.game.engine import layout as L
-from metta.game.resources import ELEMENTS, RESOURCES
+from metta.game.resources import ELEMENTS
 
-R = len(RESOURCES)
-STATS = L.AG_INVENTORY + R + 1 + R  # first column of `agents` that counts: behind inventory and list of items held
 PLAIN_STATS = {
     "action.noop.success": L.ST_NOOP,
     "action.move.success": L.ST_MOVE,
@@ -28,30 +26,35 @@ PLAIN_STATS = {
 class AgentStats:
     """Columns of one agent's counters, and their names."""
 
-    def __init__(self) -> None:
+    def __init__(self, resources: tuple[str, ...]) -> None:
+        size = len(resources)
+        self.resources = resources
+        self.start = L.AG_INVENTORY + size + 1 + size  # behind inventory and list of items held
         self.columns = dict(PLAIN_STATS)
-        for index, name in enumerate(RESOURCES):
+        for index, name in enumerate(resources):
             first = L.ST_RESOURCE + L.RESOURCE_STATS * index
             self.columns[f"{name}.gained"] = first + L.GAINED
             self.columns[f"{name}.lost"] = first + L.LOST
             if name in ELEMENTS:
                 self.columns[f"{name}.deposited"] = first + L.DEPOSITED
-        self.size = L.ST_RESOURCE + L.RESOURCE_STATS * R
+        self.size = L.ST_RESOURCE + L.RESOURCE_STATS * size
 
     def agent_column(self, name: str) -> int:
         """Column of `agents` that holds a statistic. Raises UserError for one that agents do not have."""
         resource = name.removesuffix(".amount")
-        if name.endswith(".amount") and resource in RESOURCES:
-            return L.AG_INVENTORY + RESOURCES.index(resource)
+        if name.endswith(".amount") and resource in self.resources:
+            return L.AG_INVENTORY + self.resources.index(resource)
         if name not in self.columns:
             raise UserError(f"unknown statistic '{name}' in a reward entry{suggest(name, self.columns)}")
-        return STATS + self.columns[name]
+        return self.start + self.columns[name]
 
     def named(self, counters: np.ndarray, inventory: np.ndarray) -> dict[str, np.ndarray]:
         """Statistics by name from int32 counters [..., size] and inventory [..., R]; float64 [...]."""
         values = counters.astype(np.float64)
         named = {name: values[..., column] for name, column in self.columns.items()}
-        named |= {f"{name}.amount": inventory[..., index].astype(np.float64) for index, name in enumerate(RESOURCES)}
+        named |= {
+            f"{name}.amount": inventory[..., index].astype(np.float64) for index, name in enumerate(self.resources)
+        }
         for stat, source in (("gain_diversity", "gained"), ("deposit_diversity", "deposited")):
             counts = np.stack([named[f"{element}.{source}"] for element in ELEMENTS])
             named[stat] = np.log1p(counts).sum(0)
@@ -61,15 +64,16 @@ class AgentStats:
 class TeamStats:
     """Columns of one collective's inventory and counters, and their names."""
 
-    def __init__(self, types: list[str]) -> None:
+    def __init__(self, types: list[str], resources: tuple[str, ...]) -> None:
         self.columns: dict[str, int] = {}
-        for index, name in enumerate(RESOURCES):
+        size = len(resources)
+        for index, name in enumerate(resources):
             for block, stat in enumerate(("amount", "deposited", "withdrawn")):
-                self.columns[f"{name}.{stat}"] = block * R + index
+                self.columns[f"{name}.{stat}"] = block * size + index
         for index, name in enumerate(types):
             for block, suffix in enumerate(("", ".gained", ".lost", ".held")):
-                self.columns[f"aligned.{name}{suffix}"] = L.TEAM_BLOCKS * R + block * len(types) + index
-        self.size = L.TEAM_BLOCKS * R + 4 * len(types)
+                self.columns[f"aligned.{name}{suffix}"] = L.TEAM_BLOCKS * size + block * len(types) + index
+        self.size = L.TEAM_BLOCKS * size + 4 * len(types)
 
     def column(self, name: str) -> int:
         """Raises UserError for a statistic that teams do not have."""

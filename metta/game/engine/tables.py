@@ -6,15 +6,14 @@ from metta.game import observation as obs
 from metta.game.engine import layout as L
 from metta.game.engine.handlers import HandlerRows
 from metta.game.engine.schedule import event_rows
-from metta.game.engine.stats import STATS, AgentStats, TeamStats
+from metta.game.engine.stats import AgentStats, TeamStats
 from metta.game.maps.cells import HUB, JUNCTION, SCOUT, TEAM_JUNCTION, TEAM_SHIFT
 from metta.game.mission import Amounts, Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, resource_id, resource_rows
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, ROLES, VIBES, resource_id, resource_rows
 from metta.game.rewards import reward_entries
 
 Rows = list[list[int]]
-R = len(RESOURCES)
-AGENT_TOKENS = 3 + 1 + 2 * R + 3  # most tokens by which an agent is seen
+PLAIN_TOKENS = 3 + 1 + 3  # most tokens by which an agent is seen, without those of its inventory
 
 
 class TableBuilder:
@@ -28,8 +27,9 @@ class TableBuilder:
         self.header = np.zeros(L.T_HEADER, np.int32)
         self.sections: list[np.ndarray] = []
         self.size = L.T_HEADER
-        self.agent_stats = AgentStats()
-        self.team_stats = TeamStats(self.types)
+        self.resources = obs.resources(mission)
+        self.agent_stats = AgentStats(self.resources)
+        self.team_stats = TeamStats(self.types, self.resources)
         self.weights: list[tuple[float, float]] = []
         self._numbers(shape, objects)
         self._features()
@@ -50,27 +50,29 @@ class TableBuilder:
         self.size += flat.size
 
     def tables(self, maps: np.ndarray) -> L.Tables:
-        weights = np.array(self.weights or [(0.0, np.nan)], np.float32)
+        weights = np.array(self.weights or [(0.0, np.inf)], np.float32)
         return L.Tables(
             np.concatenate([self.header, *self.sections]).astype(np.int32), weights.ravel(), _ranks().ravel(), maps
         )
 
     def _numbers(self, shape: tuple[int, int], objects: int) -> None:
         mission, quirks = self.mission, self.mission.quirks
+        held, stats = len(self.resources), self.agent_stats
         rows, columns = shape[0] + 2 * L.PAD, shape[1] + 2 * L.PAD
         tiles, bit_words = -(-columns // 4), -(-columns // 64)
         numbers = {
-            L.T_AGENTS: mission.agents, L.T_RESOURCES: R, L.T_COLLECTIVES: len(self.collectives),
+            L.T_AGENTS: mission.agents, L.T_RESOURCES: held, L.T_COLLECTIVES: len(self.collectives),
             L.T_TYPES: len(self.types), L.T_HEIGHT: shape[0], L.T_WIDTH: shape[1], L.T_TILES: tiles,
-            L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + R,
-            L.T_STATS: STATS, L.T_BIT_WORDS: bit_words, L.T_BITS: rows * bit_words + 1,
+            L.T_MAX_STEPS: mission.max_steps, L.T_HELD: L.AG_INVENTORY + held,
+            L.T_STATS: stats.start, L.T_BIT_WORDS: bit_words, L.T_BITS: rows * bit_words + 1,
             L.T_ENERGY: RESOURCES.index("energy"), L.T_HP: RESOURCES.index("hp"), L.T_HEART: RESOURCES.index("heart"),
             L.T_CLIPS: self.collectives.index(CLIPS) if CLIPS in self.collectives else -1,
             L.T_NUM_ACTIONS: len(obs.action_names(mission.change_vibe)),
             L.T_ELEMENT_LIMIT: mission.team_element_limit, L.T_RADIUS: mission.area.radius,
-            L.T_AGENT_COLUMNS: _whole_lines(STATS + self.agent_stats.size), L.T_OBJECTS: objects,
+            L.T_AGENT_COLUMNS: _whole_lines(stats.start + stats.size), L.T_OBJECTS: objects,
             L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: -(-rows // 4) * tiles * L.TILE_CELLS,
-            L.T_CODES: L.CELL_FIRST + mission.agents + objects, L.T_SCRATCH: _whole_lines(1 + AGENT_TOKENS),
+            L.T_CODES: L.CELL_FIRST + mission.agents + objects,
+            L.T_SCRATCH: _whole_lines(1 + PLAIN_TOKENS + 2 * held),
             L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
             L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
             L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
@@ -80,7 +82,7 @@ class TableBuilder:
             self.header[cell] = int(value)
 
     def _features(self) -> None:
-        ids = {feature.name: feature.id for feature in obs.features()}
+        ids = {feature.name: feature.id for feature in obs.features(self.resources)}
         names = {
             L.F_GROUP: "agent:group", L.F_FROZEN: "agent:frozen", L.F_COMPLETION: "episode_completion_pct",
             L.F_LAST_ACTION: "last_action", L.F_LAST_REWARD: "last_reward", L.F_VIBE: "vibe", L.F_TAG: "tag",
@@ -94,17 +96,18 @@ class TableBuilder:
         self.header[L.T_WALL_TAG] = self.tags.index("type:wall")
         rows = [[RESOURCES.index(e), ids[f"inv:collective:{e}"]] for e in ELEMENTS]
         self.put(L.S_TEAM_TOKEN, rows, L.T_TEAM_TOKENS)
-        self.put(L.S_TEAM_LIMITED, [int(name in ELEMENTS) for name in RESOURCES])
+        self.put(L.S_TEAM_LIMITED, [int(name in ELEMENTS) for name in self.resources])
+        own = [[self.resources.index(ROLE), ids[f"inv:own:{ROLE}"]]] if self.mission.roles else []
+        self.put(L.S_OWN_TOKEN, own, L.T_OWN_TOKENS)
 
     def _limits(self) -> None:
         """Limit groups (rules 1.2): (members, min, max, bonus per unit of a modifier)."""
         cog = self.mission.cog
-        alive: Amounts = {"hp": 100}
         unlimited = 65535
         groups: list[tuple[tuple[str, ...], int, int, Amounts, str]] = [
             (("hp",), cog.hp_limit, unlimited, cog.hp_modifiers, "mission.cog.hp_modifiers"),
-            (GEAR, 0, cog.gear_limit, alive, "gear"),
-            (("heart",), 0, cog.heart_limit, alive, "heart"),
+            (GEAR, 0, cog.gear_limit, cog.gear_modifiers, "mission.cog.gear_modifiers"),
+            (("heart",), 0, cog.heart_limit, cog.heart_modifiers, "mission.cog.heart_modifiers"),
             (("energy",), cog.energy_limit, unlimited, cog.energy_modifiers, "mission.cog.energy_modifiers"),
             (ELEMENTS, cog.cargo_limit, unlimited, cog.cargo_modifiers, "mission.cog.cargo_modifiers"),
             (
@@ -115,7 +118,7 @@ class TableBuilder:
                 "mission.cog.influence_modifiers",
             ),
         ]
-        group_of, sufficient = [-1] * R, [0] * R
+        group_of, sufficient = [-1] * len(self.resources), [0] * len(self.resources)
         group_rows: Rows = []
         modifier_rows: Rows = []
         members: list[int] = []
@@ -191,8 +194,11 @@ class TableBuilder:
         if cell == HUB:
             row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index("heart"), mission.teams[str(owner)].hub_hearts
         elif element in ELEMENTS:
-            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(element), mission.extractor.stock
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(element), mission.extractor.stock_of(element)
             row[L.KI_REMOVABLE] = 1
+        elif cell in range(HUB + 1, SCOUT + 1) and mission.station.uses:
+            gear = obs.STATION_KINDS[cell - HUB]
+            row[L.KI_RESOURCE], row[L.KI_STOCK] = RESOURCES.index(gear), mission.station.uses
         row[L.KI_SOURCE] = cell in (JUNCTION, TEAM_JUNCTION, HUB)
         row[L.KI_TARGET] = cell in (JUNCTION, TEAM_JUNCTION)
         row[L.KI_HANDLER], row[L.KI_HANDLERS] = handlers.of(cell, element)
@@ -212,30 +218,29 @@ class TableBuilder:
     def _agents(self) -> None:
         """Per agent: team, group, vibe, reward entries and initial inventory."""
         mission, rows, entry_rows = self.mission, [], []
-        counts = [team.num_agents for team in mission.teams.values()]
-        counts[-1] += mission.agents - sum(counts)
-        initial = {
-            "energy": mission.cog.initial_energy,
-            "hp": mission.cog.initial_hp,
-            "solar": mission.cog.initial_solar,
-        }
-        stock = [initial.get(name, 0) for name in RESOURCES]
-        for group, name in enumerate(mission.teams):
-            for index in range(counts[group]):
+        cog, roles = mission.cog, mission.roles
+        initial = {"energy": cog.initial_energy, "hp": cog.initial_hp, "solar": cog.initial_solar}
+        initial |= cog.initial_inventory
+        for group, (name, size) in enumerate(zip(mission.teams, mission.team_sizes, strict=True)):
+            for index in range(size):
+                role = roles[index % len(roles)] if roles else None
+                vibe = VIBES.index(role) if role else 0
+                held = initial | ({ROLE: ROLES.index(role)} if role else {})
+                stock = [held.get(item, 0) for item in self.resources]
                 entries = reward_entries(mission, index)
                 tag = self.tags.index(f"collective:{name}")
-                row = [self.collectives.index(name), group, tag, len(entry_rows), len(entries), *stock]
+                row = [self.collectives.index(name), group, tag, len(entry_rows), len(entries), vibe, *stock]
                 rows.append(row)
                 for entry in entries.values():
                     entry_rows.append(self._entry_source(entry.stat))
-                    self.weights.append((entry.weight, np.nan if entry.max is None else entry.max))
+                    self.weights.append((entry.weight, np.inf if entry.max is None else entry.max))
         self.header[L.T_FLOAT_COLUMNS] = L.FL_ENTRY + max(1, *(row[L.AGENT_ENTRIES] for row in rows))
         self.put(L.S_AGENT, rows)
         self.put(L.S_ENTRY, entry_rows or [[0, 0]])
         teams = []
         for name in self.collectives:
             team = mission.teams.get(name)
-            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in RESOURCES])
+            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in self.resources])
         self.put(L.S_TEAM, teams)
 
     def _entry_source(self, stat: str) -> list[int]:

@@ -9,7 +9,6 @@ from metta.game.engine.layout import (
     AREA_COLUMNS,
     S_AREA,
     S_TICK,
-    T_AGENTS,
     T_AREA_ROWS,
     T_CELLS,
     T_COLLECTIVES,
@@ -19,54 +18,55 @@ from metta.game.engine.layout import (
     TEAM_BLOCKS,
     TICK_COLUMNS,
 )  # fmt: skip
-from metta.game.engine.rows import agent_row, team_row
+from metta.game.engine.rows import team_row
 
 
 @rule
-def tick(t, s, e):
-    """Upkeep of all agents: hp and influence fall, energy grows by solar."""
-    for a in range(t[T_AGENTS]):
-        g = agent_row(t, e, a)
-        for k in range(t[T_TICK_ROWS]):
-            row = t[S_TICK] + k * TICK_COLUMNS
-            delta, factor = t[row + 1], t[row + 2]
-            if factor >= 0:
-                delta *= s.agents[g + AG_INVENTORY + factor]
-            if delta != 0:
-                update(t, s, g, t[row], delta)
+def tick(t, s, g):
+    """Upkeep of the agent at row `g`: hp and influence fall, energy grows by solar."""
+    for k in range(t[T_TICK_ROWS]):
+        row = t[S_TICK] + k * TICK_COLUMNS
+        delta, factor = t[row + 1], t[row + 2]
+        if factor >= 0:
+            delta *= s.agents[g + AG_INVENTORY + factor]
+        if delta != 0:
+            update(t, s, g, t[row], delta)
+
+
+@rule
+def _repeat(t, s, g, item, delta, times):
+    """Add `delta` to an item `times` times; an addition that changes nothing ends it."""
+    while times > 0 and delta != 0 and update(t, s, g, item, delta) != 0:
+        times -= 1
 
 
 @rule
 def _apply_areas(t, s, g, friendly, enemy):
-    """Effects of the covering areas: modifiers enemy first, then friendly; the others summed (rules 5)."""
+    """Effects of the covering areas: modifiers one by one, enemy first; the others summed (rules 5)."""
     for k in range(t[T_AREA_ROWS]):
         row = t[S_AREA] + k * AREA_COLUMNS
-        item, gain, loss = t[row], t[row + 1] * friendly, t[row + 2] * enemy
+        item, gain, loss = t[row], t[row + 1], t[row + 2]
         if t[row + 3]:
-            if loss != 0:
-                update(t, s, g, item, loss)
-            if gain != 0:
-                update(t, s, g, item, gain)
-        elif gain + loss != 0:
-            update(t, s, g, item, gain + loss)
+            _repeat(t, s, g, item, loss, enemy)
+            _repeat(t, s, g, item, gain, friendly)
+        elif gain * friendly + loss * enemy != 0:
+            update(t, s, g, item, gain * friendly + loss * enemy)
 
 
 @rule
-def areas(t, s, e):
-    """Apply the areas that cover each agent's cell."""
-    for a in range(t[T_AGENTS]):
-        g = agent_row(t, e, a)
-        team = s.agents[g + AG_TEAM]
-        cover = (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES]
-        friendly, enemy = 0, 0
-        for c in range(t[T_COLLECTIVES]):
-            count = s.cover[cover + c]
-            if c == team:
-                friendly += count
-            else:
-                enemy += count
-        if friendly or enemy:
-            _apply_areas(t, s, g, friendly, enemy)
+def areas(t, s, e, g):
+    """Apply the areas that cover the cell of the agent at row `g`."""
+    team = s.agents[g + AG_TEAM]
+    cover = (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES]
+    friendly, enemy = 0, 0
+    for c in range(t[T_COLLECTIVES]):
+        count = s.cover[cover + c]
+        if c == team:
+            friendly += count
+        else:
+            enemy += count
+    if friendly or enemy:
+        _apply_areas(t, s, g, friendly, enemy)
 
 
 @rule

@@ -1,6 +1,7 @@
 """Generated maps: layers painted one over the other (rules 9.1), compiled, a map per seed."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,12 +10,12 @@ from metta.common.errors import UserError
 from metta.game.maps.biomes import fill, paint_biome
 from metta.game.maps.buildings import place_buildings
 from metta.game.maps.cells import EMPTY, WALL
-from metta.game.maps.connect import connect
+from metta.game.maps.connect import balance_corners, connect
 from metta.game.maps.hub import place_hub, scatter_pads, trim_pads
 from metta.game.maps.outline import asteroid
 from metta.game.maps.random import draw, seed_stream
 from metta.game.maps.recipe import Recipe, build_recipe
-from metta.game.maps.sites import SiteSettings
+from metta.game.maps.sites import MapSettings
 from metta.game.maps.zones import paint_zones
 
 CHUNK = 16  # maps a thread draws at a time
@@ -32,9 +33,12 @@ def paint_area(area, stream, recipe, team):
         asteroid(area, stream)
     place_buildings(area, stream, recipe.groups)
     place_hub(area, recipe.hub, team)
-    scatter_pads(area, stream, recipe.hub_size, recipe.scattered_pads, team)
+    if recipe.random_pads:
+        scatter_pads(area, stream, recipe.hub_size, recipe.agents[team], team)
     connect(area)
-    trim_pads(area, stream, recipe.agents)
+    if recipe.balanced:
+        balance_corners(area)
+    trim_pads(area, stream, team, recipe.agents[team])
 
 
 @draw
@@ -46,11 +50,11 @@ def paint_maps(maps, recipe, seed):
         grid = maps[index]
         seed_stream(stream, seed + index)
         fill(grid, 0, 0, grid.shape[0], grid.shape[1], WALL)
-        for team in range(recipe.teams):
+        for team in range(len(recipe.agents)):
             top = team * high + recipe.border
             area = grid[top : top + recipe.height, recipe.border : recipe.border + recipe.width]
             paint_area(area, stream, recipe, team)
-        for team in range(1, recipe.teams):
+        for team in range(1, len(recipe.agents)):
             for row in range(team * high - recipe.seam, team * high + recipe.seam):
                 for col in range(grid.shape[1]):
                     if grid[row, col] == WALL:
@@ -67,18 +71,20 @@ def _draw_pool(recipe: Recipe, shape: tuple[int, int], seed: int, count: int, th
     return maps
 
 
-def generate_pool(site: SiteSettings, num_agents: int, seed: int, count: int, threads: int | None = None) -> np.ndarray:
-    """Maps of consecutive seeds, uint8 [count, H, W]: map i depends on the site, the agents and `seed + i` alone.
+def generate_pool(
+    site: MapSettings, agents: Sequence[int], seed: int, count: int, threads: int | None = None
+) -> np.ndarray:
+    """Maps of consecutive seeds, uint8 [count, H, W]: map i depends on the site, the teams' sizes and `seed + i` alone.
 
     Raises:
         UserError: a site without room for the agents, a seed or count out of range.
     """
     if count < 1 or not 0 <= seed <= MOST_SEEDS - count:
         raise UserError(f"maps need a count above 0 and seeds from 0 to 2**63 - 1, not {count} from seed {seed}")
-    recipe = build_recipe(site, num_agents)
-    return _draw_pool(recipe, site.shape, seed, count, threads or os.cpu_count() or 1)
+    recipe = build_recipe(site, agents)
+    return _draw_pool(recipe, site.shape(len(agents)), seed, count, threads or os.cpu_count() or 1)
 
 
-def generate(site: SiteSettings, num_agents: int, seed: int) -> np.ndarray:
+def generate(site: MapSettings, agents: Sequence[int], seed: int) -> np.ndarray:
     """One map, uint8 [H, W], of cell codes (cells.py)."""
-    return generate_pool(site, num_agents, seed, 1, threads=1)[0]
+    return generate_pool(site, agents, seed, 1, threads=1)[0]

@@ -1,43 +1,51 @@
-"""Maps as text: one character a cell, team 0 for what has an owner."""
+"""Maps as text: one character a cell, team 0 for what has an owner. The legend is in docs/missions.md."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.common.files import read_text
 from metta.game.maps import cells
 
 CHARACTERS = {
     ".": cells.EMPTY, "#": cells.WALL, "@": cells.AGENT, "J": cells.JUNCTION, "j": cells.TEAM_JUNCTION,
     "H": cells.HUB, "a": cells.ALIGNER, "x": cells.SCRAMBLER, "m": cells.MINER, "s": cells.SCOUT,
-    "O": cells.OXYGEN, "C": cells.CARBON, "G": cells.GERMANIUM, "S": cells.SILICON, "c": cells.CHEST,
+    "O": cells.OXYGEN, "C": cells.CARBON, "G": cells.GERMANIUM, "S": cells.SILICON,
 }  # fmt: skip
 BY_KIND = {kind: character for character, kind in CHARACTERS.items()}
+MOST_SIDE = 500  # rows, and columns
+MOST_BYTES = 4 * MOST_SIDE * (MOST_SIDE + 2)
 
 
-def parse(text: str, source: str = "map") -> np.ndarray:
+def parse(text: str, source: str = "map", legend: Mapping[str, int] | None = None) -> np.ndarray:
     """Cell codes, uint8 [H, W], of a map drawn in text; blank lines around it are dropped.
 
+    `legend` adds characters to the usual ones, or replaces them.
+
     Raises:
-        UserError: no rows, rows of different lengths or an unknown character; `source` is named in the message.
+        UserError: no rows, too many, rows of different lengths or an unknown character, as source:line:column.
     """
+    known = CHARACTERS | dict(legend or {})
     lines = text.splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise UserError(f"{source}: the map is empty")
     last = max(i for i, line in enumerate(lines) if line.strip())
     rows = [line.rstrip() for line in lines[first : last + 1]]
-    grid = np.zeros((len(rows), len(rows[0])), np.uint8)
+    width = len(rows[0])
+    if max(len(rows), width) > MOST_SIDE:
+        raise UserError(f"{source}: the map has {len(rows)} rows of {width} cells, at most {MOST_SIDE} are read")
+    grid = np.zeros((len(rows), width), np.uint8)
     for r, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise UserError(f"{source}, line {first + r + 1}: {len(row)} cells, the first row has {len(rows[0])}")
-        for c, character in enumerate(row):
-            if character not in CHARACTERS:
-                known = " ".join(CHARACTERS)
-                raise UserError(
-                    f"{source}, line {first + r + 1}, column {c + 1}: unknown cell '{character}' (known: {known})"
-                )
-            grid[r, c] = CHARACTERS[character]
+        line = f"{source}:{first + r + 1}"
+        for c, character in enumerate(row[:width]):
+            if character not in known:
+                raise UserError(f"{line}:{c + 1}: unknown cell '{character}' (known: {' '.join(known)})")
+            grid[r, c] = known[character]
+        if len(row) != width:
+            raise UserError(f"{line}:{min(len(row), width) + 1}: {len(row)} cells, the first row has {width}")
     return grid
 
 
@@ -55,9 +63,5 @@ def render(grid: np.ndarray) -> str:
 
 
 def read_map(path: Path) -> np.ndarray:
-    """Cell codes, uint8 [H, W], of a text file. Raises UserError for a file that is missing or no map."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read the map ({error})") from None
-    return parse(text, str(path))
+    """Cell codes, uint8 [H, W], of a text file. Raises UserError for a file that is missing, too large or no map."""
+    return parse(read_text(path, MOST_BYTES), str(path))

@@ -7,6 +7,8 @@ from metta.game.maps.cells import EMPTY, WALL
 from metta.game.maps.random import draw
 
 DIGGING = 10  # price of a wall, in empty cells
+CLOSED = 1 << 30  # price of what cannot be passed
+SHORTCUTS, WORST_RATIO = 10, 1.5  # corners are balanced by so many tunnels, until the ways differ by less
 
 
 @draw
@@ -38,14 +40,16 @@ def label_regions(area):
 
 
 @draw
-def cheapest_ways(area, labels, source):
+def cheapest_ways(area, labels, source, wall):
     """Cost of the cheapest way from a region to each cell, and the cell before it on that way (-1: none).
+
+    A wall costs `wall`: from 1 to DIGGING, or CLOSED.
 
     Prices are small integers, so a ring of buckets serves as the priority queue; objects cannot be passed.
     """
     height, width = area.shape
     cells = height * width
-    cost = np.full(cells, 1 << 30, np.int32)
+    cost = np.full(cells, CLOSED, np.int32)
     before = np.full(cells, -1, np.int32)
     heads = np.full(DIGGING + 1, -1, np.int32)
     entry_cell = np.empty(5 * cells, np.int32)  # a cell enters once as a source or at most once per neighbour
@@ -72,7 +76,9 @@ def cheapest_ways(area, labels, source):
             r, c = cell // width + STEP_ROW[way], cell % width + STEP_COL[way]
             if not inside(area, r, c) or (area[r, c] != EMPTY and area[r, c] != WALL):
                 continue
-            total = price + (1 if area[r, c] == EMPTY else DIGGING)
+            if area[r, c] == WALL and wall == CLOSED:
+                continue
+            total = price + (1 if area[r, c] == EMPTY else wall)
             there = r * width + c
             if total < cost[there]:
                 cost[there], before[there] = total, cell
@@ -91,14 +97,55 @@ def connect(area):
     labels, count, largest = label_regions(area)
     if count < 2:
         return
-    cost, before = cheapest_ways(area, labels, largest)
+    cost, before = cheapest_ways(area, labels, largest, DIGGING)
     nearest = np.full(count + 1, -1, np.int32)
     for cell in range(area.size):
         label = labels[cell // width, cell % width]
         if label and (nearest[label] < 0 or cost[cell] < cost[nearest[label]]):
             nearest[label] = cell
     for label in range(1, count + 1):
-        cell = nearest[label]
-        while before[cell] >= 0:
-            area[cell // width, cell % width] = EMPTY
-            cell = before[cell]
+        dig(area, before, nearest[label])
+
+
+@draw
+def dig(area, before, cell):
+    """Clear the way that leads to a cell."""
+    while cell >= 0:
+        row, col = cell // area.shape[1], cell % area.shape[1]
+        if area[row, col] == WALL:
+            area[row, col] = EMPTY
+        cell = before[cell]
+
+
+@draw
+def corner_cells(area):
+    """The empty cell nearest to each corner of an area, by steps: int64 [4]."""
+    height, width = area.shape
+    found = np.zeros(4, np.int64)
+    for corner in range(4):
+        top, left = corner < 2, corner % 2 == 0
+        best = CLOSED
+        for row in range(height):
+            for col in range(width):
+                steps = (row if top else height - 1 - row) + (col if left else width - 1 - col)
+                if area[row, col] == EMPTY and steps < best:
+                    best, found[corner] = steps, row * width + col
+    return found
+
+
+@draw
+def balance_corners(area):
+    """Dig tunnels from the middle of a connected area to the corners that are much further than the nearest one."""
+    height, width = area.shape
+    labels = np.zeros((height, width), np.int32)
+    middle = (height - 1) // 2, (width - 1) // 2
+    for row in range(middle[0] - 1, middle[0] + 2):
+        for col in range(middle[1] - 1, middle[1] + 2):
+            if area[row, col] == EMPTY:
+                labels[row, col] = 1
+    corners = corner_cells(area)
+    for _ in range(SHORTCUTS):
+        steps = cheapest_ways(area, labels, 1, CLOSED)[0][corners]
+        if steps.max() <= WORST_RATIO * steps.min():
+            return
+        dig(area, cheapest_ways(area, labels, 1, 1)[1], corners[steps.argmax()])

@@ -3,12 +3,15 @@
 import numpy as np
 
 from metta.game.maps import cells
-from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, SCOUT, TEAM_JUNCTION, TEAM_SHIFT, WALL
+from metta.game.maps.cells import AGENT, EMPTY, SCOUT, TEAM_JUNCTION, TEAM_SHIFT, WALL
 from metta.game.maps.random import between, draw, shuffle
 from metta.game.maps.sites import HubSettings
 
 GATE_HALF = 2
-STATIONS = {(4, -3): cells.ALIGNER, (4, -1): cells.SCRAMBLER, (4, 1): cells.MINER, (4, 3): cells.SCOUT}
+STATIONS = {(4, -3): "aligner", (4, -1): "scrambler", (4, 1): "miner", (4, 3): "scout"}
+GEAR_CELLS = {
+    "aligner": cells.ALIGNER, "scrambler": cells.SCRAMBLER, "miner": cells.MINER, "scout": cells.SCOUT,
+}  # fmt: skip
 CORNERS = {(-1, -1): cells.CARBON, (-1, 1): cells.OXYGEN, (1, -1): cells.GERMANIUM, (1, 1): cells.SILICON}
 JUNCTION_ABOVE = 3
 PADS_NEAR = [(-2, 0), (0, 2), (2, 0), (0, -2)]
@@ -27,8 +30,9 @@ def hub_picture(settings: HubSettings) -> np.ndarray:
     ring[:, half - GATE_HALF : half + GATE_HALF + 1] = EMPTY
     ring[half, half] = cells.HUB
     ring[half - JUNCTION_ABOVE, half] = TEAM_JUNCTION if settings.junction == "team" else cells.JUNCTION
-    for (row, col), station in STATIONS.items():
-        ring[half + row, half + col] = station
+    for (row, col), name in STATIONS.items():
+        if name in settings.stations:
+            ring[half + row, half + col] = GEAR_CELLS[name]
     if settings.corner_extractors:
         for (row, col), extractor in CORNERS.items():
             ring[half + row * (half - 2), half + col * (half - 2)] = extractor
@@ -80,13 +84,13 @@ def scatter_pads(area, stream, size, pads, team):
 
 
 @draw
-def trim_pads(area, stream, agents):
-    """Keep a random choice of the spawn pads, one for each agent."""
+def trim_pads(area, stream, team, agents):
+    """Keep a random choice of a team's spawn pads, one for each of its agents."""
     pads = np.empty((area.size, 2), np.int64)
     count = 0
     for row in range(area.shape[0]):
         for col in range(area.shape[1]):
-            if area[row, col] & KIND_MASK == AGENT:
+            if area[row, col] == AGENT | (team << TEAM_SHIFT):
                 pads[count, 0], pads[count, 1] = row, col
                 count += 1
     shuffle(stream, pads[:count])

@@ -1,15 +1,44 @@
 """The pool of maps that a mission's episodes are played on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metta.game.cache import announce_compilation
 from metta.game.maps.arena import generate_pool
-from metta.game.maps.sites import site, with_site_variants
+from metta.game.maps.drawn import drawn_map
+from metta.game.maps.hub import trim_pads
+from metta.game.maps.random import draw, seed_stream
 from metta.game.mission import Mission
 
 
+@draw
+def _trim(maps, agents, seed):
+    """Keep on each map a random choice of every team's pads; maps uint8 [n, H, W], agents int64 [teams]."""
+    stream = np.empty(1, np.uint64)
+    for index in range(len(maps)):
+        seed_stream(stream, seed + index)
+        for team in range(len(agents)):
+            trim_pads(maps[index], stream, team, agents[team])
+
+
+def _draw_pool(mission: Mission, agents: Sequence[int], seed: int, count: int) -> np.ndarray:
+    maps = np.repeat(drawn_map(mission)[None], count, axis=0)
+    _trim(maps, np.array(agents, np.int64), seed)
+    return maps
+
+
 def build_pool(mission: Mission, count: int, seed: int, threads: int | None = None) -> np.ndarray:
-    """`count` maps of consecutive seeds, uint8 [count, H, W]. Raises UserError for an unknown site."""
+    """`count` maps of consecutive seeds, uint8 [count, H, W]; a mission with a map seed has that one map only.
+
+    Raises:
+        UserError: a wrong picture, or a map without room for the agents.
+    """
     announce_compilation()
-    settings = with_site_variants(site(mission.site), mission.variants)
-    return generate_pool(settings, mission.agents // len(mission.teams), seed, count, threads)
+    settings, agents = mission.map, mission.team_sizes
+    drawn_count, first = (count, seed) if settings.seed is None else (1, settings.seed)
+    if settings.picture:
+        maps = _draw_pool(mission, agents, first, drawn_count)
+    else:
+        maps = generate_pool(settings, agents, first, drawn_count, threads)
+    return maps if len(maps) == count else np.repeat(maps, count, axis=0)

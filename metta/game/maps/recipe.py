@@ -1,6 +1,7 @@
 """From a site's settings to the numbers that the compiled generator reads."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from metta.game.maps.biomes import BIOMES
 from metta.game.maps.buildings import DISTRIBUTIONS
 from metta.game.maps.dungeons import DUNGEONS
 from metta.game.maps.hub import hub_picture, pad_room
-from metta.game.maps.sites import Distribution, SiteSettings, ZoneSettings
+from metta.game.maps.sites import Distribution, MapSettings, ZoneSettings
 
 CELLS = {
     "junction": cells.JUNCTION, "oxygen": cells.OXYGEN, "carbon": cells.CARBON, "germanium": cells.GERMANIUM,
@@ -47,8 +48,7 @@ class Recipe(NamedTuple):
     height: int
     width: int
     border: int
-    teams: int
-    seam: int
+    seam: int  # rows on either side of the line where two maps meet
     base_biome: int
     biomes: Layer
     dungeons: Layer
@@ -56,11 +56,12 @@ class Recipe(NamedTuple):
     groups: Groups
     hub: np.ndarray  # uint8 [n, n]: the hub of team 0 with its frame
     hub_size: int
-    scattered_pads: int
-    agents: int  # per team
+    random_pads: bool
+    balanced: bool
+    agents: np.ndarray  # int64 [teams]
 
 
-def _layer(site: SiteSettings, zones: ZoneSettings, weights: dict, ids: dict[str, int]) -> Layer:
+def _layer(site: MapSettings, zones: ZoneSettings, weights: dict, ids: dict[str, int]) -> Layer:
     kept = {name: weight for name, weight in weights.items() if weight > 0}
     kinds = np.array([ids[name] for name in kept], np.int64)
     count = zones.count
@@ -75,7 +76,7 @@ def _layer(site: SiteSettings, zones: ZoneSettings, weights: dict, ids: dict[str
     return Layer(kinds, np.array(list(kept.values()), np.float64), count, filled, site.each_once, sides[0], sides[1])
 
 
-def _groups(site: SiteSettings) -> Groups:
+def _groups(site: MapSettings) -> Groups:
     inner = (site.height - 2) * (site.width - 2)
     most = math.ceil((site.height - 2) / 2) * math.ceil((site.width - 2) / 2)
     goal = min(most, int(site.coverage * inner))
@@ -102,24 +103,21 @@ def _groups(site: SiteSettings) -> Groups:
     return groups
 
 
-def build_recipe(site: SiteSettings, num_agents: int) -> Recipe:
-    """Numbers for the compiled generator.
+def build_recipe(site: MapSettings, agents: Sequence[int]) -> Recipe:
+    """Numbers for the compiled generator; `agents` are the sizes of the teams.
 
     Raises:
-        UserError: the hubs have no room for the agents, or the agents do not divide evenly among the teams.
+        UserError: a hub has no room for the agents of its team.
     """
-    room = pad_room(site.hub) * site.teams
-    if not 1 <= num_agents <= room:
-        raise UserError(f"site {site.name} has room for 1 to {room} agents, not {num_agents}")
-    if num_agents % site.teams:
-        raise UserError(f"site {site.name}: {num_agents} agents do not divide among {site.teams} teams")
-    agents = num_agents // site.teams
+    room = pad_room(site.hub)
+    for size in agents:
+        if not 1 <= size <= room:
+            raise UserError(f"site {site.site} has room for 1 to {room} agents of a team, not {size}")
     return Recipe(
         height=site.height,
         width=site.width,
         border=site.border,
-        teams=site.teams,
-        seam=site.seam,
+        seam=site.border + site.seam,
         base_biome=BIOMES[site.base_biome],
         biomes=_layer(site, site.biome_zones, site.biomes, BIOMES),
         dungeons=_layer(site, site.dungeon_zones, site.dungeons, DUNGEONS),
@@ -127,6 +125,7 @@ def build_recipe(site: SiteSettings, num_agents: int) -> Recipe:
         groups=_groups(site),
         hub=hub_picture(site.hub),
         hub_size=site.hub.size,
-        scattered_pads=agents if site.hub.random_pads else 0,
-        agents=agents,
+        random_pads=site.hub.random_pads,
+        balanced=site.balanced_corners,
+        agents=np.array(agents, np.int64),
     )

@@ -1,18 +1,20 @@
-"""Settings of generated maps: the sites and their variants (rules 9.2-9.4, 10.2)."""
+"""Settings of maps: the sites and their variants (rules 9.2-9.4, 10.2)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from metta.common.errors import UserError, suggest
-from metta.common.settings import Settings
+from metta.common.settings import Settings, changed
 
 Biome = Literal["plains", "forest", "desert", "city", "caves"]
 Dungeon = Literal["maze", "radial"]
 Building = Literal["junction", "oxygen", "carbon", "germanium", "silicon"]
 EXTRACTORS: tuple[Building, ...] = ("carbon", "oxygen", "germanium", "silicon")
-Weight = float
+Station = Literal["aligner", "scrambler", "miner", "scout"]
+STATIONS: tuple[Station, ...] = ("aligner", "scrambler", "miner", "scout")
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 WEIGHTS: dict[Building, Weight] = {"junction": 0.7, **dict.fromkeys(EXTRACTORS, 0.3)}
 
 
@@ -21,24 +23,26 @@ class ZoneSettings(Settings):
 
     max_fraction: float = Field(gt=0, le=1, description="largest side of a zone's painting, as a share of the map's")
     filled: float = Field(gt=0, le=1, description="share of the zones that are painted")
-    area: int = Field(ge=1, description="cells per zone, before density")
-    density: float = Field(default=0.9, gt=0, description="more zones above 1, fewer below")
-    count: int | None = Field(default=None, ge=1, description="zones, painted or not; default: from the area")
+    area: int = Field(ge=1, le=1_000_000, description="cells per zone, before density")
+    density: float = Field(default=0.9, gt=0, le=100, description="more zones above 1, fewer below")
+    count: int | None = Field(default=None, ge=1, le=500, description="zones, painted or not; default: from the area")
 
 
 class Place(Settings):
     """A normal distribution on the map; all numbers are shares of its height or width."""
 
-    row: float = Field(0.5, ge=0, le=1)
-    col: float = Field(0.5, ge=0, le=1)
-    row_spread: float = Field(0.2, ge=0)
-    col_spread: float = Field(0.2, ge=0)
+    row: float = Field(default=0.5, ge=0, le=1, description="centre, from the top")
+    col: float = Field(default=0.5, ge=0, le=1, description="centre, from the left")
+    row_spread: float = Field(default=0.2, ge=0, le=10, description="standard deviation of the rows")
+    col_spread: float = Field(default=0.2, ge=0, le=10, description="standard deviation of the columns")
 
 
 class Distribution(Settings):
     """Where buildings lie. `normal` needs one place, `bimodal` two."""
 
-    kind: Literal["uniform", "poisson", "normal", "bimodal"] = "uniform"
+    kind: Literal["uniform", "poisson", "normal", "bimodal"] = Field(
+        default="uniform", description="uniform, poisson (keeping a distance), normal or bimodal"
+    )
     places: list[Place] = Field(default=[], description="centres and spreads")
 
     @model_validator(mode="after")
@@ -49,14 +53,20 @@ class Distribution(Settings):
         return self
 
 
+POISSON = Distribution(kind="poisson")
+
+
 class HubSettings(Settings):
+    """The base of a team in the middle of its map."""
+
     size: int = Field(default=21, ge=15, description="side of the ring of walls, odd")
-    clearance: int = Field(default=3, ge=1, description="cells cleared around the ring")
+    clearance: int = Field(default=3, ge=1, le=100, description="cells cleared around the ring")
     junction: Literal["neutral", "team"] = Field(
         default="neutral", description="owner of the hub's junction at the start"
     )
-    corner_extractors: bool = True
-    pads: int = Field(default=20, ge=1, description="places at which agents may start")
+    corner_extractors: bool = Field(default=True, description="an extractor of each element in the hub's corners")
+    stations: list[Station] = Field(default=list(STATIONS), description="gear stations below the hub")
+    pads: int = Field(default=20, ge=1, le=255, description="places at which agents may start")
     random_pads: bool = Field(default=False, description="pads on random cells inside the hub")
 
     @model_validator(mode="after")
@@ -66,129 +76,138 @@ class HubSettings(Settings):
         return self
 
 
-class SiteSettings(Settings):
-    """What a map of a site is drawn from."""
+class MapSettings(Settings):
+    """Where the maps of a mission come from: a picture, or a generator whose settings the rest are."""
 
-    name: str
-    height: int = Field(default=50, ge=17, le=500, description="rows inside the border")
-    width: int = Field(default=50, ge=17, le=500, description="columns inside the border")
-    border: int = Field(default=5, ge=1, description="cells of wall around the map")
-    teams: int = Field(default=1, ge=1, le=8, description="maps joined from top to bottom, one team each")
-    seam: int = Field(default=3, ge=0, description="rows cleared of walls on both sides where two maps meet")
-    base_biome: Biome = "plains"
-    biomes: dict[Biome, Weight] = Field(
-        default={"forest": 1, "desert": 1, "city": 1, "plains": 1}, description="weights"
+    site: str = Field(default="cogsguard_arena", description="site whose settings the others change")
+    picture: str = Field(
+        default="",
+        description="a map drawn in characters, or the name of a text file that holds one; empty: maps are generated",
     )
-    biome_zones: ZoneSettings = ZoneSettings(max_fraction=0.27, filled=0.6, area=1600)
-    dungeons: dict[Dungeon, Weight] = Field(default={"maze": 1, "radial": 1}, description="weights")
-    dungeon_zones: ZoneSettings = ZoneSettings(max_fraction=0.2, filled=0.5, area=1500)
+    legend: dict[str, str] = Field(default={}, description="own characters of the picture: {b: agent.cogs_blue}")
+    seed: int | None = Field(
+        default=None, ge=0, le=1 << 62, description="one map, of this seed, for all episodes; null: a map for each"
+    )
+    height: int = Field(default=50, ge=17, le=500, description="rows inside the border, per team")
+    width: int = Field(default=50, ge=17, le=500, description="columns inside the border")
+    border: int = Field(default=5, ge=1, le=100, description="cells of wall around the map")
+    seam: int = Field(default=2, ge=0, le=100, description="rows cleared of walls beside the borders where maps meet")
+    base_biome: Biome = Field(default="plains", description="landscape under everything")
+    biomes: dict[Biome, Weight] = Field(
+        default={"forest": 1, "desert": 1, "city": 1, "plains": 1}, description="landscapes of the zones: weights"
+    )
+    biome_zones: ZoneSettings = Field(
+        default=ZoneSettings(max_fraction=0.27, filled=0.6, area=1600), description="zones with landscapes of their own"
+    )
+    dungeons: dict[Dungeon, Weight] = Field(
+        default={"maze": 1, "radial": 1}, description="dungeons of the zones: weights"
+    )
+    dungeon_zones: ZoneSettings = Field(
+        default=ZoneSettings(max_fraction=0.2, filled=0.5, area=1500), description="zones with dungeons"
+    )
     each_once: bool = Field(default=False, description="one zone of each biome and dungeon instead of random ones")
     asteroid: bool = Field(default=False, description="ragged outline")
     coverage: float = Field(default=0.1, ge=0, le=1, description="buildings tried per cell")
-    buildings: dict[Building, Weight] = Field(default=dict(WEIGHTS), description="weights")
-    distributions: dict[Building, Distribution] = Field(default={}, description="where buildings lie; default: uniform")
-    hub: HubSettings = HubSettings()
+    buildings: dict[Building, Weight] = Field(default=dict(WEIGHTS), description="junctions and extractors: weights")
+    distributions: dict[Building, Distribution] = Field(
+        default={"junction": POISSON}, description="where buildings lie; uniform where nothing is said"
+    )
+    balanced_corners: bool = Field(
+        default=False, description="tunnels make the ways from the hub to the map's corners about equally long"
+    )
+    hub: HubSettings = Field(default=HubSettings(), description="base of each team")
 
     @model_validator(mode="after")
-    def _fits(self) -> "SiteSettings":
+    def _fits(self) -> "MapSettings":
         if self.hub.size + 2 * self.hub.clearance > min(self.height, self.width):
             raise ValueError(f"hub of {self.hub.size} cells does not fit into {self.height} x {self.width}")
-        weights = [*self.biomes.values(), *self.dungeons.values(), *self.buildings.values()]
-        if min(weights, default=0) < 0:
-            raise ValueError("weights must not be negative")
         return self
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the whole map."""
-        return self.teams * (self.height + 2 * self.border), self.width + 2 * self.border
+    def shape(self, teams: int) -> tuple[int, int]:
+        """Rows and columns of a generated map: the maps of the teams are joined from top to bottom."""
+        return teams * (self.height + 2 * self.border), self.width + 2 * self.border
 
 
-POISSON = Distribution(kind="poisson")
-
-SITES: dict[str, SiteSettings] = {
-    "cogsguard_arena": SiteSettings(name="cogsguard_arena", distributions={"junction": POISSON}),
-    "cogsguard_machina_1": SiteSettings(
-        name="cogsguard_machina_1",
+SITES: dict[str, MapSettings] = {
+    "cogsguard_arena": MapSettings(),
+    "cogsguard_machina_1": MapSettings(
+        site="cogsguard_machina_1",
         height=88,
         width=88,
         each_once=True,
         asteroid=True,
         coverage=0.05,
         buildings={"junction": 0.6, **dict.fromkeys(EXTRACTORS, 0.2)},
-        distributions={"junction": POISSON},
         hub=HubSettings(junction="team"),
     ),
-    "cogsguard_tutorial": SiteSettings(
-        name="cogsguard_tutorial",
+    "cogsguard_tutorial": MapSettings(
+        site="cogsguard_tutorial",
         height=35,
         width=35,
         coverage=0.05,
+        distributions={},
         hub=HubSettings(size=15, clearance=2, pads=1),
     ),
 }
 
 
-def site(name: str) -> SiteSettings:
+def site(name: str) -> MapSettings:
     """Settings of a named site. Raises UserError for a name that does not exist."""
     if name not in SITES:
         raise UserError(f"unknown site '{name}'{suggest(name, SITES)}; there are: {', '.join(SITES)}")
-    return SITES[name]
+    return SITES[name].model_copy(deep=True)
 
 
-def _changed(settings: SiteSettings, **changes: object) -> SiteSettings:
-    return SiteSettings.model_validate(settings.model_dump() | changes)
+MapChange = Callable[[MapSettings], MapSettings]
 
 
-def _hub(**changes: object) -> Callable[[SiteSettings], SiteSettings]:
-    return lambda settings: _changed(settings, hub=settings.hub.model_dump() | changes)
+def _sets(**changes: Any) -> MapChange:
+    return lambda settings: changed(settings, changes)
 
 
-def _landscape(biome: Biome) -> Callable[[SiteSettings], SiteSettings]:
-    return lambda settings: _changed(settings, base_biome=biome, biomes={biome: 1, "plains": 1})
+def _landscape(biome: Biome, **changes: Any) -> MapChange:
+    return _sets(base_biome=biome, biomes={biome: 1, "plains": 1}, **changes)
 
 
-def _city(settings: SiteSettings) -> SiteSettings:
-    zones = settings.biome_zones.model_dump() | {"count": 1, "density": 1.0, "max_fraction": 0.95}
-    return _changed(_landscape("city")(settings), biome_zones=zones)
+def _normal(row: float, col: float) -> dict[str, Any]:
+    return {"kind": "normal", "places": [Place(row=row, col=col, row_spread=0.18, col_spread=0.18).model_dump()]}
 
 
-def _small_50(settings: SiteSettings) -> SiteSettings:
-    return _changed(settings, height=50, width=50, asteroid=False)
+def _bimodal(*places: tuple[float, float]) -> dict[str, Any]:
+    spread = {"row_spread": 0.18, "col_spread": 0.18}
+    return {"kind": "bimodal", "places": [{"row": row, "col": col, **spread} for row, col in places]}
 
 
-def _quadrant_buildings(settings: SiteSettings) -> SiteSettings:
-    corners = zip(EXTRACTORS, ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)), strict=True)
-    places = {name: Place(row=row, col=col, row_spread=0.18, col_spread=0.18) for name, (row, col) in corners}
-    distributions = {name: Distribution(kind="normal", places=[place]) for name, place in places.items()}
-    return _changed(settings, buildings=dict.fromkeys(EXTRACTORS, 1.0), distributions=distributions)
+QUADRANTS = dict(zip(EXTRACTORS, ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)), strict=True))
+RISING, FALLING = _bimodal((0.08, 0.92), (0.92, 0.08)), _bimodal((0.08, 0.08), (0.92, 0.92))
 
-
-def _single_resource(settings: SiteSettings) -> SiteSettings:
-    return _changed(settings, buildings={"oxygen": 1.0}, distributions={})
-
-
-def _multi_team(settings: SiteSettings) -> SiteSettings:
-    return _changed(settings, teams=2, border=1)
-
-
-SITE_VARIANTS: dict[str, tuple[str, Callable[[SiteSettings], SiteSettings]]] = {
+MAP_VARIANTS: dict[str, tuple[str, MapChange]] = {
     "caves": ("winding caverns", _landscape("caves")),
     "desert": ("diagonal ridges", _landscape("desert")),
     "forest": ("thickets", _landscape("forest")),
-    "city": ("blocks and streets", _city),
-    "empty_base": ("no extractors in the hub", _hub(corner_extractors=False)),
-    "randomize_spawns": ("agents start at random cells of the hub", _hub(random_pads=True)),
-    "small_50": ("a map of 50 x 50 cells", _small_50),
-    "quadrant_buildings": ("one element per quadrant, no junctions outside the hub", _quadrant_buildings),
-    "single_resource_uniform": ("oxygen only, no junctions outside the hub", _single_resource),
-    "multi_team": ("two teams on two joined maps", _multi_team),
-}
-
-
-def with_site_variants(settings: SiteSettings, names: list[str]) -> SiteSettings:
-    """Apply what variants do to the map, in order; names that are no map variants are passed over."""
-    for name in names:
-        if name in SITE_VARIANTS:
-            settings = SITE_VARIANTS[name][1](settings)
-    return settings
+    "city": (
+        "blocks and streets",
+        _landscape("city", biome_zones={"count": 1, "density": 1.0, "max_fraction": 0.95}),
+    ),
+    "empty_base": ("no extractors in the hub", _sets(hub={"corner_extractors": False})),
+    "randomize_spawns": ("agents start at random cells of the hub", _sets(hub={"random_pads": True})),
+    "small_50": ("a map of 50 x 50 cells", _sets(height=50, width=50, asteroid=False)),
+    "quadrant_buildings": (
+        "one element per quadrant, no junctions outside the hub",
+        _sets(
+            buildings=dict.fromkeys(EXTRACTORS, 1.0),
+            distributions={name: _normal(*place) for name, place in QUADRANTS.items()},
+        ),
+    ),
+    "single_resource_uniform": (
+        "oxygen only, no junctions outside the hub", _sets(buildings={"oxygen": 1.0}, distributions={}),
+    ),
+    "distant_resources": (
+        "few extractors, in opposite corners of the map",
+        _sets(
+            coverage=0.01, distributions=dict(zip(EXTRACTORS, (RISING, FALLING, RISING, FALLING), strict=True)),
+        ),
+    ),
+    "balanced_corners": ("equally long ways from the hub to the corners", _sets(balanced_corners=True)),
+    "multi_team": ("two teams on two joined maps", _sets(border=1)),
+}  # fmt: skip

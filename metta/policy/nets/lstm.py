@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
 from metta.policy.interface import NetHeads
-from metta.policy.nets.actor_critic import LstmActorCritic
+from metta.policy.nets.actor_critic import ActorCritic
 from metta.policy.nets.linear import Linear, linear, orthogonal
 
 PADDING = 255
@@ -36,7 +36,7 @@ def used_width(observations: Tensor) -> int:
     return 8 * _used_width(observations.numpy().view(np.uint64))
 
 
-class LstmNet(LstmActorCritic):
+class LstmNet(ActorCritic):
     """600 bytes -> 128 -> 128 -> LSTM 128 -> heads; 226,310 parameters at five actions."""
 
     name = "lstm"

@@ -5,17 +5,26 @@ from typing import Any
 
 from metta.common.errors import UserError, suggest
 from metta.game.observation import EnvInfo
-from metta.policy.interface import NetHeads, PolicyNet
+from metta.policy.interface import Info, NetHeads, PolicyNet
 from metta.policy.nets.lstm import LstmNet
+from metta.policy.nets.mlp import MlpNet
 from metta.policy.nets.tutorial import TutorialNet
 
-NETS: dict[str, type[PolicyNet]] = {net.name: net for net in (LstmNet, TutorialNet)}
+NETS: dict[str, type[PolicyNet]] = {net.name: net for net in (LstmNet, MlpNet, TutorialNet)}
 ALIASES = {"fast": "tutorial"}
 
 
 def net_names() -> list[str]:
     """All names under which a net can be asked for."""
     return sorted([*NETS, *ALIASES])
+
+
+def check_net(name: str, info: Info) -> None:
+    """Raise UserError for a net that there is not, or that cannot read such observations."""
+    net_options(name)
+    if not isinstance(info, EnvInfo) and not NETS[ALIASES.get(name, name)].any_space:
+        able = ", ".join(sorted(net.name for net in NETS.values() if net.any_space))
+        raise UserError(f"agent.name={name}: reads the tokens of the game only; other environments need agent={able}")
 
 
 def net_options(name: str) -> dict[str, Any]:
@@ -27,8 +36,9 @@ def net_options(name: str) -> dict[str, Any]:
     return {key: parameter.default for key, parameter in parameters.items() if key not in ("info", "heads")}
 
 
-def build_net(name: str, settings: dict[str, Any], info: EnvInfo, heads: NetHeads = NetHeads()) -> PolicyNet:  # noqa: B008
-    """Build a net with fresh weights. Raise UserError for an unknown name or setting."""
+def build_net(name: str, settings: dict[str, Any], info: Info, heads: NetHeads = NetHeads()) -> PolicyNet:  # noqa: B008
+    """Build a net with fresh weights. Raise UserError for an unknown name or setting, or an `info` not for it."""
+    check_net(name, info)
     options = net_options(name)
     for key in settings:
         if key not in options:

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
 from metta.policy.interface import NetHeads
-from metta.policy.nets.actor_critic import LstmActorCritic
+from metta.policy.nets.actor_critic import ActorCritic
 from metta.policy.nets.linear import Linear
 from metta.policy.nets.tokens import feature_scales, token_conv
 
 
-class TutorialNet(LstmActorCritic):
+class TutorialNet(ActorCritic):
     """Tokens on a grid -> two convolutions and a linear layer, beside the middle cell's own layer -> LSTM -> heads.
 
     2,538,566 parameters at 78 features and five actions. Parameters have the names and shapes of the tutorials' net.
@@ -27,6 +27,7 @@ class TutorialNet(LstmActorCritic):
         channels: tuple[int, int] = (64, 128),
     ) -> None:
         super().__init__(info, {"hidden_size": hidden_size, "channels": list(channels)}, heads)
+        self._window = info.window
         planes = max(feature.id for feature in info.features) + 1
         small = [(side + 3) // 4 for side in info.window]
         half = hidden_size // 2
@@ -42,6 +43,6 @@ class TutorialNet(LstmActorCritic):
         """Tokens [n, tokens, 3] -> [n, hidden]."""
         near = self._cnn["0"]
         weight, bias = near.get_parameter("weight"), near.get_parameter("bias")
-        grid, center = token_conv(observations, weight, bias, self._feature_scale, self.info.window)
+        grid, center = token_conv(observations, weight, bias, self._feature_scale, self._window)
         surroundings = self._cnn_fc(torch.relu_(self._cnn["2"](grid)).flatten(1))
         return torch.relu_(torch.cat([surroundings, self._self_encoder(center)], dim=-1))

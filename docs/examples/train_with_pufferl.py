@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Train a small policy on the game with PufferLib's own trainer, through the PufferLib view of the environments.
+
+python docs/examples/train_with_pufferl.py --steps 200_000
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from types import ModuleType
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+
+from metta.adapters.puffer import make  # first: names the extra where PufferLib is missing
+
+ENVS, HORIZON = 16, 32
+
+
+def load_pufferl() -> ModuleType:
+    """PufferLib's trainer. Its compiled kernel needs the CUDA build of torch that it was linked with; where that does
+    not load, the sum that it computes is registered in its place."""
+    import pufferlib
+
+    if not hasattr(pufferlib, "_C"):
+        torch.library.define(
+            "pufferlib::compute_puff_advantage",
+            "(Tensor values, Tensor rewards, Tensor dones, Tensor ratios, Tensor(a!) out, float gamma, float lam, "
+            "float rho_clip, float c_clip) -> ()",
+        )
+        torch.library.impl("pufferlib::compute_puff_advantage", "cpu", _advantage)
+        sys.modules["pufferlib._C"] = pufferlib._C = ModuleType("pufferlib._C")
+    from pufferlib import pufferl
+
+    return pufferl
+
+
+def _advantage(
+    values: torch.Tensor,
+    rewards: torch.Tensor,
+    dones: torch.Tensor,
+    ratios: torch.Tensor,
+    out: torch.Tensor,
+    gamma: float,
+    lam: float,
+    rho_clip: float,
+    c_clip: float,
+) -> None:
+    """All [segments, time]: rewards[t + 1] and dones[t + 1] are what action t brought (PufferLib 3, puff_advantage)."""
+    later = torch.zeros_like(values[:, 0])
+    for t in range(values.shape[1] - 2, -1, -1):
+        going_on = gamma * (1 - dones[:, t + 1])
+        delta = rewards[:, t + 1] + going_on * values[:, t + 1] - values[:, t]
+        later = ratios[:, t].clamp(max=rho_clip) * delta + going_on * lam * ratios[:, t].clamp(max=c_clip) * later
+        out[:, t] = later
+
+
+def settings(steps: int, seed: int, folder: str) -> dict[str, object]:
+    """What PuffeRL asks for."""
+    return {
+        "env": "cogsguard", "device": "cpu", "seed": seed, "data_dir": folder, "total_timesteps": steps,
+        "batch_size": "auto", "bptt_horizon": HORIZON, "minibatch_size": 1024, "max_minibatch_size": 32768,
+        "update_epochs": 1, "use_rnn": False, "cpu_offload": False, "compile": False, "precision": "float32",
+        "torch_deterministic": True, "optimizer": "adam", "learning_rate": 0.001, "anneal_lr": True,
+        "adam_beta1": 0.95, "adam_beta2": 0.999, "adam_eps": 1e-8, "gamma": 0.995, "gae_lambda": 0.9,
+        "clip_coef": 0.2, "vf_coef": 2.0, "vf_clip_coef": 0.2, "max_grad_norm": 1.5, "ent_coef": 0.01,
+        "vtrace_rho_clip": 1.0, "vtrace_c_clip": 1.0, "prio_alpha": 0.8, "prio_beta0": 0.2, "checkpoint_interval": 1000,
+    }  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=100_000, help="agent-steps to train for")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--folder", default="train_dir/pufferl", help="where PufferLib puts its checkpoints")
+    args = parser.parse_args(argv)
+    pufferl = load_pufferl()
+    from pufferlib.models import Default
+
+    class Policy(Default):
+        """PufferLib's default policy on bytes as shares of 255."""
+
+        def encode_observations(self, observations: torch.Tensor, state: object = None) -> torch.Tensor:
+            return super().encode_observations(observations / 255, state)
+
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(1)  # threads cost a net this small more than they bring
+    env = make("cogsguard_arena.aligner_tutorial", num_envs=ENVS, seed=args.seed, max_steps=200, change_vibe=False)
+    trainer = pufferl.PuffeRL(settings(args.steps, args.seed, args.folder), env, Policy(env, hidden_size=64))
+    returns: list[float] = []
+    while trainer.global_step < args.steps:
+        returns += trainer.evaluate().get("episode_return", [])
+        trainer.train()
+    first, last = np.mean(returns[:ENVS]), np.mean(returns[-ENVS:])
+    print(
+        f"{trainer.global_step:,} agent-steps; mean return of the first {ENVS} episodes {first:.2f}, "
+        f"of the last {ENVS} {last:.2f}"
+    )
+    print(f"saved as {trainer.close()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What every adapter is made of: the words of a caller become a batch of environments."""
+
+from typing import Any
+
+import numpy as np
+
+from metta.common.settings import validated
+from metta.game.build import build_batch, episode_seed
+from metta.game.engine.batch import EnvBatch
+from metta.game.mission import MissionSettings
+from metta.game.missions import build_mission
+
+MISSION = "cogsguard_arena.basic"
+MAP_POOL = 64
+
+
+def batch_from(
+    mission: str, settings: dict[str, Any], num_envs: int, seed: int, threads: int, map_pool: int, auto_reset: bool
+) -> EnvBatch:
+    """Environments of a mission; `settings` are those of the `mission` branch of the trainer's tree, such as cogs=4.
+
+    Raises:
+        UserError: an unknown mission or setting, or a value out of range.
+    """
+    built = build_mission(validated(MissionSettings, {**settings, "name": mission}, "mission"))
+    return build_batch(built, num_envs, seed=seed, map_pool=map_pool, threads=threads, auto_reset=auto_reset)
+
+
+def begin(batch: EnvBatch, observations: np.ndarray, seed: int | None, again: bool) -> None:
+    """Start episodes everywhere: those of a seed, or without one the first, then (`again`) the next.
+
+    An environment's first episode is on the map of its own number whatever the seed; so with a seed it is passed over.
+    """
+    if seed is not None or not again:
+        batch.reset(observations, None if seed is None else episode_seed(seed))
+    if seed is not None or again:
+        batch.start_episodes(np.arange(batch.num_envs), observations)

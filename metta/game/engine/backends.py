@@ -1,0 +1,42 @@
+"""Where environments run: on the processor or on a CUDA device."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal
+
+import numpy as np
+
+from metta.common.errors import UserError
+from metta.game.engine.batch import Batch, EnvBatch
+from metta.game.mission import Mission
+
+Backend = Literal["cpu", "cuda"]
+
+
+def make_batch(
+    backend: Backend,
+    mission: Mission,
+    num_envs: int,
+    *,
+    maps: np.ndarray,
+    seed: int = 0,
+    threads: int = 1,
+    auto_reset: bool = True,
+    desync: bool = False,
+    stream: Callable[[], int] | None = None,
+) -> Batch:
+    """Environments of one mission; `threads` is for the processor alone. With `stream` (see `CudaEnvBatch`) the
+    buffers of a device lie there too, without it on the host.
+
+    Raises:
+        UserError: the maps do not fit the mission, or the device or its compiler is missing.
+    """
+    if backend == "cpu":
+        return EnvBatch(mission, num_envs, maps=maps, seed=seed, threads=threads, auto_reset=auto_reset, desync=desync)
+    if find_spec("numba_cuda") is None:
+        raise UserError("backend=cuda needs the package numba-cuda: pip install 'metta[cuda]'")
+    from metta.game.engine.cuda_batch import CudaEnvBatch, HostCudaBatch
+
+    if stream is None:
+        return HostCudaBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync)
+    return CudaEnvBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync, stream=stream)

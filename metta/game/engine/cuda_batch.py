@@ -1,0 +1,204 @@
+"""A batch of environments that lives on a CUDA device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from metta.common.errors import UserError
+from metta.game.engine import layout as L
+from metta.game.engine.batch import Batch, EnvBatch, Episode
+from metta.game.engine.cuda import (
+    CL_ENDED,
+    CL_LOGGED,
+    MOST_THREADS,
+    SIMULATED,
+    Buffers,
+    Frames,
+    Log,
+    act_step,
+    end_step,
+    live_step,
+    observe_step,
+    record_episodes,
+    renew_episodes,
+)
+from metta.game.mission import Mission
+
+LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
+THREADS = 4 if SIMULATED else 32  # of a block without lanes: small, to spread over all multiprocessors
+COPY_THREADS, COPY_BLOCKS = (2, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
+LOGGED = 1024  # finished episodes that wait to be taken, at least
+
+
+class CudaEnvBatch(Batch):
+    """Environments on the device that is current when the batch is made, in 6 launches per step (`engine.cuda`).
+
+    The caller's buffers are arrays on the same device, of any library that shows `__cuda_array_interface__`, of the
+    shapes and types that `Batch` names; nothing is copied. All work is queued on `stream()`, the handle of the stream
+    of the moment (0: the default one), so it is ordered with what the caller queues there. `reset` and `step` do not
+    wait for it; the other methods do. After a first call, `step` can be captured in a CUDA graph.
+    """
+
+    device = "cuda"
+
+    def __init__(
+        self,
+        mission: Mission,
+        num_envs: int,
+        *,
+        maps: np.ndarray,
+        seed: int = 0,
+        auto_reset: bool = True,
+        desync: bool = False,
+        stream: Callable[[], int] = lambda: 0,
+    ):
+        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step.
+
+        Raises:
+            UserError: the maps do not fit the mission, or there is no device.
+        """
+        if not cuda.is_available():
+            raise UserError("there is no CUDA device for the environments; backend=cpu runs them on the processor")
+        super().__init__(mission, num_envs, maps)
+        if self.num_agents > MOST_THREADS:
+            raise UserError(f"the cuda backend plays at most {MOST_THREADS} agents per environment")
+        self._seed, self._auto_reset, self._desync, self._stream = np.uint64(seed), auto_reset, desync, stream
+        self._lanes = max(1, min(LANES, BLOCK // self.num_agents))
+        self._state = self._allocate(num_envs, _empty)
+        self._flat = L.State(*(array.reshape(-1) for array in self._state))
+        self._device_tables = L.Tables(*map(_upload, self._tables))
+        self._starts, self._first = self._make_pool(maps)
+        self._log = self._make_log(max(LOGGED, num_envs))
+        self._taken = 0
+        cuda.synchronize()  # what was copied is there, whatever stream comes to use it
+
+    def _make_pool(self, maps: np.ndarray) -> tuple[L.State, Frames]:
+        """State and observations at the start of an episode on every map, made on the processor."""
+        batch = EnvBatch(self.mission, len(maps), maps=maps)
+        observations = np.zeros((len(maps), self.num_agents, self.info.num_tokens, L.TOKEN_BYTES), np.uint8)
+        batch.reset(observations)
+        state = batch._host_state()
+        return L.State(*(_upload(array.reshape(-1)) for array in state)), Frames(_upload(observations.reshape(-1)))
+
+    def _make_log(self, room: int) -> Log:
+        rows = {name: getattr(self._state, name) for name in ("agents", "teams", "env", "floats")}
+        return Log(
+            clock=_upload(np.zeros(3, np.int64)),
+            ended=_upload(np.zeros(self.num_envs, np.int32)),
+            place=_empty(2 * room, np.int64),
+            **{name: _empty(room * (part.size // self.num_envs), part.dtype) for name, part in rows.items()},
+        )
+
+    def reset(self, observations: Any, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        self._seed = self._seed if seed is None else np.uint64(seed)
+        self._taken = self._finished()
+        self._renew(_flat_view(observations), begin=True)
+
+    def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """Queue one step of every environment. Flat actions outside the mission's are counted and ignored."""
+        buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
+        envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
+        env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
+        act_step[env_blocks, THREADS, stream](tables, state, buffers, self._log)
+        live_step[agent_blocks, THREADS, stream](tables, state)
+        observe_step[envs, (self._lanes, self.num_agents), stream](tables, state, buffers)
+        end_step[agent_blocks, THREADS, stream](tables, state, buffers, self._log)
+        record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](state, self._log)
+        if self._auto_reset:
+            self._renew(buffers.observations, begin=False)
+
+    def _renew(self, observations: Any, begin: bool) -> None:
+        grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, self._queue()
+        args = (self._device_tables, self._flat, Frames(observations), self._log, self._starts, self._first)
+        renew_episodes[grid](*args, self._seed, begin, begin and self._desync)
+
+    def _finished(self) -> int:
+        """Episodes that have finished since the batch was made."""
+        clock = self._read(self._log.clock)
+        return int(clock[CL_LOGGED] + clock[CL_ENDED])
+
+    def take_episodes(self) -> list[Episode]:
+        """Episodes that finished since the last call, in the order in which they ended. Of more than the log holds,
+        max(1024, E), only the newest."""
+        finished, room = self._finished(), self._log.place.size // 2
+        slots = np.arange(max(self._taken, finished - room), finished) % room
+        self._taken = finished
+        if not slots.size:
+            return []
+        place = self._read(self._log.place).reshape(room, 2)[slots]
+        order = np.lexsort((place[:, 1], place[:, 0]))
+        env, agents, teams, floats = (
+            self._read(getattr(self._log, name)).reshape(room, *getattr(self._state, name).shape[1:])[slots[order]]
+            for name in ("env", "agents", "teams", "floats")
+        )
+        return list(self._episodes_of((place[order, 1], env, agents, teams, floats[:, :, L.FL_RETURN])))
+
+    def _host_state(self) -> L.State:
+        return L.State(*map(self._read, self._state))
+
+    def _read(self, array: Any) -> np.ndarray:
+        """A copy of a device array, after all work queued so far."""
+        if SIMULATED:
+            return array.copy()
+        stream = self._queue()
+        copy = array.copy_to_host(stream=stream)
+        stream.synchronize()
+        return copy
+
+    def _write(self, mine: Any, array: np.ndarray) -> None:
+        if SIMULATED:
+            mine[:] = array
+        else:
+            mine.copy_to_device(np.ascontiguousarray(array), stream=self._queue())
+
+    def close(self) -> None:
+        pass  # nothing but memory
+
+    def _queue(self) -> Any:
+        """The stream of the moment, as numba takes it."""
+        handle = self._stream()
+        return cuda.external_stream(handle) if handle else cuda.default_stream()
+
+
+class HostCudaBatch(CudaEnvBatch):
+    """The same for callers whose buffers are numpy arrays: they are copied in every step, which is slow."""
+
+    device = "cpu"
+
+    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
+        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+        there = _upload(observations)
+        super().reset(there, seed)
+        observations[:] = self._read(there)
+
+    def step(
+        self,
+        actions: np.ndarray,
+        observations: np.ndarray,
+        rewards: np.ndarray,
+        terminals: np.ndarray,
+        truncations: np.ndarray,
+    ) -> None:
+        """Advance every environment by one step."""
+        outputs = (observations, rewards, terminals, truncations)
+        there = [_upload(array) for array in outputs]
+        super().step(_upload(actions), *there)
+        for array, copy in zip(outputs, there, strict=True):
+            array[:] = self._read(copy)
+
+
+def _empty(shape: Any, dtype: Any) -> Any:
+    size = tuple(int(n) for n in np.atleast_1d(shape))  # numpy's own numbers are short, products of them overflow
+    return np.zeros(size, dtype) if SIMULATED else cuda.device_array(size, dtype)
+
+
+def _upload(array: np.ndarray) -> Any:
+    return array.copy() if SIMULATED else cuda.to_device(array)
+
+
+def _flat_view(buffer: Any) -> Any:
+    """The caller's array, flat, where it lies."""
+    return buffer.reshape(-1) if SIMULATED else cuda.as_cuda_array(buffer, sync=False).reshape(-1)

@@ -1,0 +1,147 @@
+"""What the trainer trains on: environments that it steps, and what is known of them before they are built."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from metta.game.build import build_batch, build_device_batch
+from metta.game.engine.batch import Batch, Episode
+from metta.game.mission import Mission
+from metta.game.missions import build_mission
+from metta.game.observation import EnvInfo, env_info
+from metta.policy.interface import Info
+from metta.rl.machine import available_cores, torch_stream
+from metta.rl.metrics import EpisodeMetrics
+from metta.rl.settings import RunConfig, TrainingEnvSettings
+
+PLAIN_ACTIONS = 5  # noop and four moves; what follows changes vibes
+
+
+class Environments(Protocol):
+    """`num_envs` environments of `num_agents` agents each, stepped together; the engine's `EnvBatch` is one.
+
+    The caller owns the buffers, all C-contiguous: observations [E, A, ...] of the shape and type that `info` tells,
+    rewards float32 [E, A], terminals and truncations bool [E, A], actions int32 [E, A]. An episode that ends is
+    followed by the next one within the same step.
+    """
+
+    @property
+    def num_envs(self) -> int: ...
+
+    @property
+    def num_agents(self) -> int: ...
+
+    @property
+    def info(self) -> Info: ...
+
+    @property
+    def device(self) -> str:
+        """Where the buffers lie: `cpu`, where they are arrays, or `cuda`, where they are torch's tensors."""
+        ...
+
+    @property
+    def resumes(self) -> bool:
+        """Whether `load_state_dict` goes on in the midst of episodes; otherwise `reset` must follow it."""
+        ...
+
+    def reset(self, observations: Any) -> None:
+        """Start an episode everywhere; writes the first observations."""
+        ...
+
+    def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """Let every agent act once."""
+        ...
+
+    def take_episodes(self) -> list[Episode]:
+        """Episodes that finished since the last call."""
+        ...
+
+    def take_cut(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of the last step the agents for whom time ran out though the task goes on: their indices int64 [n] among all
+        agents, and what they last saw [n, ...]; None if there are none."""
+        ...
+
+    def state_dict(self) -> dict[str, np.ndarray]: ...
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """Environments before they are built: what follows from the settings alone."""
+
+    @property
+    def label(self) -> str:
+        """Name in reports."""
+        ...
+
+    @property
+    def info(self) -> Info:
+        """What a policy is built for."""
+        ...
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """All that the environments' state depends on, beside seed and number."""
+        ...
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """Statistics that a report shows even where no episode has them."""
+        ...
+
+    def build(self, num_envs: int, seed: int) -> Environments: ...
+
+    def is_whole(self, episode: Episode) -> bool:
+        """Whether an episode was played to its end and counts in reports."""
+        ...
+
+
+@dataclass(frozen=True)
+class Game:
+    """A mission of the game on fresh maps."""
+
+    mission: Mission
+    settings: TrainingEnvSettings
+    backend: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def label(self) -> str:
+        return self.mission.label
+
+    @property
+    def info(self) -> EnvInfo:
+        full = env_info(self.mission)
+        names = full.action_names if self.settings.vibe_actions else full.action_names[:PLAIN_ACTIONS]
+        return EnvInfo(full.features, full.tags, names, full.num_agents, full.window, full.num_tokens)
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        return self.mission.model_dump_json(), self.settings.map_pool, self.settings.desync_episodes
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        return EpisodeMetrics.of_game(self.mission.teams)
+
+    def build(self, num_envs: int, seed: int) -> Batch:
+        pool, desync = self.settings.map_pool, self.settings.desync_episodes
+        threads = self.settings.num_workers or available_cores()
+        if self.backend == "cuda":
+            return build_device_batch(
+                self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, stream=torch_stream
+            )
+        return build_batch(self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync)
+
+    def is_whole(self, episode: Episode) -> bool:
+        return episode.steps >= self.mission.max_steps
+
+
+def find_source(config: RunConfig) -> Source:
+    """What the settings name. Raise UserError if there is no such mission or environment, or a library is missing."""
+    if config.env.kind == "metta":
+        return Game(build_mission(config.mission), config.training_env, config.env.backend)
+    from metta.rl.emulation import Foreign  # here because only such runs need the libraries
+
+    return Foreign(config.env, config.training_env.num_workers)

@@ -1,0 +1,46 @@
+"""The PettingZoo view passes PettingZoo's own tests."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pettingzoo")
+
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from metta.adapters.pettingzoo import MettaParallelEnv, make
+
+
+def tiny() -> MettaParallelEnv:
+    return make(map_pool=4, cogs=3, max_steps=15)
+
+
+def test_it_passes_the_api_test_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(tiny(), num_cycles=40)
+
+
+def test_it_passes_the_seed_test():
+    parallel_seed_test(tiny, num_cycles=20)
+
+
+def test_the_last_step_tells_the_statistics_and_leaves_no_agents():
+    env = tiny()
+    observations, _ = env.reset(seed=0)
+    total = dict.fromkeys(env.agents, 0.0)
+    infos, steps = {}, 0
+    while env.agents:
+        kept = {agent: view.copy() for agent, view in observations.items()}
+        previous = observations
+        actions = {agent: int(env.action_space(agent).sample()) for agent in env.agents}
+        observations, rewards, terminals, truncations, infos = env.step(actions)
+        total = {agent: total[agent] + rewards[agent] for agent in total}
+        steps += 1
+        assert all(np.array_equal(previous[agent], kept[agent]) for agent in kept)
+    assert steps == 15 and all(terminals[agent] or truncations[agent] for agent in total)
+    for agent, reward in total.items():
+        assert infos[agent]["episode"] == {"r": pytest.approx(reward, abs=1e-4), "l": 15}
+        assert infos[agent]["agent"]["energy.gained"] > 0
+    assert env.step({}) == ({}, {}, {}, {}, {})

@@ -1,0 +1,149 @@
+"""The device plays as the processor does, bit by bit: every array of the state, every buffer, every statistic.
+
+Needs a CUDA device, or numba's simulation of one (NUMBA_ENABLE_CUDASIM=1, see test_cuda.py), which is slow: it then
+plays fewer and shorter episodes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metta.common.errors import UserError
+from metta.game.engine.backends import make_batch
+from metta.game.engine.batch import Batch
+from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission, MissionSettings
+from metta.game.missions import build_mission
+from metta.game.traces import Replay, load_trace
+from tests.game.play import Play
+
+cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
+if not cuda.is_available():
+    pytest.skip("needs a CUDA device", allow_module_level=True)
+
+pytestmark = pytest.mark.gpu
+SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "game" / "traces"
+TRACES = sorted((ROOT / "tests" / "fixtures" / "traces").glob("*.npz"))
+if SIMULATED:
+    TRACES = TRACES[-2:]
+elif SHARED.is_dir():
+    TRACES = sorted(SHARED.glob("*.npz"))
+GREEN = ["H@J...C", ".a.@..."]
+BLUE = ["...@JH.", "...x..."]
+
+
+class Pair:
+    """The same environments on the processor and on the device, with buffers of their own."""
+
+    def __init__(self, mission: Mission, maps: np.ndarray, envs: int, **options: object):
+        shape = (envs, mission.agents)
+        self.batches: list[Batch] = [
+            make_batch(backend, mission, envs, maps=maps, **options)  # type: ignore[arg-type]
+            for backend in ("cpu", "cuda")
+        ]
+        self.buffers = [
+            (np.full((*shape, 200, 3), 7, np.uint8), np.zeros(shape, np.float32), *np.zeros((2, *shape), bool))
+            for _ in self.batches
+        ]
+        for batch, buffers in zip(self.batches, self.buffers, strict=True):
+            batch.reset(buffers[0])
+        self.compare("reset")
+
+    def step(self, actions: np.ndarray) -> None:
+        for batch, buffers in zip(self.batches, self.buffers, strict=True):
+            batch.step(actions, *buffers)
+
+    def compare(self, when: object) -> None:
+        for name, one, other in zip(
+            ("observations", "rewards", "terminals", "truncations"), *self.buffers, strict=True
+        ):
+            assert one.tobytes() == other.tobytes(), f"{name} differ at {when}"
+        states = [batch.state_dict() for batch in self.batches]
+        for name, one in states[0].items():
+            assert one.tobytes() == states[1][name].tobytes(), f"{name} differ at {when}"
+
+    def compare_episodes(self) -> int:
+        """Returns how many there were."""
+        one, other = (batch.take_episodes() for batch in self.batches)
+        assert len(one) == len(other)
+        for first, second in zip(one, other, strict=True):
+            assert (first.env, first.map, first.steps) == (second.env, second.map, second.steps)
+            assert (first.collective, first.game) == (second.collective, second.game)
+            assert first.returns.tobytes() == second.returns.tobytes()
+            for name, values in first.agent.items():
+                assert (values == second.agent[name]).all(), name
+        return len(one)
+
+
+MISSIONS: dict[str, dict[str, object]] = {
+    "arena": {"name": "cogsguard_arena.basic", "rewards": ["credit", "milestones"]},
+    "machina_1": {"name": "cogsguard_machina_1.basic", "variants": ["dark_side"]},
+}
+
+
+@pytest.mark.parametrize("name", MISSIONS)
+def test_random_play_with_resets_is_equal(name: str) -> None:
+    length, envs, steps = (11, 2, 24) if SIMULATED else (90, 300, 400)
+    mission = build_mission(MissionSettings.model_validate(MISSIONS[name] | {"max_steps": length}))
+    pair = Pair(mission, build_pool(mission, 3, 0), envs, seed=5, desync=True)
+    random = np.random.default_rng(1)
+    for step in range(steps):
+        pair.step(random.integers(-1, 13, (envs, mission.agents)).astype(np.int32))
+        pair.compare(f"step {step}")
+    assert pair.compare_episodes() >= envs * (steps // length)
+
+
+def test_two_teams_with_all_that_can_be_observed_are_equal() -> None:
+    """Areas of two owners overlap, agents see the same cells, an extractor empties."""
+    quirks = {"territory_invisible": False, "last_reward_invisible": False}
+    drawn = Play(GREEN, rival=BLUE, max_steps=60, quirks=quirks, rewards=["credit"])
+    pair = Pair(drawn.mission, drawn.batch.map(0)[None], 2 if SIMULATED else 50, seed=1)
+    random = np.random.default_rng(2)
+    for step in range(70):
+        pair.step(random.integers(0, 5, (pair.batches[0].num_envs, drawn.mission.agents)).astype(np.int32))
+        pair.compare(f"step {step}")
+    pair.compare_episodes()
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_recorded_actions_give_the_same_everywhere(path: Path) -> None:
+    """The processor plays recordings exactly (test_traces.py), so does what equals it."""
+    replay = Replay(load_trace(path))
+    pair = Pair(replay.mission, replay.batch.map(0)[None], 1, auto_reset=False)
+    for step, actions in enumerate(replay.flat[: 60 if SIMULATED else None]):
+        pair.step(np.ascontiguousarray(actions[None]))
+        pair.compare(f"step {step}")
+
+
+def test_a_state_moves_from_the_processor_to_the_device() -> None:
+    mission = build_mission(MissionSettings(max_steps=11))
+    pair = Pair(mission, build_pool(mission, 2, 0), 2, seed=3)
+    actions = np.ones((2, mission.agents), np.int32)
+    pair.batches[0].step(actions, *pair.buffers[0])
+    pair.batches[1].load_state_dict(pair.batches[0].state_dict())
+    for _ in range(3):
+        pair.step(actions)
+    pair.compare("the end")
+
+
+def test_of_too_many_finished_episodes_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metta.game.engine.cuda_batch.LOGGED", 3)
+    mission = build_mission(MissionSettings(max_steps=1))
+    pair = Pair(mission, build_pool(mission, 2, 0), 2)
+    for _ in range(4):
+        pair.step(np.zeros((2, mission.agents), np.int32))
+    kept = pair.batches[1].take_episodes()
+    assert [(episode.env, episode.map) for episode in kept] == [
+        (episode.env, episode.map) for episode in pair.batches[0].take_episodes()[-3:]
+    ]
+    assert not pair.batches[1].take_episodes()
+
+
+def test_a_batch_of_too_many_agents_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metta.game.engine.cuda_batch.MOST_THREADS", 4)
+    mission = build_mission(MissionSettings())
+    with pytest.raises(UserError, match="at most 4 agents"):
+        make_batch("cuda", mission, 1, maps=build_pool(mission, 1, 0))
