@@ -37,7 +37,7 @@ SAVED = 16  # steps from an extractor beyond which a depot counts no more
 
 @kernel
 def is_source(kind):
-    return kind == HUB or kind == JUNCTION or kind == TEAM_JUNCTION
+    return kind in (HUB, JUNCTION, TEAM_JUNCTION)
 
 
 @kernel

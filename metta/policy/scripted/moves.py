@@ -29,7 +29,8 @@ from metta.policy.scripted.layout import (
     THING,
     UNKNOWN,
 )  # fmt: skip
-from metta.policy.scripted.tasks import MOVE_COST, choose, give_up, is_valid
+from metta.policy.scripted.needs import MOVE_COST
+from metta.policy.scripted.tasks import choose, give_up, is_valid
 
 STAY, LEAVING, ARRIVING = 1, 2, 3
 PATIENCE = 2  # steps before an agent in the way is walked around
@@ -106,7 +107,7 @@ def _follow(t, s, members, g):
         code = s.at[m, cell]
         if code >= THING and s.agents[g, AG_AT] == s.agents[g, AG_LENGTH] - 1:
             return _step_to(s, g, move)
-        if code == FREE or code == UNKNOWN:
+        if code in (FREE, UNKNOWN):
             if s.busy[m, cell] == 0 or s.busy[m, cell] == LEAVING:
                 s.agents[g, AG_WAITED] = 0
                 return _step_to(s, g, move)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from metta.common.errors import UserError, suggest
-from metta.common.settings import Settings, validated
+from metta.common.settings import validated
 from metta.game.observation import EnvInfo
 from metta.policy.scripted.plans import Plan
 from metta.policy.scripted.policy import ScriptedPolicy
@@ -134,5 +134,3 @@ def parse_query(name: str, query: str) -> dict[str, str]:
             raise UserError(f"policy {name}: '{part}' is not of the form name=value")
         words[key] = value
     return words
-
-

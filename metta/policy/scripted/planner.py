@@ -27,8 +27,8 @@ from metta.policy.scripted.layout import (
     MINER,
     NEUTRAL,
     NONE,
-    PL_COOLDOWN,
     PL_CLAIM,
+    PL_COOLDOWN,
     PL_CROWD,
     PL_CROWDED,
     PL_DISARM,
@@ -46,7 +46,7 @@ from metta.policy.scripted.layout import (
     TH_OWNER,
     THEIRS,
 )  # fmt: skip
-from metta.policy.scripted.tasks import can_pay, cargo, supply
+from metta.policy.scripted.needs import can_pay, cargo, supply
 
 UNSEEN = 10  # targets expected where nobody has been
 STATIONS = 4 * SIZE  # cells from the hub to the middle of its stations (rules 9.1)
@@ -102,7 +102,7 @@ def _first_roles(t, s, m, members):
 
 @kernel
 def _recruit(s, m, members, old, role):
-    """Give `role` to the agent of role `old` (NONE: any other) that loses least by it; returns whether one was found."""
+    """Give `role` to the agent of role `old` (NONE: any other) that loses least by it; was there one?"""
     best, chosen = FAR, -1
     for g in members:
         now = s.agents[g, AG_ROLE]
@@ -150,9 +150,9 @@ def plan_roles(t, s, m, members):
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
     wanted = min(t.plan[PL_SCRAMBLERS], (threats + 1) // 2)
-    if scramblers < wanted and ready + weapons > 0 and can_pay(s, m, SCRAMBLER):
-        if _recruit(s, m, members, NONE, SCRAMBLER):
-            return
+    armed = ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
+    if scramblers < wanted and armed and _recruit(s, m, members, NONE, SCRAMBLER):
+        return
     spare = ready - claimed
     if threats == 0 and scramblers > 0 and t.plan[PL_DISARM] and _dismiss(t, s, m, members, SCRAMBLER, MINER):
         return

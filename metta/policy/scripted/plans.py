@@ -10,7 +10,7 @@ class Plan(Settings):
     """What the planner is told. Costs are in half steps: a step inside a friendly area costs 2."""
 
     first_aligners: int = Field(default=1, description="aligners at the start")
-    load: int = Field(default=10, description="hearts that an aligner loads")
+    load: int = Field(default=8, description="hearts that an aligner loads")
     up: int = Field(default=4, description="unclaimed hearts at which a miner becomes an aligner")
     patience: int = Field(default=20, description="steps from the hub within which an aligner without hearts is called")
     explore: int = Field(default=16, description="cost of an unknown cell to an aligner with hearts")
@@ -20,7 +20,7 @@ class Plan(Settings):
     rival: int = Field(default=10, description="cost of ten steps that another aligner is nearer")
     scramblers: int = Field(default=2, description="most scramblers")
     surplus: int = Field(default=6, description="hearts beyond all targets at which mining ends")
-    cooldown: int = Field(default=4, description="steps between changes of role")
+    cooldown: int = Field(default=6, description="steps between changes of role")
     first_scouts: int = Field(default=0, description="scouts at the start")
     home: int = Field(default=2, description="cost of a step from an extractor to the nearest depot")
     review: int = Field(default=8, description="steps after which a task is chosen anew")
@@ -28,11 +28,11 @@ class Plan(Settings):
     depot: int = Field(default=5, description="worth of ten steps that a junction would save the miners")
     crowd: int = Field(default=3, description="aligners beyond which further ones need more hearts")
     crowded: int = Field(default=4, description="how many more for each")
-    disarm: int = Field(default=1, description="scramblers without threats become miners when near the hub")
+    disarm: int = Field(default=0, description="scramblers without threats become miners when near the hub")
     dismiss: int = Field(default=6, description="hearts missing at which an aligner becomes a miner")
     claim: int = Field(default=4, description="hearts set aside for an aligner that comes to load")
-    slack: int = Field(default=0, description="surplus of an element that costs nothing at step 100; it grows")
-    worth: int = Field(default=0, description="fewest hearts but one that are worth the way to the hub")
+    slack: int = Field(default=10, description="surplus of an element that costs nothing at step 100; it grows")
+    worth: int = Field(default=2, description="fewest hearts but one that are worth the way to the hub")
 
     def array(self) -> np.ndarray:
         """In the order of `layout.PL_…`, int32."""

@@ -26,7 +26,8 @@ class ScriptedPolicy:
         self.reset(0, info.num_agents, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        minds = 1 if self._shared else num_agents
+        teams = sum(tag.endswith(":hub") for tag in self._info.tags)
+        minds = teams if self._shared else num_agents
         self._shape, self._minds = (num_envs, num_agents), minds
         self._state = L.allocate(num_envs, num_agents, minds)
         self._ended = np.ones(num_envs, bool)

@@ -20,7 +20,6 @@ from metta.policy.scripted.layout import (
     Q_LOW,
     Q_OUTSIDE,
     Q_UNKNOWN,
-    SIZE,
     STEPS,
     THING,
     UNKNOWN,
