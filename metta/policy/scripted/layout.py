@@ -34,7 +34,7 @@ NEUTRAL, OURS, THEIRS = 0, 1, 2
 TH_KIND, TH_CELL, TH_OWNER, TH_STOCK, TH_SEEN, TH_CLAIM, TH_HOME, TH_AVOID = range(8)
 TH_COLUMNS = 8
 
-# Columns of `minds`.
+# Columns of `minds`. EXPLORED: step before which nobody looks for unknown cells.
 MI_STEP, MI_TEAM, MI_HUB, MI_THINGS, MI_EXPLORED, MI_DIRTY, MI_PROGRESS, MI_STOCK = range(8)  # four elements follow
 MI_COLUMNS = 12
 
@@ -97,8 +97,8 @@ NODES = 4 * CELLS
     PL_FIRST_ALIGNERS, PL_LOAD, PL_UP, PL_PATIENCE, PL_EXPLORE, PL_BALANCE, PL_PART, PL_PATROL, PL_RIVAL, PL_SCRAMBLERS,
     PL_SURPLUS, PL_COOLDOWN, PL_FIRST_SCOUTS, PL_HOME, PL_REVIEW, PL_VIBES,
     PL_DEPOT, PL_CROWD, PL_CROWDED, PL_DISARM, PL_DISMISS, PL_CLAIM,
-    PL_SLACK, PL_WORTH,
-) = range(24)  # fmt: skip
+    PL_SLACK, PL_WORTH, PL_ARM,
+) = range(25)  # fmt: skip
 
 
 class Tables(NamedTuple):

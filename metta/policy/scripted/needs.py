@@ -31,6 +31,7 @@ HEART_COST = 10
 CAPACITY = 40  # elements that a miner carries
 GEAR_PRICE, SIGNATURE_PRICE = 1, 3
 SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon, scrambler oxygen, …
+MAGAZINE = 2  # hearts that a scrambler loads
 MARGIN = 8  # hp kept when going home
 
 

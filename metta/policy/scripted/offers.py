@@ -62,10 +62,11 @@ from metta.policy.scripted.layout import (
     TH_STOCK,
     THEIRS,
 )  # fmt: skip
-from metta.policy.scripted.needs import MARGIN, can_pay, capacity, cargo, supply, walk
+from metta.policy.scripted.needs import MAGAZINE, MARGIN, can_pay, capacity, cargo, supply, walk
 from metta.policy.scripted.search import offer, offer_cell, offer_place
 
 SETTLED = 400  # step until which the slack grows
+KEPT = 4  # elements that an agent without miner gear can carry
 LATER = 200  # penalty of what can wait
 MOST_WORTH = 30  # of a junction as a depot
 
@@ -204,7 +205,7 @@ def _offer_scrambler(t, s, m, g):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind in (JUNCTION, TEAM_JUNCTION)) and owner != THEIRS and s.things[m, i, TH_CLAIM] == 0:
             _offer_patrol(t, s, m, i, LATER if busy or not armed else 20)
-    if s.agents[g, AG_HEART] < 2 and s.minds[m, MI_HUB] and supply(s, m) > 0:
+    if s.agents[g, AG_HEART] < MAGAZINE and s.minds[m, MI_HUB] and supply(s, m) > 0:
         offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
     return LATER if busy or not armed else 10
 
@@ -227,7 +228,7 @@ def offer_work(t, s, m, members, g):
     elif gear == SCRAMBLER:
         unknown = _offer_scrambler(t, s, m, g)
     s.query[Q_OUTSIDE] = walk(s, g, ticks)
-    if not s.minds[m, MI_EXPLORED] and unknown < FAR:
+    if s.minds[m, MI_STEP] >= s.minds[m, MI_EXPLORED] and unknown < FAR:
         offer_place(s, Q_UNKNOWN, unknown)
     if s.friend[m, s.agents[g, AG_CELL]] == 0:
         offer_place(s, Q_FRIENDLY, 200)
@@ -235,10 +236,14 @@ def offer_work(t, s, m, members, g):
 
 @kernel
 def offer_gear(s, m, g):
-    """The station of the agent's role, if the team can pay."""
+    """The station of the agent's role, if the team can pay; a depot for what it carries first."""
     role = s.agents[g, AG_ROLE]
     if role == NONE or role == s.agents[g, AG_GEAR] or not can_pay(s, m, role):
         return
+    loaded = cargo(s, g) > KEPT  # another gear would lose it
     for i in range(s.minds[m, MI_THINGS]):
-        if s.things[m, i, TH_KIND] == STATION + role - 1:
+        kind = s.things[m, i, TH_KIND]
+        if kind == STATION + role - 1 and not loaded:
             offer(s, i, 0)
+        elif loaded and is_source(kind) and s.things[m, i, TH_OWNER] == OURS:
+            offer(s, i, distance(s.things[m, i, TH_CELL], HUB_CELL))

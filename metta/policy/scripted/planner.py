@@ -27,6 +27,7 @@ from metta.policy.scripted.layout import (
     MINER,
     NEUTRAL,
     NONE,
+    PL_ARM,
     PL_CLAIM,
     PL_COOLDOWN,
     PL_CROWD,
@@ -145,12 +146,12 @@ def plan_roles(t, s, m, members):
         return
     ready = supply(s, m)
     threats, targets = count_junctions(s, m, THEIRS) + count_ghosts(s, m), count_junctions(s, m, NEUTRAL)
-    if not s.minds[m, MI_EXPLORED]:
+    if step >= s.minds[m, MI_EXPLORED]:
         targets += UNSEEN
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
     wanted = min(t.plan[PL_SCRAMBLERS], (threats + 1) // 2)
-    armed = ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
+    armed = step >= t.plan[PL_ARM] and ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
     if scramblers < wanted and armed and _recruit(s, m, members, NONE, SCRAMBLER):
         return
     spare = ready - claimed

@@ -54,13 +54,14 @@ from metta.policy.scripted.layout import (
     THEIRS,
     UNKNOWN,
 )  # fmt: skip
-from metta.policy.scripted.needs import can_pay, capacity, cargo, in_danger, is_powerless, supply
+from metta.policy.scripted.needs import MAGAZINE, can_pay, capacity, cargo, in_danger, is_powerless, supply
 from metta.policy.scripted.offers import offer_gear, offer_work
 from metta.policy.scripted.search import no_offers, offer_place, search
 
 RETRY = 4  # steps before an idle agent looks again
 GIVE_UP = 6  # failed steps after which a target is left alone
 AVOID_STEPS = 25
+LOOK_AGAIN = 15  # steps without exploring after a search that found nothing unknown
 
 
 @kernel
@@ -83,7 +84,7 @@ def is_valid(t, s, g):
         role = s.agents[g, AG_ROLE]
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
-        most = 2 if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
+        most = MAGAZINE if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
         return s.agents[g, AG_HEART] < most and supply(s, m) > 0 and (near or age < 4 * t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
@@ -145,7 +146,7 @@ def choose(t, s, members, g):
         i, cell, length = search(s, g)
         exhausted = length < 0 and s.query[Q_UNKNOWN] < FAR and s.query[Q_OUTSIDE] >= RADIUS
         if exhausted and s.friend[m, s.agents[g, AG_CELL]] > 0:
-            s.minds[m, MI_EXPLORED] = 1
+            s.minds[m, MI_EXPLORED] = s.minds[m, MI_STEP] + LOOK_AGAIN  # or agents in the way hid the rest
     if length < 0:
         _take(s, g, IDLE, -1, s.agents[g, AG_CELL], 0)
     else:
