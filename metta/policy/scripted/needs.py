@@ -14,6 +14,7 @@ from metta.policy.scripted.layout import (
     AG_SOLAR,
     ALIGNER,
     MI_HUB,
+    MI_STEP,
     MI_STOCK,
     MI_THINGS,
     MINER,
@@ -32,6 +33,7 @@ CAPACITY = 40  # elements that a miner carries
 GEAR_PRICE, SIGNATURE_PRICE = 1, 3
 SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon, scrambler oxygen, …
 MAGAZINE = 2  # hearts that a scrambler loads
+HALF_DAY = 100  # steps
 MARGIN = 8  # hp kept when going home
 
 
@@ -70,8 +72,10 @@ def capacity(s, g):
 
 @kernel
 def walk(s, g, ticks):
-    """Moves possible outside friendly areas in so many ticks (rules 11.10)."""
-    return max(0, min(ticks, (s.agents[g, AG_ENERGY] + s.agents[g, AG_SOLAR] * ticks) // MOVE_COST))
+    """Moves possible outside friendly areas in so many ticks, night to come included (rules 6, 11.10)."""
+    light = min(ticks, HALF_DAY - s.minds[s.agents[g, AG_MIND], MI_STEP] % HALF_DAY)
+    energy = s.agents[g, AG_ENERGY] + s.agents[g, AG_SOLAR] * light + max(0, ticks - light)
+    return max(0, min(ticks, energy // MOVE_COST))
 
 
 @kernel

@@ -49,6 +49,7 @@ from metta.policy.scripted.layout import (
 )  # fmt: skip
 from metta.policy.scripted.needs import can_pay, cargo, supply
 
+MANY = 8  # junctions of the clips for which there is one more scrambler
 UNSEEN = 10  # targets expected where nobody has been
 STATIONS = 4 * SIZE  # cells from the hub to the middle of its stations (rules 9.1)
 
@@ -113,7 +114,7 @@ def _recruit(s, m, members, old, role):
             continue
         loss = distance(s.agents[g, AG_CELL], HUB_CELL + STATIONS) + cargo(s, g)
         if s.agents[g, AG_GEAR] == ALIGNER:
-            loss += 15 + (0 if s.agents[g, AG_HEART] == 0 else 2 * s.agents[g, AG_HEART])
+            loss += 15 + (0 if s.agents[g, AG_HEART] == 0 else 4 * s.agents[g, AG_HEART])
         if loss < best:
             best, chosen = loss, g
     if chosen < 0:
@@ -150,7 +151,7 @@ def plan_roles(t, s, m, members):
         targets += UNSEEN
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
-    wanted = min(t.plan[PL_SCRAMBLERS], (threats + 1) // 2)
+    wanted = min(t.plan[PL_SCRAMBLERS], threats) + threats // MANY
     armed = step >= t.plan[PL_ARM] and ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
     if scramblers < wanted and armed and _recruit(s, m, members, NONE, SCRAMBLER):
         return
@@ -158,10 +159,10 @@ def plan_roles(t, s, m, members):
     if threats == 0 and scramblers > 0 and t.plan[PL_DISARM] and _dismiss(t, s, m, members, SCRAMBLER, MINER):
         return
     enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - t.plan[PL_CROWD])
-    if spare >= enough and can_pay(s, m, ALIGNER):
-        if hearts < targets + 4 or ready >= targets + t.plan[PL_SURPLUS]:
-            _recruit(s, m, members, MINER, ALIGNER)
-    elif aligners > 1 and spare < -t.plan[PL_DISMISS] and can_pay(s, m, MINER):
+    plenty = hearts >= targets + t.plan[PL_SURPLUS]  # enough is mined: keep watch
+    if (spare >= enough or plenty) and can_pay(s, m, ALIGNER):
+        _recruit(s, m, members, MINER, ALIGNER)
+    elif not plenty and aligners > 1 and spare < -t.plan[PL_DISMISS] and can_pay(s, m, MINER):
         _dismiss(t, s, m, members, ALIGNER, MINER)
 
 

@@ -62,6 +62,14 @@ class ScriptedPolicy:
         cells = self._state.agents[:, L.AG_GOAL]
         return np.stack([cells // L.SIZE - L.HALF, cells % L.SIZE - L.HALF], -1).reshape(*self._shape, 2)
 
+    def things(self, mind: int) -> np.ndarray:
+        """What a mind remembers, int32 [things, TH_COLUMNS]; minds are environments where memory is shared."""
+        return self._state.things[mind, : self._state.minds[mind, L.MI_THINGS]]
+
+    def clock(self, mind: int) -> int:
+        """Observations that a mind has read in this episode."""
+        return int(self._state.minds[mind, L.MI_STEP])
+
 
 def role_id(name: str) -> int:
     return ROLES.index(name) if name in ROLES else L.NONE
