@@ -46,13 +46,14 @@ def measure(uri: str, mission: Mission, episodes: int, seed: int) -> dict[str, A
     """Junctions held on average over an episode (in the arena that is the reward), deaths per agent, actions/s."""
     policy = Timed(uri, mission)
     values = metrics_by_name(play_episodes(mission, policy, episodes, seed))
-    held = summarize([value / mission.max_steps for value in values[HELD]])
+    none = [0.0] * episodes  # a statistic appears when it is first touched
+    held = summarize([value / mission.max_steps for value in values.get(HELD, none)])
     return {
         "policy": uri,
         "mission": mission.name,
         "held": round(held.mean, 2),
         "ci95": [None if end is None else round(end, 2) for end in held.ci95],
-        "deaths": round(float(np.mean(values.get(DEATHS, 0.0))), 3),
+        "deaths": round(float(np.mean(values.get(DEATHS, none))), 3),
         "actions_per_second": round(episodes * mission.max_steps * mission.agents / policy.seconds),
     }
 

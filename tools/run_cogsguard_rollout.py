@@ -14,6 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from metta.common.errors import UserError
+from metta.common.settings import validated
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings
@@ -83,7 +84,8 @@ class Audit:
 
 def rollout(uri: str, agents: int, steps: int, max_steps: int, seed: int) -> Audit:
     """Play and count. Raises UserError for bad input or a policy that is not scripted."""
-    mission = build_mission(MissionSettings(name="cogsguard_arena.basic", cogs=agents, max_steps=max_steps))
+    words = {"name": "cogsguard_arena.basic", "cogs": agents, "max_steps": max_steps}
+    mission = build_mission(validated(MissionSettings, words, "mission"))
     policy = make_policy(uri, env_info(mission))
     if not isinstance(policy, ScriptedPolicy):
         raise UserError(f"{uri}: only scripted policies tell what they are about")
