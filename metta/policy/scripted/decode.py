@@ -18,7 +18,6 @@ from metta.policy.scripted.layout import (
     AG_WORN,
     EXTRACTOR,
     FE_COLLECTIVE,
-    FE_COMPLETION,
     FE_EAST,
     FE_ITEM,
     FE_LAST_ACTION,
@@ -30,7 +29,6 @@ from metta.policy.scripted.layout import (
     FE_WEST,
     HALF,
     HUB,
-    MI_PROGRESS,
     MI_STOCK,
     MI_TEAM,
     NEUTRAL,
@@ -51,13 +49,19 @@ ELEMENT = 5  # first element among the resources
 
 
 @kernel
+def number(byte):
+    """A byte as a signed number: unsigned ones would turn differences into large values."""
+    return int(byte) + 0
+
+
+@kernel
 def _read_globals(t, s, g, tokens):
     """Read what stands before the first cell; returns the first token of a cell."""
     m = s.agents[g, AG_MIND]
     row, col = 0, 0
     k = 0
     while k < TOKENS and tokens[k, 0] == GLOBAL:
-        meaning, value = t.feature[tokens[k, 1]], np_int(tokens[k, 2])
+        meaning, value = t.feature[tokens[k, 1]], number(tokens[k, 2])
         if meaning == FE_EAST:
             col = value
         elif meaning == FE_WEST:
@@ -68,8 +72,6 @@ def _read_globals(t, s, g, tokens):
             row = -value
         elif meaning == FE_LAST_ACTION:
             s.agents[g, AG_LAST] = value
-        elif meaning == FE_COMPLETION:
-            s.minds[m, MI_PROGRESS] = value
         elif meaning >= FE_STOCK:
             element = (meaning - FE_STOCK) // 2
             if (meaning - FE_STOCK) % 2:
@@ -83,19 +85,13 @@ def _read_globals(t, s, g, tokens):
 
 
 @kernel
-def np_int(byte):
-    """A byte as a signed number: unsigned ones would turn differences into large values."""
-    return int(byte) + 0
-
-
-@kernel
 def _read_self(t, s, g, tokens, k):
     """Read the agent's own cell: inventory, vibe, team; returns the first token of the next cell."""
     for item in range(AG_ITEM, AG_ITEM + 13):
         s.agents[g, item] = 0
     s.agents[g, AG_VIBE] = 0
     while k < TOKENS and tokens[k, 0] == OWN:
-        meaning, value = t.feature[tokens[k, 1]], np_int(tokens[k, 2])
+        meaning, value = t.feature[tokens[k, 1]], number(tokens[k, 2])
         if meaning == FE_COLLECTIVE:
             s.minds[s.agents[g, AG_MIND], MI_TEAM] = value
         elif meaning == FE_VIBE:
@@ -118,10 +114,10 @@ def _find_hub(t, s, g, tokens, k):
     at = -1
     while k < TOKENS and tokens[k, 0] != NOTHING:
         if tokens[k, 0] != at:
-            at, owner = np_int(tokens[k, 0]), -1
+            at, owner = number(tokens[k, 0]), -1
         meaning = t.feature[tokens[k, 1]]
         if meaning == FE_COLLECTIVE:
-            owner = np_int(tokens[k, 2])
+            owner = number(tokens[k, 2])
         if meaning == FE_TAG and t.tag[tokens[k, 2]] == HUB and owner == s.minds[s.agents[g, AG_MIND], MI_TEAM]:
             row, col = HALF - ((at >> 4) - MIDDLE), HALF - ((at & 15) - MIDDLE)
             s.agents[g, AG_SPAWN_ROW] += row - s.agents[g, AG_ROW]
@@ -144,10 +140,10 @@ def cell_of(row, col):
 def _read_cell(t, s, g, tokens, k):
     """Read the tokens of one cell into memory; returns the first token of the next."""
     m = s.agents[g, AG_MIND]
-    at = np_int(tokens[k, 0])
+    at = number(tokens[k, 0])
     kind, owner, elements, hearts = 0, NEUTRAL, 0, 0
     while k < TOKENS and tokens[k, 0] == at:
-        meaning, value = t.feature[tokens[k, 1]], np_int(tokens[k, 2])
+        meaning, value = t.feature[tokens[k, 1]], number(tokens[k, 2])
         if meaning == FE_TAG:
             kind = max(kind, t.tag[value])
         elif meaning == FE_COLLECTIVE:

@@ -35,8 +35,8 @@ TH_KIND, TH_CELL, TH_OWNER, TH_STOCK, TH_SEEN, TH_CLAIM, TH_HOME, TH_AVOID = ran
 TH_COLUMNS = 8
 
 # Columns of `minds`. EXPLORED: step before which nobody looks for unknown cells.
-MI_STEP, MI_TEAM, MI_HUB, MI_THINGS, MI_EXPLORED, MI_DIRTY, MI_PROGRESS, MI_STOCK = range(8)  # four elements follow
-MI_COLUMNS = 12
+MI_STEP, MI_TEAM, MI_HUB, MI_THINGS, MI_EXPLORED, MI_DIRTY, MI_STOCK = range(7)  # four elements follow
+MI_COLUMNS = 11
 
 # Roles and gear: 0 is none, else 1 + gear.
 NONE, ALIGNER, SCRAMBLER, MINER, SCOUT = range(5)
@@ -112,9 +112,8 @@ class Tables(NamedTuple):
 
 
 (
-    FE_NOTHING, FE_GROUP, FE_COMPLETION, FE_LAST_ACTION, FE_MOVED, FE_VIBE, FE_TAG, FE_COLLECTIVE, FE_EAST, FE_WEST,
-    FE_NORTH, FE_SOUTH, FE_AGENT,
-) = range(13)  # fmt: skip
+    FE_NOTHING, FE_LAST_ACTION, FE_VIBE, FE_TAG, FE_COLLECTIVE, FE_EAST, FE_WEST, FE_NORTH, FE_SOUTH,
+) = range(9)  # fmt: skip
 FE_ITEM = 16  # + 2 * resource (+ 1: the token of higher value)
 FE_STOCK = 48  # + 2 * element (+ 1)
 TAG_WALL, TAG_AGENT = KINDS, KINDS + 1

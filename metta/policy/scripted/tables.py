@@ -7,9 +7,8 @@ from metta.game.resources import ELEMENTS, GEAR, RESOURCES, VIBES
 from metta.policy.scripted import layout as L
 
 FEATURES = {
-    "agent:group": L.FE_GROUP, "episode_completion_pct": L.FE_COMPLETION, "last_action": L.FE_LAST_ACTION,
-    "last_action_move": L.FE_MOVED, "vibe": L.FE_VIBE, "tag": L.FE_TAG, "collective": L.FE_COLLECTIVE,
-    "lp:east": L.FE_EAST, "lp:west": L.FE_WEST, "lp:north": L.FE_NORTH, "lp:south": L.FE_SOUTH, "agent_id": L.FE_AGENT,
+    "last_action": L.FE_LAST_ACTION, "vibe": L.FE_VIBE, "tag": L.FE_TAG, "collective": L.FE_COLLECTIVE,
+    "lp:east": L.FE_EAST, "lp:west": L.FE_WEST, "lp:north": L.FE_NORTH, "lp:south": L.FE_SOUTH,
 }  # fmt: skip
 
 
