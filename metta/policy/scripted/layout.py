@@ -56,8 +56,9 @@ AG_BEFORE = 37  # inventory sum of the step before: did the last action change a
 AG_COLUMNS = 38
 
 # `query`: what a search looks for beside offers: penalty of unknown cells, of friendly cells, one cell, and its limits.
-Q_UNKNOWN, Q_FRIENDLY, Q_CELL, Q_OUTSIDE, Q_CLEAN, Q_LOW, Q_COUNT = range(7)
-Q_COLUMNS = 7
+# SWEPT: the cost up to which the search met no unknown cell; -1 once it met one.
+Q_UNKNOWN, Q_FRIENDLY, Q_CELL, Q_OUTSIDE, Q_CLEAN, Q_LOW, Q_COUNT, Q_SWEPT = range(8)
+Q_COLUMNS = 8
 
 
 class State(NamedTuple):

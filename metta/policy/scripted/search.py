@@ -19,6 +19,7 @@ from metta.policy.scripted.layout import (
     Q_FRIENDLY,
     Q_LOW,
     Q_OUTSIDE,
+    Q_SWEPT,
     Q_UNKNOWN,
     STEPS,
     THING,
@@ -114,6 +115,7 @@ def search(s, g):
     s.dist[start], s.outside[start], s.stamp[start], s.parent[start] = 0, 0, version, 0
     used, waiting, cost = _push(s, 0, start, 0), 1, 0
     best, from_cell, last, thing = FAR, -1, 0, -1
+    met = False
     while waiting > 0 and cost + low < best:
         top = s.heads[cost % BUCKETS]
         if top < 0:
@@ -125,6 +127,7 @@ def search(s, g):
         if s.stamp[u] == -version or s.dist[u] != cost:
             continue
         s.stamp[u] = -version
+        met |= s.at[m, u] == UNKNOWN
         penalty = _place_penalty(s, m, u)
         if cost + penalty < best and u != start:
             best, from_cell, last, thing = cost + penalty, u, 0, -1
@@ -149,6 +152,7 @@ def search(s, g):
                 s.dist[v], s.outside[v], s.stamp[v], s.parent[v] = there, outside, version, move
                 used = _push(s, used, v, there)
                 waiting += 1
+    s.query[Q_SWEPT] = -1 if met else cost
     if best >= FAR:
         return -1, -1, -1
     length = _write_path(s, g, start, from_cell, last)

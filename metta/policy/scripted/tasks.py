@@ -39,6 +39,7 @@ from metta.policy.scripted.layout import (
     Q_CLEAN,
     Q_FRIENDLY,
     Q_OUTSIDE,
+    Q_SWEPT,
     Q_UNKNOWN,
     RADIUS,
     RETREAT,
@@ -61,6 +62,7 @@ from metta.policy.scripted.search import no_offers, offer_place, search
 RETRY = 4  # steps before an idle agent looks again
 GIVE_UP = 6  # failed steps after which a target is left alone
 AVOID_STEPS = 25
+SWEPT = 120  # cost up to which a search without unknown cells tells that there are none near
 LOOK_AGAIN = 15  # steps without exploring after a search that found nothing unknown
 
 
@@ -144,8 +146,8 @@ def choose(t, s, members, g):
         no_offers(s, m, count)
         offer_work(t, s, m, members, g)
         i, cell, length = search(s, g)
-        exhausted = length < 0 and s.query[Q_UNKNOWN] < FAR and s.query[Q_OUTSIDE] >= RADIUS
-        if exhausted and s.friend[m, s.agents[g, AG_CELL]] > 0:
+        far = length < 0 or s.query[Q_SWEPT] >= SWEPT
+        if far and s.query[Q_UNKNOWN] < FAR and s.query[Q_SWEPT] >= 0 and s.query[Q_OUTSIDE] >= RADIUS:
             s.minds[m, MI_EXPLORED] = s.minds[m, MI_STEP] + LOOK_AGAIN  # or agents in the way hid the rest
     if length < 0:
         _take(s, g, IDLE, -1, s.agents[g, AG_CELL], 0)
