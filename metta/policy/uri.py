@@ -1,11 +1,11 @@
 """From what a user calls a policy to the policy: one resolver for every command.
 
-`random`, `noop`, `metta://policy/<name>`; a bundle's folder; `train_dir/run`, `train_dir/run:latest`,
-`train_dir/run:v5`, with or without the leading folder; `file://` before any path.
+`random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without
+`metta://policy/`; a bundle's folder; `train_dir/run`, `train_dir/run:latest`, `train_dir/run:v5`, with or without the
+leading folder; `file://` before any path.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,13 @@ from metta.common.logging import warn
 from metta.policy.bundle import SPEC, BrokenBundleError, Bundle, check_fits, load_bundle
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
+from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query
 from metta.policy.simple import NoopPolicy, RandomPolicy
 
 SCHEME = "metta://policy/"
 CHECKPOINTS = "checkpoints"
-BUILT_IN: dict[str, Callable[[Info], Policy]] = {
-    "noop": lambda info: NoopPolicy(),
-    "random": lambda info: RandomPolicy(len(info.action_names)),
-}
+VERSION = re.compile(r":(latest|v\d+)$")
+BUILT_IN = ("noop", "random", *SCRIPTS)
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,29 @@ def make_policy(
     deterministic: bool = False,
 ) -> Policy:
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such."""
-    name = uri.removeprefix(SCHEME)
-    if name in BUILT_IN:
-        return BUILT_IN[name](info)
-    if uri.startswith(SCHEME):
-        raise UserError(f"{uri}: no policy of that name{suggest(name, BUILT_IN)}; known: {', '.join(sorted(BUILT_IN))}")
+    if is_built_in(uri):
+        return _make_built_in(uri, info)
     bundle = find_bundle(uri, data_dir)
     check_fits(bundle, info)
     return NeuralPolicy(bundle.build(device), bundle.name, deterministic)
+
+
+def is_built_in(uri: str) -> bool:
+    """Does `uri` name a policy that needs no checkpoint, rightly or wrongly spelt?"""
+    return uri.startswith(SCHEME) or VERSION.sub("", uri.partition("?")[0]) in BUILT_IN
+
+
+def _make_built_in(uri: str, info: Info) -> Policy:
+    """A policy by name and parameters; a version (`:v15`) is accepted, all are the same. Raise UserError."""
+    given, _, query = uri.removeprefix(SCHEME).partition("?")
+    name = VERSION.sub("", given)
+    if name not in BUILT_IN:
+        raise UserError(f"{uri}: no policy of that name{suggest(name, BUILT_IN)}; known: {', '.join(sorted(BUILT_IN))}")
+    if name in SCRIPTS:
+        return make_scripted(name, parse_query(name, query), info)
+    if query:
+        raise UserError(f"{uri}: policy {name} takes no parameters")
+    return NoopPolicy() if name == "noop" else RandomPolicy(len(info.action_names))
 
 
 def find_bundle(uri: str, data_dir: str | Path = "./train_dir") -> Bundle:
@@ -61,7 +75,7 @@ def find_bundle(uri: str, data_dir: str | Path = "./train_dir") -> Bundle:
     folder = Path(text).expanduser()
     if (folder / SPEC).is_file():
         return load_bundle(folder)
-    path, _, version = text.rpartition(":") if re.search(r":(latest|v\d+)$", text) else (text, "", "latest")
+    path, _, version = text.rpartition(":") if VERSION.search(text) else (text, "", "latest")
     run = _run_folder(uri, Path(path).expanduser(), Path(data_dir))
     if version == "latest":
         return newest_bundle(run)

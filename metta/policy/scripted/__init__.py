@@ -1,0 +1,1 @@
+"""Scripted policies: play by rules of their own, from observations alone."""

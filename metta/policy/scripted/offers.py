@@ -1,0 +1,249 @@
+"""What an agent may do, by its gear: offers for one search (rules 4, 5)."""
+
+from metta.policy.scripted.areas import distance, find_homes, is_source
+from metta.policy.scripted.compiled import kernel
+from metta.policy.scripted.layout import (
+    AG_CELL,
+    AG_ELEMENT,
+    AG_GEAR,
+    AG_HEART,
+    AG_HP,
+    AG_INFLUENCE,
+    AG_MIND,
+    AG_ROLE,
+    AG_TARGET,
+    AG_TASK,
+    ALIGN,
+    ALIGNER,
+    EXTRACTOR,
+    FAR,
+    GHOSTS,
+    HUB_CELL,
+    JUNCTION,
+    LOAD,
+    MI_DIRTY,
+    MI_EXPLORED,
+    MI_HUB,
+    MI_STEP,
+    MI_STOCK,
+    MI_THINGS,
+    MINE,
+    MINER,
+    NEUTRAL,
+    NONE,
+    OURS,
+    PATROL,
+    PL_BALANCE,
+    PL_CLAIM,
+    PL_DEPOT,
+    PL_EXPLORE,
+    PL_HOME,
+    PL_LOAD,
+    PL_PART,
+    PL_PATROL,
+    PL_RIVAL,
+    PL_SLACK,
+    PL_WORTH,
+    Q_CLEAN,
+    Q_FRIENDLY,
+    Q_OUTSIDE,
+    Q_UNKNOWN,
+    SCRAMBLE,
+    SCRAMBLER,
+    STATION,
+    TEAM_JUNCTION,
+    TH_AVOID,
+    TH_CELL,
+    TH_CLAIM,
+    TH_HOME,
+    TH_KIND,
+    TH_OWNER,
+    TH_SEEN,
+    TH_STOCK,
+    THEIRS,
+)  # fmt: skip
+from metta.policy.scripted.needs import MAGAZINE, MARGIN, can_pay, capacity, cargo, supply, walk
+from metta.policy.scripted.search import offer, offer_cell, offer_place
+
+SETTLED = 400  # step until which the slack grows
+KEPT = 4  # elements that an agent without miner gear can carry
+LATER = 200  # penalty of what can wait
+MOST_WORTH = 30  # of a junction as a depot
+
+
+@kernel
+def _claims(s, m, members, g):
+    """Note what the others are about to do: targets taken, extractor units spoken for, elements on their way."""
+    for i in range(s.minds[m, MI_THINGS]):
+        s.things[m, i, TH_CLAIM] = 0
+    for e in range(4):
+        s.flow[e] = s.minds[m, MI_STOCK + e]
+    for b in members:
+        if s.agents[b, AG_MIND] != m:
+            continue
+        room = capacity(s, b)
+        for e in range(4):
+            s.flow[e] += s.agents[b, AG_ELEMENT + e]
+            room -= s.agents[b, AG_ELEMENT + e]
+        i = s.agents[b, AG_TARGET]
+        if b == g or i < 0:
+            continue
+        if s.agents[b, AG_TASK] == MINE:
+            s.things[m, i, TH_CLAIM] += room
+            s.flow[max(0, s.things[m, i, TH_KIND] - EXTRACTOR)] += room
+        elif s.agents[b, AG_TASK] in (ALIGN, SCRAMBLE, PATROL):
+            s.things[m, i, TH_CLAIM] = 1
+
+
+@kernel
+def _rivalry(s, m, members, g, cell):
+    """By how many steps another aligner with hearts is nearer to a cell."""
+    mine = distance(s.agents[g, AG_CELL], cell)
+    nearest = mine
+    for b in members:
+        if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_GEAR] == ALIGNER and s.agents[b, AG_HEART] > 0:
+            nearest = min(nearest, distance(s.agents[b, AG_CELL], cell))
+    return mine - nearest
+
+
+@kernel
+def _offer_patrol(t, s, m, i, base):
+    """Offer a look at a junction not seen for long."""
+    age = s.minds[m, MI_STEP] - s.things[m, i, TH_SEEN]
+    offer(s, i, base + max(0, t.plan[PL_PATROL] - age))
+
+
+@kernel
+def _offer_miner(t, s, m, g):
+    """Extractors by distance, way home and shortage of their element; depots by how full the cargo is."""
+    if s.minds[m, MI_DIRTY]:
+        find_homes(s, m)
+    room = capacity(s, g) - cargo(s, g)
+    slack = t.plan[PL_SLACK] * min(s.minds[m, MI_STEP], SETTLED) // 100
+    least = s.flow[0]
+    for e in range(1, 4):
+        least = min(least, s.flow[e])
+    for i in range(s.minds[m, MI_THINGS]):
+        kind = s.things[m, i, TH_KIND]
+        if s.things[m, i, TH_AVOID] > s.minds[m, MI_STEP]:
+            continue
+        if kind >= EXTRACTOR:
+            left = s.things[m, i, TH_STOCK] - s.things[m, i, TH_CLAIM]
+            if room > 0 and left > 0:
+                surplus = max(0, s.flow[kind - EXTRACTOR] - least - slack) * t.plan[PL_BALANCE] // 10
+                offer(s, i, t.plan[PL_HOME] * s.things[m, i, TH_HOME] + surplus + max(0, room - left) // 2)
+        elif is_source(kind) and s.things[m, i, TH_OWNER] == OURS and room < capacity(s, g):
+            offer(s, i, room * t.plan[PL_PART] // 10)
+
+
+@kernel
+def promised(t, s, m, members, g):
+    """Hearts that other agents are on their way to load."""
+    total = 0
+    for b in members:
+        if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_TASK] == LOAD:
+            total += max(1, t.plan[PL_CLAIM] - s.agents[b, AG_HEART])
+    return total
+
+
+@kernel
+def _offer_hearts(t, s, m, members, g):
+    """The hub, as long as there are hearts for this agent; returns whether there are."""
+    hearts = s.agents[g, AG_HEART]
+    if s.minds[m, MI_HUB] == 0 or hearts >= t.plan[PL_LOAD]:
+        return False
+    near = distance(s.agents[g, AG_CELL], HUB_CELL) <= 3
+    if supply(s, m) <= (0 if near else t.plan[PL_WORTH] + promised(t, s, m, members, g)):
+        return False
+    offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
+    return True
+
+
+@kernel
+def _offer_aligner(t, s, m, members, g):
+    """Neutral junctions, hearts, junctions not seen for long; returns the penalty of unknown cells."""
+    able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0
+    hearts = _offer_hearts(t, s, m, members, g)
+    if s.minds[m, MI_DIRTY]:
+        find_homes(s, m)
+    for i in range(s.minds[m, MI_THINGS]):
+        kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
+        if (kind != JUNCTION and kind != TEAM_JUNCTION) or s.things[m, i, TH_CLAIM]:
+            continue
+        if s.things[m, i, TH_AVOID] > s.minds[m, MI_STEP]:
+            continue
+        if owner == NEUTRAL and able:
+            rival = _rivalry(s, m, members, g, s.things[m, i, TH_CELL])
+            worth = min(s.things[m, i, TH_HOME] * t.plan[PL_DEPOT] // 10, MOST_WORTH)
+            offer(s, i, rival * t.plan[PL_RIVAL] // 10 - worth + (40 if kind == TEAM_JUNCTION else 0))
+        elif owner == OURS:
+            _offer_patrol(t, s, m, i, LATER if able or hearts else 60)
+    if s.agents[g, AG_HEART] == 0:
+        return FAR if hearts else 0
+    return t.plan[PL_EXPLORE]
+
+
+@kernel
+def _offer_scrambler(t, s, m, g):
+    """Junctions of the clips, known or suspected; else hearts, and junctions not seen for long.
+
+    Returns the penalty of unknown cells.
+    """
+    armed, busy = s.agents[g, AG_HEART] > 0, False
+    for slot in range(GHOSTS):
+        if armed and s.ghosts[m, slot, 0] > 0:
+            offer_cell(s, s.ghosts[m, slot, 0])
+            busy = True
+    for i in range(s.minds[m, MI_THINGS]):
+        kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
+        if (kind != JUNCTION and kind != TEAM_JUNCTION) or s.things[m, i, TH_CLAIM]:
+            continue
+        if owner == THEIRS and armed and s.things[m, i, TH_AVOID] <= s.minds[m, MI_STEP]:
+            offer(s, i, 0)
+            busy = True
+    for i in range(s.minds[m, MI_THINGS]):
+        kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
+        if (kind in (JUNCTION, TEAM_JUNCTION)) and owner != THEIRS and s.things[m, i, TH_CLAIM] == 0:
+            _offer_patrol(t, s, m, i, LATER if busy or not armed else 20)
+    if s.agents[g, AG_HEART] < MAGAZINE and s.minds[m, MI_HUB] and supply(s, m) > 0:
+        offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
+    return LATER if busy or not armed else 10
+
+
+@kernel
+def offer_work(t, s, m, members, g):
+    """Everything that the agent's gear is good for. The limit is how far it may go beyond friendly areas."""
+    gear = s.agents[g, AG_GEAR]
+    _claims(s, m, members, g)
+    ticks = (s.agents[g, AG_HP] - MARGIN) // 2
+    unknown = 0
+    if gear == MINER:
+        _offer_miner(t, s, m, g)
+        unknown = 120
+    elif gear == ALIGNER:
+        unknown = _offer_aligner(t, s, m, members, g)
+        s.query[Q_CLEAN] = 1
+        if s.agents[g, AG_HEART] > 0:
+            ticks = min(s.agents[g, AG_HP] - MARGIN, max(s.agents[g, AG_INFLUENCE] - 1, 0))
+    elif gear == SCRAMBLER:
+        unknown = _offer_scrambler(t, s, m, g)
+    s.query[Q_OUTSIDE] = walk(s, g, ticks)
+    if s.minds[m, MI_STEP] >= s.minds[m, MI_EXPLORED] and unknown < FAR:
+        offer_place(s, Q_UNKNOWN, unknown)
+    if s.friend[m, s.agents[g, AG_CELL]] == 0:
+        offer_place(s, Q_FRIENDLY, 200)
+
+
+@kernel
+def offer_gear(s, m, g):
+    """The station of the agent's role, if the team can pay; a depot for what it carries first."""
+    role = s.agents[g, AG_ROLE]
+    if role == NONE or role == s.agents[g, AG_GEAR] or not can_pay(s, m, role):
+        return
+    loaded = cargo(s, g) > KEPT  # another gear would lose it
+    for i in range(s.minds[m, MI_THINGS]):
+        kind = s.things[m, i, TH_KIND]
+        if kind == STATION + role - 1 and not loaded:
+            offer(s, i, 0)
+        elif loaded and is_source(kind) and s.things[m, i, TH_OWNER] == OURS:
+            offer(s, i, distance(s.things[m, i, TH_CELL], HUB_CELL))

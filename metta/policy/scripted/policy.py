@@ -1,0 +1,75 @@
+"""A scripted policy: plays by rules of its own, from observations alone."""
+
+import numpy as np
+
+from metta.game.observation import EnvInfo
+from metta.game.resources import GEAR
+from metta.policy.scripted import core
+from metta.policy.scripted import layout as L
+from metta.policy.scripted.tables import make_tables
+
+ROLES = ("none", *GEAR)
+
+
+class ScriptedPolicy:
+    """Plays all agents of a batch. After a step, `roles`, `tasks` and `targets` tell what each agent is about."""
+
+    def __init__(
+        self, info: EnvInfo, name: str, plan: np.ndarray, roles: list[str], shared: bool = True, rotate: bool = False
+    ) -> None:
+        """`roles` are those of the agents in turn, "gear" where the plan decides; `rotate`: by one each episode."""
+        self.name = name
+        self._info = info
+        self._tables = make_tables(info, plan)
+        self._roles = np.array([role_id(role) for role in roles], np.int32)
+        self._shared, self._rotate = shared, rotate
+        self.reset(0, info.num_agents, 0)
+
+    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        teams = sum(tag.endswith(":hub") for tag in self._info.tags)
+        minds = teams if self._shared else num_agents
+        self._shape, self._minds = (num_envs, num_agents), minds
+        self._state = L.allocate(num_envs, num_agents, minds)
+        self._ended = np.ones(num_envs, bool)
+        self._episodes = np.zeros(num_envs, np.int64)
+        self._seed = np.uint64(seed % (1 << 64))
+
+    def step(self, observations: np.ndarray) -> np.ndarray:
+        envs, agents = self._shape
+        if self._ended.any():
+            minds, rotate, seed = self._minds, int(self._rotate), self._seed
+            core.begin_episodes(self._state, self._ended, agents, minds, self._roles, rotate, seed, self._episodes)
+        tokens = observations.reshape(envs * agents, *observations.shape[2:])
+        core.step_all(self._tables, self._state, envs, agents, self._minds, tokens)
+        return self._state.actions.reshape(self._shape).copy()
+
+    def end_episodes(self, ended: np.ndarray) -> None:
+        self._ended |= ended
+
+    @property
+    def roles(self) -> np.ndarray:
+        """Role of each agent, int32 [E, A]: index into ROLES."""
+        return self._state.agents[:, L.AG_ROLE].reshape(self._shape)
+
+    @property
+    def tasks(self) -> np.ndarray:
+        """Task of each agent, int32 [E, A]: index into `layout.TASKS`."""
+        return self._state.agents[:, L.AG_TASK].reshape(self._shape)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Row and column of each agent's target relative to the hub, int32 [E, A, 2]."""
+        cells = self._state.agents[:, L.AG_GOAL]
+        return np.stack([cells // L.SIZE - L.HALF, cells % L.SIZE - L.HALF], -1).reshape(*self._shape, 2)
+
+    def things(self, mind: int) -> np.ndarray:
+        """What a mind remembers, int32 [things, TH_COLUMNS]; minds are environments where memory is shared."""
+        return self._state.things[mind, : self._state.minds[mind, L.MI_THINGS]]
+
+    def clock(self, mind: int) -> int:
+        """Observations that a mind has read in this episode."""
+        return int(self._state.minds[mind, L.MI_STEP])
+
+
+def role_id(name: str) -> int:
+    return ROLES.index(name) if name in ROLES else L.NONE
