@@ -1,6 +1,6 @@
 """Primary actions and vibe actions of one environment (rules 2.4, 3)."""
 
-from metta.game.compiled import rule
+from metta.game.compiled import part
 from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
@@ -40,7 +40,7 @@ from metta.game.engine.rows import agent_row, object_row
 NOOP, NORTH, SOUTH, WEST, EAST, FIRST_VIBE = range(6)
 
 
-@rule
+@part
 def shuffle_agents(t, s, e):
     """Draw the order in which agents act this step (Fisher-Yates)."""
     agents = t[T_AGENTS]
@@ -51,7 +51,7 @@ def shuffle_agents(t, s, e):
         s.agents[there] = a
 
 
-@rule
+@part
 def _can_pay(t, s, g):
     for k in range(t[T_COST_ROWS]):
         row = t[S_COST] + k * COST_COLUMNS
@@ -60,14 +60,14 @@ def _can_pay(t, s, g):
     return True
 
 
-@rule
+@part
 def _pay(t, s, g):
     for k in range(t[T_COST_ROWS]):
         row = t[S_COST] + k * COST_COLUMNS
         update(t, s, g, t[row], -t[row + 1])
 
 
-@rule
+@part
 def _move(t, s, e, g, action):
     """Move to the neighbouring cell or use what stands there; returns success."""
     if not _can_pay(t, s, g):
@@ -95,7 +95,7 @@ def _move(t, s, e, g, action):
     return True
 
 
-@rule
+@part
 def _count(t, s, g, action, success, stat):
     """Book an action that was handled: statistics, last action, steps without motion."""
     stats = t[T_STATS]
@@ -115,7 +115,7 @@ def _count(t, s, g, action, success, stat):
     s.agents[g + AG_LAST_CELL] = s.agents[g + AG_CELL]
 
 
-@rule
+@part
 def act(t, s, e, actions):
     """All agents act in random order: first the primary actions, then the vibes (the primary is then noop).
 

@@ -1,6 +1,6 @@
 """Scheduled events: clips and weather (rules 6)."""
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
     EFFECT_CLIPS,
@@ -36,7 +36,7 @@ from metta.game.engine.random import random_below
 from metta.game.engine.rows import agent_row, env_row, object_row
 
 
-@rule
+@part
 def _near_clips(t, s, e, ob, radius):
     """Is a clips-owned junction within `radius` (Euclidean) of the object at row `ob`?"""
     for o in range(s.env[env_row(e) + EN_OBJECTS]):
@@ -66,7 +66,7 @@ def _is_target(t, s, e, ob, row):
     return radius < 0 or _near_clips(t, s, e, ob, radius)
 
 
-@rule
+@part
 def _strike(t, s, e, row):
     """Apply a junction event to EV_COUNT uniformly chosen targets; returns how many targets there were."""
     passing = 0
@@ -88,7 +88,7 @@ def _strike(t, s, e, row):
     return passing
 
 
-@rule
+@part
 def _fire(t, s, e, event):
     """Run one event, and its fallback when it found no target."""
     while event >= 0:
@@ -102,7 +102,7 @@ def _fire(t, s, e, event):
         event = t[row + EV_FALLBACK]
 
 
-@rule
+@part
 def run_events(t, s, e):
     """Run the events that are due."""
     while s.env[env_row(e) + EN_EVENT] < t[T_EVENT_COUNT]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.grid import cell_at, vacate
 from metta.game.engine.inventory import MOST, capacity, counter, team_room, team_update, update
 from metta.game.engine.layout import (
@@ -189,7 +189,7 @@ def _passes(t, s, e, g, ob, f):
     return False
 
 
-@rule
+@part
 def _clear_gear(t, s, g):
     """Remove all gear; limits that it granted are enforced."""
     row = t[S_GROUP] + t[T_GEAR_GROUP] * GROUP_COLUMNS
@@ -209,7 +209,7 @@ def _vanish(t, s, e, ob):
     return False
 
 
-@rule
+@part
 def _take(t, s, e, g, ob, item, amount):
     """Move stock from the object to the agent; returns whether anything changed."""
     room = capacity(t, s, g, item) - s.agents[g + AG_INVENTORY + item]
@@ -221,7 +221,7 @@ def _take(t, s, e, g, ob, item, amount):
     return _vanish(t, s, e, ob) or moved > 0
 
 
-@rule
+@part
 def _deposit(t, s, e, g, item, amount):
     """Move an element from the agent to its team."""
     m = team_row(t, e, s.agents[g + AG_TEAM])
@@ -233,7 +233,7 @@ def _deposit(t, s, e, g, item, amount):
     return moved
 
 
-@rule
+@part
 def _mutate(t, s, e, g, ob, m):
     """Apply the mutation row at `m`; returns whether anything changed."""
     what, item, amount = t[m], t[m + 1], t[m + 2]
@@ -262,7 +262,7 @@ def _mutate(t, s, e, g, ob, m):
     return True
 
 
-@rule
+@part
 def use(t, s, e, g, ob):
     """Run the first handler whose filters pass; returns (matched, changed)."""
     first = kind_value(t, s, ob, KI_HANDLER)

@@ -6,7 +6,7 @@ Positions are unsigned: that spares the check for a negative index on every acce
 
 import numpy as np
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.grid import cell_at
 from metta.game.engine.layout import (
     AG_CELL,
@@ -170,7 +170,7 @@ def put_agent_slowly(t, s, slot, a, out, p, end, location):
     return p
 
 
-@rule
+@part
 def _put_agent(t, s, slot, a, out, p, end, location):
     """Write the tokens by which agent `a` is seen, as many as fit before `end`; returns the next position."""
     first = scratch_row(t, slot, a) + 1
@@ -190,7 +190,7 @@ def encode_agents(t, s, e, slot):
         encode_agent(t, s, e, slot, a)
 
 
-@rule
+@part
 def encode_agent(t, s, e, slot, a):
     """Write the tokens by which others see agent `a` (feature | value << 8) and their number to the slot."""
     g, tokens = agent_row(t, e, a), s.scratch
@@ -220,7 +220,7 @@ def encode_agent(t, s, e, slot, a):
     tokens[first - 1] = n + 3 - first
 
 
-@rule
+@part
 def put_global(t, s, e, a, out, p):
     """Tokens about the episode, the last action, the way from the spawn cell and the team; returns the position."""
     g, at = agent_row(t, e, a), GLOBAL_LOCATION
@@ -283,7 +283,7 @@ def _territory(t, s, e, team, row, col):
     return FRIENDLY if friendly else (ENEMY if enemy else 0)
 
 
-@rule
+@part
 def _window(tables, s, e, row, col):
     """Which cells of the window around a cell hold something: 121 bits in window order, in two words."""
     t, ranks = tables.ints, tables.ranks

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import hold_item, update
 from metta.game.engine.layout import (
@@ -77,7 +77,7 @@ def choose_map(e, episode, pool, seed):
     return np.int64(mix(mix(seed) + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
-@rule
+@part
 def _clear(t, s, e):
     """Forget the episode before; the number of episodes stays."""
     agents, collectives, cells = t[T_AGENTS], t[T_COLLECTIVES], t[T_CELLS]
@@ -94,7 +94,7 @@ def _clear(t, s, e):
     s.env[env_row(e) + EN_EPISODE] = episode
 
 
-@rule
+@part
 def _place_agent(t, s, e, a, row, col):
     """Put agent `a` on its pad with its initial inventory."""
     resources = t[T_RESOURCES]
@@ -116,7 +116,7 @@ def _place_agent(t, s, e, a, row, col):
     count_member(t, s, e, t[fixed + AGENT_COLLECTIVE], AGENT_TYPE, 1)
 
 
-@rule
+@part
 def _place_object(t, s, e, code, row, col):
     """Put an object on the map, owned as its kind says."""
     o = s.env[env_row(e) + EN_OBJECTS]
@@ -158,7 +158,7 @@ def open_episode(s, e, episode, pool, seed):
     return chosen
 
 
-@rule
+@part
 def _place(t, s, e, code, row, col):
     """Put what a map's cell says on the cell."""
     kind = code & KIND_MASK
@@ -174,7 +174,7 @@ def _place(t, s, e, code, row, col):
         _place_object(t, s, e, code, row, col)
 
 
-@rule
+@part
 def _encode_walls(t, s, e):
     """Write the blocks of the cells that are no object: a wall shows its tag, the others nothing."""
     wall = block_row(t, e, CELL_WALL)
@@ -182,7 +182,7 @@ def _encode_walls(t, s, e):
     put_byte(s, wall, BLOCK_COUNT, count)
 
 
-@rule
+@part
 def start_episode(t, maps, s, e, seed):
     """Set environment `e` to step 0 of its next episode."""
     _clear(t, s, e)
@@ -199,7 +199,7 @@ def start_episode(t, maps, s, e, seed):
         _cut_initial(t, s, e)
 
 
-@rule
+@part
 def _cut_initial(t, s, e):
     """Cut the initial inventory to the limits (any write does)."""
     for a in range(t[T_AGENTS]):

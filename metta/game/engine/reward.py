@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.inventory import counter
 from metta.game.engine.layout import (
     AG_TEAM,
@@ -41,7 +41,7 @@ def _diversity(t, s, g, which):
     return total
 
 
-@rule
+@part
 def _statistic(t, s, e, g, row):
     """Present value of an entry's statistic."""
     source, column = t[row], t[row + 1]
@@ -56,7 +56,7 @@ def _statistic(t, s, e, g, row):
     return np.float32(0.0)
 
 
-@rule
+@part
 def reward(t, weights, s, e, a, out):
     """Write the step's reward of agent `a` to `out`, float32 [E * A], and add it to the episode's return.
 

@@ -4,7 +4,7 @@ The phases are functions of their own because a device runs them with different 
 environment, `live_agent` and `finish_agent` with one per agent.
 """
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.actions import act
 from metta.game.engine.events import run_events
 from metta.game.engine.layout import (
@@ -22,7 +22,7 @@ from metta.game.engine.rows import agent_row, env_row
 from metta.game.engine.upkeep import areas, hold, tick
 
 
-@rule
+@part
 def begin_step(t, s, e, actions):
     """Count the step, run the events that are due, let the agents act one after the other."""
     s.env[env_row(e) + EN_STEP] += 1
@@ -33,7 +33,7 @@ def begin_step(t, s, e, actions):
     act(t, s, e, actions)
 
 
-@rule
+@part
 def live_agent(t, s, e, a):
     """What the step does to agent `a` by itself: whether it moved, upkeep, areas."""
     g = agent_row(t, e, a)
@@ -49,7 +49,7 @@ def has_ended(t, s, e):
     return step >= t[T_MAX_STEPS] or step >= s.env[env_row(e) + EN_LIMIT]
 
 
-@rule
+@part
 def finish_agent(tables, s, e, a, rewards, terminals, truncations):
     """Write agent `a`'s reward and whether its episode ended."""
     t = tables.ints
@@ -59,7 +59,7 @@ def finish_agent(tables, s, e, a, rewards, terminals, truncations):
     truncations[e * t[T_AGENTS] + a] = has_ended(t, s, e) and not terminal
 
 
-@rule
+@part
 def play(tables, s, e, actions):
     """The world's part of a step: events, actions, upkeep, areas, holdings."""
     t = tables.ints
@@ -69,7 +69,7 @@ def play(tables, s, e, actions):
     hold(t, s, e)
 
 
-@rule
+@part
 def finish(tables, s, e, rewards, terminals, truncations):
     """What follows the observations: rewards, and whether the episode has ended."""
     for a in range(tables.ints[T_AGENTS]):

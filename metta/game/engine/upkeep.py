@@ -1,6 +1,6 @@
 """What a step does to every cog by itself: upkeep and areas of effect (rules 2.5, 2.6, 5)."""
 
-from metta.game.compiled import rule
+from metta.game.compiled import part, rule
 from metta.game.engine.inventory import update
 from metta.game.engine.layout import (
     AG_CELL,
@@ -23,7 +23,7 @@ from metta.game.engine.layout import (
 from metta.game.engine.rows import team_row
 
 
-@rule
+@part
 def tick(t, s, g):
     """Upkeep of the agent at row `g`: hp and influence fall, energy grows by solar."""
     for k in range(t[T_TICK_ROWS]):
@@ -42,7 +42,7 @@ def _repeat(t, s, g, item, delta, times):
         times -= 1
 
 
-@rule
+@part
 def _apply_areas(t, s, g, friendly, enemy):
     """Effects of the covering areas: modifiers one by one, enemy first; the others summed (rules 5).
 
@@ -61,7 +61,7 @@ def _apply_areas(t, s, g, friendly, enemy):
             update(t, s, g, item, gain + loss)
 
 
-@rule
+@part
 def areas(t, s, e, g):
     """Apply the areas that cover the cell of the agent at row `g`."""
     team = s.agents[g + AG_TEAM]
@@ -77,7 +77,7 @@ def areas(t, s, e, g):
         _apply_areas(t, s, g, friendly, enemy)
 
 
-@rule
+@part
 def hold(t, s, e):
     """Add the present members of each type to the collectives' held statistics."""
     types = t[T_TYPES]

@@ -13,7 +13,7 @@ from metta.game.maps.cells import EMPTY, WALL
 from metta.game.maps.connect import balance_corners, connect
 from metta.game.maps.hub import place_hub, scatter_pads, trim_pads
 from metta.game.maps.outline import asteroid
-from metta.game.maps.random import draw, seed_stream
+from metta.game.maps.random import draw, part, seed_stream
 from metta.game.maps.recipe import Recipe, build_recipe
 from metta.game.maps.sites import MapSettings
 from metta.game.maps.zones import paint_zones
@@ -22,7 +22,7 @@ CHUNK = 16  # maps a thread draws at a time
 MOST_SEEDS = 1 << 63
 
 
-@draw
+@part
 def paint_area(area, stream, recipe, team):
     """Paint the map of one team inside its border: uint8 [h, w]."""
     fill(area, 0, 0, recipe.height, recipe.width, EMPTY)

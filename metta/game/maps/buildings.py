@@ -4,7 +4,7 @@ import numpy as np
 
 from metta.game.maps.biomes import fill
 from metta.game.maps.cells import EMPTY
-from metta.game.maps.random import between, draw, normal, weighted
+from metta.game.maps.random import between, draw, normal, part, weighted
 
 UNIFORM, POISSON, NORMAL, BIMODAL = range(4)
 DISTRIBUTIONS = {"uniform": UNIFORM, "poisson": POISSON, "normal": NORMAL, "bimodal": BIMODAL}
@@ -34,7 +34,7 @@ def dart(stream, height, width, points, count, separation):
     return 0, 0
 
 
-@draw
+@part
 def candidates(stream, height, width, groups, g):
     """Cells at which the buildings of group `g` are tried: int64 [n, 2]."""
     count, separation, kind = groups.counts[g], groups.separations[g], groups.distributions[g]
@@ -55,7 +55,7 @@ def candidates(stream, height, width, groups, g):
     return points
 
 
-@draw
+@part
 def place_buildings(area, stream, groups):
     """Place all groups; a candidate beside an earlier building is skipped, a placed one clears its neighbours."""
     height, width = area.shape

@@ -4,7 +4,7 @@ import numpy as np
 
 from metta.game.maps.biomes import STEP_COL, STEP_ROW, inside
 from metta.game.maps.cells import EMPTY, WALL
-from metta.game.maps.random import draw
+from metta.game.maps.random import draw, part
 
 DIGGING = 10  # price of a wall, in empty cells
 CLOSED = 1 << 30  # price of what cannot be passed
@@ -90,7 +90,7 @@ def cheapest_ways(area, labels, source, wall):
     return cost, before
 
 
-@draw
+@part
 def connect(area):
     """Dig from every region to the largest one."""
     width = area.shape[1]
@@ -133,7 +133,7 @@ def corner_cells(area):
     return found
 
 
-@draw
+@part
 def balance_corners(area):
     """Dig tunnels from the middle of a connected area to the corners that are much further than the nearest one."""
     height, width = area.shape

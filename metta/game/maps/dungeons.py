@@ -4,7 +4,7 @@ import numpy as np
 
 from metta.game.maps.biomes import DIAGONAL, STEP_COL, STEP_ROW, fill, inside
 from metta.game.maps.cells import EMPTY, WALL
-from metta.game.maps.random import between, chance, draw, shuffle
+from metta.game.maps.random import between, chance, draw, part, shuffle
 
 MAZE, RADIAL = range(2)
 DUNGEONS = {"maze": MAZE, "radial": RADIAL}
@@ -88,7 +88,7 @@ def maze_kruskal(area, stream, room, rows, cols):
             parents[there] = here
 
 
-@draw
+@part
 def maze(area, stream):
     """A maze of rooms that takes the whole rectangle."""
     height, width = area.shape
@@ -100,7 +100,7 @@ def maze(area, stream):
         maze_kruskal(area, stream, room, rows, cols)
 
 
-@draw
+@part
 def radial(area):
     """Clear eight straight rays from the centre, two cells wide."""
     height, width = area.shape
@@ -113,7 +113,7 @@ def radial(area):
                 fill(area, row - 1, col - 1, 2, 2, EMPTY)
 
 
-@draw
+@part
 def paint_dungeon(area, stream, dungeon):
     """Fill a rectangle with one dungeon."""
     if dungeon == MAZE:

@@ -4,7 +4,7 @@ import numpy as np
 
 from metta.game.maps import cells
 from metta.game.maps.cells import AGENT, EMPTY, SCOUT, TEAM_JUNCTION, TEAM_SHIFT, WALL
-from metta.game.maps.random import between, draw, shuffle
+from metta.game.maps.random import between, draw, part, shuffle
 from metta.game.maps.sites import HubSettings
 
 GATE_HALF = 2
@@ -60,7 +60,7 @@ def pad_room(settings: HubSettings) -> int:
     return int((picture == AGENT).sum())
 
 
-@draw
+@part
 def place_hub(area, picture, team):
     """Put the hub of a team into the middle of an area."""
     side = len(picture)
@@ -72,7 +72,7 @@ def place_hub(area, picture, team):
             area[top + row, left + col] = cell | (team << TEAM_SHIFT) if owned else cell
 
 
-@draw
+@part
 def scatter_pads(area, stream, size, pads, team):
     """Spawn pads on random empty cells inside the ring of walls."""
     top, left = (area.shape[0] - size) // 2, (area.shape[1] - size) // 2

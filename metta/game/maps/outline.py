@@ -2,7 +2,7 @@
 
 from metta.game.maps.biomes import fill
 from metta.game.maps.cells import WALL
-from metta.game.maps.random import between, chance, draw
+from metta.game.maps.random import between, chance, draw, part
 
 PITCH, KEPT = 3, 0.6
 DEPTH_LOW, DEPTH_HIGH, HALF_LOW, HALF_HIGH = 2, 8, 2, 6
@@ -21,7 +21,7 @@ def spikes(edge, stream):
             fill(edge, row, anchor - span, 1, 2 * span + 1, WALL)
 
 
-@draw
+@part
 def asteroid(area, stream):
     """Make the outline of an area ragged."""
     spikes(area, stream)

@@ -4,7 +4,7 @@ import numpy as np
 
 from metta.game.maps.biomes import paint_biome
 from metta.game.maps.dungeons import paint_dungeon
-from metta.game.maps.random import between, chance, draw, shuffle, weighted
+from metta.game.maps.random import between, chance, draw, part, shuffle, weighted
 
 
 @draw
@@ -29,7 +29,7 @@ def split(stream, zone, first, second):
         second[0] = row + cut
 
 
-@draw
+@part
 def partition(stream, height, width, count):
     """Leaves of `count - 1` breadth-first splits in random order: int64 [count, 4] (row, col, height, width)."""
     zones = np.zeros((2 * count - 1, 4), np.int64)
@@ -42,7 +42,7 @@ def partition(stream, height, width, count):
     return leaves
 
 
-@draw
+@part
 def paint_zones(area, stream, layer, dungeons):
     """Paint a layer: a centred rectangle, bounded in size, in each chosen zone."""
     if len(layer.kinds) == 0:
