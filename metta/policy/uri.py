@@ -6,6 +6,7 @@ leading folder; `file://` before any path.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,12 @@ from metta.policy.simple import NoopPolicy, RandomPolicy
 SCHEME = "metta://policy/"
 CHECKPOINTS = "checkpoints"
 VERSION = re.compile(r":(latest|v\d+)$")
-BUILT_IN = ("noop", "random", *SCRIPTS)
+# Policies without parameters; beside them the scripted ones.
+PLAIN: dict[str, Callable[[Info], Policy]] = {
+    "noop": lambda info: NoopPolicy(),
+    "random": lambda info: RandomPolicy(len(info.action_names)),
+}
+BUILT_IN = (*PLAIN, *SCRIPTS)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def _make_built_in(uri: str, info: Info) -> Policy:
         return make_scripted(name, parse_query(name, query), info)
     if query:
         raise UserError(f"{uri}: policy {name} takes no parameters")
-    return NoopPolicy() if name == "noop" else RandomPolicy(len(info.action_names))
+    return PLAIN[name](info)
 
 
 def find_bundle(uri: str, data_dir: str | Path = "./train_dir") -> Bundle:

@@ -202,7 +202,8 @@ class HalfTime(NoopPolicy):
 
 
 def test_the_student_learns_what_its_teacher_sees(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(uri.BUILT_IN, "half_time", lambda info: HalfTime())
+    monkeypatch.setitem(uri.PLAIN, "half_time", lambda info: HalfTime())
+    monkeypatch.setattr(uri, "BUILT_IN", (*uri.BUILT_IN, "half_time"))
     settings = config(
         teacher=teacher("half_time"),
         agent={"name": "tutorial", "hidden_size": 64, "channels": [8, 16]},
