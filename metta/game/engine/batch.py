@@ -1,9 +1,12 @@
 """A batch of environments stepped together: the class that users of the engine hold."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +22,7 @@ from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission
 from metta.game.observation import cell_name, env_info, resources
 
-CHUNK = 16  # environments that a thread takes at a time
+CHUNK = 16  # environments that a thread takes at a time, at least
 # Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -231,6 +234,7 @@ class EnvBatch(Batch):
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._seed, self._auto_reset, self._desync, self._renewal = seed, auto_reset, desync, renewal
         self._ended: list[Rows] = []
+        self._shares = [_halving(*share) for share in pairwise(np.linspace(0, num_envs, self._threads + 1, dtype=int))]
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
     def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
@@ -244,9 +248,9 @@ class EnvBatch(Batch):
         """Start the next episode of the environments with the indices `which`; writes their first observations."""
         self._reset(which, observations)
 
-    def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False) -> None:
-        seed = np.uint64(self._seed)
-        reset_some(self._tables, self._flat, which.astype(np.int64), seed, desync, observations.reshape(-1))
+    def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False, slot: int = 0) -> None:
+        seed, which = np.uint64(self._seed), which.astype(np.int64)
+        reset_some(self._tables, self._flat, which, seed, desync, slot, observations.reshape(-1))
 
     def step(
         self,
@@ -257,35 +261,42 @@ class EnvBatch(Batch):
         truncations: np.ndarray,
     ) -> None:
         """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
-        args = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
+        flat = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
+        ended: list[Rows] = []
         if self._pool is None or self.num_envs <= CHUNK:
-            step_range(self._tables, self._flat, 0, self.num_envs, 0, *args)
+            self._advance(0, self.num_envs, 0, flat, ended)
         else:
-            self._step_parallel(args)
-        ended = np.flatnonzero(self._state.env[:, L.EN_ENDED])
-        if ended.size:
-            self._harvest(ended)
-            if self._auto_reset:
-                self._reset(ended, observations)
+            self._step_parallel(flat, ended)
+        self._ended += sorted(ended, key=lambda rows: rows[0][0])  # whichever thread came first
 
-    def _step_parallel(self, args: tuple[np.ndarray, ...]) -> None:
-        """Threads take chunks of environments until none is left; the compiled code runs without the GIL."""
-        chunk = max(1, min(CHUNK, -(-self.num_envs // self._threads)))
-        starts = iter(range(0, self.num_envs, chunk))
+    def _advance(self, start: int, stop: int, slot: int, flat: tuple[np.ndarray, ...], ended: list[Rows]) -> None:
+        """Step environments start..stop-1, keep the rows of those whose episode ended in `ended`, start the next."""
+        step_range(self._tables, self._flat, start, stop, slot, *flat)
+        which = start + np.flatnonzero(self._state.env[start:stop, L.EN_ENDED])
+        if which.size:
+            ended.append(self._rows(which))
+            if self._auto_reset:
+                self._reset(which, flat[1], slot=slot)
+
+    def _step_parallel(self, flat: tuple[np.ndarray, ...], ended: list[Rows]) -> None:
+        """Every thread advances its own share of the environments, then helps the others with the end of theirs.
+
+        The compiled code runs without the GIL. Shares keep an environment in one core's cache.
+        """
+        shares = [deque(ranges) for ranges in self._shares]
 
         def work(slot: int) -> None:
-            for start in starts:
-                step_range(self._tables, self._flat, start, min(start + chunk, self.num_envs), slot, *args)
+            for turn in range(self._threads):
+                share = shares[(slot + turn) % self._threads]
+                with suppress(IndexError):  # nothing is left of this share
+                    while True:
+                        self._advance(*(share.popleft() if turn == 0 else share.pop()), slot, flat, ended)
 
         assert self._pool is not None
         futures: list[Future[None]] = [self._pool.submit(work, slot) for slot in range(1, self._threads)]
         work(0)
         for future in futures:
             future.result()
-
-    def _harvest(self, ended: np.ndarray) -> None:
-        """Keep the rows of the environments whose episode has just ended; `take_episodes` reads them."""
-        self._ended.append(self._rows(ended))
 
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
@@ -316,6 +327,16 @@ class EnvBatch(Batch):
             self._pool.shutdown()
         if self._renewal:
             self._renewal.close()
+
+
+def _halving(start: int, stop: int) -> list[tuple[int, int]]:
+    """Ranges that cover start..stop-1, each half of what is left and CHUNK or more: few to hand out, small at the end."""
+    ranges = []
+    while start < stop:
+        size = max(CHUNK, (stop - start) // 2)
+        ranges.append((start, min(start + size, stop)))
+        start += size
+    return ranges
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -28,11 +28,11 @@ def step_range(tables, s, start, stop, slot, actions, observations, rewards, ter
 
 
 @rule
-def reset_some(tables, s, which, seed, desync, observations):
-    """Start the next episode of the listed environments and write their first observations."""
+def reset_some(tables, s, which, seed, desync, slot, observations):
+    """Start the next episode of the listed environments and write their first observations, with one slot of scratch."""
     for i in range(which.size):
         e = which[i]
         start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
         if desync:
             draw_limit(tables.ints, s, e)
-        observe(tables, s, e, 0, observations)
+        observe(tables, s, e, slot, observations)
