@@ -330,7 +330,7 @@ class EnvBatch(Batch):
 
 
 def _halving(start: int, stop: int) -> list[tuple[int, int]]:
-    """Ranges that cover start..stop-1, each half of what is left and CHUNK or more: few to hand out, small at the end."""
+    """Ranges that cover start..stop-1, each half of what is left, at least CHUNK: few calls, an even end."""
     ranges = []
     while start < stop:
         size = max(CHUNK, (stop - start) // 2)

@@ -29,7 +29,7 @@ def step_range(tables, s, start, stop, slot, actions, observations, rewards, ter
 
 @rule
 def reset_some(tables, s, which, seed, desync, slot, observations):
-    """Start the next episode of the listed environments and write their first observations, with one slot of scratch."""
+    """Start the next episode of the listed environments and write their first observations, using one scratch slot."""
     for i in range(which.size):
         e = which[i]
         start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
