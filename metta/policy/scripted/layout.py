@@ -53,7 +53,8 @@ TASKS = ("idle", "gear", "load", "align", "scramble", "mine", "deposit", "explor
 AG_ITEM = 24  # resources in order: energy, heart, hp, influence, solar, four elements, four gears
 AG_ENERGY, AG_HEART, AG_HP, AG_INFLUENCE, AG_SOLAR, AG_ELEMENT, AG_WORN = 24, 25, 26, 27, 28, 29, 33
 AG_BEFORE = 37  # inventory sum of the step before: did the last action change anything?
-AG_COLUMNS = 38
+AG_MOST = 38  # hearts that it can carry, once the hub gave no more; 0: not known yet
+AG_COLUMNS = 39
 
 # `query`: what a search looks for beside offers: penalty of unknown cells, of friendly cells, one cell, and its limits.
 # SWEPT: the cost up to which the search met no unknown cell; -1 once it met one.

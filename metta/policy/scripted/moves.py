@@ -11,10 +11,12 @@ from metta.policy.scripted.layout import (
     AG_DIRECTION,
     AG_ENERGY,
     AG_FRAMED,
+    AG_HEART,
     AG_ITEM,
     AG_LAST,
     AG_LENGTH,
     AG_MIND,
+    AG_MOST,
     AG_NEXT,
     AG_ROLE,
     AG_STUCK,
@@ -22,7 +24,9 @@ from metta.policy.scripted.layout import (
     AG_VIBE,
     AG_WAITED,
     FREE,
+    HUB_CELL,
     IDLE,
+    LOAD,
     NONE,
     PL_VIBES,
     STEPS,
@@ -33,6 +37,7 @@ from metta.policy.scripted.needs import MOVE_COST
 from metta.policy.scripted.tasks import choose, give_up, is_valid
 
 STAY, LEAVING, ARRIVING = 1, 2, 3
+REFUSED = 3  # bumps into the hub without a heart after which an agent counts as full
 PATIENCE = 2  # steps before an agent in the way is walked around
 
 
@@ -60,6 +65,8 @@ def note_progress(s, g):
         s.agents[g, AG_STUCK] = 0
     elif s.agents[g, AG_NEXT] >= 0:
         s.agents[g, AG_STUCK] += 1
+        if s.agents[g, AG_TASK] == LOAD and s.agents[g, AG_NEXT] == HUB_CELL and s.agents[g, AG_STUCK] >= REFUSED:
+            s.agents[g, AG_MOST] = s.agents[g, AG_HEART]
     s.agents[g, AG_BEFORE] = held
     s.agents[g, AG_NEXT] = -1
 

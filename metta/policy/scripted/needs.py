@@ -11,6 +11,7 @@ from metta.policy.scripted.layout import (
     AG_HP,
     AG_INFLUENCE,
     AG_MIND,
+    AG_MOST,
     AG_SOLAR,
     ALIGNER,
     MI_HUB,
@@ -63,6 +64,13 @@ def cargo(s, g):
     for e in range(4):
         total += s.agents[g, AG_ELEMENT + e]
     return total
+
+
+@kernel
+def can_load(s, g, wanted):
+    """May the hub give this agent one more of `wanted` hearts?"""
+    hearts, most = s.agents[g, AG_HEART], s.agents[g, AG_MOST]
+    return hearts < wanted and (most == 0 or hearts < most)
 
 
 @kernel

@@ -62,7 +62,7 @@ from metta.policy.scripted.layout import (
     TH_STOCK,
     THEIRS,
 )  # fmt: skip
-from metta.policy.scripted.needs import MAGAZINE, MARGIN, can_pay, capacity, cargo, supply, walk
+from metta.policy.scripted.needs import MAGAZINE, MARGIN, can_load, can_pay, capacity, cargo, supply, walk
 from metta.policy.scripted.search import offer, offer_cell, offer_place
 
 SETTLED = 400  # step until which the slack grows
@@ -150,7 +150,7 @@ def promised(t, s, m, members, g):
 def _offer_hearts(t, s, m, members, g):
     """The hub, as long as there are hearts for this agent; returns whether there are."""
     hearts = s.agents[g, AG_HEART]
-    if s.minds[m, MI_HUB] == 0 or hearts >= t.plan[PL_LOAD]:
+    if s.minds[m, MI_HUB] == 0 or not can_load(s, g, t.plan[PL_LOAD]):
         return False
     near = distance(s.agents[g, AG_CELL], HUB_CELL) <= 3
     if supply(s, m) <= (0 if near else t.plan[PL_WORTH] + promised(t, s, m, members, g)):
@@ -205,7 +205,7 @@ def _offer_scrambler(t, s, m, g):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind in (JUNCTION, TEAM_JUNCTION)) and owner != THEIRS and s.things[m, i, TH_CLAIM] == 0:
             _offer_patrol(t, s, m, i, LATER if busy or not armed else 20)
-    if s.agents[g, AG_HEART] < MAGAZINE and s.minds[m, MI_HUB] and supply(s, m) > 0:
+    if can_load(s, g, MAGAZINE) and s.minds[m, MI_HUB] and supply(s, m) > 0:
         offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
     return LATER if busy or not armed else 10
 
