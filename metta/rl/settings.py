@@ -27,6 +27,10 @@ class AgentSettings(Settings):
     channels: list[PositiveInt] | None = Field(
         default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
     )
+    inputs: Literal["scaled", "kinds"] | None = Field(
+        default=None,
+        description="tutorial: token values as fractions, or a plane per kind and logarithms; default: scaled",
+    )
     layers: PositiveInt | None = Field(default=None, description="mlp: layers; default: the network's")
     memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers; default: none")
 
