@@ -129,7 +129,7 @@ def test_every_kind_has_a_plane_and_every_amount_its_order(info: EnvInfo) -> Non
         kinds = (plane != feature.id).sum()
         assert plane.max() < planes and len(plane[:kinds].unique()) == kinds
         assert (amount[kinds:].diff() >= 0).all() and amount[1:].all()
-    assert (found[[f.id for f in info.features if f.name == "tag"][0], : len(info.tags), 0] != 7).all()
+    assert (found[next(f.id for f in info.features if f.name == "tag"), : len(info.tags), 0] != 7).all()
 
 
 def test_a_net_of_kinds_reads_recoded_tokens(info: EnvInfo) -> None:
