@@ -21,15 +21,16 @@ from metta.game.observation import env_info
 from metta.policy.uri import list_versions, make_policy
 
 ROOT = Path(__file__).parents[1]
-MISSION = "cogsguard_arena.aligner_tutorial"
+MISSION = "docs/missions/holding.yaml"
 PANELS = {"reward": "reward per cog", "env_agent/heart.gained": "hearts gained per cog"}
 SEED = 2_000_000  # of the maps: training's begin at its own seed
 
 
 def train(run: str, data_dir: Path, steps: int, teacher: str | None, words: list[str]) -> float:
     """Train by the real command; returns seconds. Raise UserError if it fails."""
-    command = [sys.executable, "tools/run.py", "recipes.experiment.cogsguard.tutorial", f"run={run}", "role=aligner"]
-    command += [f"system.data_dir={data_dir}", f"trainer.total_timesteps={steps}", "checkpointer=all", *words]
+    command = [sys.executable, "tools/run.py", "recipes.experiment.cogsguard.train", f"run={run}", f"mission={MISSION}"]
+    command += ["agent=small", "trainer=tutorial", "checkpointer=all", f"trainer.total_timesteps={steps}"]
+    command += [f"system.data_dir={data_dir.resolve()}", *words]
     if teacher:
         shares = f"teacher_led_proportion: 0.5, student_led_proportion: 0.5, steps: {steps}"
         command.append(f'teacher={{mode: sliced_cloner, policy_uri: "{teacher}", {shares}}}')
@@ -92,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--png", type=Path, default=ROOT / "docs/images/cloning.png")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     args = parser.parse_args(argv)
-    mission = build_mission(MissionSettings(name=MISSION))
+    mission = build_mission(MissionSettings(name=str(ROOT / MISSION)))
     try:
         seconds, curves = {}, {}
         for label, teacher in (("cloned", args.teacher), ("ppo", None)):
