@@ -1,0 +1,71 @@
+"""Where a policy lies: files by name, read whole and never more of them than is allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from metta.common.errors import UserError
+
+SPEC = "policy_spec.json"
+MOST_BYTES = 2 << 30  # of one file
+MOST_SPEC_BYTES = 1 << 20
+
+
+class BrokenBundleError(UserError):
+    """What lies there is no complete, undamaged policy."""
+
+
+class Files(Protocol):
+    """Files that lie beside each other."""
+
+    def names(self) -> Sequence[str]: ...
+
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+        """All of a file. Raise UserError for one that is larger than `most` bytes or lies elsewhere, OSError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a URI names.
+
+    `main` is the file that is meant, None for a folder that its spec describes; `path` is where a local one lies.
+    """
+
+    origin: str  # for messages
+    name: str  # for tables
+    files: Files
+    main: str | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a local folder; links that lead out of it are refused."""
+
+    path: Path
+
+    def names(self) -> list[str]:
+        return sorted(entry.name for entry in self.path.iterdir())
+
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+        path = self.path / name
+        if Path(name).name != name or path.resolve().parent != self.path.resolve():
+            raise UserError(f"{path}: leads out of its folder")
+        with open(path, "rb") as file:
+            return bounded(file.read(most + 1), str(path), most)
+
+
+def bounded(data: bytes, origin: str, most: int) -> bytes:
+    """`data`, unless it is larger than `most` bytes."""
+    if len(data) > most:
+        raise UserError(f"{origin}: larger than {most:,} bytes")
+    return data
+
+
+def local_place(path: Path) -> Place:
+    """A bundle's folder, or a file with what lies beside it."""
+    if path.is_dir():
+        return Place(str(path), path.name, Folder(path), path=path)
+    return Place(str(path), path.name, Folder(path.parent), path.name, path)
