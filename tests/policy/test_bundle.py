@@ -141,7 +141,7 @@ def test_other_features_or_actions_are_refused(run: Path, info: EnvInfo) -> None
     with pytest.raises(UserError, match="last_reward"):
         check_fits(bundle, replace(info, features=info.features[:3]))
     scaled = tuple(replace(f, normalization=100) if f.name == "inv:heart" else f for f in info.features)
-    with pytest.raises(UserError, match="normalizations.*inv:heart"):
+    with pytest.raises(UserError, match=r"normalizations.*inv:heart"):
         check_fits(bundle, replace(info, features=scaled))
     with pytest.raises(UserError, match="actions"):
         check_fits(bundle, replace(info, action_names=info.action_names[:3]))

@@ -5,8 +5,9 @@ import os
 import re
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from metta.common.errors import UserError
@@ -59,24 +60,26 @@ def parse_artifact(uri: str) -> Address:
 
 def artifact_place(uri: str) -> Place:
     """The bundle, or the one file of weights, that an artifact holds. Raise UserError if there is none such."""
-    address = parse_artifact(uri)
-    files = {file.name: file for file in _files(uri, address)}
-    place = _Attached(uri, files)
-    if SPEC in files:
-        return Place(uri, f"{address.name}:{address.version}", place)
-    weights = [name for name in files if name.endswith(WEIGHTS)]
+    held = _read_artifact(uri, parse_artifact(uri))
+    name = held.origin.rpartition("/")[2]
+    if SPEC in held.files:
+        return Place(held.origin, name, held)
+    weights = [file for file in held.files if file.endswith(WEIGHTS)]
     if len(weights) != 1:
-        held = ", ".join(sorted(files)[:8]) or "nothing"
-        raise UserError(f"{uri}: the artifact holds neither {SPEC} nor one file of weights, but {held}")
-    return Place(uri, f"{address.name}:{address.version}", place, weights[0])
+        found = ", ".join(sorted(held.files)[:8]) or "nothing"
+        raise UserError(f"{uri}: the artifact holds neither {SPEC} nor one file of weights, but {found}")
+    return Place(held.origin, name, held, weights[0])
 
 
 @dataclass(frozen=True)
-class _Attached:
-    """The files of an artifact."""
+class _Artifact:
+    """The files of an artifact; `origin` names its version by number."""
 
-    uri: str
+    origin: str
     files: dict[str, Any]
+    md5: bool  # whether the hashes are of that kind
+    server: str
+    key: str
 
     def names(self) -> Sequence[str]:
         return list(self.files)
@@ -85,38 +88,38 @@ class _Attached:
         if name not in self.files:
             raise FileNotFoundError(2, "No such file in the artifact", name)
         file = self.files[name]
-        url, headers = _address_of(file)
-        md5 = base64.b64decode(file.md5 or "").hex()
-        read = partial(read_from, url, headers=headers)
-        return fetch(Remote(f"{self.uri}/{name}", file.size, md5, read, md5), most)
+        tag, url = file.md5 or file.digest or "", file.direct_url or file.url
+        read = partial(read_from, url, headers=self._headers(url))
+        return fetch(Remote(f"{self.origin}/{name}", file.size, tag, read, _hex(tag) if self.md5 else ""), most)
+
+    def _headers(self, url: str) -> dict[str, str]:
+        """The key, for W&B itself only: other servers hold the files behind signed addresses."""
+        if not self.key or urllib.parse.urlsplit(url)[:2] != urllib.parse.urlsplit(self.server)[:2]:
+            return {}
+        return {"Authorization": f"Basic {base64.b64encode(f'api:{self.key}'.encode()).decode()}"}
 
 
-def _address_of(file: Any) -> tuple[str, dict[str, str]]:
-    """Where a file is downloaded, and what to send along: the key, to W&B itself only."""
-    import wandb
-
-    direct = getattr(file, "direct_url", None) or file._attrs.get("directUrl")
-    settings = wandb.setup().settings
-    url = direct or file.url
-    if urllib.parse.urlsplit(url).netloc != urllib.parse.urlsplit(settings.base_url).netloc or not settings.api_key:
-        return url, {}
-    token = base64.b64encode(f"api:{settings.api_key}".encode()).decode()
-    return url, {"Authorization": f"Basic {token}"}
+def _hex(md5: str) -> str:
+    """An MD5 in hex from hex or base64; "" for anything else."""
+    if re.fullmatch(r"[0-9a-fA-F]{32}", md5):
+        return md5
+    return base64.b64decode(md5).hex() if re.fullmatch(r"[0-9A-Za-z+/]{22}==", md5) else ""
 
 
-def _files(uri: str, address: Address) -> list[Any]:
-    """What W&B says of an artifact's files."""
+def _read_artifact(uri: str, address: Address) -> _Artifact:
+    """What W&B says of an artifact."""
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb  # here because it takes a second
 
     try:
         api = wandb.Api(timeout=SECONDS)
-        entity = address.entity or api.default_entity
-        artifact = api.artifact(f"{entity}/{address.project}/{address.name}:{address.version}", type=address.type)
-        files = list(artifact.files())
+        found = replace(address, entity=address.entity or api.default_entity)
+        path = f"{found.entity}/{found.project}/{found.name}:{found.version}"
+        artifact = api.artifact(path, type=found.type)
+        files = {file.name: file for file in islice(artifact.files(), MOST_FILES)}
+        origin = f"{SCHEME}{replace(found, version=artifact.version)}"
+        md5 = "XXH" not in str(getattr(artifact, "digest_algorithm", ""))
+        return _Artifact(origin, files, md5, api.settings["base_url"], api.api_key or "")
     except Exception as error:  # whatever a third-party service does
         line = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{uri}: no such artifact can be read ({line})") from None
-    if len(files) > MOST_FILES:
-        raise UserError(f"{uri}: {len(files):,} files in the artifact, more than {MOST_FILES:,}")
-    return files

@@ -136,15 +136,8 @@ def _append(remote: Remote, file: BinaryIO, report: Report) -> None:
 @contextmanager
 def _bar(remote: Remote, done: int) -> Iterator[Report]:
     """A progress bar on standard error, where that is a terminal."""
-    numbers = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *numbers,
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
+    what, speed = TextColumn("{task.description}"), (TransferSpeedColumn(), TimeRemainingColumn())
+    console, hidden = Console(stderr=True), not sys.stderr.isatty()
+    with Progress(what, BarColumn(), DownloadColumn(), *speed, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(f"fetching {remote.uri.rpartition('/')[2]}", total=remote.size, completed=done)
         yield lambda received: bar.update(task, completed=received)
