@@ -109,12 +109,11 @@ def _membership(site: Site, given: dict[str, Any]) -> dict[str, Any] | None:
     collection = {"__typename": "ArtifactSequence", "id": path, "name": name, "project": project}
     number = int(version[1:])
     times = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": None}
-    empty = dict.fromkeys(("description", "historyStep", "ttlDurationSeconds"))
     artifact = {
         "__typename": "Artifact", "id": f"{path}:{version}", "artifactSequence": collection, "versionIndex": number,
         "artifactType": {"name": site.kinds.get(path, "model")}, "metadata": "{}", "ttlIsInherited": False, "tags": [],
         "state": "COMMITTED", "size": 1, "digest": "0", "digestAlgorithm": "MANIFEST_MD5", "commitHash": "0",
-        "fileCount": 1, **times, **empty,
+        "fileCount": 1, "ttlDurationSeconds": -2, "description": None, "historyStep": None, **times,
     }  # fmt: skip
     kind = {"__typename": "ArtifactCollectionMembership", "id": "4", "versionIndex": number, "aliases": []}
     return {**kind, **times, "artifactCollection": collection, "artifact": artifact}

@@ -27,7 +27,7 @@ STATES = {
     "model_state_dict": lambda net: {"model_state_dict": net.state_dict(), "args": ["a", 1]},
     "bare": lambda net: net.state_dict(),
     "compiled": lambda net: {f"_orig_mod.module.{name}": tensor for name, tensor in net.state_dict().items()},
-    "half": lambda net: {name: tensor.double() for name, tensor in net.state_dict().items()},
+    "doubles": lambda net: {name: tensor.double() for name, tensor in net.state_dict().items()},
 }
 
 
