@@ -1,5 +1,6 @@
 """Where a policy lies: files by name, read whole and never more of them than is allowed."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,15 +54,12 @@ class Folder:
         path = self.path / name
         if Path(name).name != name or path.resolve().parent != self.path.resolve():
             raise UserError(f"{path}: leads out of its folder")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: no plain file")
         with open(path, "rb") as file:
-            return bounded(file.read(most + 1), str(path), most)
-
-
-def bounded(data: bytes, origin: str, most: int) -> bytes:
-    """`data`, unless it is larger than `most` bytes."""
-    if len(data) > most:
-        raise UserError(f"{origin}: larger than {most:,} bytes")
-    return data
+            if os.fstat(file.fileno()).st_size > most:
+                raise UserError(f"{path}: larger than {most:,} bytes")
+            return file.read(most)
 
 
 def local_place(path: Path) -> Place:
