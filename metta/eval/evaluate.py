@@ -21,7 +21,7 @@ from metta.game.engine.batch import Episode
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.interface import Policy
+from metta.policy.interface import Info, Policy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
@@ -65,8 +65,12 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
     changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
     before = {} if "name" in changes else trained.model_dump()
     mission = build_mission(MissionSettings.model_validate(before | changes))
-    device = set_up(config.system)
-    return uri, make_policy(uri, env_info(mission), config.system.data_dir, device), mission
+    return uri, _policy(config, uri, env_info(mission)), mission
+
+
+def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
+    machine = config.system
+    return make_policy(uri, info, machine.data_dir, set_up(machine), trust_pickle=machine.trust_pickle)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:
@@ -180,7 +184,7 @@ def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
     if config.mission is not None:
         raise UserError(f"mission: {env.name} has no missions")
     source = find_source(RunConfig(env=env))
-    policy = make_policy(uri, source.info, config.system.data_dir, set_up(config.system))
+    policy = _policy(config, uri, source.info)
     start = time.perf_counter()
     episodes = play_foreign(source, policy, config.episodes, config.seed)
     agents = source.info.num_agents

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from metta.common.files import atomic_folder
+from metta.common.logging import warn
 from metta.policy.forms.match import Architecture, load_into, match
 from metta.policy.forms.tensors import Weights, read_weights
 from metta.policy.interface import Info, NetHeads, PolicyNet
@@ -106,7 +107,11 @@ def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
     """Weights without a spec."""
     net = weights.net
     if net is None:
-        return _bundle(place, match(weights.tensors, info, place.origin), weights)
+        architecture = match(weights.tensors, info, place.origin)
+        settings = ", ".join(f"{key}={value}" for key, value in architecture.settings.items())
+        taken = f"the net {architecture.net} ({settings}), trained on the features that are here"
+        warn(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
+        return _bundle(place, architecture, weights)
     return _bundle(place, Architecture(net.name, net.settings, net.heads, net.info), weights)
 
 

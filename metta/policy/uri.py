@@ -2,7 +2,7 @@
 
 `random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without `metta://policy/`;
 `class=NAME[,data=FILE][,kw.ARG=VALUE]`; a checkpoint of a run, a bundle or a file of weights, on this machine, in a
-bucket or at W&B (docs/policies_from_anywhere.md).
+bucket or at W&B (docs/policies-from-anywhere.md).
 """
 
 from collections.abc import Callable
@@ -88,7 +88,8 @@ def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:
     if is_built_in(uri) or is_remote(uri) or uri.startswith(CLASS):
         return None
     path = locate(uri, Path(data_dir), BUILT_IN)[0].path
-    return path.parents[1] if path and path.parent.name == CHECKPOINTS else None
+    above = path.absolute().parents[:2] if path else ()
+    return next((folder.parent for folder in above if folder.name == CHECKPOINTS), None)
 
 
 def is_built_in(uri: str) -> bool:

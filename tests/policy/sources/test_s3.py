@@ -1,5 +1,7 @@
 """Policies in buckets, on a server of this machine that speaks S3 (moto)."""
 
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from metta.common.errors import UserError
+from metta.common.errors import MissingExtraError, UserError
 from metta.policy.interface import PolicyNet
+from metta.policy.sources.cache import Remote
 from metta.policy.sources.place import SPEC
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 
@@ -98,3 +101,31 @@ def test_a_server_that_is_not_there_is_told_in_one_line(plays: Plays, monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="Could not connect"):
         plays("s3://cogs/teams/best")
+
+
+def test_a_missing_library_names_its_extra(plays: Plays, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "boto3.session", None)
+    with pytest.raises(MissingExtraError, match=r"^boto3 is not installed: pip install 'metta\[s3\]'$"):
+        plays("s3://cogs/teams/best")
+
+
+def test_an_interrupted_download_goes_on_behind_what_is_there(
+    bucket: Any, bundle: Path, net: PolicyNet, plays: Plays, cache: Path
+):
+    weights = "model.safetensors"
+    bucket.upload_file(str(bundle / weights), weights)
+    part = cache / "parts" / remote(bucket, weights).key
+    part.parent.mkdir(parents=True)
+    data = (bundle / weights).read_bytes()
+    part.write_bytes(data[:5000])
+    assert plays(f"s3://cogs/{weights}")
+    shutil.rmtree(cache / "known")
+    part.write_bytes(bytes(5000))  # were the start sent again, these would be overwritten
+    with pytest.raises(UserError, match="refused, its hash is"):
+        plays(f"s3://cogs/{weights}")
+    assert not part.exists()
+
+
+def remote(bucket: Any, key: str) -> Remote:
+    head = bucket.Object(key)
+    return Remote(f"s3://{bucket.name}/{key}", head.content_length, head.e_tag.strip('"'), lambda start: (0, iter(())))
