@@ -10,7 +10,7 @@ from safetensors.torch import save as save_tensors
 
 from metta.common.files import atomic_folder
 from metta.common.logging import warn
-from metta.policy.forms.match import Architecture, load_into, match
+from metta.policy.forms.match import Architecture, known_info, load_into, match
 from metta.policy.forms.tensors import Weights, read_weights
 from metta.policy.interface import Info, NetHeads, PolicyNet
 from metta.policy.sources.archive import MAGIC, Archive
@@ -86,7 +86,7 @@ def _described(place: Place, files: Files, main: str | None, info: Info | None, 
     _verify(spec, name, data, place.origin)
     weights = read_weights(data, f"{place.origin}: {name}" if main is None else place.origin, trust_pickle)
     heads = spec.heads if spec.auxiliary_head is not None else NetHeads("_aux_head.weight" in weights.tensors)
-    architecture = Architecture(spec.net, spec.init_kwargs, heads, _known_info(spec, weights, info, place.origin))
+    architecture = Architecture(spec.net, spec.init_kwargs, heads, spec.info or known_info(weights.tensors, info))
     return _bundle(place, architecture, weights, spec)
 
 
@@ -96,11 +96,6 @@ def _verify(spec: PolicySpec, name: str, data: bytes, origin: str) -> None:
         raise BrokenBundleError(f"{origin}: {SPEC} has no SHA-256 of {name}")
     if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
         raise BrokenBundleError(f"{origin}: {name} is damaged or cut short (its SHA-256 does not match)")
-
-
-def _known_info(spec: PolicySpec, weights: Weights, info: Info | None, origin: str) -> Info:
-    """What the spec tells of the environment, else what the weights' shapes do."""
-    return spec.info or match(weights.tensors, info, origin).info
 
 
 def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:

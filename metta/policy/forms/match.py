@@ -46,7 +46,7 @@ def match(tensors: Mapping[str, Tensor], info: Info | None, origin: str) -> Arch
     """
     shapes = shapes_of(tensors)
     heads = NetHeads(auxiliary="_aux_head.weight" in shapes)
-    info = _for_actions(info or env_info(Mission()), shapes)
+    info = known_info(tensors, info)
     best: tuple[str, list[str]] | None = None
     for name, net in NETS.items():
         settings = net.settings_of(shapes)
@@ -88,9 +88,10 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _for_actions(info: Info, shapes: Shapes) -> Info:
-    """Of the game's actions as many as the net tells apart: moves come first, then vibes."""
-    head = shapes.get("_action_head.weight")
+def known_info(tensors: Mapping[str, Tensor], info: Info | None) -> Info:
+    """What weights without a spec are taken to know: `info` (None: the game as it comes), and of its actions as many
+    as they tell apart: moves come first, then vibes."""
+    info, head = info or env_info(Mission()), shapes_of(tensors).get("_action_head.weight")
     if not isinstance(info, EnvInfo) or not head:
         return info
     names = max(info.action_names, env_info(Mission()).action_names, key=len)

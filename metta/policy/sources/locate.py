@@ -30,8 +30,11 @@ def locate(uri: str, data_dir: Path, names: Iterable[str] = ()) -> list[Place]:
         scheme = f"{text.partition('://')[0]}://"
         raise UserError(f"{uri}: unknown scheme {scheme}{suggest(scheme, known)}; known: {', '.join(known)}")
     path = Path(text).expanduser()
-    if path.is_file() or (path / SPEC).is_file():
-        return [local_place(path)]
+    try:
+        if path.is_file() or (path / SPEC).is_file():
+            return [local_place(path)]
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise UserError(f"{uri}: {error.strerror}") from None
     run, version = split_version(text)
     folder = find_run(uri, Path(run).expanduser(), data_dir, names)
     versions = list_versions(folder)

@@ -1,8 +1,8 @@
 """Downloads: whole, checked and kept, however the connection behaves."""
 
 import hashlib
-import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -95,11 +95,7 @@ def test_other_schemes_than_http_are_refused():
         read_from("file:///etc/hostname", 0, {})
 
 
-def test_processes_that_want_the_same_file_wait_for_one(site: Site):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        sizes = pool.map(partial(_size, site.address), range(4))
-    assert sizes == [len(DATA)] * 4 and len(site.asked) == 1
-
-
-def _size(address: str, _: int) -> int:
-    return len(fetch(remote(Site(address=address))))
+def test_those_who_want_the_same_file_wait_for_one(site: Site):
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(fetch, [remote(site)] * 4)) == [DATA] * 4
+    assert len(site.asked) == 1

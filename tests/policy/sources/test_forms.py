@@ -56,6 +56,11 @@ def test_safetensors_alone_play(tmp_path: Path, net: PolicyNet, plays: Plays):
 
 def test_a_bundle_plays_as_folder_zip_and_file(tmp_path: Path, bundle: Path, plays: Plays):
     flat, nested = zipped(bundle, tmp_path / "flat.zip"), zipped(bundle, tmp_path / "nested.zip", "demo_v5/")
+    with zipfile.ZipFile(tmp_path / "stored.zip", "w") as stored:
+        for file in bundle.iterdir():
+            stored.write(file, file.name)
+        stored.writestr("notes.bin", bytes(6 << 20))
+    assert plays(str(tmp_path / "stored.zip"))
     for uri in (bundle, f"{bundle}/", bundle / SPEC, bundle / "model.safetensors", flat, nested, f"file://{flat}"):
         assert plays(str(uri)), uri
 

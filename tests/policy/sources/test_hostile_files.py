@@ -220,6 +220,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_hostile_file_is_refused_in_one_line(name: str, tmp_path: Path, net: PolicyNet, capfd: pytest.CaptureFixture):
     make, problem = CORPUS[name]
