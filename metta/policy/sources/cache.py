@@ -18,7 +18,7 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from metta.common.errors import UserError
+from metta.common.errors import UserError, printable
 from metta.common.files import write_atomic
 from metta.policy.sources.place import MOST_BYTES
 
@@ -139,5 +139,6 @@ def _bar(remote: Remote, done: int) -> Iterator[Report]:
     what, speed = TextColumn("{task.description}"), (TransferSpeedColumn(), TimeRemainingColumn())
     console, hidden = Console(stderr=True), not sys.stderr.isatty()
     with Progress(what, BarColumn(), DownloadColumn(), *speed, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(f"fetching {remote.uri.rpartition('/')[2]}", total=remote.size, completed=done)
+        name = printable(remote.uri.rpartition("/")[2]).replace("[", "\\[")
+        task = bar.add_task(f"fetching {name}", total=remote.size, completed=done)
         yield lambda received: bar.update(task, completed=received)
