@@ -17,10 +17,10 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.nets.registry import build_net
-from tests.policy.sources.servers import KEY, Site, serve
+from tests.policy.sources.servers import KEY, Site, serve, serve_s3
 
-boto3 = pytest.importorskip("boto3", reason="needs the extra s3")
-server = pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
+pytest.importorskip("boto3", reason="needs the extra s3")
+pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
 
 PAGE = (Path(__file__).parents[1] / "docs" / "policies-from-anywhere.md").read_text()
 BASH, PYTHON = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("bash", "python"))
@@ -50,26 +50,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     site.artifacts["metta-research/metta/run_name:v1"] = {file.name: f"/{file.name}" for file in bundle.iterdir()}
     site.artifacts["team/metta/run_name:v1"] = site.artifacts["metta-research/metta/run_name:v1"]
     site.aliases |= {f"{entity}/metta/run_name:latest": "v1" for entity in ("metta-research", "team")}
-    moto = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    with serve(site) as wandb, pytest.MonkeyPatch.context() as patch:
-        host, port = moto.get_host_and_port()
-        settings = {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "cog", "AWS_SECRET_ACCESS_KEY": "gear",
-            "AWS_DEFAULT_REGION": "us-east-1", "WANDB_BASE_URL": wandb, "WANDB_API_KEY": KEY,
-            "METTA_CACHE": str(folder / "cache"),
-        }  # fmt: skip
-        for name, value in settings.items():
+    torch.save(net, folder / "module.pt")
+    with serve(site) as wandb, serve_s3("bucket") as (bucket, keys), pytest.MonkeyPatch.context() as patch:
+        settings = {"WANDB_BASE_URL": wandb, "WANDB_API_KEY": KEY, "METTA_CACHE": str(folder / "cache")}
+        for name, value in {**keys, **settings}.items():
             patch.setenv(name, value)
         for name in ("WANDB_ENTITY", "WANDB_PROJECT"):
             patch.delenv(name, raising=False)
-        bucket = boto3.resource("s3").Bucket("bucket")
-        bucket.create()
         bucket.upload_file(str(folder / "train_dir/old_run/checkpoints/model_0000.pt"), "path/to/checkpoint.pt")
         for file in bundle.iterdir():
             bucket.upload_file(str(file), f"runs/demo/checkpoints/demo:v5/{file.name}")
         yield folder
-    moto.stop()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,3 +86,15 @@ def run_cogames(words: list[str]) -> int:
 def test_the_python_of_the_page_runs(world: Path, capsys: pytest.CaptureFixture[str]):
     exec(PYTHON[0], {})
     assert "Policy loaded: <class 'metta.policy.nets.lstm.LstmNet'>" in capsys.readouterr().out
+
+
+def test_a_pickled_module_plays_only_with_the_one_word_that_allows_it(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(world)
+    words = ["cogsguard.evaluate", "policy_uri=module.pt", "device=cpu", *SHORT["evaluate"]]
+    assert runner.run(words) == 2
+    told = capsys.readouterr().err
+    assert "trust_pickle=true" in told and len(told.splitlines()) == 1
+    assert runner.run([*words, "trust_pickle=true"]) == 0
+    assert run_cogames(["scrimmage", "-p", "module.pt", "--trust-pickle", "-s", "5", "-e", "1"]) == 0

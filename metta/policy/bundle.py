@@ -65,11 +65,11 @@ def read_bundle(place: Place, info: Info | None = None, trust_pickle: bool = Fal
         if place.main is None:
             return _described(place, place.files, None, info, trust_pickle)
         data = place.files.read(place.main)
-        if data[:4] == MAGIC and SPEC in (archive := Archive(data, place.origin)).names():
+        if data[:4] == MAGIC and (archive := Archive(data, place.origin)).has(SPEC):
             return _described(place, archive, None, info, trust_pickle)
         if place.main == SPEC:
             return _described(place, place.files, None, info, trust_pickle)
-        if SPEC in place.files.names():
+        if place.files.has(SPEC):
             return _described(place, place.files, place.main, info, trust_pickle)
         return _alone(place, read_weights(data, place.origin, trust_pickle), info)
     except OSError as error:
@@ -78,7 +78,7 @@ def read_bundle(place: Place, info: Info | None = None, trust_pickle: bool = Fal
 
 def _described(place: Place, files: Files, main: str | None, info: Info | None, trust_pickle: bool) -> Bundle:
     """Weights with their spec: those it names, or other ones beside it (`main`), which have no hash in it."""
-    if SPEC not in files.names():
+    if not files.has(SPEC):
         raise BrokenBundleError(f"{place.origin}: not a policy bundle, it has no {SPEC}")
     spec = read_spec(files.read(SPEC, MOST_SPEC_BYTES), f"{place.origin}: {SPEC}")
     name = main or spec.data_path

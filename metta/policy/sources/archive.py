@@ -34,10 +34,10 @@ class Archive:
             self._zip = ZipFile(_Pieces(data))
         except (BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise UserError(f"{origin}: no sound zip file ({error})") from None
-        self._members = [member for member in self._zip.infolist() if not member.is_dir()]
         self._check(len(data))
-        tops = {member.filename.split("/")[0] for member in self._members}
-        inside = all("/" in member.filename for member in self._members)
+        names = [member.filename for member in self._zip.infolist() if not member.is_dir()]
+        tops = {name.split("/")[0] for name in names}
+        inside = all("/" in name for name in names)
         self._prefix = f"{tops.pop()}/" if inside and len(tops) == 1 else ""
 
     def _check(self, packed: int) -> None:
@@ -55,8 +55,8 @@ class Archive:
         if unpacked > max(SMALL, MOST_RATIO * packed):
             raise UserError(f"{self.origin}: {packed:,} bytes unpack to {unpacked:,}: a zip bomb")
 
-    def names(self) -> list[str]:
-        return sorted(member.filename.removeprefix(self._prefix) for member in self._members)
+    def has(self, name: str) -> bool:
+        return self._prefix + name in self._zip.NameToInfo
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         where = f"{self.origin}/{name}"

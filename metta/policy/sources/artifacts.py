@@ -4,7 +4,6 @@ import base64
 import os
 import re
 import urllib.parse
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -81,8 +80,8 @@ class _Artifact:
     server: str
     key: str
 
-    def names(self) -> Sequence[str]:
-        return list(self.files)
+    def has(self, name: str) -> bool:
+        return name in self.files
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         if name not in self.files:

@@ -1,7 +1,6 @@
 """Where a policy lies: files by name, read whole and never more of them than is allowed."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +19,7 @@ class BrokenBundleError(UserError):
 class Files(Protocol):
     """Files that lie beside each other."""
 
-    def names(self) -> Sequence[str]: ...
+    def has(self, name: str) -> bool: ...
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         """All of a file. Raise UserError for one that is larger than `most` bytes or lies elsewhere, OSError."""
@@ -47,8 +46,8 @@ class Folder:
 
     path: Path
 
-    def names(self) -> list[str]:
-        return sorted(entry.name for entry in self.path.iterdir())
+    def has(self, name: str) -> bool:
+        return os.path.lexists(self.path / name)
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         path = self.path / name

@@ -1,9 +1,9 @@
 """`s3://bucket/key` on any S3-compatible server: $AWS_ENDPOINT_URL names one that is not Amazon's."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from metta.common.errors import MissingExtraError, UserError, suggest
@@ -117,15 +117,18 @@ class _Objects:
 
     bucket: _Bucket
     folder: str
-    _names: list[str] = field(default_factory=list)
 
-    def names(self) -> Sequence[str]:
-        if not self._names:
-            self._names.extend(self.bucket.list(self.folder))
-        return self._names
+    def has(self, name: str) -> bool:
+        try:
+            return self.bucket.head(self._key(name)) is not None
+        except UserError:  # who may not list a bucket is told "forbidden" of what is not there
+            return False
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
-        return fetch(self.bucket.remote(f"{self.folder}/{name}" if self.folder else name), most)
+        return fetch(self.bucket.remote(self._key(name)), most)
+
+    def _key(self, name: str) -> str:
+        return f"{self.folder}/{name}" if self.folder else name
 
 
 def _client() -> Any:

@@ -79,6 +79,28 @@ def serve(site: Site) -> Iterator[str]:
         server.server_close()
 
 
+@contextmanager
+def serve_s3(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """An empty bucket of that name on a moto server, and the environment in which S3 tools find it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    address, key, secret, region = f"http://{host}:{port}", "cog", "gear", "us-east-1"
+    session = boto3.session.Session(key, secret, region_name=region)
+    bucket = session.resource("s3", endpoint_url=address).Bucket(name)
+    bucket.create()
+    keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": region}
+    try:
+        yield bucket, {"AWS_ENDPOINT_URL": address, **keys}
+    finally:
+        bucket.objects.delete()
+        bucket.delete()
+        moto.stop()
+
+
 def graphql(site: Site, request: dict[str, Any]) -> dict[str, Any]:
     """The answers that W&B's client (0.31) needs to find an artifact and its files."""
     query, given = request["query"], request.get("variables") or {}

@@ -14,32 +14,20 @@ from metta.policy.interface import PolicyNet
 from metta.policy.sources.cache import Remote
 from metta.policy.sources.place import SPEC
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
+from tests.policy.sources.servers import serve_s3
 
-boto3 = pytest.importorskip("boto3", reason="needs the extra s3")
-server = pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
+pytest.importorskip("boto3", reason="needs the extra s3")
+pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
 Plays = Callable[..., bool]
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    moto = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
 @pytest.fixture
-def bucket(address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A bucket `cogs` at the server that the environment names."""
-    keys = {"AWS_ACCESS_KEY_ID": "cog", "AWS_SECRET_ACCESS_KEY": "gear", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in {"AWS_ENDPOINT_URL": address, **keys}.items():
-        monkeypatch.setenv(name, value)
-    bucket = boto3.resource("s3").Bucket("cogs")
-    bucket.create()
-    yield bucket
-    bucket.objects.delete()
-    bucket.delete()
+    with serve_s3("cogs") as (bucket, settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        yield bucket
 
 
 def upload(bucket: Any, folder: Path, prefix: str) -> None:
