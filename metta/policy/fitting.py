@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,9 +125,6 @@ class Translated(PolicyNet):
 
     def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
         return self.net.unroll(self.translate(observations), state, resets)
-
-    def eval(self) -> Self:
-        return super().eval()
 
 
 def _table(changes: dict[int, int]) -> Tensor:

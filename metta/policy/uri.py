@@ -24,7 +24,7 @@ from metta.policy.neural import NeuralPolicy
 from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query
 from metta.policy.simple import NoopPolicy, RandomPolicy
 from metta.policy.sources.locate import is_remote, locate
-from metta.policy.sources.place import BrokenBundleError
+from metta.policy.sources.place import BrokenBundleError, Place
 from metta.policy.sources.runs import CHECKPOINTS, VERSION, Version, list_versions
 
 __all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
@@ -65,22 +65,21 @@ def find_bundle(
     named = _parse_class(uri) if uri.startswith(CLASS) else None
     if named and not named.data:
         raise UserError(f"{uri}: a net plays with weights; name them: class={named.name},data=FILE")
-    places = locate(named.data if named else uri, Path(data_dir), BUILT_IN)
-    for place in places[:-1]:
+    *places, oldest = locate(named.data if named else uri, Path(data_dir), BUILT_IN)
+    bundle = _first_sound(places, info, trust_pickle) or read_bundle(oldest, info, trust_pickle)
+    if named:
+        _check_class(uri, named, bundle)
+    return bundle
+
+
+def _first_sound(places: list[Place], info: Info | None, trust_pickle: bool) -> Bundle | None:
+    """The policy at the first place where it is complete; each broken one costs a warning."""
+    for place in places:
         try:
             return read_bundle(place, info, trust_pickle)
         except BrokenBundleError as error:
             warn(f"{error}; taking the one before")
-    try:
-        bundle = read_bundle(places[-1], info, trust_pickle)
-    except BrokenBundleError as error:
-        if len(places) == 1:
-            raise
-        warn(f"{error}")
-        raise UserError(f"{uri}: every checkpoint is broken") from None
-    if named:
-        _check_class(uri, named, bundle)
-    return bundle
+    return None
 
 
 def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:

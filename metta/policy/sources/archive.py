@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from metta.common.errors import UserError
-from metta.policy.sources.place import MOST_BYTES
+from metta.policy.sources.place import MOST_BYTES, BrokenBundleError
 
 MAGIC = b"PK\x03\x04"
 MOST_MEMBERS = 2_000
@@ -26,14 +26,15 @@ class _Pieces(io.BytesIO):
 
 
 class Archive:
-    """The files of a zip file, those of its single folder if there is one. Raise UserError for a hostile one."""
+    """The files of a zip file, those of its single folder if there is one. Raise UserError for a hostile one,
+    BrokenBundleError for a damaged one."""
 
     def __init__(self, data: bytes, origin: str) -> None:
         self.origin = origin
         try:
             self._zip = ZipFile(_Pieces(data))
         except (BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise UserError(f"{origin}: no sound zip file ({error})") from None
+            raise BrokenBundleError(f"{origin}: no sound zip file ({error})") from None
         self._check(len(data))
         names = [member.filename for member in self._zip.infolist() if not member.is_dir()]
         tops = {name.split("/")[0] for name in names}
@@ -56,28 +57,26 @@ class Archive:
             raise UserError(f"{self.origin}: {packed:,} bytes unpack to {unpacked:,}: a zip bomb")
 
     def has(self, name: str) -> bool:
-        return self._prefix + name in self._zip.NameToInfo
+        return self._prefix + name in self._zip.namelist()
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         where = f"{self.origin}/{name}"
+        if not self.has(name):
+            raise FileNotFoundError(2, "No such file in the zip", where)
+        member = self._zip.getinfo(self._prefix + name)
+        if member.file_size > most:
+            raise UserError(f"{where}: larger than {most:,} bytes")
         try:
-            member = self._zip.getinfo(self._prefix + name)
-            if member.file_size > most:
-                raise UserError(f"{where}: larger than {most:,} bytes")
             with self._zip.open(member) as file:  # ends after file_size bytes, whatever is packed
                 return b"".join(iter(lambda: file.read(CHUNK), b""))
-        except KeyError:
-            raise FileNotFoundError(2, "No such file in the zip", where) from None
-        except (BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-            raise UserError(f"{where}: damaged or cut short ({error})") from None
-        except Exception as error:  # zlib.error, lzma.LZMAError, …: one per kind of compression
-            raise error if isinstance(error, UserError) else UserError(f"{where}: damaged ({error})") from None
+        except Exception as error:  # each kind of compression has errors of its own
+            raise BrokenBundleError(f"{where}: damaged or cut short ({error})") from None
 
 
 def _problem(info: ZipInfo) -> str:
     """What is wrong with a member; "" for a plain file or folder within the archive."""
     path = PurePosixPath(info.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] if path.parts else True:
+    if not path.parts or path.is_absolute() or ".." in path.parts:
         return "a path that leads out"
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -55,7 +55,7 @@ def test_safetensors_alone_play(tmp_path: Path, net: PolicyNet, plays: Plays):
 
 
 def test_a_bundle_plays_as_folder_zip_and_file(tmp_path: Path, bundle: Path, plays: Plays):
-    flat, nested = zipped(bundle, tmp_path / "flat.zip"), zipped(bundle, tmp_path / "nested.zip", "demo_v5/")
+    flat, nested = zipped(bundle, tmp_path / "flat.zip"), zipped(bundle, tmp_path / "nested.zip", "demo:v5/")
     with zipfile.ZipFile(tmp_path / "stored.zip", "w") as stored:
         for file in bundle.iterdir():
             stored.write(file, file.name)
@@ -79,6 +79,7 @@ def test_the_command_line_s_class_form_plays(tmp_path: Path, net: PolicyNet, bun
         ("class=lstm,data={},kw.hiden_size=8", "did you mean hidden_size"),
         ("class=lstm,dta={}", "'dta=.*the form is class=NAME"),
         ("class=lstm", r"data=FILE"),
+        ("class=tutorial,data={}/../..", "the weights are of the net lstm"),
         ("class=lstn,data={}", "did you mean lstm"),
         ("class=os.system,data={}", "unknown class 'os.system'"),
         ("class=random,data={}", "has no weights"),
