@@ -75,6 +75,17 @@ def zip_of(folder: Path, *names: str, data: bytes = b"x", mode: int = 0o100644) 
     return folder / "w.zip"
 
 
+def flipped_zip(folder: Path, net: PolicyNet) -> Path:
+    """A bundle's zip file with one byte of the weights changed."""
+    made = spec(folder, net)
+    with zipfile.ZipFile(folder / "f.zip", "w") as archive:
+        for entry in sorted(made.iterdir()):
+            archive.write(entry, entry.name)
+    data = bytearray((folder / "f.zip").read_bytes())
+    data[len(data) // 2] ^= 1
+    return file(folder, bytes(data), "f.zip")
+
+
 def endless_directory(folder: Path, net: PolicyNet) -> Path:
     """A zip file whose directory alone is 12 MB."""
     entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
@@ -147,6 +158,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
     "a zip with two files of one name": (lambda at, net: zip_of(at, SPEC), "two files of one name"),
     "a zip with an endless directory": (endless_directory, "directory is too large"),
     "a zip cut short": (lambda at, net: file(at, zip_of(at, "a").read_bytes()[:-9]), "no sound zip|cannot be read"),
+    "a zip with a flipped byte": (flipped_zip, r"f\.zip/w\.safetensors: damaged or cut short"),
     "a torch file that is a bomb": (torch_bomb, "zip bomb"),
     "a torch file that lies about a storage": (lying_storage, "cannot be read"),
     "an old torch file that lies about a storage": (lying_old_storage, "cannot be read"),
