@@ -9,7 +9,7 @@ from metta.policy.sources.place import SPEC, Place, local_place
 from metta.policy.sources.runs import find_run, list_versions, no_version, split_version
 
 FILE = "file://"
-REMOTE = {s3.SCHEME: s3.s3_place, artifacts.SCHEME: artifacts.artifact_place}
+REMOTE = {s3.SCHEME: s3.s3_places, artifacts.SCHEME: lambda uri: [artifacts.artifact_place(uri)]}
 
 
 def is_remote(uri: str) -> bool:
@@ -21,9 +21,9 @@ def locate(uri: str, data_dir: Path, names: Iterable[str] = ()) -> list[Place]:
 
     Raise UserError with the nearest of what there is, and of `names`, if it leads nowhere.
     """
-    for scheme, place in REMOTE.items():
+    for scheme, places in REMOTE.items():
         if uri.startswith(scheme):
-            return [place(uri)]
+            return places(uri)
     text = uri.removeprefix(FILE)
     if "://" in text:
         known = (FILE, *REMOTE, "metta://policy/")

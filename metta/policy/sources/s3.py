@@ -17,8 +17,11 @@ MOST_LISTED = 10_000
 MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-def s3_place(uri: str) -> Place:
-    """A file, a bundle's folder, or a checkpoint of a run in a bucket. Raise UserError if there is none such."""
+def s3_places(uri: str) -> list[Place]:
+    """A file, a bundle's folder, or the checkpoints of a run in a bucket, newest first.
+
+    Raise UserError if there is none such.
+    """
     bucket, _, key = uri.removeprefix(SCHEME).partition("/")
     key = key.rstrip("/")
     if not bucket or not key:
@@ -26,20 +29,20 @@ def s3_place(uri: str) -> Place:
     store = _Bucket(uri, bucket, _client())
     folder, _, name = key.rpartition("/")
     if store.head(key) is not None:
-        return Place(uri, name, _Objects(store, folder), name)
+        return [Place(uri, name, _Objects(store, folder), name)]
     if store.head(f"{key}/{SPEC}") is not None:
-        return Place(uri, name, _Objects(store, key))
+        return [Place(uri, name, _Objects(store, key))]
     path, version = split_version(key)
     run = path.rpartition("/")[2]
     versions = versions_among(run, store.list(f"{path}/{CHECKPOINTS}"))
     if not versions:
         near = suggest(name, store.list(folder))
         raise UserError(f"{uri}: neither a file, a bundle nor a run in the bucket{near}")
-    names = {f"v{epoch}": checkpoint for epoch, checkpoint in versions}
-    found = versions[-1][1] if version == "latest" else names.get(version)
-    if found is None:
-        raise no_version(uri, run, version, list(names))
-    return Place(f"{uri} ({found})", found, _Objects(store, f"{path}/{CHECKPOINTS}/{found}"))
+    wanted = [name for epoch, name in reversed(versions) if version in ("latest", f"v{epoch}")]
+    if not wanted:
+        raise no_version(uri, run, version, [f"v{epoch}" for epoch, _ in versions])
+    at = f"{path}/{CHECKPOINTS}"
+    return [Place(f"{SCHEME}{bucket}/{at}/{name}", name, _Objects(store, f"{at}/{name}")) for name in wanted]
 
 
 @dataclass(frozen=True)

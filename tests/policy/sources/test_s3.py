@@ -45,13 +45,18 @@ def test_files_and_bundles_in_a_bucket_play(bucket: Any, tmp_path: Path, bundle:
     assert load_policy_from_checkpoint("s3://cogs/teams/best/model.safetensors", "cpu").name == "lstm"
 
 
-def test_versions_of_a_run_in_a_bucket_are_found(bucket: Any, bundle: Path, plays: Plays):
+def test_versions_of_a_run_in_a_bucket_are_found(
+    bucket: Any, bundle: Path, plays: Plays, capsys: pytest.CaptureFixture[str]
+):
     for version in ("demo:v2", "demo:v5"):
         upload(bucket, bundle.parent / version, f"runs/demo/checkpoints/{version}")
     for uri in ("runs/demo", "runs/demo:latest", "runs/demo:v2", "runs/demo/checkpoints/demo:v5"):
         assert plays(f"s3://cogs/{uri}"), uri
     with pytest.raises(UserError, match=r"no checkpoint v6.*v5"):
         plays("s3://cogs/runs/demo:v6")
+    bucket.put_object(Key="runs/demo/checkpoints/demo:v5/model.safetensors", Body=b"cut")
+    assert plays("s3://cogs/runs/demo:latest")
+    assert "demo:v5: model.safetensors is damaged" in capsys.readouterr().err
 
 
 def test_what_is_not_there_names_the_nearest(bucket: Any, bundle: Path, plays: Plays):
