@@ -1,7 +1,7 @@
 """What a policy is: a network that the trainer trains, and anything that plays a batch of environments."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -71,6 +71,11 @@ class PolicyNet(nn.Module, ABC):
         self.info = info
         self.settings = settings
         self.heads = heads
+
+    @classmethod
+    @abstractmethod
+    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Settings of the net whose parameters have these shapes; None if they are not of this class."""
 
     @abstractmethod
     def auxiliary_parameters(self) -> Iterable[nn.Parameter]:

@@ -76,7 +76,7 @@ def plan(config: RunConfig) -> Plan:
     check_net(config.agent.name, source.info)
     shape = batch_shape(config.trainer, source.info.num_agents, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
-    teacher = find_teacher(teaching, source.info, config.system.data_dir, device) if teaching else None
+    teacher = find_teacher(teaching, source.info, config.system, device) if teaching else None
     return Plan(config, run, source, shape, teacher)
 
 

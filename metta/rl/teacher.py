@@ -16,6 +16,7 @@ from metta.rl.environments import Environments
 from metta.rl.lessons import NO_LABEL, PPO, TEACHER_LED, Lessons, draw_slices
 from metta.rl.losses.eer import teacher_rewards
 from metta.rl.metrics import Metrics
+from metta.rl.settings import MachineSettings
 from metta.rl.teaching import EerSettings, Teaching
 
 NEVER = -1e4  # log-probability of an action that the teacher does not have
@@ -234,7 +235,7 @@ class Teacher:
         self._thread.shutdown()
 
 
-def find_teacher(teaching: Teaching, info: Info, data_dir: str, device: torch.device) -> Policy:
+def find_teacher(teaching: Teaching, info: Info, machine: MachineSettings, device: torch.device) -> Policy:
     """The policy that teaches students for which `info` holds.
 
     Raise UserError where there is none such or it cannot teach in that mode.
@@ -244,10 +245,11 @@ def find_teacher(teaching: Teaching, info: Info, data_dir: str, device: torch.de
             f"teacher.mode={teaching.mode_name}: teacher.teacher_led_proportion and teacher.student_led_proportion are "
             "both 0, nothing would be learned from the teacher; 0.5 and 0.5 are a good start"
         )
-    policy = make_policy(teaching.policy_uri, info, data_dir, device)
+    uri, trust = teaching.policy_uri, machine.trust_pickle
+    policy = make_policy(uri, info, machine.data_dir, device, trust_pickle=trust)
     if teaching.mode.neural and not isinstance(policy, Adviser):
         raise UserError(
-            f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {teaching.policy_uri} only "
+            f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {uri} only "
             "acts: teacher.mode=sliced_cloner, sliced_cloner_no_ppo, supervisor or eer_cloner learn from it"
         )
     return policy

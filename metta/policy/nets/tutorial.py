@@ -1,6 +1,7 @@
 """The CNN + LSTM net of the tutorials."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,13 @@ class TutorialNet(ActorCritic):
         self._cnn_fc = Linear(channels[1] * small[0] * small[1], half)
         self._self_encoder = Linear(planes, hidden_size - half)
         self.add_core(hidden_size)
+
+    @classmethod
+    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        near, far, memory = (shapes.get(name) for name in ("_cnn.0.weight", "_cnn.2.weight", "_rnn.weight_hh_l0"))
+        if not (near and far and memory):
+            return None
+        return {"hidden_size": memory[-1], "channels": [near[0], far[0]]}
 
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] -> [n, hidden]."""
