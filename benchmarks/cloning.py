@@ -32,7 +32,7 @@ def train(run: str, data_dir: Path, steps: int, teacher: str | None, words: list
     command += ["agent=small", "trainer=tutorial", "checkpointer=all", f"trainer.total_timesteps={steps}"]
     command += [f"system.data_dir={data_dir.resolve()}", *words]
     if teacher:
-        shares = f"teacher_led_proportion: 0.5, student_led_proportion: 0.5, steps: {steps}"
+        shares = "teacher_led_proportion: 0.5, student_led_proportion: 0.5"
         command.append(f'teacher={{mode: sliced_cloner, policy_uri: "{teacher}", {shares}}}')
     start = time.monotonic()
     if subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode:
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="key=value for both runs")
     parser.add_argument("--teacher", default="metta://policy/cogsguard?gear=10")
-    parser.add_argument("--steps", type=int, default=8_000_000, help="agent-steps of each run")
+    parser.add_argument("--steps", type=int, default=12_000_000, help="agent-steps of each run")
     parser.add_argument("--episodes", type=int, default=5, help="per checkpoint; ten times as many for the last")
     parser.add_argument("--points", type=int, default=12, help="checkpoints to play")
     parser.add_argument("--data-dir", type=Path, default=Path("train_dir"))
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    draw({"cloning, then PPO": curves["cloned"], "PPO alone": curves["ppo"]}, taught, args.png)
+    draw({"cloning": curves["cloned"], "PPO alone": curves["ppo"]}, taught, args.png)
     last = {
         "teacher": {name: one.mean for name, one in taught.items()},
         **{name: rows[-1] for name, rows in curves.items()},
