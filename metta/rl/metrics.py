@@ -15,13 +15,14 @@ import numpy as np
 import psutil
 import torch
 
-from metta.common.files import write_atomic
+from metta.common.jsonl import cut_after, last_rows, read_rows
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
 HEARTS = "env_agent/heart.gained"
+EARLIER = 200  # lines in which a resumed run looks for the names that it has reported
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
 
 
@@ -114,9 +115,9 @@ class MetricsFile:
 
     def __init__(self, path: Path, epoch: int) -> None:
         """Open it for a run that goes on after `epoch`: later lines, and a torn last one, are dropped."""
-        self.earlier = [line for line in read_metrics(path) if line.get(EPOCH, 0) <= epoch] if path.exists() else []
         if path.exists():
-            write_atomic(path, "".join(json.dumps(line) + "\n" for line in self.earlier))
+            cut_after(path, lambda line: line.get(EPOCH, 0) <= epoch)
+        self.earlier = last_rows(path, EARLIER) if path.exists() else []
         self._file = open(path, "a")  # noqa: SIM115 - closed by close()
 
     def write(self, metrics: Metrics) -> None:
@@ -131,13 +132,7 @@ class MetricsFile:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a metrics file, oldest first."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in lines if isinstance(line, dict)]
+    return list(read_rows(path))
 
 
 def _json_number(value: float) -> float | None:
