@@ -21,6 +21,7 @@ from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
+SCORE = "overview/reward"  # what a checkpoint is judged by where one number is asked for
 HEARTS = "env_agent/heart.gained"
 EARLIER = 200  # lines in which a resumed run looks for the names that it has reported
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
@@ -60,7 +61,8 @@ class EpisodeMetrics:
         metrics = {name: sums[name] / len(episodes) for name in sorted(sums)}
         reward = float(np.mean([np.mean(episode.returns) for episode in episodes]))
         return {
-            "overview/reward": reward,
+            SCORE: reward,
+            f"{SCORE}/{self._label}": reward,
             "overview/episodes": len(episodes),
             **({"overview/heart_count": metrics[HEARTS]} if HEARTS in metrics else {}),
             f"env_per_label_rewards/{self._label}": reward,

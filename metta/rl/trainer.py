@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from metta.common.code_version import code_version
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
@@ -139,7 +140,9 @@ class Trainer:
             return True
         saved = self.checkpointer.save(self.parts.net, take_snapshot(self.plan, self.parts, self.progress))
         if saved:
-            self.view.checkpoint = f"v{self.progress.epoch}"
+            epoch, keep = self.progress.epoch, self.config.checkpointer.keep
+            self.view.checkpoint = f"v{epoch}"
+            self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)
         return saved
 
     def _count(self, epoch_seconds: float) -> None:
@@ -154,7 +157,9 @@ class Trainer:
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier)
-        self.wandb = WandbLogger(config.wandb, folder.name, folder.path, config.model_dump(mode="json"))
+        code = code_version()
+        folder.note_start(self.progress.epoch, code)
+        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
         self.monitor = MachineMonitor(self.parts.device)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps)
         self.counted_until = time.perf_counter()

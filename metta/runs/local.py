@@ -76,7 +76,7 @@ def read_run(folder: RunFolder) -> Run:
     metrics = newest_values(last_rows(folder.metrics, NEWEST)) if folder.metrics.is_file() else {}
     first = starts[0].get("time") if starts else None
     created = datetime.fromisoformat(first) if isinstance(first, str) else _oldest(folder)
-    versions = list_versions(folder.path)
+    versions, wandb = list_versions(folder.path), config.get("wandb") or {}
     return Run(
         name=folder.name,
         state=_state(folder, config, metrics),
@@ -86,6 +86,8 @@ def read_run(folder: RunFolder) -> Run:
         uri=f"{folder.path}:v{versions[-1].epoch}" if versions else None,
         place=str(folder.path),
         code={key: starts[-1].get(key) for key in ("version", "commit", "dirty")} if starts else {},
+        tags=tuple(wandb.get("tags") or ()),
+        group=wandb.get("group"),
     )
 
 
@@ -97,7 +99,7 @@ def _state(folder: RunFolder, config: dict[str, Any], metrics: dict[str, float])
     if is_running(folder.path):
         return "running"
     total = (config.get("trainer") or {}).get("total_timesteps")
-    if is_number(total) and metrics.get(STEP, 0) >= total:
+    if isinstance(total, int) and metrics.get(STEP, 0) >= total:
         return "finished"
     return "crashed" if is_crashed(folder.path) else "stopped"
 

@@ -25,15 +25,13 @@ class Run:
     uri: str | None  # of its newest checkpoint, as every command takes it
     place: str  # its folder, or its page
     code: dict[str, Any] = field(default_factory=dict)  # version, commit, dirty
+    tags: tuple[str, ...] = ()
+    group: str | None = None
 
     @property
     def steps(self) -> int:
         """Agent-steps so far."""
         return int(self.metrics.get(STEP, 0))
-
-    @property
-    def tags(self) -> list[str]:
-        return list(self.setting("wandb.tags") or [])
 
     def setting(self, path: str) -> Any:
         """The value at a dotted path of the tree, None where there is none."""
@@ -59,7 +57,7 @@ class Query:
             (not self.names or any(fnmatch.fnmatchcase(run.name, name) for name in self.names))
             and self.state in (None, run.state)
             and (self.tag is None or self.tag in run.tags)
-            and self.group in (None, run.setting("wandb.group"))
+            and self.group in (None, run.group)
             and (self.since is None or run.created >= self.since)
         )
 
