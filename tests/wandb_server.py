@@ -1,4 +1,4 @@
-"""A small W&B on this machine: enough of its HTTP and GraphQL that the real client logs runs, files and artifacts to it.
+"""A small W&B on this machine: enough of its HTTP and GraphQL for the real client to log and list runs.
 
 It keeps what it is sent. Its answers have the shape of those that the client reads; `mood` makes it misbehave.
 """
@@ -6,7 +6,6 @@ It keeps what it is sent. Its answers have the shape of those that the client re
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,8 +165,23 @@ class WandbServer(ThreadingHTTPServer):
         nodes = []
         for file in given["input"]["artifactFiles"]:
             place = f"{file['artifactID']}/{file['name']}"
-            name = {"name": file["name"], "displayName": file["name"], "id": file["name"], "artifact": {"id": file["artifactID"]}}
-            nodes.append({"node": {**name, "uploadUrl": f"{self.url}/upload/{place}", "uploadHeaders": [], "storagePath": place, "uploadMultipartUrls": None}})
+            name = {
+                "name": file["name"],
+                "displayName": file["name"],
+                "id": file["name"],
+                "artifact": {"id": file["artifactID"]},
+            }
+            nodes.append(
+                {
+                    "node": {
+                        **name,
+                        "uploadUrl": f"{self.url}/upload/{place}",
+                        "uploadHeaders": [],
+                        "storagePath": place,
+                        "uploadMultipartUrls": None,
+                    }
+                }
+            )
         return {"createArtifactFiles": {"files": {"edges": nodes}}}
 
     def on_CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -188,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: WandbServer
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         data = self._read()
         if data is None:
             return
@@ -208,13 +222,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send({})
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         data = self._read()
         if data is not None:
             self.server.files[urlparse(self.path).path.removeprefix("/upload/")] = data
             self._send({})
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self._read() is not None:
             self._send({})
 

@@ -41,7 +41,7 @@ def _list(argv: list[str] | None) -> int:
             score = run.metrics.get(flags.metric)
             shown = "N/A" if score is None else show(score)
             rows.append((run.name, shown, f"{run.created:%Y-%m-%d}", run.uri or "no checkpoint yet"))
-        print(table(("Run Name", "Score", "Created", "Policy URI"), rows))
+        print(table(("Run Name", "Score", "Created", source.uris), rows))
     return 0
 
 

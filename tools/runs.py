@@ -44,17 +44,20 @@ def compare_runs(flags: argparse.Namespace) -> int:
     """Print the settings in which runs differ, their code and their newest metrics."""
     from dataclasses import asdict
 
+    from metta.eval.statistics import show
     from metta.runs.compare import compare
     from metta.runs.run import checked_metrics
-    from metta.runs.text import table
+    from metta.runs.text import as_text, table
 
     runs = flags.source.chosen(flags.names, at_least=2)
     found = compare(runs, checked_metrics(runs, flags.metric, METRICS))
     if flags.format == "json":
         print(json.dumps(asdict(found), indent=2))
         return 0
-    parts = {"settings": found.settings, "code": found.code, "metrics": found.metrics}
-    rows = [(key, *map(_cell, values)) for values_by_key in parts.values() for key, values in values_by_key.items()]
+    rows = [
+        *((key, *map(as_text, values)) for key, values in {**found.settings, **found.code}.items()),
+        *((metric, *map(show, values)) for metric, values in found.metrics.items()),
+    ]
     if not found.settings:
         print("the same settings in all of them\n")
     print(table(("", *found.names), rows))
@@ -104,14 +107,6 @@ def _agreed() -> bool:
     if not sys.stdin.isatty():
         raise UserError("prune: nobody is there to be asked; --yes removes them")
     return input("remove them? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _cell(value: object) -> str:
-    from metta.eval.statistics import show
-
-    if value is None:
-        return "–"
-    return show(value) if isinstance(value, float) else json.dumps(value) if not isinstance(value, str) else value
 
 
 def _flags() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What everything that talks to Weights & Biases shares: whether someone is logged in, and what things are called there.
+"""What all that talks to Weights & Biases shares: whether someone is logged in, what things are called there.
 
 The client itself is imported where it is used: that takes a second.
 """

@@ -81,10 +81,11 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.lines import Line2D
 
     names = list(dict.fromkeys(name for runs in curves.values() for name in runs))
-    palette = pyplot.colormaps["tab10"].colors if len(names) <= 10 else None
-    shades = palette or pyplot.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
+    few = len(names) <= 10
+    shades = pyplot.colormaps["tab10" if few else "turbo"](range(10) if few else np.linspace(0.05, 0.95, len(names)))
     colors = dict(zip(names, shades, strict=False))
     columns = 2 if len(curves) == 4 else min(COLUMNS, len(curves))
     faint = 0.3 if len(names) <= 3 else 0.12
@@ -109,7 +110,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
         axis.set_visible(False)
     figure.suptitle(title, fontsize=11)
     if foot:
-        handles = [pyplot.Line2D([], [], color=colors[name], linewidth=2.5, label=name) for name in names]
+        handles = [Line2D([], [], color=colors[name], linewidth=2.5, label=name) for name in names]
         figure.legend(handles=handles, loc="lower center", ncols=across, fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, foot / (height + foot), 1, 1))
     try:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from metta.common.jsonl import cut_after, last_rows, read_rows
@@ -93,23 +92,6 @@ def timing_metrics(seconds: float, phases: dict[str, float], agent_steps: int) -
     metrics |= {f"timing_per_epoch/msec/{name}": part * 1000 for name, part in phases.items()}
     rate = agent_steps / seconds
     return {**metrics, "timing_per_epoch/sps": rate, "overview/sps": rate}
-
-
-class MachineMonitor:
-    """Load and memory of this process and its device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._process, self._device = psutil.Process(), device
-        self._process.cpu_percent()
-
-    def read(self) -> Metrics:
-        metrics = {
-            "monitor/cpu_percent": self._process.cpu_percent(),
-            "monitor/memory_gb": self._process.memory_info().rss / 1e9,
-        }
-        if self._device.type == "cuda":
-            metrics["monitor/gpu_memory_gb"] = torch.cuda.max_memory_allocated(self._device) / 1e9
-        return metrics
 
 
 class MetricsFile:

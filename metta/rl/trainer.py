@@ -10,7 +10,8 @@ from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, timing_metrics
+from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, timing_metrics
+from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
 from metta.rl.resume import restore, take_snapshot
@@ -160,7 +161,7 @@ class Trainer:
         code = code_version()
         folder.note_start(self.progress.epoch, code)
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
-        self.monitor = MachineMonitor(self.parts.device)
+        self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -16,7 +16,7 @@ from metta.common.logging import warn
 from metta.eval.curves import LINES, STEP, Points, points
 from metta.policy.uri import list_versions
 from metta.rl.run_folder import CONFIG, RunFolder, is_crashed, is_running
-from metta.runs.run import Query, Run, is_number, newest_values
+from metta.runs.run import Query, Run, newest_values
 
 CONFIG_BYTES = 1 << 20
 NEWEST = 200  # rows in which the newest value of a metric is looked for: statistics come once an episode ends
@@ -27,6 +27,7 @@ class LocalRuns:
     """The runs of one data_dir."""
 
     folder: Path
+    uris: ClassVar = "Policy URI"
 
     @property
     def title(self) -> str:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 class WandbRuns:
     """The runs of one project. Raises UserError, in one line, when W&B cannot be asked."""
 
+    uris = "WandB URI"
+
     def __init__(self, entity: str | None, project: str) -> None:
         """`entity` is a team or user; None is that of the login."""
         if not logged_in():
@@ -60,7 +62,9 @@ class WandbRuns:
             state=record.state,
             created=created.replace(tzinfo=created.tzinfo or UTC).astimezone(UTC),
             config=config,
-            metrics={name: value for name, value in dict(record.summary).items() if name[0] != "_" and is_number(value)},
+            metrics={
+                name: value for name, value in dict(record.summary).items() if name[0] != "_" and is_number(value)
+            },
             uri=f"wandb://{self._path}/{ARTIFACT_TYPE}/{artifact_name(record.name or record.id)}:latest",
             place=record.url,
             code=code if isinstance(code, dict) else {},

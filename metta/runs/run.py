@@ -65,7 +65,15 @@ class Query:
 class Source(Protocol):
     """Where runs are recorded."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def uris(self) -> str:
+        """What its URIs are called."""
+        ...
 
     def runs(self, query: Query) -> list[Run]:
         """The runs that fit, newest first. Raises UserError when they cannot be read."""

@@ -1,5 +1,6 @@
 """Tables as text: whole words, however wide, so that they can be read, searched and pasted."""
 
+import json
 from collections.abc import Sequence
 
 
@@ -24,3 +25,10 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[list[str]]:
     forms = [f"{'>' if column in right else '<'}{width}" for column, width in enumerate(_widths(rows))]
     return [[f"{cell:{form}}" for cell, form in zip(row, forms, strict=True)] for row in rows]
+
+
+def as_text(value: object) -> str:
+    """A setting's value as one would type it; a dash for none."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value)
