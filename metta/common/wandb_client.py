@@ -17,6 +17,7 @@ ARTIFACT_TYPE = "model"
 def wandb_client() -> ModuleType:
     """The client's module, kept from printing and prompting."""
     os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else an exit waits for reports to a server that hangs
     import wandb
 
     logging.getLogger("wandb").setLevel(logging.ERROR)

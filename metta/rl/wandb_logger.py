@@ -69,7 +69,8 @@ class WandbLogger:
         if self._left_out:
             warn(f"wandb: {self._left_out} reports left out there; metrics.jsonl has them all")
         if waiting := [*self._unsent, *offline_records(self.folder.path)]:
-            note(f"wandb: not all of it is there yet; to send the rest: wandb sync {shlex.join(map(str, waiting))}")
+            command = shlex.join(["wandb", "sync", "--include-online", *map(str, waiting)])
+            note(f"wandb: not all of it is there yet; to send the rest: {command}")
         elif self._thread.is_alive():
             warn("wandb: no answer, given up; metrics.jsonl has everything")
 

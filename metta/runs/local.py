@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -27,11 +27,14 @@ class LocalRuns:
     """The runs of one data_dir."""
 
     folder: Path
-    uris: ClassVar = "Policy URI"
 
     @property
     def title(self) -> str:
         return str(self.folder)
+
+    @property
+    def uris(self) -> str:
+        return "Policy URI"
 
     def runs(self, query: Query) -> list[Run]:
         found = [run for run in map(read_run, self.folders()) if query.fits(run)]
