@@ -73,6 +73,14 @@ def epochs_at(server: WandbServer) -> list[int]:
     return [line["metric/epoch"] for line in lines]
 
 
+def wait_for_record(run: RunFolder) -> None:
+    """Until the record is open."""
+    deadline = time.monotonic() + 20
+    while not list(run.path.glob("wandb/run-*/files/composed_tree.yaml")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def sync(*paths: Path) -> None:
     command = [sys.executable, "-m", "wandb", "sync", "--include-online", *map(str, paths)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -160,10 +168,7 @@ def test_an_outage_in_mid_run_loses_nothing_and_never_stalls(
 ) -> None:
     sender = logger(run)
     report(sender, range(1, 3))
-    deadline = time.monotonic() + 20
-    while not server.runs:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_record(run)
     server.mood = _mood(mood)
     assert report(sender, range(3, 9)) < AT_ONCE
     begin = time.monotonic()
@@ -182,10 +187,7 @@ def test_a_client_that_dies_is_replaced_by_a_record_on_this_machine(server: Wand
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     sender = logger(run)
     report(sender, range(1, 3))
-    deadline = time.monotonic() + 20
-    while not server.runs:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_record(run)
     for child in psutil.Process().children(recursive=True):
         if child.pid not in before:
             child.kill()
@@ -249,8 +251,8 @@ def test_offline_keeps_a_record_with_the_checkpoints_and_online_without_login_do
 def test_ctrl_c_with_a_server_that_hangs_saves_and_ends_with_0(server: WandbServer, config: Config) -> None:
     settings = config(wandb={"mode": "online"}, trainer={"total_timesteps": 10_000_000})
     server.mood = "hangs"
-    code = "import sys; from metta.rl.trainer import train; from metta.rl.settings import RunConfig\n"
-    code += "train(RunConfig.model_validate_json(sys.argv[1]))"
+    code = "import sys; from metta.rl import trainer, wandb_logger; from metta.rl.settings import RunConfig\n"
+    code += "wandb_logger.INIT_SECONDS = 2; trainer.train(RunConfig.model_validate_json(sys.argv[1]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, settings.model_dump_json()],
         stdout=subprocess.PIPE,
