@@ -4,6 +4,7 @@ Lines that are cut short, damaged, longer than LONGEST or no object are left out
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -69,6 +70,11 @@ def sample_rows(path: Path, count: int) -> tuple[list[Row], bool]:
             after = file.tell()
     newest = last_rows(path, 1)
     return spread + [row for row in newest if row != spread[-1]], False
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a row is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _line(file: IO[bytes]) -> bytes:

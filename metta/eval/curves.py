@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from metta.common.errors import UserError
-from metta.common.jsonl import Row, sample_rows
+from metta.common.jsonl import Row, is_number, sample_rows
 from metta.eval.statistics import show
 
 STEP = "metric/agent_step"
@@ -60,7 +60,7 @@ def read_curves(path: Path) -> list[Row]:
 
 def points(rows: list[Row], metric: str) -> list[tuple[float, float]]:
     """Agent-steps and values of a metric, where it was reported."""
-    return [(row[STEP], row[metric]) for row in rows if row.get(metric) is not None and row.get(STEP) is not None]
+    return [(row[STEP], row[metric]) for row in rows if is_number(row.get(metric)) and is_number(row.get(STEP))]
 
 
 def moving_mean(values: Sequence[float] | np.ndarray) -> np.ndarray:

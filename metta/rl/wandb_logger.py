@@ -65,7 +65,7 @@ class WandbLogger:
             return
         self._exit_code = int(sys.exc_info()[0] is not None)
         self._finishing.set()
-        self._thread.join(INIT_SECONDS + FINISH_SECONDS)
+        self._thread.join(2 * INIT_SECONDS + FINISH_SECONDS)
         if self._left_out:
             warn(f"wandb: {self._left_out} reports left out there; metrics.jsonl has them all")
         if waiting := [*self._unsent, *offline_records(self.folder.path)]:

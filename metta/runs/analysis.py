@@ -7,8 +7,9 @@ from statistics import fmean, median
 from typing import Any
 
 from metta.common.errors import UserError
+from metta.common.jsonl import is_number
 from metta.runs.compare import settings
-from metta.runs.run import Run, Source, checked_metrics, is_number
+from metta.runs.run import Run, Source, checked_metrics
 
 TOP = 6
 LATE = 10  # of a curve its last tenth

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from metta.common.errors import UserError
+from metta.common.jsonl import is_number
 from metta.common.wandb_client import ARTIFACT_TYPE, artifact_name, logged_in, one_line, wandb_client
 from metta.eval.curves import STEP, Points
-from metta.runs.run import Query, Run, is_number
+from metta.runs.run import Query, Run
 
 SECONDS = 20  # to wait for an answer
 PAGE = 50

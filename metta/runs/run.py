@@ -1,13 +1,13 @@
 """A run as the tools see it, wherever it is recorded, and which runs are asked for."""
 
 import fnmatch
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from metta.common.errors import UserError, suggest
+from metta.common.jsonl import is_number
 from metta.eval.curves import STEP, Points
 
 STATES = ("running", "finished", "stopped", "crashed", "failed", "killed")
@@ -100,10 +100,6 @@ def newest_values(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
     for row in rows:
         values |= {name: value for name, value in row.items() if is_number(value)}
     return values
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def checked_metrics(runs: Sequence[Run], asked: Sequence[str] | None, usual: Sequence[str]) -> list[str]:

@@ -20,8 +20,7 @@ PROJECT = "metta"
 def add_source_flags(parser: argparse.ArgumentParser) -> None:
     """W&B or a folder, and which of the runs there."""
     parser.add_argument("names", nargs="*", metavar="RUN", help="only runs of these names or patterns, 'anna.*'")
-    parser.add_argument("--local", type=Path, nargs="?", const=TRAIN_DIR, metavar="FOLDER",
-                        help="runs in this folder (default train_dir), not those at W&B")  # fmt: skip
+    parser.add_argument("--local", type=Path, metavar="FOLDER", help="runs in this folder, not those at W&B")
     parser.add_argument("--entity", help="team or user at W&B; default: WANDB_ENTITY, else the login's")
     parser.add_argument("--project", help=f"project at W&B; default: WANDB_PROJECT, else {PROJECT}")
     parser.add_argument("--tag", help="only runs with this tag")

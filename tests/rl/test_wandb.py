@@ -26,7 +26,7 @@ from tests.wandb_server import KEY, Mood, WandbServer, serving
 Config = Callable[..., RunConfig]
 TREE = {"trainer": {"batch_size": 512}}
 CODE = {"version": "0.1.0", "commit": "c0ffee", "dirty": True}
-AT_ONCE = 0.05  # seconds that the trainer may wait
+AT_ONCE = 0.5  # seconds that the trainer may wait, on a busy machine; a connection would take 2
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_without_a_connection_the_record_is_kept_here_and_can_be_sent_later(
     assert report(sender, range(1, 6)) < AT_ONCE
     begin = time.monotonic()
     sender.finish()
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 12
     captured = capfd.readouterr()
     assert "no connection" in captured.out and "Traceback" not in captured.err
     (record,) = offline_records(run.path)
@@ -173,7 +173,7 @@ def test_an_outage_in_mid_run_loses_nothing_and_never_stalls(
     assert report(sender, range(3, 9)) < AT_ONCE
     begin = time.monotonic()
     sender.finish()
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 12
     captured = capfd.readouterr()
     assert "to send the rest: wandb sync --include-online" in captured.out and "Traceback" not in captured.err
     server.mood = "well"
