@@ -78,13 +78,11 @@ def read_run(folder: RunFolder) -> Run:
     """A run from its folder; what it has not written yet is empty."""
     config, starts = _read_config(folder), _read_starts(folder)
     metrics = newest_values(last_rows(folder.metrics, NEWEST)) if folder.metrics.is_file() else {}
-    first = starts[0].get("time") if starts else None
-    created = datetime.fromisoformat(first) if isinstance(first, str) else _oldest(folder)
     versions, wandb = list_versions(folder.path), config.get("wandb") or {}
     return Run(
         name=folder.name,
         state=_state(folder, config, metrics),
-        created=created.astimezone(UTC),
+        created=_started(folder, starts),
         config=config,
         metrics=metrics,
         uri=f"{folder.path}:v{versions[-1].epoch}" if versions else None,
@@ -124,7 +122,10 @@ def _read_starts(folder: RunFolder) -> list[dict[str, Any]]:
     return list(read_rows(folder.starts)) if folder.starts.is_file() else []
 
 
-def _oldest(folder: RunFolder) -> datetime:
-    """For a run that noted no start: when the oldest of its files was written."""
-    files = [folder.path, *folder.path.glob("*"), *folder.checkpoints.glob("*")]
-    return datetime.fromtimestamp(min(path.stat().st_mtime for path in files), UTC)
+def _started(folder: RunFolder, starts: list[dict[str, Any]]) -> datetime:
+    """When the run first started; of one that noted no start, when the oldest of its files was written."""
+    try:
+        return datetime.fromisoformat(starts[0]["time"]).astimezone(UTC)
+    except (IndexError, KeyError, TypeError, ValueError):
+        files = [folder.path, *folder.path.glob("*"), *folder.checkpoints.glob("*")]
+        return datetime.fromtimestamp(min(path.stat().st_mtime for path in files), UTC)
