@@ -100,7 +100,7 @@ class WandbServer(ThreadingHTTPServer):
         id = f"id{len(self.runs)}"
         wrapped = json.dumps({key: {"value": value} for key, value in config.items()})
         self.runs[id] = {"name": id, "displayName": name, "config": wrapped, "state": "finished", **facts}
-        self.history[id] = history
+        self.history[id] = [{"_step": index, **row} for index, row in enumerate(history)]
 
     def on_Runs(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         """Two runs per page, so that more than two are asked for page by page. Filters: state, tags, name, time."""
@@ -119,10 +119,11 @@ class WandbServer(ThreadingHTTPServer):
         for line in self.history.get(run["name"], []):
             summary |= line
         return {
-            **dict.fromkeys(("sweepName", "jobType", "commit", "description", "notes", "group", "historyKeys")),
+            **dict.fromkeys(("sweepName", "jobType", "commit", "description", "notes", "historyKeys")),
             **{"id": run["name"], "tags": [], "readOnly": False, "systemMetrics": "{}", "projectId": "1"},
             **{"createdAt": "2026-01-16T12:00:00Z", "heartbeatAt": "2026-01-16T13:00:00Z", "state": "running"},
             **{key: value for key, value in run.items() if value is not None},
+            "group": run.get("groupName"),
             "summaryMetrics": json.dumps(summary),
             "historyLineCount": len(self.history.get(run["name"], [])),
             "user": {"name": "me", "username": "me"},

@@ -96,7 +96,12 @@ def prune_runs(flags: argparse.Namespace) -> int:
     print(f"{len(doomed)} runs, {show_bytes(total)} to be freed" + (" (dry run: nothing is removed)" * flags.dry_run))
     if flags.dry_run or not doomed or not (flags.yes or _agreed()):
         return 0
-    freed = sum(map(prune, doomed))
+    freed = 0
+    for part in doomed:
+        try:
+            freed += prune(part)
+        except UserError as error:  # it has started since, or is not ours to remove
+            print(f"stays: {error}")
     print(f"{show_bytes(freed)} freed")
     return 0
 
