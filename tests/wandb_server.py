@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-Mood = Literal["well", "hangs", "resets", "fails"]
+Mood = Literal["well", "hangs", "resets", "fails", "forbids"]
 KEY = "0" * 40
 
 
@@ -244,8 +244,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return None
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.server.mood == "fails":
-            self._send({"errors": [{"message": "out of order"}]}, 500)
+        if self.server.mood in ("fails", "forbids"):
+            self._send({"errors": [{"message": "no"}]}, 500 if self.server.mood == "fails" else 401)
             return None
         return data
 

@@ -137,12 +137,14 @@ def test_a_resumed_run_goes_on_in_the_same_record_and_repeats_nothing(server: Wa
     assert epochs_at(server) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize("mood", ["refuses", "hangs", "resets", "fails"])
+@pytest.mark.parametrize("mood", ["refuses", "hangs", "resets", "fails", "forbids", "a key that is none"])
 def test_without_a_connection_the_record_is_kept_here_and_can_be_sent_later(
     mood: str, server: WandbServer, run: RunFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if mood == "refuses":
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    elif mood == "a key that is none":
+        monkeypatch.setenv("WANDB_API_KEY", "abc")
     else:
         server.mood = _mood(mood)
     sender = logger(run)
