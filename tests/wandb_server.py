@@ -30,6 +30,7 @@ class WandbServer(ThreadingHTTPServer):
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.files: dict[str, bytes] = {}
         self.artifacts: list[dict[str, Any]] = []
+        self.exit_codes: list[int] = []
         self.stopped = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -214,7 +215,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send({"data": self.server.answer(operation[1] if operation else "", asked.get("variables") or {})})
         elif path.endswith("/file_stream"):
             run = path.split("/")[-2]
-            for name, part in json.loads(data).get("files", {}).items():
+            sent = json.loads(data)
+            self.server.exit_codes += [sent["exitcode"]] if sent.get("complete") else []
+            for name, part in sent.get("files", {}).items():
                 if name == "wandb-history.jsonl":
                     lines = self.server.history.setdefault(run, [])
                     del lines[part["offset"] :]

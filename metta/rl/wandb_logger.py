@@ -167,6 +167,7 @@ class WandbLogger:
         )
         if mode == "online":
             self._unsent = [Path(record.settings.sync_dir)]
+            note(f"wandb: {record.url}")
         record.define_metric("*", step_metric=X_AXIS)
         tree = Path(record.dir) / TREE
         tree.write_text(yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True))
