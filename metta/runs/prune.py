@@ -42,7 +42,7 @@ def plan_prune(
             doomed.append(Doomed(run, what, [run.path], disk_usage(run.path)))
         else:
             versions = list_versions(run.path)
-            old = [version.folder for version in versions[: len(versions) - keep_checkpoints]]
+            old = [version.folder for version in versions[: max(0, len(versions) - keep_checkpoints)]]
             if old:
                 what = f"{len(old)} of {len(versions)} checkpoints, up to v{versions[len(old) - 1].epoch}"
                 doomed.append(Doomed(run, what, old, sum(map(disk_usage, old))))
