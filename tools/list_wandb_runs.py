@@ -30,7 +30,11 @@ def _list(argv: list[str] | None) -> int:
     source = source_of(flags)
     runs = source.runs(query_of(flags, state="finished"))
     if flags.format == "json":
-        print(json.dumps([{**as_json(run), "score": run.metrics.get(flags.metric)} for run in runs], indent=2))
+        print(
+            json.dumps(
+                [{**as_json(run), "score": run.metrics.get(flags.metric)} for run in runs], indent=2, default=str
+            )
+        )
     elif flags.format == "uris":
         print(*[run.uri for run in runs if run.uri], sep="\n")
     elif not runs:

@@ -22,7 +22,7 @@ def list_runs(flags: argparse.Namespace) -> int:
     query = Query(names=tuple(flags.names), state=flags.state, limit=flags.limit)
     found = flags.source.runs(query)
     if flags.format == "json":
-        print(json.dumps([as_json(run) for run in found], indent=2))
+        print(json.dumps([as_json(run) for run in found], indent=2, default=str))
         return 0
     header = ("run", "state", "started", "agent-steps", *metrics, "checkpoint")
     rows = [
@@ -52,7 +52,7 @@ def compare_runs(flags: argparse.Namespace) -> int:
     runs = flags.source.chosen(flags.names, at_least=2)
     found = compare(runs, checked_metrics(runs, flags.metric, METRICS))
     if flags.format == "json":
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(asdict(found), indent=2, default=str))
         return 0
     rows = [
         *((key, *map(as_text, values)) for key, values in {**found.settings, **found.code}.items()),

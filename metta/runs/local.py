@@ -16,7 +16,7 @@ from metta.common.logging import warn
 from metta.eval.curves import LINES, STEP, Points, points
 from metta.policy.uri import list_versions
 from metta.rl.run_folder import CONFIG, RunFolder, is_crashed, is_running
-from metta.runs.run import Query, Run, newest_values
+from metta.runs.run import Query, Run, at, newest_values
 
 CONFIG_BYTES = 1 << 20
 NEWEST = 200  # rows in which the newest value of a metric is looked for: statistics come once an episode ends
@@ -78,7 +78,7 @@ def read_run(folder: RunFolder) -> Run:
     """A run from its folder; what it has not written yet is empty."""
     config, starts = _read_config(folder), _read_starts(folder)
     metrics = newest_values(last_rows(folder.metrics, NEWEST)) if folder.metrics.is_file() else {}
-    versions, wandb = list_versions(folder.path), config.get("wandb") or {}
+    versions = list_versions(folder.path)
     return Run(
         name=folder.name,
         state=_state(folder, config, metrics),
@@ -88,8 +88,8 @@ def read_run(folder: RunFolder) -> Run:
         uri=f"{folder.path}:v{versions[-1].epoch}" if versions else None,
         place=str(folder.path),
         code={key: starts[-1].get(key) for key in ("version", "commit", "dirty")} if starts else {},
-        tags=tuple(wandb.get("tags") or ()),
-        group=wandb.get("group"),
+        tags=tuple(at(config, "wandb.tags") or ()),
+        group=at(config, "wandb.group"),
     )
 
 
@@ -100,7 +100,7 @@ def _is_run(folder: RunFolder) -> bool:
 def _state(folder: RunFolder, config: dict[str, Any], metrics: dict[str, float]) -> str:
     if is_running(folder.path):
         return "running"
-    total = (config.get("trainer") or {}).get("total_timesteps")
+    total = at(config, "trainer.total_timesteps")
     if isinstance(total, int) and metrics.get(STEP, 0) >= total:
         return "finished"
     return "crashed" if is_crashed(folder.path) else "stopped"

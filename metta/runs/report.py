@@ -31,7 +31,7 @@ def to_json(found: Analysis) -> str:
     ranked = {
         part: [{"score": one.score, **as_json(one.run)} for one in getattr(found, part)] for part in ("top", "rest")
     }
-    return json.dumps({"schema_version": 1, **asdict(found), **ranked}, indent=2)
+    return json.dumps({"schema_version": 1, **asdict(found), **ranked}, indent=2, default=str)
 
 
 def to_markdown(found: Analysis, picture: Path | None = None) -> str:

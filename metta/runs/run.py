@@ -35,10 +35,7 @@ class Run:
 
     def setting(self, path: str) -> Any:
         """The value at a dotted path of the tree, None where there is none."""
-        value: Any = self.config
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
+        return at(self.config, path)
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,13 @@ def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, f"{path}.")
         else:
             yield path, value
+
+
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted path of a tree, None where there is none."""
+    for part in path.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def newest_values(rows: Iterable[dict[str, Any]]) -> dict[str, float]:

@@ -31,4 +31,4 @@ def as_text(value: object) -> str:
     """A setting's value as one would type it; a dash for none."""
     if value is None:
         return "–"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -9,7 +9,7 @@ import pytest
 
 from metta.common.errors import UserError
 from metta.rl.run_folder import LOCK, RunFolder, hold_lock, open_run
-from metta.runs.compare import compare
+from metta.runs.compare import compare, settings
 from metta.runs.local import LocalRuns, read_run
 from metta.runs.run import Query
 from tests.runs.conftest import line, tree
@@ -81,6 +81,14 @@ def test_a_run_whose_settings_cannot_be_read_is_shown_without_them(
     run = read_run(RunFolder(folder))
     assert run.config == {} and run.steps == 3000
     assert damage == "- a list" or "shown without its settings" in capsys.readouterr().err
+
+
+def test_settings_of_other_shapes_than_ours_do_no_harm(make_run: Make) -> None:
+    folder = make_run("a")
+    (folder / "config.yaml").write_text("{wandb: offline, trainer: [1], 7: x, day: 2026-01-01}")
+    run = read_run(RunFolder(folder))
+    assert (run.tags, run.group, run.state, run.setting("trainer.losses")) == ((), None, "stopped", None)
+    assert dict(settings(run))["7"] == "x"
 
 
 def test_a_cut_last_line_is_passed_over(make_run: Make) -> None:
