@@ -23,6 +23,7 @@ from metta.rl.settings import WandbSettings
 
 ID_FILE = "wandb_id"
 INIT_SECONDS = 10  # to wait for an answer when connecting
+OPEN_SECONDS = 60  # for a record on this machine, which waits for nobody
 RETRY_SECONDS = (2.0, 10.0)  # pauses before connecting again
 FINISH_SECONDS = 10  # to wait for the last reports at the end of a run
 QUEUE_LENGTH = 2_000
@@ -158,7 +159,7 @@ class WandbLogger:
             resume="allow",
             mode=mode,
             settings=wandb.Settings(
-                init_timeout=INIT_SECONDS,
+                init_timeout=INIT_SECONDS if mode == "online" else OPEN_SECONDS,
                 finish_timeout=FINISH_SECONDS,
                 finish_timeout_raises=True,
                 silent=True,
