@@ -193,6 +193,7 @@ class WandbSettings(Settings):
     group: str | None = Field(default=None, description="name under which W&B groups runs")
     tags: list[str] = Field(default=[], description="labels of the run")
     notes: str | None = Field(default=None, description="free text shown with the run")
+    checkpoints: bool = Field(default=True, description="keep checkpoints there too, as versions of one artifact")
 
     @field_validator("mode", mode="before")
     @classmethod

@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from metta.common.code_version import code_version
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, timing_metrics
+from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, timing_metrics
+from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
 from metta.rl.resume import restore, take_snapshot
@@ -139,7 +141,9 @@ class Trainer:
             return True
         saved = self.checkpointer.save(self.parts.net, take_snapshot(self.plan, self.parts, self.progress))
         if saved:
-            self.view.checkpoint = f"v{self.progress.epoch}"
+            epoch, keep = self.progress.epoch, self.config.checkpointer.keep
+            self.view.checkpoint = f"v{epoch}"
+            self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)
         return saved
 
     def _count(self, epoch_seconds: float) -> None:
@@ -154,8 +158,10 @@ class Trainer:
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier)
-        self.wandb = WandbLogger(config.wandb, folder.name, folder.path, config.model_dump(mode="json"))
-        self.monitor = MachineMonitor(self.parts.device)
+        code = code_version()
+        folder.note_start(self.progress.epoch, code)
+        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
+        self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape
