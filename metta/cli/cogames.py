@@ -34,7 +34,7 @@ def _run(context: typer.Context, recipe: str, variant: list[str] | None, **value
     from metta.config.runner import run
 
     given = {key.replace("__", "."): value for key, value in values.items() if value is not None}
-    words = [f"{key}={value}".replace("=class=", "=", 1) for key, value in given.items()]  # class=NAME is NAME
+    words = [f"{key}={value}" for key, value in given.items()]
     variants = [f"mission.variants=[{','.join(variant)}]"] if variant else []
     raise typer.Exit(run([recipe, *words, *variants, *context.obj]))
 
@@ -77,7 +77,7 @@ def train(
 ) -> None:
     """Train a policy."""
     _run(
-        context, "cogsguard.train", variant, agent=policy, mission=mission, mission__difficulty=difficulty,
+        context, "cogsguard.train", variant, agent=policy.removeprefix("class="), mission=mission, mission__difficulty=difficulty,
         mission__cogs=cogs, run=run, trainer__total_timesteps=steps, trainer__batch_size=batch_size,
         trainer__minibatch_size=minibatch_size, system__data_dir=checkpoints, seed=seed, device=device,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from omegaconf import OmegaConf
 
 from metta.common.errors import UserError
 from metta.config.job import Config, Job, Kind, kind_of
@@ -19,6 +20,8 @@ from metta.config.words import Word, varied
 from metta.game.missions import build_mission, inlined
 from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
+
+POLICY_URIS = ("policy_uri", "teacher.policy_uri", "training_env.supervisor_policy_uri")
 
 
 @dataclass
@@ -136,9 +139,12 @@ def _check_game(config: Config, tree: Tree) -> None:
 def _check_imports(config: Config, tree: Tree) -> None:
     """Raise UserError if a file, which may be a stranger's, names code to import: only a word may."""
     env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
-    source = tree.origin("env.name")
-    if env and env.imports and not (source or "").startswith("the word"):
-        raise UserError(f"env.name={env.name} imports code: put it on the command line to allow that, from {source}")
+    named = {"env.name": env.name} if env and env.imports else {}
+    uris = {path: str(OmegaConf.select(tree.values, path)) for path in POLICY_URIS}
+    for path, value in (named | {path: uri for path, uri in uris.items() if uri.startswith("class=")}).items():
+        source = tree.origin(path) or "the defaults"
+        if not source.startswith("the word"):
+            raise UserError(f"{path}={value} imports code: put it on the command line to allow that, from {source}")
 
 
 def _foreign_agents(config: RunConfig, tree: Tree) -> int:

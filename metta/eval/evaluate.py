@@ -22,7 +22,7 @@ from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.uri import CHECKPOINTS, find_bundle, is_built_in, list_versions, make_policy
+from metta.policy.uri import CHECKPOINTS, find_bundle, is_built_in, is_class, list_versions, make_policy
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
 from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig
@@ -84,7 +84,7 @@ def newest_run(data_dir: Path) -> str:
 
 def trained_on(uri: str, data_dir: str) -> RunConfig | None:
     """Settings of environment and mission of the run that a checkpoint belongs to; None for other policies."""
-    if is_built_in(uri):
+    if is_built_in(uri) or is_class(uri):
         return None
     tree = find_bundle(uri, data_dir).folder.parents[1] / "config.yaml"
     if not tree.is_file():

@@ -143,3 +143,23 @@ class Adviser(Protocol):
     def advise(self, observations: np.ndarray) -> Advice:
         """As `Policy.step`, with all that it knows."""
         ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A policy that tells, after a step, what each agent is about; viewers and checks read it."""
+
+    @property
+    def roles(self) -> np.ndarray:
+        """Role of each agent, int32 [envs, agents]: index into `metta.policy.scripted.policy.ROLES`."""
+        ...
+
+    @property
+    def tasks(self) -> np.ndarray:
+        """Pending action, int32 [envs, agents]: index into `metta.policy.scripted.layout.TASKS`."""
+        ...
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Row and column of what it aims at, from the team's hub, int32 [envs, agents, 2]."""
+        ...
