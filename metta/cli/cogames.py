@@ -77,9 +77,10 @@ def train(
 ) -> None:
     """Train a policy."""
     _run(
-        context, "cogsguard.train", variant, agent=policy.removeprefix("class="), mission=mission, mission__difficulty=difficulty,
-        mission__cogs=cogs, run=run, trainer__total_timesteps=steps, trainer__batch_size=batch_size,
-        trainer__minibatch_size=minibatch_size, system__data_dir=checkpoints, seed=seed, device=device,
+        context, "cogsguard.train", variant, agent=policy.removeprefix("class="), mission=mission,
+        mission__difficulty=difficulty, mission__cogs=cogs, run=run, trainer__total_timesteps=steps,
+        trainer__batch_size=batch_size, trainer__minibatch_size=minibatch_size, system__data_dir=checkpoints,
+        seed=seed, device=device,
     )  # fmt: skip
 
 

@@ -128,5 +128,3 @@ def _counts(counts: Counter[str]) -> str:
 
 def _listed(names: list[str]) -> str:
     return ",".join(names) or "-"
-
-

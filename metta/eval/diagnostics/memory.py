@@ -45,10 +45,11 @@ class MemoryCheck:
             if (kinds == HUB).any():
                 self.counts["hub seen"] += 1
                 self.counts[FAILURES[0]] += self.judged and L.HUB not in {kind for kind, _ in known.values()}
-            for row, col in (np.argwhere(kinds == JUNCTION) + [rows.start, cols.start]).tolist():
-                kind, owner = known.get((row, col), (None, NEUTRAL))
+            for row, col in np.argwhere(kinds == JUNCTION).tolist():
+                cell = rows.start + row, cols.start + col
+                kind, owner = known.get(cell, (None, NEUTRAL))
                 if kind in JUNCTIONS:
-                    self._compare(int(world.owners[row, col]), OWNERS[owner])
+                    self._compare(int(world.owners[cell]), OWNERS[owner])
 
     def _compare(self, real: int, remembered: int) -> None:
         if real == NEUTRAL:

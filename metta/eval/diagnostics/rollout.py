@@ -12,7 +12,7 @@ from metta.eval.diagnostics.memory import MemoryCheck
 from metta.eval.diagnostics.scenes import COGS, EXTRACTOR, HUB, JUNCTION, Player, Scene, Sight
 from metta.game.mission import Mission
 from metta.game.resources import GEAR, RESOURCES
-from metta.policy.interface import Policy, Telling
+from metta.policy.interface import Policy, tells
 
 ACTION_OF = {"miner": "mine", "aligner": "align", "scrambler": "scramble"}
 TARGET = {"mine": EXTRACTOR, "align": JUNCTION, "scramble": JUNCTION}
@@ -34,7 +34,7 @@ class RolloutCheck:
         self.visited: dict[int, set[tuple[int, int]]] = {}  # cells by scout
         self.structures = 0  # most that a scout has seen
         self._intents: list[Any] = [None] * mission.agents
-        self._tells = isinstance(policy, Telling)
+        self._tells = tells(policy)
 
     def run(self, steps: int) -> None:
         for scene in self.player.scenes(steps):
@@ -204,4 +204,3 @@ def lines(check: RolloutCheck, trace_prerequisites: bool) -> list[str]:
 
 def _pairs(counts: dict[str, int]) -> str:
     return " ".join(f"{name}={count}" for name, count in counts.items())
-

@@ -11,7 +11,7 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, collectives, env_info
 from metta.game.resources import ELEMENTS, GEAR, RESOURCES
-from metta.policy.interface import Policy, Telling
+from metta.policy.interface import Policy, tells
 from metta.policy.scripted.layout import TASKS
 from metta.policy.scripted.policy import ROLES
 
@@ -130,13 +130,13 @@ class Player:
 
     def _roles(self, world: World) -> list[str]:
         """The roles that the policy tells, else the gear that the agents wear."""
-        if isinstance(self.policy, Telling):
+        if tells(self.policy):
             return [ROLES[role] for role in self.policy.roles[0]]
         worn = np.stack([world.worn(gear) for gear in GEAR], 1)
         return [GEAR[int(row.argmax())] if row.any() else "none" for row in worn]
 
     def _intents(self, world: World) -> list[tuple[str, int, int] | None]:
-        if not isinstance(self.policy, Telling):
+        if not tells(self.policy):
             return [None] * self.batch.num_agents
         tasks = [TASKS[task] for task in self.policy.tasks[0]]
         targets = self.policy.targets[0] + np.argwhere(world.kinds == HUB)[0]
