@@ -122,18 +122,36 @@ def _check_game(config: Config, tree: Tree) -> None:
     missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
+        missions |= {f"phases.{name}.mission": run.mission for name, run in _phases(config, tree).items()}
     _check_imports(config, tree)
     whole = {path: tree.blame(path, lambda mission=mission: inlined(mission)) for path, mission in missions.items()}
     if "mission" in whole:
         config.mission = whole["mission"]
     if isinstance(config, RunConfig):
         config.evals.missions = {label: whole[f"evals.missions.{label}"] for label in config.evals.missions}
+        for name, phase in config.phases.items():
+            phase.mission = whole.get(f"phases.{name}.mission")
     built = {path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in whole.items()}
     if isinstance(config, RunConfig):
-        agents, envs = built["mission"].agents, config.training_env.num_envs
+        played = {built[path].agents for path in built if path.partition(".")[0] in ("mission", "phases")}
         if config.env.kind != "metta":
-            agents = _foreign_agents(config, tree)
-        tree.blame("trainer", lambda: batch_shape(config.trainer, agents, envs))
+            played = {_foreign_agents(config, tree)}
+        for agents in played:
+            tree.blame(
+                "trainer", lambda agents=agents: batch_shape(config.trainer, agents, config.training_env.num_envs)
+            )
+
+
+def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
+    """The runs of the phases that play a mission of their own. Raises UserError for a number of steps of the whole."""
+    source = tree.origin("trainer.total_timesteps") or ""
+    if config.phases and source.startswith("the word"):
+        name = next(iter(config.phases))
+        raise UserError(
+            f"each phase has its own number of steps, such as phases.{name}.total_timesteps=…, from {source}"
+        )
+    runs = zip(config.phases.items(), config.phase_runs, strict=False)
+    return {name: run for (name, phase), run in runs if phase.mission}
 
 
 def _check_imports(config: Config, tree: Tree) -> None:
