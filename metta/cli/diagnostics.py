@@ -16,7 +16,7 @@ from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.uri import make_policy, split_uri
+from metta.policy.uri import make_policy
 
 SCHEMA_VERSION = 1
 FOUR_ROLES = "metta://policy/role?miner=4&scout=2&aligner=2&scrambler=2"
@@ -75,8 +75,7 @@ def _rollout_check(argv: Sequence[str] | None) -> int:
     resources = Trace(args.trace_resource_every if args.trace_resources else 0, args.trace_resource_limit)
     check = rollout.RolloutCheck(mission, _policy(args.policy_uri, mission), args.seed, roles, resources)
     check.run(args.steps)
-    name, words = split_uri(args.policy_uri)
-    asked = rollout.asked_roles(words, name)
+    asked = rollout.asked_roles(args.policy_uri)
     failure = check.failure(asked, args.allow_missing_roles)
     found = check.document() | {"asked_roles": sorted(asked), "failure": failure}
     if args.trace_prereqs:

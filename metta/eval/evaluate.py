@@ -21,8 +21,9 @@ from metta.game.engine.batch import Episode
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
+from metta.policy.by_class import is_class
 from metta.policy.interface import Policy
-from metta.policy.uri import CHECKPOINTS, find_bundle, is_built_in, is_class, list_versions, make_policy
+from metta.policy.uri import CHECKPOINTS, find_bundle, is_built_in, list_versions, make_policy
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
 from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig, varied

@@ -15,6 +15,11 @@ CLASS = "class="
 KEYWORD = "kw."
 
 
+def is_class(uri: str) -> bool:
+    """Does `uri` name a class to import?"""
+    return uri.startswith(CLASS) and "." in uri.partition(",")[0]
+
+
 def split_class(uri: str) -> tuple[str, dict[str, str]]:
     """The dotted name and the keyword arguments, as text. Raise UserError for a part of another form."""
     name, *parts = uri.removeprefix(CLASS).split(",")

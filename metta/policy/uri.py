@@ -15,7 +15,7 @@ import torch
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import SPEC, BrokenBundleError, Bundle, check_fits, load_bundle
-from metta.policy.by_class import CLASS, make_class_policy, split_class
+from metta.policy.by_class import CLASS, is_class, make_class_policy
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query
@@ -50,17 +50,12 @@ def make_policy(
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such."""
     if is_class(uri):
         return make_class_policy(uri, info)
+    uri = uri.removeprefix(CLASS)
     if is_built_in(uri):
         return _make_built_in(uri, info)
-    uri = uri.removeprefix(CLASS)
     bundle = find_bundle(uri, data_dir)
     check_fits(bundle, info)
     return NeuralPolicy(bundle.build(device), bundle.name, deterministic)
-
-
-def is_class(uri: str) -> bool:
-    """Does `uri` name a class to import?"""
-    return uri.startswith(CLASS) and "." in uri.partition(",")[0] and not is_built_in(uri)
 
 
 def is_built_in(uri: str) -> bool:
@@ -69,25 +64,15 @@ def is_built_in(uri: str) -> bool:
     return uri.startswith(SCHEME) or VERSION.sub("", uri.partition("?")[0]) in BUILT_IN
 
 
-def split_uri(uri: str) -> tuple[str, dict[str, str]]:
-    """Name and parameters; a checkpoint has none, and its name is the whole. Raise UserError for malformed ones."""
-    if is_class(uri):
-        return split_class(uri)
-    if not is_built_in(uri):
-        return uri, {}
-    given, _, query = uri.removeprefix(CLASS).removeprefix(SCHEME).partition("?")
-    name = VERSION.sub("", given)
-    return name, parse_query(name, query)
-
-
 def _make_built_in(uri: str, info: Info) -> Policy:
     """A policy by name and parameters; a version (`:v15`) is accepted, all are the same. Raise UserError."""
-    name, words = split_uri(uri)
+    given, _, query = uri.removeprefix(SCHEME).partition("?")
+    name = VERSION.sub("", given)
     if name not in BUILT_IN:
         raise UserError(f"{uri}: no policy of that name{suggest(name, BUILT_IN)}; known: {', '.join(sorted(BUILT_IN))}")
     if name in SCRIPTS:
-        return make_scripted(name, words, info)
-    if words:
+        return make_scripted(name, parse_query(name, query), info)
+    if query:
         raise UserError(f"{uri}: policy {name} takes no parameters")
     return PLAIN[name](info)
 

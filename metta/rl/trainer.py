@@ -40,13 +40,17 @@ def train(config: RunConfig) -> Summary:
 
     Raise UserError when that cannot be, before the first phase starts.
     """
-    plans = plan_phases(config)
-    for planned in plans:
-        with open_run(Path(config.system.data_dir), planned.run) as folder, StopRequest() as stop:
-            summary = Trainer(planned, folder).run(stop)
+    *earlier, last = plan_phases(config)
+    for planned in earlier:
+        summary = _train(planned)
         if not summary.finished:
-            break
-    return summary
+            return summary
+    return _train(last)
+
+
+def _train(planned: Plan) -> Summary:
+    with open_run(Path(planned.config.system.data_dir), planned.run) as folder, StopRequest() as stop:
+        return Trainer(planned, folder).run(stop)
 
 
 class Trainer:
