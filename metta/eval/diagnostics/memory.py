@@ -9,6 +9,7 @@ from metta.policy.interface import Policy
 from metta.policy.scripted import layout as L
 from metta.policy.scripted.policy import ScriptedPolicy
 
+Memory = dict[tuple[int, int], tuple[int, int]]  # kind and owner by cell of the map
 OWNERS = {L.NEUTRAL: NEUTRAL, L.OURS: COGS, L.THEIRS: CLIPS}
 JUNCTIONS = (L.JUNCTION, L.TEAM_JUNCTION)
 FAILURES = (
@@ -28,6 +29,7 @@ class MemoryCheck:
             FAILURES[2],
         )  # fmt: skip
         self.counts: Counter[str] = Counter(dict.fromkeys(names, 0))
+        self._known: list[Memory] = []  # by agent
 
     @property
     def judged(self) -> bool:
@@ -38,10 +40,10 @@ class MemoryCheck:
         hub = np.argwhere(world.kinds == HUB)[0]
         minds = minds_of(self.policy) if self.policy else []
         memories = {mind: self._memory(mind, hub) for mind in set(minds)}
-        for agent in range(len(world.positions)):
+        self._known = [memories[mind] for mind in minds] or [{}] * len(world.positions)
+        for agent, known in enumerate(self._known):
             rows, cols = sight.window(world, agent)
             kinds = world.kinds[rows, cols]
-            known = memories[minds[agent]] if self.policy else {}
             if (kinds == HUB).any():
                 self.counts["hub seen"] += 1
                 self.counts[FAILURES[0]] += self.judged and L.HUB not in {kind for kind, _ in known.values()}
@@ -51,6 +53,10 @@ class MemoryCheck:
                 if kind in JUNCTIONS:
                     self._compare(int(world.owners[cell]), OWNERS[owner])
 
+    def owned(self, agent: int, row: int, col: int) -> bool:
+        """Does the agent's mind hold that what stands there is the team's? True where it is not open to see."""
+        return not self.judged or self._known[agent].get((row, col), (0, L.OURS))[1] == L.OURS
+
     def _compare(self, real: int, remembered: int) -> None:
         if real == NEUTRAL:
             self.counts["neutral junctions checked"] += 1
@@ -59,8 +65,7 @@ class MemoryCheck:
             self.counts["tagged/clipped junctions checked"] += 1
             self.counts[FAILURES[1]] += remembered != real
 
-    def _memory(self, mind: int, hub: np.ndarray) -> dict[tuple[int, int], tuple[int, int]]:
-        """Kind and owner by cell of the map."""
+    def _memory(self, mind: int, hub: np.ndarray) -> Memory:
         assert self.policy is not None
         things = self.policy.things(mind)[:, [L.TH_KIND, L.TH_CELL, L.TH_OWNER]].tolist()
         top, left = (hub - L.HALF).tolist()

@@ -1,7 +1,8 @@
 """The sanity check: does a policy see, play its roles, and aim at the right things?
 
-A target counts as wrong only where neither what the agent saw last nor what its team saw last supports it. What a
-policy does not tell (see `metta.policy.interface.Telling`) or remember openly is not judged.
+A target counts as wrong only where neither what the agent saw last nor what its team saw last supports it; its owner
+may also be inferred, if the memory is open and says so. What a policy does not tell (see
+`metta.policy.interface.Telling`) or remember openly is not judged.
 """
 
 from collections import Counter
@@ -20,6 +21,12 @@ from metta.policy.uri import SCHEME
 ACTION_OF = {"miner": "mine", "aligner": "align", "scrambler": "scramble"}
 TARGET = {"mine": EXTRACTOR, "align": JUNCTION, "scramble": JUNCTION}
 PRICES = {"align": ("gear", "heart", "influence"), "scramble": ("gear", "heart")}
+COUNTERS = {
+    "miner": ("mine_attempts", "mine_mismatches", "deposit_attempts"),
+    "scout": ("unique_positions", "max_structures_seen"),
+    "aligner": ("align_attempts", "align_mismatches", "align_cogs_targets"),
+    "scrambler": ("scramble_attempts", "scramble_mismatches", "scramble_cogs_targets"),
+}
 STRUCTURES = 5  # that the best scout must have seen
 
 
@@ -35,7 +42,6 @@ class RolloutCheck:
         self.prerequisite_lines: list[str] = []
         self.role_trace, self.resource_trace = role_trace, resource_trace
         self.visited: dict[int, set[tuple[int, int]]] = {}  # cells by scout
-        self.structures = 0  # most that a scout has seen
         self._intents: list[Any] = [None] * mission.agents
         self._tells = tells(policy)
 
@@ -54,9 +60,7 @@ class RolloutCheck:
     def _look_at(self, scene: Scene, agent: int) -> None:
         role = scene.roles[agent]
         if role == "scout":
-            row, col = scene.before.positions[agent].tolist()
-            self.visited.setdefault(agent, set()).add((row, col))
-            self.structures = max(self.structures, self.sight.count(agent))
+            self._look_at_scout(scene, agent)
         if role == "miner" and scene.after.cargo[agent] < scene.before.cargo[agent]:
             self.counts["deposit_attempts"] += _at_depot(scene, agent)
         action = ACTION_OF.get(role)
@@ -64,6 +68,14 @@ class RolloutCheck:
         if intent and intent != self._intents[agent] and intent[0] == action:
             self._begin(scene, agent, *intent)
         self._intents[agent] = intent
+
+    def _look_at_scout(self, scene: Scene, agent: int) -> None:
+        """The figures are those of the scout that saw, or walked, most."""
+        row, col = scene.before.positions[agent].tolist()
+        cells = self.visited.setdefault(agent, set())
+        cells.add((row, col))
+        for name, figure in (("unique_positions", len(cells)), ("max_structures_seen", self.sight.count(agent))):
+            self.counts[name] = max(self.counts[name], figure)
 
     def _inferred(self, scene: Scene, agent: int, action: str | None) -> tuple[str, int, int] | None:
         """Of a policy that tells nothing: the use of what its gear is for."""
@@ -78,7 +90,8 @@ class RolloutCheck:
         if not self.sight.was(agent, row, col, TARGET[action]):
             self.counts[f"{action}_mismatches"] += 1
         elif action != "mine":
-            self.counts[f"{action}_cogs_targets"] += self.sight.owned(agent, row, col)
+            owned = self.sight.owned(agent, row, col) and self.memory.owned(agent, row, col)
+            self.counts[f"{action}_cogs_targets"] += owned
         if action in PRICES:
             self._check_prerequisites(scene, agent, action)
 
@@ -100,21 +113,6 @@ class RolloutCheck:
             now = self.stations.now
             self.resource_trace.lines.append(self.stations.line(scene, now["uses"], now["paid"]))
 
-    def roles(self) -> dict[str, dict[str, int]]:
-        """What each role did."""
-        unique = max((len(cells) for cells in self.visited.values()), default=0)
-        found = {
-            role: {name: self.counts[name] for name in names}
-            for role, names in {
-                "miner": ("mine_attempts", "mine_mismatches", "deposit_attempts"),
-                "scout": (),
-                "aligner": ("align_attempts", "align_mismatches", "align_cogs_targets"),
-                "scrambler": ("scramble_attempts", "scramble_mismatches", "scramble_cogs_targets"),
-            }.items()
-        }
-        found["scout"] = {"unique_positions": unique, "max_structures_seen": self.structures}
-        return found
-
     def failure(self, asked: set[str], allow_missing_roles: bool) -> str | None:
         """The first check that fails, or None. `asked`: roles that must be seen and act."""
         if bad := self.memory.failure():
@@ -131,8 +129,8 @@ class RolloutCheck:
                     return f"{name}: {self.counts[name]}"
             if role in asked and role == "miner" and not self.counts["deposit_attempts"]:
                 return "deposit_attempts: 0"
-        if "scout" in asked and self.structures < STRUCTURES:
-            return f"max_structures_seen: {self.structures}, fewer than {STRUCTURES}"
+        if "scout" in asked and self.counts["max_structures_seen"] < STRUCTURES:
+            return f"max_structures_seen: {self.counts['max_structures_seen']}, fewer than {STRUCTURES}"
         return None
 
     def document(self) -> dict[str, Any]:
@@ -142,7 +140,7 @@ class RolloutCheck:
             "tells_intents": self._tells,
             "memory": {"judged": self.memory.judged, **self.memory.counts},
             "observed_roles": self.coverage.observed,
-            "roles": self.roles(),
+            "roles": {role: {name: self.counts[name] for name in names} for role, names in COUNTERS.items()},
             "gear_stations": {gear: self.stations.summary(gear) for gear in GEAR},
             "gear_resource_windows": {gear: self.stations.windows[gear] for gear in GEAR},
             "gear_resource_windows_with_role_adjacent": {gear: self.stations.adjacent_windows[gear] for gear in GEAR},
@@ -158,12 +156,13 @@ class RolloutCheck:
 
 
 def asked_roles(uri: str) -> set[str]:
-    """The roles that a policy's name or parameters ask for; where they ask for none, those that the game needs."""
+    """The roles that a policy's name or parameters ask for; where they ask for none, those that it cannot do without:
+    no junction is held without hearts, and none without aligners, but whether clips are met is luck."""
     name, _, query = uri.removeprefix(SCHEME).partition("?")
     words = split_class(uri)[1] if is_class(uri) else parse_query(name, query)
     listed = {role for key in ("role_order", "role_cycle", "role_vibes") for role in words.get(key, "").split(",")}
     counted = {role for role in GEAR if words.get(role, "0") != "0"}
-    return ({name, *listed, *counted} & set(GEAR)) or set(CORE)
+    return ({name, *listed, *counted} & set(GEAR)) or {"miner", "aligner"}
 
 
 def _at_depot(scene: Scene, agent: int) -> bool:
