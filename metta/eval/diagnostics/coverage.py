@@ -72,7 +72,7 @@ class StationUse:
             if scene.kind_ahead(agent) == role:
                 uses[role] += 1
                 paid[role] += gained or role in affordable
-            if _beside(scene, agent, role):
+            if KINDS.index(role) in (scene.before.kinds[cell] for cell in scene.before.around(agent)):
                 adjacent.add(role)
         self.uses += uses
         self.paid += paid
@@ -112,14 +112,6 @@ class Trace:
 
     def due(self, step: int) -> bool:
         return self.every > 0 and step % self.every == 0 and not (self.limit and len(self.lines) >= self.limit)
-
-
-def _beside(scene: Scene, agent: int, gear: str) -> bool:
-    row, col = scene.before.positions[agent].tolist()
-    kinds, kind = scene.before.kinds, KINDS.index(gear)
-    cells = ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1))
-    height, width = kinds.shape
-    return any(kinds[r, c] == kind for r, c in cells if 0 <= r < height and 0 <= c < width)
 
 
 def _counts(counts: Counter[str]) -> str:

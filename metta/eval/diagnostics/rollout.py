@@ -10,7 +10,7 @@ from typing import Any
 
 from metta.eval.diagnostics.coverage import CORE, RoleCoverage, StationUse, Trace
 from metta.eval.diagnostics.memory import MemoryCheck
-from metta.eval.diagnostics.scenes import COGS, EXTRACTOR, HUB, JUNCTION, Player, Scene, Sight
+from metta.eval.diagnostics.scenes import COGS, EXTRACTOR, HUB, JUNCTION, Player, Scene, Sight, World
 from metta.game.mission import Mission
 from metta.game.resources import GEAR, RESOURCES
 from metta.policy.by_class import is_class, split_class
@@ -62,7 +62,7 @@ class RolloutCheck:
         if role == "scout":
             self._look_at_scout(scene, agent)
         if role == "miner" and scene.after.cargo[agent] < scene.before.cargo[agent]:
-            self.counts["deposit_attempts"] += _at_depot(scene, agent)
+            self.counts["deposit_attempts"] += _at_depot(scene.before, agent)
         action = ACTION_OF.get(role)
         intent = scene.intents[agent] if self._tells else self._inferred(scene, agent, action)
         if intent and intent != self._intents[agent] and intent[0] == action:
@@ -165,12 +165,10 @@ def asked_roles(uri: str) -> set[str]:
     return ({name, *listed, *counted} & set(GEAR)) or {"miner", "aligner"}
 
 
-def _at_depot(scene: Scene, agent: int) -> bool:
-    """Does the agent stand beside, or use, the hub or a junction of the cogs?"""
-    row, col = scene.before.positions[agent].tolist()
-    view = slice(max(0, row - 1), row + 2), slice(max(0, col - 1), col + 2)
-    kinds, owners = scene.before.kinds[view], scene.before.owners[view]
-    return bool(((kinds == HUB) | ((kinds == JUNCTION) & (owners == COGS))).any())
+def _at_depot(world: World, agent: int) -> bool:
+    """Does the agent stand beside the hub or a junction of the cogs?"""
+    near = [(world.kinds[cell], world.owners[cell]) for cell in world.around(agent)]
+    return any(kind == HUB or (kind == JUNCTION and owner == COGS) for kind, owner in near)
 
 
 def lines(check: RolloutCheck, trace_prerequisites: bool) -> list[str]:

@@ -40,6 +40,12 @@ class World:
         """Elements that each agent carries, int32 [A]."""
         return self.inventories[:, CARGO].sum(1)
 
+    def around(self, agent: int) -> list[tuple[int, int]]:
+        """The agent's cell and its four neighbours, as far as they are on the map."""
+        height, width = self.kinds.shape
+        cells = (self.positions[agent] + STEPS).tolist()
+        return [(row, col) for row, col in cells if 0 <= row < height and 0 <= col < width]
+
     def worn(self, gear: str) -> np.ndarray:
         return self.inventories[:, RESOURCES.index(gear)]
 
@@ -63,8 +69,7 @@ class Scene:
         if not 0 < action < len(STEPS):
             return None
         row, col = (self.before.positions[agent] + STEPS[action]).tolist()
-        height, width = self.before.kinds.shape
-        return (row, col) if 0 <= row < height and 0 <= col < width else None
+        return (row, col) if (row, col) in self.before.around(agent) else None
 
     def kind_ahead(self, agent: int) -> str:
         cell = self.ahead(agent)
