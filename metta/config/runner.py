@@ -119,6 +119,8 @@ def _help(recipe: Recipe, words: list[Word]) -> int:
 
 
 def _summary(config: Config) -> str:
+    if isinstance(config, RunConfig) and config.phases:
+        return "\n".join(_summary(run) for run in config.phase_runs)
     settings = config.model_dump()
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
@@ -130,6 +132,7 @@ def _summary(config: Config) -> str:
             f"{settings['trainer']['total_timesteps']:,} agent-steps",
             f"batch {settings['trainer']['batch_size']:,}",
             *([f"teacher {teaching.policy_uri} ({teaching.mode_name})"] if teaching else []),
+            *([f"weights of {config.init_from}"] if config.init_from else []),
             f"in {settings['system']['data_dir']}/{settings['run']}",
         ]
         return f"train {settings['run']}: {', '.join(parts)}"

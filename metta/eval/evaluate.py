@@ -25,7 +25,7 @@ from metta.policy.interface import Info, Policy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
-from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig
+from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig, varied
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -62,9 +62,7 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
     if saved and saved.env.kind != "metta":
         raise UserError(f"{uri}: trained on {saved.env.name}, not on the game; only the evaluate recipe can play it")
     trained = saved.mission if saved else MissionSettings()
-    changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
-    before = {} if "name" in changes else trained.model_dump()
-    mission = build_mission(MissionSettings.model_validate(before | changes))
+    mission = build_mission(varied(trained, config.mission) if config.mission else trained)
     return uri, _policy(config, uri, env_info(mission)), mission
 
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -148,3 +148,27 @@ class Adviser(Protocol):
     def advise(self, observations: np.ndarray) -> Advice:
         """As `Policy.step`, with all that it knows."""
         ...
+
+
+class Telling(Protocol):
+    """A policy that tells, after a step, what each agent is about; viewers and checks read it."""
+
+    @property
+    def roles(self) -> np.ndarray:
+        """Role of each agent, int32 [envs, agents]: index into `metta.policy.scripted.policy.ROLES`."""
+        ...
+
+    @property
+    def tasks(self) -> np.ndarray:
+        """Pending action, int32 [envs, agents]: index into `metta.policy.scripted.layout.TASKS`."""
+        ...
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Row and column of what it aims at, from the team's hub, int32 [envs, agents, 2]."""
+        ...
+
+
+def tells(policy: object) -> TypeGuard[Telling]:
+    """Is that a policy whose class publishes roles, tasks and targets? Evaluates none of them."""
+    return all(hasattr(type(policy), name) for name in ("roles", "tasks", "targets"))

@@ -1,8 +1,9 @@
 """From what a user calls a policy to the policy: one resolver for every command.
 
 `random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without `metta://policy/`;
-`class=NAME[,data=FILE][,kw.ARG=VALUE]`; a checkpoint of a run, a bundle or a file of weights, on this machine, in a
-bucket or at W&B (docs/policies-from-anywhere.md).
+`class=NAME[,data=FILE][,kw.ARG=VALUE]` for ours, `class=module.Class[,kw.ARG=VALUE]` for a class of your own; a
+checkpoint of a run, a bundle or a file of weights, on this machine, in a bucket or at W&B
+(docs/policies-from-anywhere.md).
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import yaml
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import Bundle, read_bundle
+from metta.policy.by_class import CLASS, is_class, make_class_policy
 from metta.policy.fitting import net_for
 from metta.policy.interface import Info, Policy
 from metta.policy.nets.registry import ALIASES, NETS, net_names
@@ -30,7 +32,6 @@ from metta.policy.sources.runs import CHECKPOINTS, VERSION, Version, list_versio
 __all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
 
 SCHEME = "metta://policy/"
-CLASS = "class="
 # Policies without parameters; beside them the scripted ones.
 PLAIN: dict[str, Callable[[Info], Policy]] = {
     "noop": lambda info: NoopPolicy(),
@@ -48,6 +49,8 @@ def make_policy(
     trust_pickle: bool = False,
 ) -> Policy:
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such."""
+    if is_class(uri):
+        return make_class_policy(uri, info)
     if is_built_in(uri):
         return _make_built_in(_plain(uri), info)
     bundle = find_bundle(uri, data_dir, info, trust_pickle)

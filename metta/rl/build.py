@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 
@@ -27,6 +28,7 @@ from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
 from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.start import start_from, starts_elsewhere
 from metta.rl.teacher import Teacher, find_teacher
 from metta.rl.teaching import ClonerSettings, EerSettings, KickstarterSettings, Teaching
 from metta.rl.update import Updater
@@ -66,6 +68,17 @@ class Parts:
     device: torch.device
 
 
+def plan_phases(config: RunConfig) -> list[Plan]:
+    """The plans of a run's phases, or its own. Raise UserError for what cannot be run, or not one after the other."""
+    plans = [plan(run) for run in config.phase_runs]
+    if starts_elsewhere(plans[0].config):
+        start_from(build_network(plans[0]), plans[0].config)
+    for before, after in pairwise(plans):
+        if before.source.info.features != after.source.info.features:  # pyright: ignore[reportAttributeAccessIssue]
+            raise UserError(f"{after.run}: its mission has other observation features than that of {before.run}")
+    return plans
+
+
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
@@ -87,9 +100,7 @@ def build(plan: Plan) -> Parts:
     seed_libraries(seed)
     torch.manual_seed(derive(seed, "weights"))
     info = plan.source.info
-    heads = net_heads(config.trainer)
-    agent = config.agent.model_dump(exclude={"name"}, exclude_none=True)
-    net = build_net(config.agent.name, agent, info, heads).to(device)
+    net = build_network(plan).to(device)
     if config.trainer.compile:
         _compile(net, config.trainer.compile_mode, device)
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
@@ -106,6 +117,13 @@ def build(plan: Plan) -> Parts:
     losses = make_losses(config.trainer, net, config.teaching)
     updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
     return Parts(net, optimizer, rollout, updater, generators, device)
+
+
+def build_network(plan: Plan) -> PolicyNet:
+    """A new network of a plan, on the processor."""
+    agent = plan.config.agent
+    settings = agent.model_dump(exclude={"name"}, exclude_none=True)
+    return build_net(agent.name, settings, plan.source.info, net_heads(plan.config.trainer))
 
 
 def _build_teacher(

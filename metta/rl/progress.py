@@ -13,6 +13,15 @@ from metta.rl.metrics import Metrics
 PLAIN_SECONDS = 5.0
 HEARTS = "overview/heart_count"
 CLONING = "losses/supervised_action_loss"
+# What a line says of learning, as far as the enabled losses report it.
+LOSSES = (
+    ("losses/teacher_agreement", "agreement", ".0%"),
+    ("losses/policy_loss", "policy", ".4f"),
+    ("losses/value_loss", "value", ".4f"),
+    ("losses/gtd_critic_loss", "value", ".4f"),
+    ("losses/entropy", "entropy", ".3f"),
+    ("losses/approx_kl", "kl", ".4f"),
+)
 
 
 class ProgressView:
@@ -78,10 +87,12 @@ class ProgressView:
             f"epoch {self._value('metric/epoch', '.0f')}: {step:,.0f} steps ({min(1, step / self._total):.1%}), "
             f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, "
             f"reward {self._value('overview/reward')}, {hearts}{cloning}"
-            f"policy {self._value('losses/policy_loss', '.4f')}, value {self._value('losses/value_loss', '.4f')}, "
-            f"entropy {self._value('losses/entropy')}, kl {self._value('losses/approx_kl', '.4f')} ({self._shares()})"
+            f"{', '.join(self._losses())} ({self._shares()})"
             + (f", saved {self.checkpoint}" if self.checkpoint else "")
         )
+
+    def _losses(self) -> list[str]:
+        return [f"{label} {self._value(name, form)}" for name, label, form in LOSSES if name in self._shown]
 
     def _table(self) -> Table:
         step = self._shown.get("metric/agent_step", 0)

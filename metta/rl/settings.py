@@ -17,6 +17,7 @@ def _is_folder_name(name: str) -> str:
 
 
 RunName = Annotated[str, AfterValidator(_is_folder_name)]
+PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
 
 
 class AgentSettings(Settings):
@@ -232,12 +233,37 @@ class SuiteSettings(Settings):
         return {key: {"name": mission} if isinstance(mission, str) else mission for key, mission in value.items()}
 
 
+def varied(mission: MissionSettings, changes: MissionSettings) -> MissionSettings:
+    """A mission with changes; where they name another one, that one with them."""
+    given = changes.model_dump(exclude_unset=True)
+    return MissionSettings.model_validate(given if "name" in given else mission.model_dump() | given)
+
+
+class PhaseSettings(Settings):
+    """A part of a curriculum: what differs from the run's settings."""
+
+    mission: MissionSettings | None = Field(
+        default=None, description="changes to the run's mission; one with a name takes its place"
+    )
+    teacher: TeacherSettings | None = Field(default=None, description="a policy to learn from; null: none")
+    total_timesteps: PositiveInt = Field(description="agent-steps of this phase")
+
+    @field_validator("mission", mode="before")
+    @classmethod
+    def _text_names_a_mission(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class RunConfig(Settings):
     """Everything that decides a training run."""
 
     cmd: Literal["train"] = Field(default="train", description="the job")
     run: RunName | None = Field(
         default=None, description="name of the run and its folder; default: user, recipe and time"
+    )
+    init_from: str | None = Field(default=None, description="checkpoint whose weights the network starts with")
+    phases: dict[PhaseName, PhaseSettings] = Field(
+        default={}, description="parts by name, each a run of its own that starts from the weights of the one before"
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
@@ -257,9 +283,25 @@ class RunConfig(Settings):
         cloner = self.trainer.losses.sliced_scripted_cloner
         return find_teaching(self.teacher, cloner, self.training_env.supervisor_policy_uri)
 
+    @property
+    def phase_runs(self) -> "list[RunConfig]":
+        """The runs that this one consists of, `<run>.<phase>` in turn; only itself where there are no phases."""
+        runs, before = [], self.init_from
+        for name, phase in self.phases.items():
+            run = f"{self.run}.{name}"
+            trainer = self.trainer.model_copy(update={"total_timesteps": phase.total_timesteps})
+            mission = varied(self.mission, phase.mission) if phase.mission else self.mission
+            parts = {"run": run, "init_from": before, "phases": {}, "trainer": trainer, "mission": mission}
+            runs.append(self.model_copy(update={**parts, "teacher": phase.teacher}))
+            before = run
+        return runs or [self]
+
     @model_validator(mode="after")
     def _one_teacher(self) -> "RunConfig":
-        _ = self.teaching  # raises where its forms contradict each other
+        if self.phases and self.teacher:
+            raise ValueError("teacher: each phase has its own, such as phases.NAME.teacher={policy_uri: …}")
+        for run in self.phase_runs:
+            _ = run.teaching  # raises where its forms contradict each other
         return self
 
 

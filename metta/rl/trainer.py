@@ -8,7 +8,7 @@ from metta.common.code_version import code_version
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
-from metta.rl.build import Plan, build, plan
+from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, timing_metrics
 from metta.rl.monitor import MachineMonitor
@@ -18,6 +18,7 @@ from metta.rl.resume import restore, take_snapshot
 from metta.rl.run_folder import RunFolder, open_run
 from metta.rl.settings import RunConfig
 from metta.rl.signals import StopRequest
+from metta.rl.start import start_from
 from metta.rl.timing import Stopwatch
 from metta.rl.update import DivergedError
 from metta.rl.wandb_logger import WandbLogger
@@ -37,9 +38,20 @@ class Summary:
 
 
 def train(config: RunConfig) -> Summary:
-    """Train until total_timesteps, going on where a run of that name stopped. Raise UserError when that cannot be."""
-    planned = plan(config)
-    with open_run(Path(config.system.data_dir), planned.run) as folder, StopRequest() as stop:
+    """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
+
+    Raise UserError when that cannot be, before the first phase starts.
+    """
+    *earlier, last = plan_phases(config)
+    for planned in earlier:
+        summary = _train(planned)
+        if not summary.finished:
+            return summary
+    return _train(last)
+
+
+def _train(planned: Plan) -> Summary:
+    with open_run(Path(planned.config.system.data_dir), planned.run) as folder, StopRequest() as stop:
         return Trainer(planned, folder).run(stop)
 
 
@@ -85,6 +97,8 @@ class Trainer:
             self.progress = restore(self.plan, self.parts, *resumed)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
         else:
+            if self.config.init_from:
+                note(f"run {self.folder.name}: starts with the weights of {start_from(self.parts.net, self.config)}")
             self.parts.rollout.start()
 
     @property
