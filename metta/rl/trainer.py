@@ -63,7 +63,7 @@ class Trainer:
             with self.view:
                 while not self.finished and not stop():
                     self.stopwatch.reset()
-                    guidance = self.parts.rollout.teacher.begin(self.progress.agent_steps)
+                    guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
                     if not self.parts.rollout.collect(self.stopwatch, stop):
                         break
                     self.report({**self.learn(stop), **guidance})
@@ -111,7 +111,9 @@ class Trainer:
         seconds, phases = self.stopwatch.read()
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
-        episodes = [done for done in rollout.env.take_episodes() if self.plan.source.is_whole(done)]
+        episodes, sides = rollout.npcs.report(
+            rollout.env.take_episodes(), self.plan.source.is_whole, self.plan.shape.agent_steps
+        )
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -124,6 +126,7 @@ class Trainer:
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **self.episode_metrics(episodes),
+            **sides,
             **self.monitor.read(),
         }
         try:
