@@ -22,6 +22,7 @@ from metta.rl.losses.kickstarter import Kickstarter
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
 from metta.rl.machine import choose_device, set_up
+from metta.rl.metrics import hourly_cost
 from metta.rl.npcs import Npcs
 from metta.rl.opponents import Opponents, find_opponents
 from metta.rl.optim import make_optimizer
@@ -44,6 +45,7 @@ class Plan:
     shape: BatchShape
     teacher: Policy | None
     opponents: Opponents | None
+    hourly_cost: float | None
 
     @property
     def epochs(self) -> int:
@@ -85,7 +87,7 @@ def plan(config: RunConfig) -> Plan:
     data_dir = config.system.data_dir
     teacher = find_teacher(teaching, for_agents(source.info, learners), data_dir, device) if teaching else None
     opponents = find_opponents(config, source, run, device) if config.trainer.dual_policy.enabled else None
-    return Plan(config, run, source, shape, teacher, opponents)
+    return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
 
 
 def build(plan: Plan) -> Parts:

@@ -5,6 +5,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 import torch
 
+from metta.common.errors import UserError
 from metta.common.files import write_atomic
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
@@ -107,6 +109,28 @@ class MachineMonitor:
         if self._device.type == "cuda":
             metrics["monitor/gpu_memory_gb"] = torch.cuda.max_memory_allocated(self._device) / 1e9
         return metrics
+
+
+def hourly_cost() -> float | None:
+    """What the machine costs per hour: the variable METTA_HOURLY_COST. Raise UserError if that is no such number."""
+    text = os.environ.get("METTA_HOURLY_COST", "").strip()
+    if not text:
+        return None
+    try:
+        cost = float(text)
+    except ValueError:
+        cost = -1.0
+    if not 0 <= cost < math.inf:
+        raise UserError(f"METTA_HOURLY_COST={text}: should be what the machine costs per hour, such as 10.0")
+    return cost
+
+
+def cost_metrics(per_hour: float | None, seconds: float, share_done: float) -> Metrics:
+    """What so many seconds have cost, and at that rate the whole run."""
+    if per_hour is None:
+        return {}
+    cost = per_hour * seconds / 3600
+    return {"monitor/cost": cost, "monitor/cost_projected": cost / max(share_done, 1e-9)}
 
 
 class MetricsFile:

@@ -184,15 +184,19 @@ class Npcs:
 
     def _act(self, group: Group, net: PolicyNet, observations: Tensor) -> Tensor:
         """What a net's NPCs do, int64 [n]."""
-        initial = net.initial_state(1)
-        key = " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in initial)
-        if key not in self._memory:
-            self._memory[key] = net.initial_state(self._envs * self._npcs)
-        memory = self._memory[key]
+        shapes = " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in net.initial_state(1))
+        if shapes not in self._memory:
+            self._memory[shapes] = net.initial_state(self._envs * self._npcs)
+        memory, alone = self._memory[shapes], len(self._groups) == 1
+        state = memory if alone else tuple(part.index_select(0, group.seats) for part in memory)
         with half_precision(self._device):
-            output, after = net.act(observations[group.agents], tuple(part[group.seats] for part in memory))
-        for part, new in zip(memory, after, strict=True):
-            part[group.seats] = new.to(part.dtype)
+            output, after = net.act(observations.index_select(0, group.agents), state)
+        after = tuple(new.to(part.dtype) for new, part in zip(after, memory, strict=True))
+        if alone:
+            self._memory[shapes] = after
+        else:
+            for part, new in zip(memory, after, strict=True):
+                part.index_copy_(0, group.seats, new)
         return sample_actions(output.logits.float(), self._actions)[0]
 
     def _ask(self, group: Group, observations: Tensor) -> Tensor:
@@ -210,7 +214,7 @@ class Npcs:
         return opponent.policy
 
     def end_step(self, rewards: Tensor, ended: Tensor) -> None:
-        sides = [self.pick(rewards).sum(), rewards[self._npc_rows].sum()]
+        sides = [self.pick(rewards).sum(), rewards.index_select(0, self._npc_rows).sum()]
         self._rewards += torch.stack(sides)
         over = ended.view(self._envs, self._agents).all(-1)
         if not bool(over.any()):

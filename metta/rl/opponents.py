@@ -77,12 +77,11 @@ class Opponents:
         self._here: dict[str, Opponent] = {}
         self._league: list[str] = []  # those at hand
         self._newest = 0  # epoch of the newest checkpoint when the league was drawn
-        self._weights: dict[str, float] = {}
+        self._named: dict[str, float] = {}  # weights
         for npc in settings.npcs:
             name = self._free_name(short_name(npc.path))
             self._add(Opponent(name, npc.path, load(npc.path)))
-            self._weights[name] = npc.weight
-        self._named = dict(self._weights)
+            self._named[name] = npc.weight
 
     def __getitem__(self, index: int) -> Opponent:
         return self._here[self._names[index]]
@@ -99,16 +98,16 @@ class Opponents:
         wanted = {**self._named, **dict.fromkeys(self._league, self.settings.league.weight)}
         if not wanted:
             self._take(STARTER, STARTER)
-        self._weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
-        kept = {*self._weights, *(self._names[index] for index in playing)}
+        weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
+        self._weights = torch.tensor([weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
+        kept = {*weights, *(self._names[index] for index in playing)}
         self._here = {name: opponent for name, opponent in self._here.items() if name in kept}
-        total = sum(self._weights.values())
-        return {f"{METRIC}/{name}/probability": weight / total for name, weight in self._weights.items()}
+        total = sum(weights.values())
+        return {f"{METRIC}/{name}/probability": weight / total for name, weight in weights.items()}
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Indices of opponents for that many episodes, int64 [count]."""
-        weights = torch.tensor([self._weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
-        return torch.multinomial(weights, count, replacement=True, generator=generator)
+        return torch.multinomial(self._weights, count, replacement=True, generator=generator)
 
     def count(self, index: int, reward: float, npc_reward: float) -> None:
         """Note a whole episode with an opponent."""

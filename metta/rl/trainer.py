@@ -9,7 +9,7 @@ from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, timing_metrics
+from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
 from metta.rl.resume import restore, take_snapshot
@@ -128,6 +128,7 @@ class Trainer:
             **self.episode_metrics(episodes),
             **sides,
             **self.monitor.read(),
+            **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
         try:
             self.file.write(self.metrics)
