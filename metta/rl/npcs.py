@@ -221,15 +221,14 @@ class Npcs:
             return
         over = over.cpu()
         envs = over.nonzero().squeeze(-1)
-        for env, roles, index in zip(
-            envs.tolist(), self._roles[envs].numpy(), self._against[envs].tolist(), strict=True
-        ):
+        ended_casts = zip(envs.tolist(), self._roles[envs].numpy(), self._against[envs].tolist(), strict=True)
+        for env, roles, index in ended_casts:
             self._played[env].append((roles, index))
         for policy in self._others.values():
             policy.end_episodes(over.numpy())
         seats = over.to(self._device).repeat_interleave(self._npcs)
         for part in (part for state in self._memory.values() for part in state):
-            part[seats] = 0
+            part.masked_fill_(seats.view(-1, *[1] * (part.dim() - 1)), 0)
         self._cast(envs)
 
     def _cast(self, envs: Tensor) -> None:

@@ -12,7 +12,7 @@ from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
-from metta.policy.uri import SCHEME, is_built_in, list_versions, make_policy
+from metta.policy.uri import CHECKPOINTS, SCHEME, is_built_in, list_versions, make_policy
 from metta.rl.dual_policy import STARTER, DualPolicySettings
 from metta.rl.environments import Source, for_agents
 from metta.rl.metrics import Metrics
@@ -97,7 +97,7 @@ class Opponents:
             self._draw_league(epoch, generator)
         wanted = {**self._named, **dict.fromkeys(self._league, self.settings.league.weight)}
         if not wanted:
-            self._take(STARTER, STARTER)
+            self._take(STARTER)
         weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
         self._weights = torch.tensor([weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
         kept = {*weights, *(self._names[index] for index in playing)}
@@ -132,34 +132,32 @@ class Opponents:
 
     def _draw_league(self, epoch: int, generator: torch.Generator) -> None:
         league = self.settings.league
-        found = {
-            f"{self._run.name}:v{version.epoch}": version
-            for version in list_versions(self._run)
-            if version.epoch <= epoch and version.epoch % self._interval == 0
-        }
-        newest = max((version.epoch for version in found.values()), default=0)
-        if newest == self._newest:
+        epochs = [version.epoch for version in list_versions(self._run)]
+        epochs = [saved for saved in epochs if saved <= epoch and saved % self._interval == 0]
+        if not epochs or epochs[-1] == self._newest:
             return
-        self._newest = newest
-        names = [name for name in found if name not in self._named]
+        self._newest = epochs[-1]
+        names = [name for saved in epochs if (name := f"{self._run.name}:v{saved}") not in self._named]
         if league.mode == "latest":
             names = names[-league.size :]
         elif len(names) > league.size:
             chosen = torch.randperm(len(names), generator=generator)[: league.size]
             names = [names[index] for index in sorted(chosen.tolist())]
-        self._league = [name for name in names if self._try(name, str(found[name].folder))]
+        self._league = [name for name in names if self._try(name)]
 
-    def _try(self, name: str, uri: str) -> bool:
+    def _try(self, name: str) -> bool:
         """Load a checkpoint of the league; one that is damaged costs a warning."""
         try:
-            self._take(name, uri)
+            self._take(name)
         except UserError as error:
             warn(f"league: {error}; left out")
             return False
         return True
 
-    def _take(self, name: str, uri: str) -> None:
+    def _take(self, name: str) -> None:
+        """Load what nobody named: a checkpoint of the run, or what plays before there is one."""
         if name not in self._here:
+            uri = STARTER if name == STARTER else str(self._run / CHECKPOINTS / name)
             self._add(Opponent(name, uri, self._load(uri)))
 
     def _add(self, opponent: Opponent) -> None:
@@ -172,10 +170,10 @@ class Opponents:
         return f"{name}#{taken + 1}" if taken else name
 
     def state_dict(self) -> dict[str, Any]:
-        """Names, records and whatever must be loaded again, as JSON has it."""
+        """Names, records and who must be loaded again, as JSON has it."""
         return {
             "names": self._names,
-            "uris": {name: opponent.uri for name, opponent in self._here.items()},
+            "here": list(self._here),
             "records": {name: asdict(record) for name, record in self.records.items()},
             "league": self._league,
             "newest": self._newest,
@@ -185,8 +183,8 @@ class Opponents:
         """Go on from `state_dict`. Raise UserError if an opponent of then is no longer there."""
         self.records = {name: Record(**record) for name, record in state["records"].items()}
         self._names = list(state["names"])
-        for name, uri in state["uris"].items():
-            self._take(name, uri)
+        for name in state["here"]:
+            self._take(name)
         self._league, self._newest = list(state["league"]), int(state["newest"])
 
 

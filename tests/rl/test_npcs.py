@@ -103,19 +103,34 @@ def test_who_learns_changes_only_where_an_episode_ends(config: Config) -> None:
     assert changed > 5
 
 
-def test_what_is_stored_is_what_happened_to_those_who_learned(config: Config) -> None:
-    parts, _, record = collected(config(trainer=beside("noop", "random"), mission={"max_steps": 5}))
-    experience = parts.rollout.experience
-    assert experience.actions.shape == (8, ENVS * LEARNERS)
-    before = torch.ones(ENVS * AGENTS, dtype=torch.bool)
-    for step, learners in enumerate(record.learners):
-        assert torch.equal(experience.observations[step], record.observations[step][learners])
-        assert torch.equal(experience.actions[step], record.actions[step][learners])
-        assert torch.equal(experience.rewards[step], record.rewards[step][learners])
-        assert torch.equal(experience.dones[step], record.ended[step][learners])
-        assert torch.equal(experience.resets[step], before[learners])
-        before = record.ended[step]
+@pytest.mark.parametrize("envs", [16, 4])
+def test_what_is_stored_is_what_happened_to_those_who_learned(config: Config, envs: int) -> None:
+    """In one round of eight steps, or four: each fills the columns of its own."""
+    given = config(trainer=beside("noop", "random"), mission={"max_steps": 5}, training_env={"num_envs": envs})
+    parts, _, record = collected(given)
+    experience, places = parts.rollout.experience, envs * LEARNERS
+    assert experience.actions.shape == (8, 64) and len(record.learners) == 8 * 64 // places
+    before = torch.ones(envs * AGENTS, dtype=torch.bool)
+    for number, learners in enumerate(record.learners):
+        step, columns = number % 8, slice(number // 8 * places, (number // 8 + 1) * places)
+        assert torch.equal(experience.observations[step, columns], record.observations[number][learners])
+        assert torch.equal(experience.actions[step, columns], record.actions[number][learners])
+        assert torch.equal(experience.rewards[step, columns], record.rewards[number][learners])
+        assert torch.equal(experience.dones[step, columns], record.ended[number][learners])
+        assert torch.equal(experience.resets[step, columns], before[learners])
+        before = record.ended[number]
     assert experience.dones.any() and not experience.dones.all()
+
+
+def test_centring_is_by_the_rewards_of_those_who_learn(config: Config) -> None:
+    centring = {"advantage": {"reward_centering": {"enabled": True, "beta": 0.5}}}
+    parts, _, record = collected(config(trainer={**beside("random"), **centring}))
+    rewards = torch.stack([part[rows] for part, rows in zip(record.rewards, record.learners, strict=True)])
+    mean = torch.zeros(ENVS * LEARNERS)
+    for step, paid in enumerate(rewards):
+        torch.testing.assert_close(parts.rollout.experience.rewards[step], paid - mean)
+        mean += 0.5 * (paid - mean)
+    assert parts.rollout.mean_reward == pytest.approx(float(rewards.mean()), rel=1e-4)
 
 
 def test_each_npc_does_what_its_policy_says(config: Config, tmp_path) -> None:
@@ -271,3 +286,23 @@ def test_gradients_of_the_npcs_own_rows_would_be_others(config: Config) -> None:
         gradients(parts, parts.rollout.experience), gradients(parts, without_npcs(parts, record, given)), strict=True
     )
     assert not any(torch.equal(mine, other) for mine, other in pairs)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_nets_play_npcs_on_a_cuda_device(config: Config, tmp_path, backend: str) -> None:
+    """In half precision: memory stays near what single precision gives."""
+    trainer = beside(save_net(tmp_path / "npc", to_the_east=False))
+    found = []
+    for device, engine in (("cpu", "cpu"), ("cuda", backend)):
+        parts = build(plan(config(trainer=trainer, system={"device": device}, env={"backend": engine})))
+        parts.rollout.start()
+        parts.rollout.begin(0, 0)
+        parts.rollout.npcs._draws.manual_seed(3)  # pyright: ignore[reportAttributeAccessIssue]
+        assert parts.rollout.collect(Stopwatch(), lambda: False)
+        (memory,) = parts.rollout.npcs._memory.values()  # pyright: ignore[reportAttributeAccessIssue]
+        found.append(memory)
+    for single, half in zip(*found, strict=True):
+        assert half.dtype is torch.float32 and half.device.type == "cuda" and bool(half.isfinite().all())
+        assert float(half.abs().mean()) == pytest.approx(float(single.abs().mean()), rel=0.1)
