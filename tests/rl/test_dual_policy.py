@@ -296,7 +296,7 @@ def test_npcs_that_cannot_play_are_refused_in_one_line_and_leave_no_folder(
 def save_odd(path: Path) -> str:
     """A policy that knows other features than the game has."""
     info = env_info(Mission())
-    odd = replace(info, features=(replace(info.features[0], name="odd"), *info.features[1:]))
+    odd = replace(info, features=tuple(replace(feature, name=f"odd {feature.id}") for feature in info.features))
     save_bundle(path, build_net("lstm", {"hidden_size": 8}, odd), "odd", 1, 0)
     return str(path)
 
