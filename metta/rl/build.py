@@ -84,8 +84,8 @@ def plan(config: RunConfig) -> Plan:
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
-    data_dir = config.system.data_dir
-    teacher = find_teacher(teaching, for_agents(source.info, learners), data_dir, device) if teaching else None
+    taught = for_agents(source.info, learners)
+    teacher = find_teacher(teaching, taught, config.system.data_dir, device) if teaching else None
     opponents = find_opponents(config, source, run, device) if config.trainer.dual_policy.enabled else None
     return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
 

@@ -16,7 +16,7 @@ from metta.policy.uri import CHECKPOINTS, SCHEME, is_built_in, list_versions, ma
 from metta.rl.dual_policy import STARTER, DualPolicySettings
 from metta.rl.environments import Source, for_agents
 from metta.rl.metrics import Metrics
-from metta.rl.settings import RunConfig
+from metta.rl.settings import MachineSettings, RunConfig
 
 WANDB = "wandb://"
 SLOW, FAST = 0.02, 0.1  # weights of the newest episode in moving means, once there are many
@@ -193,10 +193,10 @@ def short_name(uri: str) -> str:
     return uri.removeprefix(SCHEME) if is_built_in(uri) else uri.rstrip("/").rsplit("/", 1)[-1]
 
 
-def load_npc(uri: str, info: Info, data_dir: str, device: torch.device) -> Policy:
+def load_npc(uri: str, info: Info, machine: MachineSettings, device: torch.device) -> Policy:
     """The policy that plays NPCs where `info` holds. Raise UserError, in one line, if there is none such."""
     try:
-        return make_policy(uri, info, data_dir, device)
+        return make_policy(uri, info, machine.data_dir, device)
     except UserError as error:
         where = "from WandB artifact" if uri.startswith(WANDB) else uri
         raise UserError(f"Could not load NPC policy {where}: {error}") from error
@@ -207,16 +207,16 @@ def find_opponents(config: RunConfig, source: Source, run: str, device: torch.de
 
     Raise UserError if one cannot be loaded or cannot play, or is a checkpoint in name only.
     """
-    settings, data_dir = config.trainer.dual_policy, config.system.data_dir
+    settings, machine = config.trainer.dual_policy, config.system
     if settings.league.mode != "off" and config.checkpointer.keep:
         raise UserError("trainer.dual_policy.league plays all checkpoints of the run: leave checkpointer.keep out")
     agents = source.info.num_agents
     info = for_agents(source.whole_info, agents - settings.learners(agents))
 
     def load(uri: str) -> Policy:
-        return load_npc(uri, info, data_dir, device)
+        return load_npc(uri, info, machine, device)
 
-    opponents = Opponents(settings, load, Path(data_dir) / run, config.checkpointer.epoch_interval)
+    opponents = Opponents(settings, load, Path(machine.data_dir) / run, config.checkpointer.epoch_interval)
     for opponent in opponents.at_hand:
         uri = opponent.uri
         by_checkpoint = settings.npc_type == "checkpoint" and uri == settings.checkpoint_npc.checkpoint_path

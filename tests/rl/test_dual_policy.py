@@ -109,8 +109,9 @@ def saved_versions(run: Path, epochs: range) -> None:
 def opponents(config: Config, run: Path, named: dict[str, float] | None = None, **settings: Any) -> Opponents:
     npcs = [{"path": path, "weight": weight} for path, weight in (named or {}).items()]
     dual = DualPolicySettings.model_validate({"enabled": True, "checkpoint_npcs": npcs, **settings})
-    info = plan(config()).source.whole_info
-    return Opponents(dual, lambda uri: load_npc(uri, info, str(run.parent), torch.device("cpu")), run, 2)
+    given = config(system={"data_dir": str(run.parent)})
+    info = plan(given).source.whole_info
+    return Opponents(dual, lambda uri: load_npc(uri, info, given.system, torch.device("cpu")), run, 2)
 
 
 def drawn(found: Opponents, episodes: int = 4000) -> dict[str, float]:
