@@ -125,12 +125,14 @@ def _summary(config: Config) -> str:
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
     if isinstance(config, RunConfig):
-        env, teaching = settings["env"], config.teaching
+        env, teaching, dual = settings["env"], config.teaching, config.trainer.dual_policy
+        npcs = ", ".join(npc.path for npc in dual.npcs) or "past checkpoints"
         parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
         parts += [
             f"agent {settings['agent']['name']}",
             f"{settings['trainer']['total_timesteps']:,} agent-steps",
             f"batch {settings['trainer']['batch_size']:,}",
+            *([f"beside {npcs}"] if dual.enabled else []),
             *([f"teacher {teaching.policy_uri} ({teaching.mode_name})"] if teaching else []),
             *([f"weights of {config.init_from}"] if config.init_from else []),
             f"in {settings['system']['data_dir']}/{settings['run']}",

@@ -5,6 +5,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from metta.common.errors import UserError
 from metta.common.jsonl import cut_after, last_rows, read_rows
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
@@ -92,6 +94,28 @@ def timing_metrics(seconds: float, phases: dict[str, float], agent_steps: int) -
     metrics |= {f"timing_per_epoch/msec/{name}": part * 1000 for name, part in phases.items()}
     rate = agent_steps / seconds
     return {**metrics, "timing_per_epoch/sps": rate, "overview/sps": rate}
+
+
+def hourly_cost() -> float | None:
+    """What the machine costs per hour: the variable METTA_HOURLY_COST. Raise UserError if that is no such number."""
+    text = os.environ.get("METTA_HOURLY_COST", "").strip()
+    if not text:
+        return None
+    try:
+        cost = float(text)
+    except ValueError:
+        cost = -1.0
+    if not 0 <= cost < math.inf:
+        raise UserError(f"METTA_HOURLY_COST={text}: should be what the machine costs per hour, such as 10.0")
+    return cost
+
+
+def cost_metrics(per_hour: float | None, seconds: float, share_done: float) -> Metrics:
+    """What so many seconds have cost, and at that rate the whole run."""
+    if per_hour is None:
+        return {}
+    cost = per_hour * seconds / 3600
+    return {"monitor/cost": cost, "monitor/cost_projected": cost / max(share_done, 1e-9)}
 
 
 class MetricsFile:

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_va
 
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
-from metta.rl.teaching import Share, SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
+from metta.rl.dual_policy import DualPolicySettings
+from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
 
 def _is_folder_name(name: str) -> str:
@@ -91,25 +92,6 @@ class PpoCriticSettings(Settings):
     teacher_offpolicy_rho_clip: PositiveFloat = Field(
         default=1.0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
     )
-
-
-class CheckpointNpcSettings(Settings):
-    checkpoint_path: str | None = Field(default=None, description="policy that controls the other agents")
-
-
-class DualPolicySettings(Settings):
-    """Training beside a frozen policy: some agents learn, the others follow a checkpoint."""
-
-    enabled: bool = Field(default=False, description="let a frozen policy control some of the agents")
-    policy_a_percentage: Share = Field(default=0.5, description="share of agents that the trained policy controls")
-    npc_type: Literal["checkpoint"] = Field(default="checkpoint", description="what controls the others")
-    checkpoint_npc: CheckpointNpcSettings = CheckpointNpcSettings()
-
-    @model_validator(mode="after")
-    def _npc_is_named(self) -> "DualPolicySettings":
-        if self.enabled and not self.checkpoint_npc.checkpoint_path:
-            raise ValueError("enabled, but checkpoint_npc.checkpoint_path names no policy")
-        return self
 
 
 class LossesSettings(Settings):

@@ -107,21 +107,22 @@ class Teacher:
         policy: Policy,
         teaching: Teaching,
         env: Environments,
+        agents: int,
         actions: int,
         lessons: Lessons,
         generator: torch.Generator,
         seed: int,
     ) -> None:
-        """`actions` are those of the student; `generator` draws the slices."""
+        """`agents` of each environment learn; `actions` are those of the student; `generator` draws the slices."""
         self.policy, self.teaching, self.lessons = policy, teaching, lessons
-        self._env, self._actions, self._most = env, actions, len(env.info.action_names)
+        self._env, self._agents, self._actions, self._most = env, agents, actions, len(env.info.action_names)
         self._generator, self._seed = generator, derive(seed, "teacher")
         self._active, self._warned = True, False
         self._thread = ThreadPoolExecutor(1, "teacher")
         self._answer: Future[Advice | np.ndarray] = Future()
 
     def reset(self) -> None:
-        self.policy.reset(self._env.num_envs, self._env.num_agents, self._seed)
+        self.policy.reset(self._env.num_envs, self._agents, self._seed)
 
     def begin(self, agent_steps: int) -> Metrics:
         teacher_led, student_led = self.teaching.shares(agent_steps)
@@ -205,7 +206,7 @@ class Teacher:
 
     def _by_env(self, part: Tensor) -> np.ndarray:
         """From [agents, ...], wherever it is, to [envs, agents, ...] on the host."""
-        return part.cpu().view(self._env.num_envs, self._env.num_agents, *part.shape[1:]).numpy()
+        return part.cpu().view(self._env.num_envs, self._agents, *part.shape[1:]).numpy()
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
         if isinstance(self.teaching.loss, EerSettings):

@@ -10,7 +10,7 @@ from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, timing_metrics
+from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
@@ -77,7 +77,7 @@ class Trainer:
             with self.view:
                 while not self.finished and not stop():
                     self.stopwatch.reset()
-                    guidance = self.parts.rollout.teacher.begin(self.progress.agent_steps)
+                    guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
                     if not self.parts.rollout.collect(self.stopwatch, stop):
                         break
                     self.report({**self.learn(stop), **guidance})
@@ -127,7 +127,9 @@ class Trainer:
         seconds, phases = self.stopwatch.read()
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
-        episodes = [done for done in rollout.env.take_episodes() if self.plan.source.is_whole(done)]
+        episodes, sides = rollout.npcs.report(
+            rollout.env.take_episodes(), self.plan.source.is_whole, self.plan.shape.agent_steps
+        )
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -140,7 +142,9 @@ class Trainer:
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **self.episode_metrics(episodes),
+            **sides,
             **self.monitor.read(),
+            **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
         try:
             self.file.write(self.metrics)

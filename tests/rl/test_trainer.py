@@ -191,16 +191,6 @@ def test_a_full_disk_costs_a_checkpoint_but_not_the_run(
     assert [version.epoch for version in list_versions(folder(config()))] == [1, 4]
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [({"trainer": {"dual_policy": {"enabled": True, "checkpoint_npc": {"checkpoint_path": "x"}}}}, "dual_policy")],
-)
-def test_what_cannot_be_trained_yet_is_refused_and_leaves_no_folder(config: Config, changes: dict, named: str) -> None:
-    with pytest.raises(UserError, match=named):
-        train(config(**changes))
-    assert not folder(config()).exists()
-
-
 def test_only_the_newest_checkpoints_are_kept_when_asked(config: Config) -> None:
     settings = config(checkpointer={"keep": 2})
     train(settings)
