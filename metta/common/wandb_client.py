@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 NAME_LENGTH = 128
 ARTIFACT_TYPE = "model"
+PROJECT = "metta"  # where nothing else is said
 
 
 def wandb_client() -> ModuleType:

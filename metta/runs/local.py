@@ -14,7 +14,7 @@ from metta.common.files import read_text
 from metta.common.jsonl import last_rows, read_rows, sample_rows
 from metta.common.logging import warn
 from metta.eval.curves import LINES, STEP, Points, points
-from metta.policy.uri import list_versions
+from metta.policy.sources.runs import list_versions
 from metta.rl.run_folder import CONFIG, RunFolder, is_crashed, is_running
 from metta.runs.run import Query, Run, at, newest_values
 

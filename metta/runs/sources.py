@@ -8,13 +8,12 @@ from pathlib import Path
 from metta.common.commands import at_least
 from metta.common.errors import UserError
 from metta.common.logging import warn
-from metta.common.wandb_client import logged_in
+from metta.common.wandb_client import PROJECT, logged_in
 from metta.runs.local import LocalRuns
 from metta.runs.remote import WandbRuns
 from metta.runs.run import STATES, Query, Source
 
 TRAIN_DIR = Path("train_dir")
-PROJECT = "metta"
 
 
 def add_source_flags(parser: argparse.ArgumentParser) -> None:

@@ -10,14 +10,13 @@ from itertools import islice
 from typing import Any
 
 from metta.common.errors import UserError
+from metta.common.wandb_client import ARTIFACT_TYPE, PROJECT, artifact_name
 from metta.policy.sources.cache import Remote, fetch
 from metta.policy.sources.http import read_from
 from metta.policy.sources.place import MOST_BYTES, SPEC, Place
 
 SCHEME = "wandb://"
 FORMS = "wandb://entity/project/type/name:version or wandb://run/name"
-TYPE = "model"  # of the artifacts that runs save
-PROJECT = "metta"
 SECONDS = 30
 WEIGHTS = (".safetensors", ".pt", ".pth", ".zip")
 MOST_FILES = 1_000
@@ -37,11 +36,6 @@ class Address:
         return "/".join(filter(None, (self.entity, self.project, self.type, f"{self.name}:{self.version}")))
 
 
-def artifact_name(run: str) -> str:
-    """The name of the artifact that holds a run's checkpoints."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", run)
-
-
 def parse_artifact(uri: str) -> Address:
     """Raise UserError for what has neither form."""
     parts = uri.removeprefix(SCHEME).split("/")
@@ -53,7 +47,7 @@ def parse_artifact(uri: str) -> Address:
         return Address(parts[0], parts[1], parts[2], name, version)
     if len(parts) == 2 and parts[0] == "run":
         entity, project = os.environ.get("WANDB_ENTITY"), os.environ.get("WANDB_PROJECT") or PROJECT
-        return Address(entity, project, TYPE, name, version)
+        return Address(entity, project, ARTIFACT_TYPE, name, version)
     raise UserError(f"{uri}: no artifact's address; it is {FORMS}")
 
 
