@@ -56,7 +56,7 @@ class TutorialNet(ActorCritic):
         near, far, memory = (shapes.get(name) for name in ("_cnn.0.weight", "_cnn.2.weight", "_rnn.weight_hh_l0"))
         if not (near and far and memory):
             return None
-        return {"hidden_size": memory[-1], "channels": [near[0], far[0]]}
+        return {"hidden_size": memory[-1], "channels": [near[0], far[0]], "inputs": "scaled"}
 
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] -> [n, hidden]."""

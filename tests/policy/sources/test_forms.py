@@ -81,7 +81,8 @@ def test_the_command_line_s_class_form_plays(tmp_path: Path, net: PolicyNet, bun
         ("class=lstm", r"data=FILE"),
         ("class=tutorial,data={}/../..", "the weights are of the net lstm"),
         ("class=lstn,data={}", "did you mean lstm"),
-        ("class=os.system,data={}", "unknown class 'os.system'"),
+        ("class=os.system", "has no class system"),  # a function
+        ("class=os.PathLike,data={}", "not of the form kw.name=value"),
         ("class=random,data={}", "has no weights"),
     ],
 )
