@@ -27,15 +27,14 @@ from metta.policy.scripted.layout import (
     MINER,
     NEUTRAL,
     NONE,
-    PL_ARM,
     PL_CLAIM,
     PL_COOLDOWN,
-    PL_CROWD,
     PL_CROWDED,
     PL_DISARM,
     PL_DISMISS,
     PL_FIRST_ALIGNERS,
     PL_FIRST_SCOUTS,
+    PL_GUARDS,
     PL_PATIENCE,
     PL_SCRAMBLERS,
     PL_SURPLUS,
@@ -49,6 +48,7 @@ from metta.policy.scripted.layout import (
 )  # fmt: skip
 from metta.policy.scripted.needs import can_pay, cargo, supply
 
+FEW = 4  # junctions left to align at which guards are wanted
 MANY = 8  # junctions of the clips for which there is one more scrambler
 UNSEEN = 10  # targets expected where nobody has been
 STATIONS = 4 * SIZE  # cells from the hub to the middle of its stations (rules 9.1)
@@ -151,14 +151,17 @@ def plan_roles(t, s, m, members):
         targets += UNSEEN
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
+    miners, _, _ = _census(t, s, m, members, MINER)
     wanted = min(t.plan[PL_SCRAMBLERS], threats) + threats // MANY
-    armed = step >= t.plan[PL_ARM] and ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
+    if targets < FEW:
+        wanted = max(wanted, t.plan[PL_GUARDS])
+    armed = ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
     if scramblers < wanted and armed and _recruit(s, m, members, NONE, SCRAMBLER):
         return
     spare = ready - claimed
     if threats == 0 and scramblers > 0 and t.plan[PL_DISARM] and _dismiss(t, s, m, members, SCRAMBLER, MINER):
         return
-    enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - t.plan[PL_CROWD])
+    enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - miners)
     plenty = hearts >= targets + t.plan[PL_SURPLUS]  # enough is mined: keep watch
     if (spare >= enough or plenty) and can_pay(s, m, ALIGNER):
         _recruit(s, m, members, MINER, ALIGNER)

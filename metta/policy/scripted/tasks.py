@@ -87,7 +87,8 @@ def is_valid(t, s, g):
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
         most = MAGAZINE if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
-        return s.agents[g, AG_HEART] < most and supply(s, m) > 0 and (near or age < 4 * t.plan[PL_REVIEW])
+        hopeful = supply(s, m) > 0 or (s.agents[g, AG_HEART] == 0 and not near)
+        return s.agents[g, AG_HEART] < most and hopeful and (near or age < 4 * t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
         return able and owner == NEUTRAL and (near or age < t.plan[PL_REVIEW])
