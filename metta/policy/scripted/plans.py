@@ -27,11 +27,9 @@ class Plan(Settings):
     vibes: int = Field(default=1, description="show the role by vibe")
     depot: int = Field(default=5, description="worth of ten steps that a junction would save the miners")
     crowded: int = Field(default=4, description="how many more hearts for each aligner more than miners")
-    disarm: int = Field(default=0, description="scramblers without threats become miners when near the hub")
     dismiss: int = Field(default=12, description="hearts missing at which an aligner becomes a miner")
     claim: int = Field(default=4, description="hearts set aside for an aligner that comes to load")
     slack: int = Field(default=10, description="surplus of an element that costs nothing at step 100; it grows")
-    guards: int = Field(default=3, description="scramblers once hardly a junction is left to align")
     rate: int = Field(default=12, ge=1, description="steps in which the team mines a heart, for who comes from afar")
 
     def array(self) -> np.ndarray:

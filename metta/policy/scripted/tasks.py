@@ -102,6 +102,12 @@ def is_valid(t, s, g):
 
 
 @kernel
+def must_flee(s, g):
+    """Should an agent leave its work for safety?"""
+    return s.agents[g, AG_TASK] not in (RETREAT, DEPOSIT) and in_danger(s, g)
+
+
+@kernel
 def _task_of(s, m, g, i, cell):
     """Which task a found offer is."""
     if i < 0:
