@@ -216,7 +216,8 @@ def offer_work(t, s, m, members, g):
     """Everything that the agent's gear is good for. The limit is how far it may go beyond friendly areas."""
     gear = s.agents[g, AG_GEAR]
     _claims(s, m, members, g)
-    reach, unknown = walk(s, g, s.agents[g, AG_HP] - MARGIN) // 2, 0  # there and back
+    ticks = (s.agents[g, AG_HP] - MARGIN) // 2
+    unknown = 0
     if gear == MINER:
         _offer_miner(t, s, m, g)
         unknown = 120
@@ -224,10 +225,10 @@ def offer_work(t, s, m, members, g):
         unknown = _offer_aligner(t, s, m, members, g)
         s.query[Q_CLEAN] = 1
         if s.agents[g, AG_HEART] > 0:
-            reach = walk(s, g, min(s.agents[g, AG_HP] - MARGIN, max(s.agents[g, AG_INFLUENCE] - 1, 0)))
+            ticks = min(s.agents[g, AG_HP] - MARGIN, max(s.agents[g, AG_INFLUENCE] - 1, 0))
     elif gear == SCRAMBLER:
         unknown = _offer_scrambler(t, s, m, g)
-    s.query[Q_OUTSIDE] = reach
+    s.query[Q_OUTSIDE] = walk(s, g, ticks)
     if s.minds[m, MI_STEP] >= s.minds[m, MI_EXPLORED] and unknown < FAR:
         offer_place(s, Q_UNKNOWN, unknown)
     if s.friend[m, s.agents[g, AG_CELL]] == 0:

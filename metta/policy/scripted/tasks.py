@@ -103,8 +103,8 @@ def is_valid(t, s, g):
 
 @kernel
 def must_flee(s, g):
-    """Should an agent leave its work for safety?"""
-    return s.agents[g, AG_TASK] not in (RETREAT, DEPOSIT) and in_danger(s, g)
+    """Should a miner, who stays in one place for long, leave its work for safety?"""
+    return s.agents[g, AG_GEAR] == MINER and s.agents[g, AG_TASK] == MINE and in_danger(s, g)
 
 
 @kernel
