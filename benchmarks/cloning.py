@@ -5,7 +5,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import machine
 from metta.common.errors import UserError
+from metta.common.jsonl import last_rows
 from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.eval.statistics import Summary, summarize
 from metta.game.mission import Mission, MissionSettings
@@ -27,17 +27,16 @@ SEED = 2_000_000  # of the maps: training's begin at its own seed
 
 
 def train(run: str, data_dir: Path, steps: int, teacher: str | None, words: list[str]) -> float:
-    """Train by the real command; returns seconds. Raise UserError if it fails."""
+    """Train by the real command; returns the seconds that training took. Raise UserError if it fails."""
     command = [sys.executable, "tools/run.py", "recipes.experiment.cogsguard.train", f"run={run}", f"mission={MISSION}"]
     command += ["agent=small", "trainer=tutorial", "checkpointer=all", f"trainer.total_timesteps={steps}"]
     command += [f"system.data_dir={data_dir.resolve()}", *words]
     if teacher:
         shares = "teacher_led_proportion: 0.5, student_led_proportion: 0.5"
         command.append(f'teacher={{mode: sliced_cloner, policy_uri: "{teacher}", {shares}}}')
-    start = time.monotonic()
     if subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode:
         raise UserError(f"run {run} failed; its output is above")
-    return time.monotonic() - start
+    return last_rows(data_dir / run / "metrics.jsonl", 1)[-1]["metric/train_time"]
 
 
 def play(uri: str, mission: Mission, episodes: int) -> dict[str, Summary]:

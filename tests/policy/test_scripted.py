@@ -196,13 +196,11 @@ def test_it_holds_many_junctions_at_the_end_of_an_episode() -> None:
     assert held > 30
 
 
-@pytest.mark.parametrize("site", ["cogsguard_arena.aligner_tutorial", "cogsguard_arena.scrambler_tutorial"])
-def test_an_agent_that_can_carry_fewer_hearts_than_it_wants_does_not_wait_for_more(site: str) -> None:
-    """Both missions limit hearts to 3, which no token tells."""
-    game = mission(site, steps=400)
+def test_an_agent_that_can_carry_fewer_hearts_than_it_wants_does_not_wait_for_more() -> None:
+    """The mission limits hearts to 3, which no token tells."""
+    game = mission("cogsguard_arena.aligner_tutorial", steps=400)
     episode = play_episodes(game, scripted("cogsguard", game), episodes=1, seed=3)[0]
-    aligned, scrambled = (episode.agent[f"junction.{done}_by_agent"].sum() for done in ("aligned", "scrambled"))
-    assert aligned + scrambled > 15
+    assert episode.agent["junction.aligned_by_agent"].sum() > 15
 
 
 def test_same_seed_same_actions_and_another_seed_others() -> None:
