@@ -1,8 +1,7 @@
 """A trained net in an environment that numbers its features and tags differently: translation by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,10 +105,6 @@ class Translated(PolicyNet):
         out = out.masked_fill(unknown.unsqueeze(-1), EMPTY)
         order = (out[..., 0] == EMPTY).to(torch.uint8).argsort(dim=-1, stable=True)
         return out.gather(-2, order.unsqueeze(-1).expand_as(out))
-
-    @classmethod
-    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        return None
 
     def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
         return self.net.auxiliary_parameters()
