@@ -63,7 +63,7 @@ def test_a_resumed_run_goes_on_from_its_own_weights(config: Config, capsys: pyte
         ({"init_from": "random"}, "no weights"),
         ({"agent": {"hidden_size": 8}}, "another network"),
         ({"training_env": {"vibe_actions": True}}, "has 5 actions, this run 12"),
-        ({"mission": {"variants": ["forced_role_vibes"]}}, "other observation features"),
+        ({"mission": {"variants": ["forced_role_vibes"]}}, "numbers features or tags otherwise"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_and_leave_no_folder(config: Config, changes: dict, expected: str) -> None:
@@ -99,7 +99,7 @@ def test_the_same_command_goes_on_where_the_phases_stopped(config: Config, capsy
 
 def test_phases_that_cannot_follow_each_other_are_refused_before_the_first(config: Config) -> None:
     for wrong, expected in (
-        ({"mission": {"variants": ["forced_role_vibes"]}}, "other observation features"),
+        ({"mission": {"variants": ["forced_role_vibes"]}}, "numbers features or tags otherwise"),
         ({"teacher": {"policy_uri": "nowhere", "teacher_led_proportion": 1.0}}, "nowhere"),
     ):
         asked = config(run="all", phases={**PHASES, "third": {"total_timesteps": 512, **wrong}})
