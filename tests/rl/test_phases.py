@@ -99,7 +99,7 @@ def test_the_same_command_goes_on_where_the_phases_stopped(config: Config, capsy
 
 def test_phases_that_cannot_follow_each_other_are_refused_before_the_first(config: Config) -> None:
     for wrong, expected in (
-        ({"mission": {"variants": ["forced_role_vibes"]}}, "numbers features or tags otherwise"),
+        ({"mission": {"variants": ["forced_role_vibes"]}}, "other observation features"),
         ({"teacher": {"policy_uri": "nowhere", "teacher_led_proportion": 1.0}}, "nowhere"),
     ):
         asked = config(run="all", phases={**PHASES, "third": {"total_timesteps": 512, **wrong}})
