@@ -114,6 +114,11 @@ class Batch(ABC):
         """Memory of one environment's state, without the shared map pool and the caller's buffers."""
         return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
 
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        return self._tables.maps.shape[1:]
+
     def _rows(self, which: np.ndarray) -> Rows:
         s = self._host_state()
         return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
