@@ -157,6 +157,8 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
             players.data_dir,
             device,
             trust_pickle=players.trust_pickle,
+            isolated=True,
+            action_timeout_ms=players.action_timeout_ms,
         )
         for entry, count in zip(played.entries, played.counts, strict=True)
     ]

@@ -17,7 +17,7 @@ from metta.eval.statistics import Summary, summarize
 
 SCHEMA_VERSION = 1
 REWARD = "reward"
-TIMEOUT = "timeout"  # the kind of fault that a late answer is
+TIMEOUTS = "timeouts"  # the kind of fault that late answers are
 
 
 @dataclass
@@ -119,7 +119,7 @@ class RoundResult:
             "avg_reward_ci95": list(reward.ci95),
             **_mean_and_interval("avg_agent_metrics", self.agent_metrics(index)),
             "roles": self.roles(index),
-            "action_timeouts": faults.get(TIMEOUT, 0),
+            "action_timeouts": faults.get(TIMEOUTS, 0),
             "faults": faults,
         }
 

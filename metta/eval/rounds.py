@@ -16,6 +16,7 @@ from metta.eval.rows import EpisodeRow, make_row
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
+from metta.policy.hosted import Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
@@ -67,15 +68,6 @@ class Recording(Watcher, Protocol):
 
 Build = Callable[[Round], Sequence[Policy]]
 Record = Callable[[int, int], Recording | None]  # of round and chunk
-
-
-@runtime_checkable
-class Faulty(Protocol):
-    """A policy that may fail, and stands still where it did."""
-
-    def take_faults(self) -> tuple[dict[str, int], list[str]]:
-        """Since the last call: kind of fault and agent-steps, and the first message of each kind."""
-        ...
 
 
 @runtime_checkable
@@ -179,7 +171,7 @@ def _play_chunk(
     watchers: list[Watcher] = [gear, _Ticker(progress), *([recording] if recording else [])]
     episodes = play_batch(played.mission, team, maps, played.seeds[which[0]], 1, watchers)
     files = recording.save() if recording else {}
-    faults = [policy.take_faults() if isinstance(policy, Faulty) else ({}, []) for policy in policies]
+    faults = [_take_faults(policy) for policy in policies]
     rows = [
         make_row(episode, played.map_seeds[k], team.seats[env], gear, files.get(env))
         for env, (k, episode) in enumerate(zip(which, episodes, strict=True))
@@ -191,6 +183,17 @@ def _play_chunk(
         faults=[counts for counts, _ in faults],
         messages=[message for _, messages in faults for message in messages],
     )
+
+
+def _take_faults(policy: Policy) -> tuple[dict[str, int], list[str]]:
+    """What a policy's class did wrong since the last call: agent-steps by kind, and the first of each in words."""
+    if not isinstance(policy, HostedPolicy):
+        return {}, []
+    faults, policy.faults = policy.faults, Faults()
+    counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}
+    messages = [f"{policy.name}: {kind}, first: {text}" for kind, text in faults.first.items()]
+    counts = {kind: count for kind, count in counts.items() if count}
+    return counts, [*messages, *([f"{policy.name}: was stopped: {faults.ended}"] if faults.ended else [])]
 
 
 def close_policies(policies: Sequence[Policy]) -> None:

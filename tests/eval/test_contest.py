@@ -244,3 +244,18 @@ def test_a_stopped_evaluation_ends_within_a_step():
 def test_what_a_policy_raises_comes_out():
     with pytest.raises(UserError, match="did you mean role"):
         run_contest(settings("rolee"))
+
+
+# Classes of users
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Raises", "errors"), ("ReturnsNaN", "garbage"), ("Hangs", "timeouts")])
+def test_a_class_that_fails_stands_still_is_counted_and_the_others_play_on(name: str, kind: str):
+    broken = f"class=tests.policy.user_policies.{name}"
+    teams = settings("role,proportion=7", broken, episodes=1, steps=12, action_timeout_ms=50)
+    result = run_contest(teams)
+    role, failing = result.document()["missions"][0]["mission_summary"]["policy_summaries"]
+    assert role["faults"] == {} and failing["faults"] == {kind: 10}  # all steps from the third on
+    assert failing["action_timeouts"] == (10 if kind == "timeouts" else 0)
+    assert role["avg_agent_metrics"]["action.move.success"] > 3
+    assert any(f"{name}: {kind}, first:" in message for message in result.messages)
