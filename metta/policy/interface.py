@@ -143,3 +143,26 @@ class Adviser(Protocol):
     def advise(self, observations: np.ndarray) -> Advice:
         """As `Policy.step`, with all that it knows."""
         ...
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A policy that tells what each agent is about, valid after every step."""
+
+    role_names: tuple[str, ...]
+    task_names: tuple[str, ...]
+
+    @property
+    def roles(self) -> np.ndarray:
+        """Index into `role_names`, int32 [envs, agents]."""
+        ...
+
+    @property
+    def tasks(self) -> np.ndarray:
+        """Index into `task_names`, int32 [envs, agents]."""
+        ...
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Row and column of the target relative to the hub of the agent's team, int32 [envs, agents, 2]."""
+        ...
