@@ -1,0 +1,87 @@
+/** What does not move, painted once: floor and walls; and the areas, painted when a junction changes hands. */
+
+import type { Areas } from "../areas";
+import { INK, fade } from "../theme";
+import type { World } from "../world";
+
+const MOST_PIXELS = 3600; // of a side
+const AREA_PIXELS = 12; // per cell
+
+export function paintGround(world: World): HTMLCanvasElement {
+  const size = Math.max(4, Math.min(32, Math.floor(MOST_PIXELS / Math.max(world.rows, world.cols))));
+  const canvas = document.createElement("canvas");
+  canvas.width = world.cols * size;
+  canvas.height = world.rows * size;
+  const ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
+  ink.fillStyle = INK.void;
+  ink.fillRect(0, 0, canvas.width, canvas.height);
+  for (let row = 0; row < world.rows; row++) {
+    for (let col = 0; col < world.cols; col++) {
+      if (world.isWall(row, col)) paintWall(ink, world, row, col, size);
+      else paintFloor(ink, row, col, size);
+    }
+  }
+  return canvas;
+}
+
+function paintFloor(ink: CanvasRenderingContext2D, row: number, col: number, size: number): void {
+  ink.fillStyle = INK.floor;
+  ink.fillRect(col * size, row * size, size, size);
+  ink.fillStyle = INK.grid;
+  const dot = Math.max(1, size / 14);
+  ink.fillRect((col + 0.5) * size - dot / 2, (row + 0.5) * size - dot / 2, dot, dot);
+}
+
+/** A wall is seen where it meets the floor; what lies deep inside rock stays dark. */
+function paintWall(ink: CanvasRenderingContext2D, world: World, row: number, col: number, size: number): void {
+  const open = (dr: number, dc: number): boolean => {
+    const [r, c] = [row + dr, col + dc];
+    return r >= 0 && c >= 0 && r < world.rows && c < world.cols && !world.isWall(r, c);
+  };
+  const [north, south, west, east] = [open(-1, 0), open(1, 0), open(0, -1), open(0, 1)];
+  const near = north || south || west || east || open(-1, -1) || open(-1, 1) || open(1, -1) || open(1, 1);
+  if (!near) return;
+  const [x, y, round] = [col * size, row * size, size * 0.28];
+  ink.fillStyle = INK.floor;
+  ink.fillRect(x, y, size, size);
+  ink.fillStyle = INK.wall;
+  const corner = (a: boolean, b: boolean): number => (a && b ? round : 0);
+  ink.beginPath();
+  ink.roundRect(x, y, size, size, [corner(north, west), corner(north, east), corner(south, east), corner(south, west)]);
+  ink.fill();
+  if (north) {
+    ink.fillStyle = INK.wallTop;
+    ink.beginPath();
+    ink.roundRect(x, y, size, size * 0.22, [corner(north, west), corner(north, east), 0, 0]);
+    ink.fill();
+  }
+}
+
+/** Tinted cells and the outline of each collective's areas. */
+export function paintAreas(canvas: HTMLCanvasElement, areas: Areas, colours: string[]): void {
+  const { rows, cols } = areas.world;
+  canvas.width = cols * AREA_PIXELS;
+  canvas.height = rows * AREA_PIXELS;
+  const ink = canvas.getContext("2d") as CanvasRenderingContext2D;
+  const size = AREA_PIXELS;
+  areas.cover.forEach((_, collective) => {
+    const inside = (r: number, c: number): boolean =>
+      r >= 0 && c >= 0 && r < rows && c < cols && areas.covers(collective, r, c);
+    const colour = colours[collective] ?? INK.neutral;
+    const edge = new Path2D();
+    ink.fillStyle = fade(colour, 0.085);
+    for (let row = 0; row < rows; row++) {
+      for (let col = 0; col < cols; col++) {
+        if (!inside(row, col)) continue;
+        const [x, y] = [col * size, row * size];
+        ink.fillRect(x, y, size, size);
+        if (!inside(row - 1, col)) edge.rect(x, y, size, 1);
+        if (!inside(row + 1, col)) edge.rect(x, y + size - 1, size, 1);
+        if (!inside(row, col - 1)) edge.rect(x, y, 1, size);
+        if (!inside(row, col + 1)) edge.rect(x + size - 1, y, 1, size);
+      }
+    }
+    ink.fillStyle = fade(colour, 0.5);
+    ink.fill(edge);
+  });
+}
