@@ -1,0 +1,39 @@
+"""The viewer's page with something to show put into it. Its sources are in viewer/, built by `npm run build`."""
+
+import base64
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from metta.common.errors import UserError
+from metta.common.files import write_atomic
+from metta.eval.replay.file import Replay
+
+SLOT = '<script id="source" type="application/json">{}</script>'
+
+
+def _page(source: object) -> str:
+    html = files("metta.view").joinpath("page/index.html").read_text("utf-8")
+    empty, filled = SLOT.format("null"), SLOT.format(json.dumps(source))
+    head, found, tail = html.partition(empty)
+    assert found, "the built page has no slot for its source"
+    return head + filled + tail
+
+
+def replay_page(data: bytes) -> str:
+    """A page that shows the replay file `data` and needs nothing else."""
+    return _page({"replay": base64.b64encode(data).decode()})
+
+
+def live_page(token: str) -> str:
+    """A page that follows the game of the server it came from."""
+    return _page({"live": token})
+
+
+def write_replay_page(replay: Replay, path: Path) -> None:
+    """Write a replay as one HTML file. Raises UserError where that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, replay_page(replay.data))
+    except OSError as error:
+        raise UserError(f"{path}: the page cannot be written ({error.strerror})") from None
