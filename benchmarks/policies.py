@@ -23,6 +23,12 @@ from metta.policy.scripted.names import SCRIPTS
 from metta.policy.uri import make_policy
 
 MISSIONS = ("cogsguard_arena.basic", "cogsguard_machina_1.basic")
+VARIATIONS = (
+    "cogsguard?shared=false",
+    "role_py?miner=4&aligner=4",
+    "role_py?miner=4&scout=1&aligner=2&scrambler=1",
+    "role_py?miner=4&scout=2&aligner=2&scrambler=2",
+)
 HELD = "env_collective/cogs/aligned.junction.held"
 DEATHS = "env_agent/death"
 
@@ -60,7 +66,7 @@ def measure(uri: str, mission: Mission, episodes: int, seed: int) -> dict[str, A
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("policies", nargs="*", help="names or URIs (default: all scripted policies)")
+    parser.add_argument("policies", nargs="*", help="names or URIs (default: all names and some mixes)")
     parser.add_argument("--missions", nargs="+", default=MISSIONS)
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000)
@@ -68,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a Markdown table")
     args = parser.parse_args(argv)
     try:
-        names = args.policies or list(SCRIPTS)
+        names = args.policies or [*SCRIPTS, *VARIATIONS]
         missions = [build_mission(MissionSettings(name=name, max_steps=args.steps)) for name in args.missions]
         for mission in missions:  # compile
             play_episodes(mission.model_copy(update={"max_steps": 2}), make_policy(names[0], env_info(mission)), 1, 0)

@@ -19,7 +19,7 @@ from metta.common.errors import UserError
 # What the metrics call phases, by the three parts that the benchmark reports.
 PARTS = {
     "env": ("env",),
-    "inference": ("inference", "teacher"),
+    "inference": ("inference", "teacher", "npc"),
     "learning": ("advantage", "forward", "backward", "optimizer", "other"),
 }
 

@@ -11,11 +11,13 @@ import pytest
 from metta.cli import cogames
 from metta.common.settings import Settings
 from metta.config import runner
+from metta.config.schema import leaves
 from metta.game.maps.ascii import CHARACTERS
 from metta.game.mission import Mission, MissionSettings, QuirkSettings, RewardEntry, TeamSettings
 from metta.game.missions import load_mission, mission_names, mission_set, mission_sets
 from metta.game.rewards import PRESETS
 from metta.game.variants import VARIANTS
+from metta.rl.dual_policy import DualPolicySettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,6 +77,13 @@ def test_the_page_of_missions_explains_every_key(model: type[Settings]):
     for name, field in model.model_fields.items():
         assert field.description, f"{model.__name__}.{name}"
         assert re.search(rf"^\| `{name}` \| .* \| {re.escape(field.description)} \|$", page, re.MULTILINE), name
+
+
+def test_the_page_of_other_policies_names_every_key_and_the_metrics_of_both_sides():
+    page = (ROOT / "docs" / "dual-policy.md").read_text()
+    assert [key.path for key in leaves(DualPolicySettings) if f"| `{key.path}` | " not in page] == []
+    sides = [f"{side}_reward{total}" for side in ("policy_a", "npc", "combined") for total in ("", "_total")]
+    assert [name for name in [*sides, "policy_a_agent_count", "npc_agent_count"] if f"{name}`" not in page] == []
 
 
 def test_the_page_of_missions_lists_the_sets_and_the_legend():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("common", "game", "policy", "rl", "eval", "view", "config", "cli")  # low to high
+LAYERS = ("common", "game", "policy", "rl", "eval", "runs", "view", "config", "cli")  # low to high
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
 ADAPTERS = {
@@ -54,7 +54,10 @@ def test_no_file_exceeds_500_lines():
         assert len(path.read_text().splitlines()) <= 500, path
 
 
-def test_nothing_unpickles():
+def test_nothing_unpickles_but_the_reader_of_torch_files():
     for path in FILES:
+        if path == ROOT / "metta/policy/forms/torch_file.py":
+            assert path.read_text().count("torch.load") == path.read_text().count("weights_only=not trust_pickle") == 1
+            continue
         text = path.read_text()
         assert "import pickle" not in text and "torch.load" not in text and "allow_pickle=True" not in text, path

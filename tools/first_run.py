@@ -9,11 +9,7 @@ from bootstrap import ensure_packages
 RUN = "first"
 MISSION = "cogsguard_arena.aligner_tutorial"
 EPISODES, SEED = 20, 1_000_000
-CURVES = {
-    "overview/reward": "reward per episode",
-    "env_agent/junction.aligned_by_agent": "junctions aligned per cog",
-    "env_agent/heart.gained": "hearts gained per cog",
-}
+CURVES = ("overview/reward", "env_agent/junction.aligned_by_agent", "env_agent/heart.gained")
 NEXT = f"""What to try next:
   watch it            ./tools/run.py cogsguard.play run={RUN} mission={MISSION}
   train on            make train STEPS=20_000_000   (continues this run)
@@ -33,12 +29,12 @@ def report(folder: Path) -> int:
     """Curve, table and comparison with the random policy on the same maps."""
     from rich.console import Console
 
-    from metta.eval.curves import curve_table, plot_curves, read_metrics
+    from metta.eval.curves import curve_table, plot_curves, points, read_curves
 
     console = Console()
-    rows = read_metrics(folder / "metrics.jsonl")
+    rows = read_curves(folder / "metrics.jsonl")
     picture = folder / "curve.png"
-    plot_curves(rows, CURVES, f"{RUN}: {MISSION}", picture)
+    plot_curves({metric: {RUN: points(rows, metric)} for metric in CURVES}, f"{RUN}: {MISSION}", picture)
     console.print(curve_table(rows, CURVES))
     print(f"the curve as a picture: {picture}\n")
     compare(folder)

@@ -13,7 +13,8 @@ app = typer.Typer(pretty_exceptions_enable=False, help="Play, train and evaluate
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 MissionName = Annotated[str, typer.Option("-m", "--mission", help="site.mission, bare site, bare mission or file")]
-PolicyName = Annotated[str, typer.Option("-p", "--policy", help="name, checkpoint folder or metta:// URI")]
+PolicyName = Annotated[str, typer.Option("-p", "--policy", help="name, checkpoint, file, or metta://, s3://, wandb://")]
+TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="open policy files that run code; only your own")]
 Variants = Annotated[list[str] | None, typer.Option("-v", "--variant", help="variant of the mission (repeatable)")]
 Difficulty = Annotated[str | None, typer.Option(help="easy, medium or hard")]
 Cogs = Annotated[int | None, typer.Option("-c", "--cogs", help="number of cogs; default: the mission's")]
@@ -34,7 +35,7 @@ def _run(context: typer.Context, recipe: str, variant: list[str] | None, **value
     from metta.config.runner import run
 
     given = {key.replace("__", "."): value for key, value in values.items() if value is not None}
-    words = [f"{key}={value}".replace("=class=", "=", 1) for key, value in given.items()]  # class=NAME is NAME
+    words = [f"{key}={value}" for key, value in given.items()]
     variants = [f"mission.variants=[{','.join(variant)}]"] if variant else []
     raise typer.Exit(run([recipe, *words, *variants, *context.obj]))
 
@@ -51,11 +52,12 @@ def play(
     render: Annotated[str, typer.Option("-r", "--render", help="unicode or log")] = "unicode",
     seed: Annotated[int, typer.Option(help="seed of map and episode")] = 42,
     device: Device = "auto",
+    trust_pickle: TrustPickle = False,
 ) -> None:
     """Watch one episode."""
     _run(
         context, "cogsguard.play", variant, policy_uri=policy, mission=mission, mission__difficulty=difficulty,
-        mission__cogs=cogs, max_steps=steps, render=render, seed=seed, device=device,
+        mission__cogs=cogs, max_steps=steps, render=render, seed=seed, device=device, trust_pickle=trust_pickle or None,
     )  # fmt: skip
 
 
@@ -76,8 +78,9 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a policy."""
+    agent = policy.removeprefix("class=")
     _run(
-        context, "cogsguard.train", variant, agent=policy, mission=mission, mission__difficulty=difficulty,
+        context, "cogsguard.train", variant, agent=agent, mission=mission, mission__difficulty=difficulty,
         mission__cogs=cogs, run=run, trainer__total_timesteps=steps, trainer__batch_size=batch_size,
         trainer__minibatch_size=minibatch_size, system__data_dir=checkpoints, seed=seed, device=device,
     )  # fmt: skip
@@ -96,11 +99,13 @@ def scrimmage(
     seed: Annotated[int, typer.Option(help="seed of the first episode")] = 42,
     output: Annotated[str, typer.Option("--format", help="table or json")] = "table",
     device: Device = "auto",
+    trust_pickle: TrustPickle = False,
 ) -> None:
     """Play episodes with one policy for all cogs and report its metrics."""
     _run(
         context, "cogsguard.evaluate", variant, policy_uri=policy, mission=mission, mission__difficulty=difficulty,
         mission__cogs=cogs, max_steps=steps, episodes=episodes, seed=seed, format=output, device=device,
+        trust_pickle=trust_pickle or None,
     )  # fmt: skip
 
 
@@ -133,7 +138,7 @@ def policies() -> None:
     from metta.policy.nets.registry import net_names
     from metta.policy.uri import BUILT_IN
 
-    typer.echo(f"to play:  {', '.join(sorted(BUILT_IN))}, and any checkpoint (./train_dir/NAME:v5)")
+    typer.echo(f"to play:  {', '.join(sorted(BUILT_IN))}, and any checkpoint (./train_dir/NAME:v5, s3://, wandb://)")
     typer.echo(f"to train: {', '.join(net_names())}")
 
 

@@ -4,6 +4,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """Text on one line: line breaks and control characters become spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class UserError(Exception):
     """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2.
 
@@ -11,7 +16,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(character if character.isprintable() else " " for character in message))
+        super().__init__(printable(message))
 
 
 class MissingExtraError(UserError, ImportError):

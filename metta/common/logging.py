@@ -2,6 +2,8 @@
 
 import sys
 
+from metta.common.errors import printable
+
 
 def note(text: str) -> None:
     """Print one line."""
@@ -9,5 +11,5 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print one line that starts with 'warning:' on standard error."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    """Print one line that starts with 'warning:' on standard error; it may quote strangers."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)

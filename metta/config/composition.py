@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from omegaconf import OmegaConf
 
 from metta.common.errors import UserError
 from metta.config.job import Config, Job, Kind, kind_of
@@ -19,6 +20,8 @@ from metta.config.words import Word, varied
 from metta.game.missions import build_mission, inlined
 from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
+
+POLICY_URIS = ("policy_uri", "teacher.policy_uri", "training_env.supervisor_policy_uri")
 
 
 @dataclass
@@ -119,26 +122,47 @@ def _check_game(config: Config, tree: Tree) -> None:
     missions = {"mission": config.mission} if config.mission else {}
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
+        missions |= {f"phases.{name}.mission": run.mission for name, run in _phases(config, tree).items()}
     _check_imports(config, tree)
     whole = {path: tree.blame(path, lambda mission=mission: inlined(mission)) for path, mission in missions.items()}
     if "mission" in whole:
         config.mission = whole["mission"]
     if isinstance(config, RunConfig):
         config.evals.missions = {label: whole[f"evals.missions.{label}"] for label in config.evals.missions}
+        for name, phase in config.phases.items():
+            phase.mission = whole.get(f"phases.{name}.mission")
     built = {path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in whole.items()}
     if isinstance(config, RunConfig):
-        agents, envs = built["mission"].agents, config.training_env.num_envs
+        played = {built[path].agents for path in built if path.partition(".")[0] in ("mission", "phases")}
         if config.env.kind != "metta":
-            agents = _foreign_agents(config, tree)
-        tree.blame("trainer", lambda: batch_shape(config.trainer, agents, envs))
+            played = {_foreign_agents(config, tree)}
+        for agents in played:
+            tree.blame(
+                "trainer", lambda agents=agents: batch_shape(config.trainer, agents, config.training_env.num_envs)
+            )
+
+
+def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
+    """The runs of the phases that play a mission of their own. Raises UserError for a number of steps of the whole."""
+    source = tree.origin("trainer.total_timesteps") or ""
+    if config.phases and source.startswith("the word"):
+        name = next(iter(config.phases))
+        raise UserError(
+            f"each phase has its own number of steps, such as phases.{name}.total_timesteps=…, from {source}"
+        )
+    runs = zip(config.phases.items(), config.phase_runs, strict=False)
+    return {name: run for (name, phase), run in runs if phase.mission}
 
 
 def _check_imports(config: Config, tree: Tree) -> None:
     """Raise UserError if a file, which may be a stranger's, names code to import: only a word may."""
     env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
-    source = tree.origin("env.name")
-    if env and env.imports and not (source or "").startswith("the word"):
-        raise UserError(f"env.name={env.name} imports code: put it on the command line to allow that, from {source}")
+    named = {"env.name": env.name} if env and env.imports else {}
+    uris = {path: str(OmegaConf.select(tree.values, path)) for path in POLICY_URIS}
+    for path, value in (named | {path: uri for path, uri in uris.items() if uri.startswith("class=")}).items():
+        source = tree.origin(path) or "the defaults"
+        if not source.startswith("the word"):
+            raise UserError(f"{path}={value} imports code: put it on the command line to allow that, from {source}")
 
 
 def _foreign_agents(config: RunConfig, tree: Tree) -> int:

@@ -18,6 +18,7 @@ from metta.common.errors import UserError, suggest
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Branch of the tree -> the group that fills it.
 GROUPS = {
+    "phases": "phases",
     "env": "env",
     "mission": "mission",
     "agent": "agent",

@@ -1,11 +1,10 @@
 """The recipe runner behind tools/run.py and tools/train.py: read the words, compose, validate, run."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
+from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
@@ -27,13 +26,8 @@ def train(argv: Sequence[str]) -> int:
     return _guarded(_train, argv)
 
 
-class _Flags(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}, on the command line (--help shows the flags)")
-
-
-def _flags() -> _Flags:
-    parser = _Flags(add_help=False, allow_abbrev=False)
+def _flags() -> Parser:
+    parser = Parser(add_help=False)
     parser.add_argument("words", nargs="*")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--list", action="store_true")
@@ -47,20 +41,13 @@ def _flags() -> _Flags:
 
 
 def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> int:
-    try:
+    def parsed() -> int:
         flags = _flags().parse_intermixed_args(list(argv))
         if flags.format:  # the usual spelling of the word
             flags.words.append(f"format={flags.format}")
         return main(flags)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # training handles it itself: it saves first
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+    return guarded(parsed)
 
 
 def _run(flags: argparse.Namespace) -> int:
@@ -132,17 +119,22 @@ def _help(recipe: Recipe, words: list[Word]) -> int:
 
 
 def _summary(config: Config) -> str:
+    if isinstance(config, RunConfig) and config.phases:
+        return "\n".join(_summary(run) for run in config.phase_runs)
     settings = config.model_dump()
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
     if isinstance(config, RunConfig):
-        env, teaching = settings["env"], config.teaching
+        env, teaching, dual = settings["env"], config.teaching, config.trainer.dual_policy
+        npcs = ", ".join(npc.path for npc in dual.npcs) or "past checkpoints"
         parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
         parts += [
             f"agent {settings['agent']['name']}",
             f"{settings['trainer']['total_timesteps']:,} agent-steps",
             f"batch {settings['trainer']['batch_size']:,}",
+            *([f"beside {npcs}"] if dual.enabled else []),
             *([f"teacher {teaching.policy_uri} ({teaching.mode_name})"] if teaching else []),
+            *([f"weights of {config.init_from}"] if config.init_from else []),
             f"in {settings['system']['data_dir']}/{settings['run']}",
         ]
         return f"train {settings['run']}: {', '.join(parts)}"

@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 ALIASES = {
     "device": "system.device",
     "seed": "system.seed",
+    "trust_pickle": "system.trust_pickle",
     "max_steps": "mission.max_steps",
     "trainer.num_workers": "training_env.num_workers",
     "training_env.backend": "env.backend",

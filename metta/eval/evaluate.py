@@ -21,11 +21,11 @@ from metta.game.engine.batch import Episode
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.interface import Policy
-from metta.policy.uri import CHECKPOINTS, find_bundle, is_built_in, list_versions, make_policy
+from metta.policy.interface import Info, Policy
+from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import available_cores, set_up
-from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig
+from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig, varied
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -62,11 +62,13 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
     if saved and saved.env.kind != "metta":
         raise UserError(f"{uri}: trained on {saved.env.name}, not on the game; only the evaluate recipe can play it")
     trained = saved.mission if saved else MissionSettings()
-    changes = config.mission.model_dump(exclude_unset=True) if config.mission else {}
-    before = {} if "name" in changes else trained.model_dump()
-    mission = build_mission(MissionSettings.model_validate(before | changes))
-    device = set_up(config.system)
-    return uri, make_policy(uri, env_info(mission), config.system.data_dir, device), mission
+    mission = build_mission(varied(trained, config.mission) if config.mission else trained)
+    return uri, _policy(config, uri, env_info(mission)), mission
+
+
+def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
+    machine = config.system
+    return make_policy(uri, info, machine.data_dir, set_up(machine), trust_pickle=machine.trust_pickle)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:
@@ -84,10 +86,8 @@ def newest_run(data_dir: Path) -> str:
 
 def trained_on(uri: str, data_dir: str) -> RunConfig | None:
     """Settings of environment and mission of the run that a checkpoint belongs to; None for other policies."""
-    if is_built_in(uri):
-        return None
-    tree = find_bundle(uri, data_dir).folder.parents[1] / "config.yaml"
-    if not tree.is_file():
+    folder = run_folder(uri, data_dir)
+    if folder is None or not (tree := folder / "config.yaml").is_file():
         return None
     saved = yaml.safe_load(tree.read_text())
     return validated(RunConfig, {key: saved[key] for key in ("env", "mission") if key in saved}, str(tree))
@@ -182,7 +182,7 @@ def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
     if config.mission is not None:
         raise UserError(f"mission: {env.name} has no missions")
     source = find_source(RunConfig(env=env))
-    policy = make_policy(uri, source.info, config.system.data_dir, set_up(config.system))
+    policy = _policy(config, uri, source.info)
     start = time.perf_counter()
     episodes = play_foreign(source, policy, config.episodes, config.seed)
     agents = source.info.num_agents

@@ -1,36 +1,32 @@
 """Policies on disk: a folder with `policy_spec.json` and safetensors weights, checked byte for byte when read."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from metta.common.errors import UserError
 from metta.common.files import atomic_folder
-from metta.game.observation import EnvInfo, Feature
-from metta.policy.interface import Info, NetHeads, PolicyNet, SpaceInfo
-from metta.policy.nets.registry import NETS, build_net
+from metta.common.logging import warn
+from metta.policy.forms.match import Architecture, known_info, load_into, match
+from metta.policy.forms.tensors import Weights, read_weights
+from metta.policy.interface import Info, NetHeads, PolicyNet
+from metta.policy.sources.archive import MAGIC, Archive
+from metta.policy.sources.place import MOST_SPEC_BYTES, SPEC, BrokenBundleError, Files, Place, local_place
+from metta.policy.spec import PolicySpec, read_spec, write_spec
 
-SPEC = "policy_spec.json"
 WEIGHTS = "model.safetensors"
-FORMAT = 1
-
-
-class BrokenBundleError(UserError):
-    """The folder is no complete, undamaged bundle."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A policy as read from disk, its bytes verified."""
+    """A policy as read, its bytes verified."""
 
-    folder: Path
+    folder: Path | None  # where a local one lies; a file that stands alone is its own
+    origin: str  # for messages
+    name: str
     net: str
     settings: dict[str, Any]
     heads: NetHeads
@@ -40,149 +36,91 @@ class Bundle:
     agent_steps: int
     weights: dict[str, torch.Tensor]
 
-    @property
-    def name(self) -> str:
-        return self.folder.name
-
     def build(self, device: torch.device | str = "cpu") -> PolicyNet:
-        """The net with its weights, on `device`."""
-        net = build_net(self.net, self.settings, self.info, self.heads)
-        expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
-        if expected != found:
-            wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-            raise BrokenBundleError(f"{self.folder}: weights do not fit the net {self.net}: {', '.join(wrong)}")
-        net.load_state_dict(self.weights)
-        return net.to(device)
+        """The net with its weights, on `device`. Raise BrokenBundleError if they do not fit it."""
+        architecture = Architecture(self.net, self.settings, self.heads, self.info)
+        return load_into(architecture, self.weights, self.origin).to(device)
 
 
 def save_bundle(folder: Path, net: PolicyNet, run: str, epoch: int, agent_steps: int) -> None:
     """Write a bundle; `folder` is there only once everything is on disk. Raise OSError when that fails."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    data = save_tensors(weights)
-    spec = {
-        "format": FORMAT,
-        "class_path": f"{type(net).__module__}.{type(net).__qualname__}",
-        "data_path": WEIGHTS,
-        "net": net.name,
-        "init_kwargs": net.settings,
-        "auxiliary_head": net.heads.auxiliary,
-        **_info_fields(net.info),
-        "run": run,
-        "epoch": epoch,
-        "agent_steps": agent_steps,
-        "sha256": {WEIGHTS: hashlib.sha256(data).hexdigest()},
-    }
-    spec["spec_sha256"] = _spec_hash(spec)
+    data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
     with atomic_folder(folder) as partial:
         (partial / WEIGHTS).write_bytes(data)
-        (partial / SPEC).write_text(json.dumps(spec, indent=2) + "\n")
+        (partial / SPEC).write_bytes(write_spec(net, WEIGHTS, data, run, epoch, agent_steps))
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read and verify a bundle. Raise BrokenBundleError naming what is damaged."""
-    spec = _read_spec(folder)
+    """Read and verify a bundle's folder. Raise BrokenBundleError naming what is damaged."""
+    return read_bundle(local_place(folder))
+
+
+def read_bundle(place: Place, info: Info | None = None, trust_pickle: bool = False) -> Bundle:
+    """The policy that lies at a place, whatever its form.
+
+    A net without a spec is told from its shapes, and taken to know the features of `info` (None: the game's). Raise
+    BrokenBundleError or another UserError that says what is wrong with it.
+    """
     try:
-        data_path, net = spec["data_path"], spec["net"]
-        if net not in NETS:
-            raise BrokenBundleError(f"{folder}: {SPEC} names an unknown net, {net!r}")
-        if Path(data_path).name != data_path:
-            raise BrokenBundleError(f"{folder}: data_path {data_path!r} leaves the folder")
-        data = (folder / data_path).read_bytes()
-        if hashlib.sha256(data).hexdigest() != spec["sha256"][data_path]:
-            raise BrokenBundleError(f"{folder}: {data_path} is damaged or cut short (its SHA-256 does not match)")
-        return Bundle(
-            folder=folder,
-            net=net,
-            settings=spec["init_kwargs"],
-            heads=NetHeads(auxiliary=spec["auxiliary_head"]),
-            info=_info(spec),
-            run=spec["run"],
-            epoch=spec["epoch"],
-            agent_steps=spec["agent_steps"],
-            weights=load_tensors(data),
-        )
+        if place.main is None:
+            return _described(place, place.files, None, info, trust_pickle)
+        data = place.files.read(place.main)
+        if data[:4] == MAGIC and (archive := Archive(data, place.origin)).has(SPEC):
+            return _described(place, archive, None, info, trust_pickle)
+        if place.main == SPEC:
+            return _described(place, place.files, None, info, trust_pickle)
+        if place.files.has(SPEC):
+            return _described(place, place.files, place.main, info, trust_pickle)
+        return _alone(place, read_weights(data, place.origin, trust_pickle), info)
     except OSError as error:
-        raise BrokenBundleError(f"{folder}: cannot read {error.filename}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise BrokenBundleError(f"{folder}: {SPEC} or the weights are not as they should be: {error}") from error
+        raise BrokenBundleError(f"{place.origin}: cannot read {error.filename}: {error.strerror}") from error
 
 
-def check_fits(bundle: Bundle, info: Info) -> None:
-    """Raise UserError if a policy cannot play in an environment: it must know the same features and actions."""
-    if not (isinstance(bundle.info, EnvInfo) and isinstance(info, EnvInfo)):
-        if bundle.info != info:
-            raise UserError(f"{bundle.folder}: trained on other observations or actions than this environment has")
-        return
-    if bundle.info.features != info.features:
-        ours = {(feature.id, feature.name) for feature in bundle.info.features}
-        theirs = {(feature.id, feature.name) for feature in info.features}
-        names = ", ".join(name for _, name in sorted(ours ^ theirs)[:5]) or "their normalizations"
-        raise UserError(f"{bundle.folder}: trained on other observation features than this mission has ({names})")
-    actions = bundle.info.action_names
-    if info.action_names[: len(actions)] != actions:
-        missing = ", ".join(name for name in actions if name not in info.action_names) or "in another order"
-        hint = "training_env.vibe_actions=true has all"
-        raise UserError(f"{bundle.folder}: trained on actions that are not there: {missing}; {hint}")
-    if (bundle.info.window, bundle.info.num_tokens) != (info.window, info.num_tokens):
-        raise UserError(f"{bundle.folder}: trained on another observation window than this mission has")
+def _described(place: Place, files: Files, main: str | None, info: Info | None, trust_pickle: bool) -> Bundle:
+    """Weights with their spec: those it names, or other ones beside it (`main`), which have no hash in it."""
+    if not files.has(SPEC):
+        raise BrokenBundleError(f"{place.origin}: not a policy bundle, it has no {SPEC}")
+    spec = read_spec(files.read(SPEC, MOST_SPEC_BYTES), f"{place.origin}: {SPEC}")
+    name = main or spec.data_path
+    data = files.read(name)
+    _verify(spec, name, data, place.origin)
+    weights = read_weights(data, f"{place.origin}: {name}" if main is None else place.origin, trust_pickle)
+    heads = spec.heads if spec.auxiliary_head is not None else NetHeads("_aux_head.weight" in weights.tensors)
+    architecture = Architecture(spec.net, spec.init_kwargs, heads, spec.info or known_info(weights.tensors, info))
+    return _bundle(place, architecture, weights, spec)
 
 
-def _read_spec(folder: Path) -> dict[str, Any]:
-    path = folder / SPEC
-    try:
-        spec = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BrokenBundleError(f"{folder}: not a policy bundle, it has no {SPEC}") from error
-    except OSError as error:
-        raise BrokenBundleError(f"{path}: cannot read it ({error.strerror})") from error
-    except ValueError as error:
-        raise BrokenBundleError(f"{path}: damaged or cut short, it is no JSON") from error
-    if not isinstance(spec, dict) or spec.get("format") != FORMAT:
-        raise BrokenBundleError(f"{path}: not a policy spec of format {FORMAT}")
-    if spec.get("spec_sha256") != _spec_hash(spec):
-        raise BrokenBundleError(f"{path}: damaged or edited (its SHA-256 does not match)")
-    return spec
+def _verify(spec: PolicySpec, name: str, data: bytes, origin: str) -> None:
+    wanted = spec.sha256.get(name)
+    if wanted is None and spec.format is not None and name == spec.data_path:
+        raise BrokenBundleError(f"{origin}: {SPEC} has no SHA-256 of {name}")
+    if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
+        raise BrokenBundleError(f"{origin}: {name} is damaged or cut short (its SHA-256 does not match)")
 
 
-def _spec_hash(spec: dict[str, Any]) -> str:
-    content = {key: value for key, value in spec.items() if key != "spec_sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
+    """Weights without a spec."""
+    net = weights.net
+    if net is None:
+        architecture = match(weights.tensors, info, place.origin)
+        settings = ", ".join(f"{key}={value}" for key, value in architecture.settings.items())
+        taken = f"the net {architecture.net} ({settings}), trained on the features that are here"
+        warn(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
+        return _bundle(place, architecture, weights)
+    return _bundle(place, Architecture(net.name, net.settings, net.heads, net.info), weights)
 
 
-def _info_fields(info: Info) -> dict[str, Any]:
-    """What the net was built for, as it stands in the spec."""
-    if isinstance(info, SpaceInfo):
-        return {
-            "observation_shape": list(info.observation_shape),
-            "observation_dtype": info.observation_dtype,
-            "action_sizes": list(info.action_sizes),
-            "num_agents": info.num_agents,
-        }
-    return {
-        "features": [[feature.id, feature.name, feature.normalization] for feature in info.features],
-        "tags": list(info.tags),
-        "action_names": list(info.action_names),
-        "num_agents": info.num_agents,
-        "window": list(info.window),
-        "num_tokens": info.num_tokens,
-    }
-
-
-def _info(spec: dict[str, Any]) -> Info:
-    if "observation_shape" in spec:
-        return SpaceInfo(
-            observation_shape=tuple(map(int, spec["observation_shape"])),
-            observation_dtype=str(spec["observation_dtype"]),
-            action_sizes=tuple(map(int, spec["action_sizes"])),
-            num_agents=int(spec["num_agents"]),
-        )
-    height, width = spec["window"]
-    return EnvInfo(
-        features=tuple(Feature(int(id), str(name), scale) for id, name, scale in spec["features"]),
-        tags=tuple(spec["tags"]),
-        action_names=tuple(spec["action_names"]),
-        num_agents=spec["num_agents"],
-        window=(height, width),
-        num_tokens=spec["num_tokens"],
+def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: PolicySpec | None = None) -> Bundle:
+    return Bundle(
+        folder=place.path,
+        origin=place.origin,
+        name=place.name,
+        net=architecture.net,
+        settings=architecture.settings,
+        heads=architecture.heads,
+        info=architecture.info,
+        run=spec.run if spec else "",
+        epoch=spec.epoch if spec else 0,
+        agent_steps=spec.agent_steps if spec else 0,
+        weights=weights.tensors,
     )

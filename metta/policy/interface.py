@@ -1,10 +1,10 @@
 """What a policy is: a network that the trainer trains, and anything that plays a batch of environments."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -71,6 +71,11 @@ class PolicyNet(nn.Module, ABC):
         self.info = info
         self.settings = settings
         self.heads = heads
+
+    @classmethod
+    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Settings of the net whose parameters have these shapes; None if they are not of this class."""
+        return None
 
     @abstractmethod
     def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
@@ -145,24 +150,28 @@ class Adviser(Protocol):
         ...
 
 
-@runtime_checkable
-class Explainer(Protocol):
-    """A policy that tells what each agent is about, valid after every step."""
+class Telling(Protocol):
+    """A policy that tells, after a step, what each agent is about; viewers and checks read it."""
 
     role_names: tuple[str, ...]
     task_names: tuple[str, ...]
 
     @property
     def roles(self) -> np.ndarray:
-        """Index into `role_names`, int32 [envs, agents]."""
+        """Role of each agent, int32 [envs, agents]: index into `role_names`."""
         ...
 
     @property
     def tasks(self) -> np.ndarray:
-        """Index into `task_names`, int32 [envs, agents]."""
+        """Task of each agent, int32 [envs, agents]: index into `task_names`."""
         ...
 
     @property
     def targets(self) -> np.ndarray:
-        """Row and column of the target relative to the hub of the agent's team, int32 [envs, agents, 2]."""
+        """Row and column of what it aims at, from the team's hub, int32 [envs, agents, 2]."""
         ...
+
+
+def tells(policy: object) -> TypeGuard[Telling]:
+    """Is that a policy whose class publishes roles, tasks and targets? Evaluates none of them."""
+    return all(hasattr(type(policy), name) for name in ("roles", "tasks", "targets", "role_names", "task_names"))

@@ -1,28 +1,37 @@
 """From what a user calls a policy to the policy: one resolver for every command.
 
-`random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without
-`metta://policy/`; a bundle's folder; `train_dir/run`, `train_dir/run:latest`, `train_dir/run:v5`, with or without the
-leading folder; `file://` before any path.
+`random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without `metta://policy/`;
+`class=NAME[,data=FILE][,kw.ARG=VALUE]` for ours, `class=module.Class[,kw.ARG=VALUE]` for a class of your own; a
+checkpoint of a run, a bundle or a file of weights, on this machine, in a bucket or at W&B
+(docs/policies-from-anywhere.md).
 """
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import torch
+import yaml
 
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
-from metta.policy.bundle import SPEC, BrokenBundleError, Bundle, check_fits, load_bundle
+from metta.policy.bundle import Bundle, read_bundle
+from metta.policy.by_class import CLASS, is_class, make_class_policy
+from metta.policy.fitting import net_for
 from metta.policy.interface import Info, Policy
+from metta.policy.nets.registry import ALIASES, NETS, net_names
 from metta.policy.neural import NeuralPolicy
 from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query
 from metta.policy.simple import NoopPolicy, RandomPolicy
+from metta.policy.sources.locate import is_remote, locate
+from metta.policy.sources.place import BrokenBundleError, Place
+from metta.policy.sources.runs import CHECKPOINTS, VERSION, Version, list_versions
+
+__all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
 
 SCHEME = "metta://policy/"
-CHECKPOINTS = "checkpoints"
-VERSION = re.compile(r":(latest|v\d+)$")
 # Policies without parameters; beside them the scripted ones.
 PLAIN: dict[str, Callable[[Info], Policy]] = {
     "noop": lambda info: NoopPolicy(),
@@ -31,32 +40,64 @@ PLAIN: dict[str, Callable[[Info], Policy]] = {
 BUILT_IN = (*PLAIN, *SCRIPTS)
 
 
-@dataclass(frozen=True)
-class Version:
-    """One checkpoint of a run."""
-
-    epoch: int
-    folder: Path
-
-
 def make_policy(
     uri: str,
     info: Info,
     data_dir: str | Path = "./train_dir",
     device: torch.device | str = "cpu",
     deterministic: bool = False,
+    trust_pickle: bool = False,
 ) -> Policy:
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such."""
+    if is_class(uri):
+        return make_class_policy(uri, info)
     if is_built_in(uri):
-        return _make_built_in(uri, info)
-    bundle = find_bundle(uri, data_dir)
-    check_fits(bundle, info)
-    return NeuralPolicy(bundle.build(device), bundle.name, deterministic)
+        return _make_built_in(_plain(uri), info)
+    bundle = find_bundle(uri, data_dir, info, trust_pickle)
+    return NeuralPolicy(net_for(bundle, info, device), bundle.name, deterministic)
+
+
+def find_bundle(
+    uri: str, data_dir: str | Path = "./train_dir", info: Info | None = None, trust_pickle: bool = False
+) -> Bundle:
+    """The checkpoint that `uri` names. `:latest` is the newest complete one; broken ones cost a warning.
+
+    Weights without a spec are taken to know the features of `info`, by default the game's. With `trust_pickle` a file
+    may run code. Raise UserError if there is none, BrokenBundleError if the one asked for is damaged.
+    """
+    named = _parse_class(uri) if uri.startswith(CLASS) else None
+    if named and not named.data:
+        raise UserError(f"{uri}: a net plays with weights; name them: class={named.name},data=FILE")
+    *places, oldest = locate(named.data if named else uri, Path(data_dir), BUILT_IN)
+    bundle = _first_sound(places, info, trust_pickle) or read_bundle(oldest, info, trust_pickle)
+    if named:
+        _check_class(uri, named, bundle)
+    return bundle
+
+
+def _first_sound(places: list[Place], info: Info | None, trust_pickle: bool) -> Bundle | None:
+    """The policy at the first place where it is complete; each broken one costs a warning."""
+    for place in places:
+        try:
+            return read_bundle(place, info, trust_pickle)
+        except BrokenBundleError as error:
+            warn(f"{error}; taking the one before")
+    return None
+
+
+def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:
+    """The folder of the run that a checkpoint belongs to; None for other policies. Raise UserError for none such."""
+    if is_built_in(uri) or is_remote(uri) or uri.startswith(CLASS):
+        return None
+    path = locate(uri, Path(data_dir), BUILT_IN)[0].path
+    above = path.absolute().parents[:2] if path else ()
+    return next((folder.parent for folder in above if folder.name == CHECKPOINTS), None)
 
 
 def is_built_in(uri: str) -> bool:
     """Does `uri` name a policy that needs no checkpoint, rightly or wrongly spelt?"""
-    return uri.startswith(SCHEME) or VERSION.sub("", uri.partition("?")[0]) in BUILT_IN
+    plain = _plain(uri)
+    return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
 
 def _make_built_in(uri: str, info: Info) -> Policy:
@@ -72,55 +113,53 @@ def _make_built_in(uri: str, info: Info) -> Policy:
     return PLAIN[name](info)
 
 
-def find_bundle(uri: str, data_dir: str | Path = "./train_dir") -> Bundle:
-    """The checkpoint that `uri` names. `:latest` is the newest complete one; broken ones cost a warning.
+@dataclass(frozen=True)
+class _Class:
+    """`class=NAME[,data=FILE][,kw.ARG=VALUE]`."""
 
-    Raise UserError if there is none, BrokenBundleError if the one asked for is damaged.
-    """
-    text = uri.removeprefix("file://")
-    folder = Path(text).expanduser()
-    if (folder / SPEC).is_file():
-        return load_bundle(folder)
-    path, _, version = text.rpartition(":") if VERSION.search(text) else (text, "", "latest")
-    run = _run_folder(uri, Path(path).expanduser(), Path(data_dir))
-    if version == "latest":
-        return newest_bundle(run)
-    versions = {f"v{found.epoch}": found.folder for found in list_versions(run)}
-    if version not in versions:
-        have = ", ".join(versions) or "none yet"
-        raise UserError(f"{uri}: run {run.name} has no checkpoint {version}{suggest(version, versions)}; it has {have}")
-    return load_bundle(versions[version])
+    name: str
+    data: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
-def list_versions(run: Path) -> list[Version]:
-    """Checkpoints of a run folder, oldest first, whether sound or not."""
-    pattern = re.compile(rf"{re.escape(run.name)}:v(\d+)")
-    found = [
-        Version(int(match[1]), entry)
-        for entry in (run / CHECKPOINTS).glob("*")
-        if (match := pattern.fullmatch(entry.name))
-    ]
-    return sorted(found, key=lambda version: version.epoch)
+def _plain(uri: str) -> str:
+    """`class=role,kw.miner=4` as `role?miner=4`; anything else, and the class of a net, as it is."""
+    if not uri.startswith(CLASS):
+        return uri
+    named = _parse_class(uri)
+    if named.name in NETS:
+        return uri
+    if named.data:
+        raise UserError(f"{uri}: policy {named.name} has no weights, data={named.data} means nothing to it")
+    return named.name + (f"?{urlencode(named.settings)}" if named.settings else "")
 
 
-def newest_bundle(run: Path) -> Bundle:
-    """The newest complete checkpoint of a run folder; each broken one that is newer costs a warning."""
-    versions = list_versions(run)
-    for version in reversed(versions):
-        try:
-            return load_bundle(version.folder)
-        except BrokenBundleError as error:
-            warn(f"{error}; taking the one before")
-    raise UserError(f"{run}: {'every checkpoint is broken' if versions else 'the run has no checkpoint yet'}")
+def _parse_class(uri: str) -> _Class:
+    """Raise UserError for a class that is none of ours: none is imported."""
+    first, *words = uri.removeprefix(CLASS).split(",")
+    paths = {f"{net.__module__}.{net.__qualname__}": name for name, net in NETS.items()}
+    name = paths.get(first) or ALIASES.get(first, first)
+    if name not in (*NETS, *BUILT_IN):
+        known = [*BUILT_IN, *net_names()]
+        raise UserError(f"{uri}: unknown class {first!r}{suggest(first, known)}; known: {', '.join(sorted(known))}")
+    data, settings = "", {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "data" and value:
+            data = value
+        elif key.startswith("kw.") and value:
+            settings[key.removeprefix("kw.")] = yaml.safe_load(value) if name in NETS else value
+        else:
+            raise UserError(f"{uri}: cannot read {word!r}; the form is class=NAME[,data=FILE][,kw.ARG=VALUE]")
+    return _Class(name, data, settings)
 
 
-def _run_folder(uri: str, path: Path, data_dir: Path) -> Path:
-    """The run that a path means: itself, or a name under the data folder."""
-    for candidate in (path, data_dir / path):
-        if (candidate / CHECKPOINTS).is_dir():
-            return candidate.resolve()
-    parent = path.parent if path.parent != Path(".") else data_dir
-    runs = [entry.name for entry in parent.glob("*") if (entry / CHECKPOINTS).is_dir()] if parent.is_dir() else []
-    hint = suggest(path.name, [*runs, *BUILT_IN])
-    known = f"runs in {parent}: {', '.join(sorted(runs)[:8])}" if runs else f"there are no runs in {parent}"
-    raise UserError(f"policy {uri!r}: neither a built-in policy, a bundle nor a run{hint}; {known}")
+def _check_class(uri: str, named: _Class, bundle: Bundle) -> None:
+    """Raise UserError where weights are of another net than the one that is named."""
+    if bundle.net != named.name:
+        raise UserError(f"{uri}: the weights are of the net {bundle.net}")
+    for key, value in named.settings.items():
+        if key not in bundle.settings:
+            raise UserError(f"{uri}: {bundle.net} has no setting {key}{suggest(key, bundle.settings)}")
+        if bundle.settings[key] != value:
+            raise UserError(f"{uri}: the weights have {key}={bundle.settings[key]}")

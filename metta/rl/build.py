@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 
@@ -12,7 +13,7 @@ from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
 from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.registry import build_net, check_net
-from metta.rl.environments import Environments, Source, find_source
+from metta.rl.environments import Environments, Source, find_source, for_agents
 from metta.rl.lessons import Lessons
 from metta.rl.losses.base import Loss, Within
 from metta.rl.losses.cloner import Cloner
@@ -22,11 +23,15 @@ from metta.rl.losses.kickstarter import Kickstarter
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
 from metta.rl.machine import choose_device, set_up
+from metta.rl.metrics import hourly_cost
+from metta.rl.npcs import Npcs
+from metta.rl.opponents import Opponents, find_opponents
 from metta.rl.optim import make_optimizer
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
 from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.start import start_from, starts_elsewhere
 from metta.rl.teacher import Teacher, find_teacher
 from metta.rl.teaching import ClonerSettings, EerSettings, KickstarterSettings, Teaching
 from metta.rl.update import Updater
@@ -41,6 +46,8 @@ class Plan:
     source: Source
     shape: BatchShape
     teacher: Policy | None
+    opponents: Opponents | None
+    hourly_cost: float | None
 
     @property
     def epochs(self) -> int:
@@ -51,6 +58,8 @@ class Plan:
     def world(self) -> str:
         """Hash of everything that the environments' state depends on."""
         parts = (*self.source.fingerprint, self.config.system.seed)
+        if self.opponents:
+            parts = (*parts, self.shape.agents, [npc.path for npc in self.config.trainer.dual_policy.npcs])
         return hashlib.sha256(repr((parts, self.shape.envs)).encode()).hexdigest()
 
 
@@ -66,6 +75,17 @@ class Parts:
     device: torch.device
 
 
+def plan_phases(config: RunConfig) -> list[Plan]:
+    """The plans of a run's phases, or its own. Raise UserError for what cannot be run, or not one after the other."""
+    plans = [plan(run) for run in config.phase_runs]
+    if starts_elsewhere(plans[0].config):
+        start_from(build_network(plans[0]), plans[0].config)
+    for before, after in pairwise(plans):
+        if before.source.info.features != after.source.info.features:  # pyright: ignore[reportAttributeAccessIssue]
+            raise UserError(f"{after.run}: its mission has other observation features than that of {before.run}")
+    return plans
+
+
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
@@ -74,10 +94,13 @@ def plan(config: RunConfig) -> Plan:
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
     check_net(config.agent.name, source.info)
-    shape = batch_shape(config.trainer, source.info.num_agents, config.training_env.num_envs)
+    learners = config.trainer.dual_policy.learners(source.info.num_agents)
+    shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
-    teacher = find_teacher(teaching, source.info, config.system.data_dir, device) if teaching else None
-    return Plan(config, run, source, shape, teacher)
+    taught = for_agents(source.info, learners)
+    teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
+    opponents = find_opponents(config, source, run, device) if config.trainer.dual_policy.enabled else None
+    return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
 
 
 def build(plan: Plan) -> Parts:
@@ -87,9 +110,7 @@ def build(plan: Plan) -> Parts:
     seed_libraries(seed)
     torch.manual_seed(derive(seed, "weights"))
     info = plan.source.info
-    heads = net_heads(config.trainer)
-    agent = config.agent.model_dump(exclude={"name"}, exclude_none=True)
-    net = build_net(config.agent.name, agent, info, heads).to(device)
+    net = build_network(plan).to(device)
     if config.trainer.compile:
         _compile(net, config.trainer.compile_mode, device)
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
@@ -100,12 +121,20 @@ def build(plan: Plan) -> Parts:
         generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
         teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
         experience = replace(experience, lessons=teacher.lessons)
-    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher)
+    npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
+    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher, npcs)
     optimizer = make_optimizer(net, config.trainer.optimizer)
     sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
     losses = make_losses(config.trainer, net, config.teaching)
     updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
     return Parts(net, optimizer, rollout, updater, generators, device)
+
+
+def build_network(plan: Plan) -> PolicyNet:
+    """A new network of a plan, on the processor."""
+    agent = plan.config.agent
+    settings = agent.model_dump(exclude={"name"}, exclude_none=True)
+    return build_net(agent.name, settings, plan.source.info, net_heads(plan.config.trainer))
 
 
 def _build_teacher(
@@ -115,7 +144,27 @@ def _build_teacher(
     shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.config.teaching
     assert teaching is not None
     lessons = Lessons.allocate(shape.horizon, shape.segments, actions, teaching.mode.neural, device)
-    return Teacher(policy, teaching, env, actions, lessons, generator, plan.config.system.seed)
+    return Teacher(policy, teaching, env, shape.agents, actions, lessons, generator, plan.config.system.seed)
+
+
+def _build_npcs(
+    opponents: Opponents, plan: Plan, env: Environments, generators: dict[str, torch.Generator], device: torch.device
+) -> Npcs:
+    """The NPCs of a plan that has such, with generators of their own."""
+    seed, settings = plan.config.system.seed, plan.config.trainer.dual_policy
+    generators["npcs"] = torch.Generator().manual_seed(derive(seed, "npcs"))
+    generators["npc_actions"] = torch.Generator(device).manual_seed(derive(seed, "npc_actions"))
+    npcs = Npcs(opponents, env, plan.shape.agents, generators["npcs"], generators["npc_actions"])
+    described = {
+        "policy_a_percentage": settings.policy_a_percentage,
+        "npc_type": settings.npc_type,
+        "policy_a_agents": npcs.learners,
+        "npc_agents": env.num_agents - npcs.learners,
+        "npcs": [opponent.name for opponent in opponents.at_hand],
+        "league": settings.league.mode,
+    }
+    note(f"INFO: Dual-policy system initialized: {described}")
+    return npcs
 
 
 def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
@@ -173,8 +222,6 @@ def _teaching_loss(teaching: Teaching) -> Loss:
 def _check_supported(config: RunConfig) -> None:
     """Raise UserError for settings that compose but cannot be run; never drop one silently."""
     losses, teaching = config.trainer.losses, config.teaching
-    if config.trainer.dual_policy.enabled:
-        raise UserError("trainer.dual_policy.enabled: composes, but cannot be trained yet; leave it out")
     if not (teaching or losses.ppo_actor.enabled or losses.ppo_critic.enabled):
         raise UserError("trainer.losses: none is enabled, there is nothing to learn")
     total = config.trainer.total_timesteps

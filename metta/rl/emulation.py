@@ -46,6 +46,10 @@ class Foreign:
         env.close()
 
     @property
+    def whole_info(self) -> SpaceInfo:
+        return self.info
+
+    @property
     def fingerprint(self) -> tuple[object, ...]:
         return (self._settings.model_dump_json(),)
 

@@ -1,6 +1,6 @@
 """What the trainer trains on: environments that it steps, and what is known of them before they are built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -83,6 +83,11 @@ class Source(Protocol):
         ...
 
     @property
+    def whole_info(self) -> Info:
+        """The same with all actions that the environment has."""
+        ...
+
+    @property
     def fingerprint(self) -> tuple[object, ...]:
         """All that the environments' state depends on, beside seed and number."""
         ...
@@ -113,9 +118,12 @@ class Game:
 
     @property
     def info(self) -> EnvInfo:
-        full = env_info(self.mission)
-        names = full.action_names if self.settings.vibe_actions else full.action_names[:PLAIN_ACTIONS]
-        return EnvInfo(full.features, full.tags, names, full.num_agents, full.window, full.num_tokens)
+        full = self.whole_info
+        return full if self.settings.vibe_actions else replace(full, action_names=full.action_names[:PLAIN_ACTIONS])
+
+    @property
+    def whole_info(self) -> EnvInfo:
+        return env_info(self.mission)
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
@@ -139,6 +147,11 @@ class Game:
 
     def is_whole(self, episode: Episode) -> bool:
         return episode.steps >= self.mission.max_steps
+
+
+def for_agents(info: Info, agents: int) -> Info:
+    """What a policy is built for that plays only so many agents of each environment of the game."""
+    return replace(info, num_agents=agents) if isinstance(info, EnvInfo) else info
 
 
 def find_source(config: RunConfig) -> Source:

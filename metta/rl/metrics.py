@@ -5,6 +5,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -12,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
-from metta.common.files import write_atomic
+from metta.common.errors import UserError
+from metta.common.jsonl import cut_after, last_rows, read_rows
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
+SCORE = "overview/reward"  # what a checkpoint is judged by where one number is asked for
 HEARTS = "env_agent/heart.gained"
+EARLIER = 200  # lines in which a resumed run looks for the names that it has reported
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
 
 
@@ -59,7 +62,8 @@ class EpisodeMetrics:
         metrics = {name: sums[name] / len(episodes) for name in sorted(sums)}
         reward = float(np.mean([np.mean(episode.returns) for episode in episodes]))
         return {
-            "overview/reward": reward,
+            SCORE: reward,
+            f"{SCORE}/{self._label}": reward,
             "overview/episodes": len(episodes),
             **({"overview/heart_count": metrics[HEARTS]} if HEARTS in metrics else {}),
             f"env_per_label_rewards/{self._label}": reward,
@@ -92,21 +96,26 @@ def timing_metrics(seconds: float, phases: dict[str, float], agent_steps: int) -
     return {**metrics, "timing_per_epoch/sps": rate, "overview/sps": rate}
 
 
-class MachineMonitor:
-    """Load and memory of this process and its device."""
+def hourly_cost() -> float | None:
+    """What the machine costs per hour: the variable METTA_HOURLY_COST. Raise UserError if that is no such number."""
+    text = os.environ.get("METTA_HOURLY_COST", "").strip()
+    if not text:
+        return None
+    try:
+        cost = float(text)
+    except ValueError:
+        cost = -1.0
+    if not 0 <= cost < math.inf:
+        raise UserError(f"METTA_HOURLY_COST={text}: should be what the machine costs per hour, such as 10.0")
+    return cost
 
-    def __init__(self, device: torch.device) -> None:
-        self._process, self._device = psutil.Process(), device
-        self._process.cpu_percent()
 
-    def read(self) -> Metrics:
-        metrics = {
-            "monitor/cpu_percent": self._process.cpu_percent(),
-            "monitor/memory_gb": self._process.memory_info().rss / 1e9,
-        }
-        if self._device.type == "cuda":
-            metrics["monitor/gpu_memory_gb"] = torch.cuda.max_memory_allocated(self._device) / 1e9
-        return metrics
+def cost_metrics(per_hour: float | None, seconds: float, share_done: float) -> Metrics:
+    """What so many seconds have cost, and at that rate the whole run."""
+    if per_hour is None:
+        return {}
+    cost = per_hour * seconds / 3600
+    return {"monitor/cost": cost, "monitor/cost_projected": cost / max(share_done, 1e-9)}
 
 
 class MetricsFile:
@@ -114,9 +123,9 @@ class MetricsFile:
 
     def __init__(self, path: Path, epoch: int) -> None:
         """Open it for a run that goes on after `epoch`: later lines, and a torn last one, are dropped."""
-        self.earlier = [line for line in read_metrics(path) if line.get(EPOCH, 0) <= epoch] if path.exists() else []
         if path.exists():
-            write_atomic(path, "".join(json.dumps(line) + "\n" for line in self.earlier))
+            cut_after(path, lambda line: line.get(EPOCH, 0) <= epoch)
+        self.earlier = last_rows(path, EARLIER) if path.exists() else []
         self._file = open(path, "a")  # noqa: SIM115 - closed by close()
 
     def write(self, metrics: Metrics) -> None:
@@ -131,13 +140,7 @@ class MetricsFile:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a metrics file, oldest first."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in lines if isinstance(line, dict)]
+    return list(read_rows(path))
 
 
 def _json_number(value: float) -> float | None:

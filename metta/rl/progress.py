@@ -12,7 +12,18 @@ from metta.rl.metrics import Metrics
 
 PLAIN_SECONDS = 5.0
 HEARTS = "overview/heart_count"
+COST = "monitor/cost"
+NPCS = "dual_policy/npc_reward"
 CLONING = "losses/supervised_action_loss"
+# What a line says of learning, as far as the enabled losses report it.
+LOSSES = (
+    ("losses/teacher_agreement", "agreement", ".0%"),
+    ("losses/policy_loss", "policy", ".4f"),
+    ("losses/value_loss", "value", ".4f"),
+    ("losses/gtd_critic_loss", "value", ".4f"),
+    ("losses/entropy", "entropy", ".3f"),
+    ("losses/approx_kl", "kl", ".4f"),
+)
 
 
 class ProgressView:
@@ -62,6 +73,10 @@ class ProgressView:
         hours, minutes = divmod(minutes, 60)
         return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
 
+    def _cost(self) -> str:
+        """So far, and what the whole run will come to."""
+        return f"{self._value(COST, '.2f')} of {self._value(f'{COST}_projected', '.2f')}"
+
     def _shares(self) -> str:
         frac = {name: self._shown.get(f"timing_per_epoch/frac/{name}", 0.0) for name in ("env", "inference")}
         learn = sum(
@@ -74,14 +89,17 @@ class ProgressView:
         step = self._shown.get("metric/agent_step", 0)
         hearts = f"hearts {self._value(HEARTS)}, " if HEARTS in self._shown else ""
         cloning = f"cloning {self._value(CLONING)}, " if CLONING in self._shown else ""
+        cost = f"cost {self._cost()}, " if COST in self._shown else ""
         return (
             f"epoch {self._value('metric/epoch', '.0f')}: {step:,.0f} steps ({min(1, step / self._total):.1%}), "
-            f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, "
+            f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, {cost}"
             f"reward {self._value('overview/reward')}, {hearts}{cloning}"
-            f"policy {self._value('losses/policy_loss', '.4f')}, value {self._value('losses/value_loss', '.4f')}, "
-            f"entropy {self._value('losses/entropy')}, kl {self._value('losses/approx_kl', '.4f')} ({self._shares()})"
+            f"{', '.join(self._losses())} ({self._shares()})"
             + (f", saved {self.checkpoint}" if self.checkpoint else "")
         )
+
+    def _losses(self) -> list[str]:
+        return [f"{label} {self._value(name, form)}" for name, label, form in LOSSES if name in self._shown]
 
     def _table(self) -> Table:
         step = self._shown.get("metric/agent_step", 0)
@@ -102,6 +120,8 @@ class ProgressView:
             ("time", self._shares(), "explained variance", self._value("losses/explained_variance"),
              "episodes", self._value("overview/episodes", ".0f")),
         )  # fmt: skip
+        if COST in self._shown or NPCS in self._shown:
+            rows = (*rows, ("cost", self._cost(), "", "", "reward of NPCs now", self._value(NPCS, ".5f")))
         for row in rows:
             table.add_row(*row)
         return table

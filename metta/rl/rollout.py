@@ -16,6 +16,8 @@ from metta.policy.interface import Info, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.environments import Environments
 from metta.rl.lessons import Lessons
+from metta.rl.metrics import Metrics
+from metta.rl.npcs import Cast, Everyone
 from metta.rl.settings import AdvantageSettings
 from metta.rl.teacher import Guide, NoTeacher, Turn
 from metta.rl.timing import Stopwatch
@@ -77,12 +79,14 @@ class Rollout:
         generator: torch.Generator,
         settings: AdvantageSettings,
         teacher: Guide | None = None,
+        npcs: Cast | None = None,
     ) -> None:
         self.env, self.net, self.experience = env, net, experience
         self.teacher: Guide = teacher or NoTeacher()
+        self.npcs: Cast = npcs or Everyone(env.num_agents)
         self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
-        agents = env.num_envs * env.num_agents
+        agents, learners = env.num_envs * env.num_agents, env.num_envs * self.npcs.learners
         observation, kind = experience.observations.shape[2:], experience.observations.dtype
         # What the engine reads and writes, where it runs.
         engine = torch.device(env.device)
@@ -94,12 +98,12 @@ class Rollout:
         pinned = self._device.type == "cuda" and not self._shared
         size = (0 if self._shared else agents, *observation)
         self._host_observations = torch.zeros(size, dtype=kind, pin_memory=pinned)
-        # What carries over from one batch to the next.
+        # What carries over from one batch to the next: of all agents, and of those who learn.
         self._observations = torch.zeros(agents, *observation, dtype=kind, device=self._device)
-        self._state = net.initial_state(agents)
-        self._ended = torch.ones(agents, dtype=torch.bool, device=self._device)
-        self._reward_mean = torch.zeros(agents, device=self._device)
-        self._reward_sum = torch.zeros(agents, device=self._device)
+        self._state = net.initial_state(learners)
+        self._ended = torch.ones(learners, dtype=torch.bool, device=self._device)
+        self._reward_mean = torch.zeros(learners, device=self._device)
+        self._reward_sum = torch.zeros(learners, device=self._device)
 
     def start(self) -> None:
         """Begin the first episodes."""
@@ -108,24 +112,29 @@ class Rollout:
         if not self._shared:
             self._observations.copy_(written)
         self.teacher.reset()
+        self.npcs.start()
+
+    def begin(self, epoch: int, agent_steps: int) -> Metrics:
+        """Let teacher and NPCs draw who does what in the coming batch, after so much training."""
+        return {**self.teacher.begin(agent_steps), **self.npcs.begin(epoch)}
 
     @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
         horizon, segments = self.experience.actions.shape
-        agents = len(self._actions)
+        learners = len(self._ended)
         self._reward_sum.zero_()
-        for start in range(0, segments, agents):
-            columns = slice(start, start + agents)
+        for start in range(0, segments, learners):
+            columns = slice(start, start + learners)
             for part, kept in zip(self._state, self.experience.state, strict=True):
                 kept[columns] = part
-            self.experience.observations[0, columns] = self._observations
+            self.experience.observations[0, columns] = self.npcs.pick(self._observations)
             for step in range(horizon):
                 if stop():
                     return False
                 self._step(step, columns, stopwatch)
             with stopwatch.phase("inference"):
-                output, _ = self.net.act(self._observations, self._state_to_act())
+                output, _ = self.net.act(self.npcs.pick(self._observations), self._state_to_act())
                 self.experience.next_values[columns] = output.values
         self.teacher.finish(self.experience.rewards, self.experience.actions)
         return True
@@ -137,10 +146,11 @@ class Rollout:
         return float(self._reward_sum.sum()) / (horizon * segments)
 
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
-        """Let every agent act once and store what came of it."""
-        experience = self.experience
+        """Let every agent act once and store what came of it for those who learn."""
+        experience, npcs = self.experience, self.npcs
         observations = experience.observations[step, columns]
-        self.teacher.think(observations if self._shared else self._host_observations)
+        on_host = npcs.everyone and not self._shared
+        self.teacher.think(self._host_observations if on_host else observations)
         with stopwatch.phase("inference"):
             experience.resets[step, columns] = self._ended
             output, self._state = self.net.act(observations, self._state_to_act())
@@ -151,31 +161,42 @@ class Rollout:
         with stopwatch.phase("inference"):
             experience.actions[step, columns] = turn.actions
             experience.log_probs[step, columns] = turn.log_probs
-            self._actions.copy_(turn.executed)
+        with stopwatch.phase("npc"):
+            self._actions.copy_(npcs.join(turn.executed, self._observations))
         last = step == len(experience.actions) - 1
         with stopwatch.phase("env"):
-            self._step_engine(self._observations if last else experience.observations[step + 1, columns])
+            following = self._observations if last else experience.observations[step + 1, columns]
+            self._step_engine(following if npcs.everyone else self._observations)
             ended = self._terminals | self._truncations
-            self._ended.copy_(ended)
-            experience.dones[step, columns] = self._ended
-            rewards = self._rewards.to(self._device)
+            over = npcs.pick(ended)
+            experience.dones[step, columns] = over
+            all_rewards = self._rewards.to(self._device)
+            rewards = npcs.pick(all_rewards)
             self._reward_sum += rewards
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
-        self.teacher.end_episodes(ended)
+        self.teacher.end_episodes(over)
         if (cut := self.env.take_cut()) is not None:
             with stopwatch.phase("inference"):
-                agents, beyond = self._values_beyond(*cut)
-                experience.rewards[step, columns][agents] += beyond
+                places, beyond = self._values_beyond(*cut)
+                experience.rewards[step, columns][places] += beyond
+        with stopwatch.phase("npc"):
+            npcs.end_step(all_rewards, ended)
+            self._ended.copy_(npcs.pick(ended))
+            if not (npcs.everyone or last):
+                following.copy_(npcs.pick(self._observations))
 
     def _values_beyond(self, agents: np.ndarray, last: np.ndarray) -> tuple[Tensor, Tensor]:
         """What is still to come for agents for whom time ran out: the discounted value of what they last saw.
 
         Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
         """
-        rows = torch.from_numpy(agents).to(self._device)
-        observations = torch.from_numpy(last).to(self._device)
-        output, _ = self.net.act(observations, tuple(part[rows] for part in self._state))
-        return rows, self._gamma * output.values
+        places = self.npcs.places(torch.from_numpy(agents).to(self._device))
+        learning = places >= 0
+        places, observations = places[learning], torch.from_numpy(last).to(self._device)[learning]
+        if not len(places):
+            return places, self._reward_sum[:0]
+        output, _ = self.net.act(observations, tuple(part[places] for part in self._state))
+        return places, self._gamma * output.values
 
     def _step_engine(self, target: Tensor) -> None:
         """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
@@ -207,15 +228,15 @@ class Rollout:
         engine = {f"env.{name}": torch.from_numpy(array) for name, array in self.env.state_dict().items()}
         memory = {f"memory.{index}": part for index, part in enumerate(self._state)}
         teacher = {f"teacher.{name}": part for name, part in self.teacher.state_dict().items()}
-        return {**engine, **memory, **teacher, **self._own()}
+        npcs = {f"npcs.{name}": part for name, part in self.npcs.state_dict().items()}
+        return {**engine, **memory, **teacher, **npcs, **self._own()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from `state_dict`, with new episodes where environments cannot go on in the midst of one.
 
         Raise UserError when it is of another mission or batch.
         """
-        engine = {name.removeprefix("env."): part.numpy() for name, part in state.items() if name.startswith("env.")}
-        self.env.load_state_dict(engine)
+        self.env.load_state_dict({name: part.numpy() for name, part in _below("env.", state).items()})
         if not self.env.resumes:
             self.start()
             return
@@ -224,8 +245,8 @@ class Rollout:
             part.copy_(state[name])
         if not self._shared:
             self._host_observations.copy_(self._observations)
-        teacher = {name.removeprefix("teacher."): part for name, part in state.items() if name.startswith("teacher.")}
-        self.teacher.load_state_dict(teacher)
+        self.teacher.load_state_dict(_below("teacher.", state))
+        self.npcs.load_state_dict(_below("npcs.", state))
 
     def close(self) -> None:
         """End teacher and environments."""
@@ -234,3 +255,8 @@ class Rollout:
 
     def _own(self) -> dict[str, Tensor]:
         return {"observations": self._observations, "ended": self._ended, "reward_mean": self._reward_mean}
+
+
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries whose names begin so, without it."""
+    return {name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)}

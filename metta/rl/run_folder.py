@@ -1,12 +1,14 @@
 """The folder of one run: its lock, its settings, where its files lie."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -14,7 +16,7 @@ from metta.common.errors import UserError
 from metta.common.files import ensure_writable, remove_partials, write_atomic
 
 CONFIG = "config.yaml"
-LOCK = ".lock"
+LOCK = ".lock"  # held while the run goes on; holds its process id until it ends well
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def starts(self) -> Path:
+        return self.path / "starts.jsonl"
+
     def checkpoint(self, epoch: int) -> Path:
         return self.checkpoints / f"{self.name}:v{epoch}"
 
@@ -55,6 +61,12 @@ class RunFolder:
             write_atomic(self.path / f"config.v{epoch}.yaml", before)
         write_atomic(path, text)
 
+    def note_start(self, epoch: int, code: dict[str, Any]) -> None:
+        """Add a line to starts.jsonl: when the run was started or went on, after which epoch, with which code."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "epoch": epoch, **code}
+        with open(self.starts, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
 
 @contextmanager
 def open_run(data_dir: Path, name: str) -> Iterator[RunFolder]:
@@ -62,14 +74,7 @@ def open_run(data_dir: Path, name: str) -> Iterator[RunFolder]:
     ensure_writable(data_dir, "system.data_dir")
     folder = RunFolder(data_dir / name)
     ensure_writable(folder.path, f"run={name}: system.data_dir")
-    with open(folder.path / LOCK, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            owner = lock.read().strip()
-            by = f" by process {owner}" if owner else ""
-            raise UserError(f"run={name}: in use{by}; wait for it, stop it, or choose another run name") from error
+    with hold_lock(folder.path) as lock:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -78,3 +83,36 @@ def open_run(data_dir: Path, name: str) -> Iterator[RunFolder]:
             remove_partials(part)
         yield folder
         lock.truncate(0)
+
+
+@contextmanager
+def hold_lock(run: Path) -> Iterator[TextIO]:
+    """Hold the lock of a run's folder. Raise UserError if another process does."""
+    with open(run / LOCK, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            owner = lock.read().strip()
+            by = f" by process {owner}" if owner else ""
+            raise UserError(f"run={run.name}: in use{by}; wait for it, stop it, or choose another run name") from error
+        yield lock
+
+
+def is_running(run: Path) -> bool:
+    """Whether a process holds the run's lock."""
+    try:
+        with open(run / LOCK) as lock:
+            if not lock.read(1):  # ended well or never began; not to be disturbed by a look
+                return False
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def is_crashed(run: Path) -> bool:
+    """Whether the run ended without a word: killed, or by an error."""
+    return (run / LOCK).is_file() and bool((run / LOCK).stat().st_size) and not is_running(run)

@@ -20,6 +20,8 @@ class Draw:
 class SegmentSampler(Protocol):
     """Picks the segments of one minibatch after another through an epoch."""
 
+    scheduled: dict[str, float]  # settings that follow a schedule, as they are now
+
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
         """Begin an epoch over that many segments at `progress` (0 to 1) of training; `seen`, bool [segments], are those
         whose advantages count, None for all."""
@@ -34,6 +36,7 @@ class SequentialSampler:
     """Every segment once per pass, in an order shuffled anew for each pass."""
 
     def __init__(self, generator: torch.Generator) -> None:
+        self.scheduled: dict[str, float] = {}
         self._generator = generator
         self._segments = 0
         self._waiting = torch.empty(0, dtype=torch.int64, device=generator.device)
@@ -62,11 +65,11 @@ class PrioritizedSampler:
     def __init__(self, alpha: float, beta0: float, generator: torch.Generator) -> None:
         self.alpha, self.beta0 = alpha, beta0
         self._generator = generator
-        self._beta = beta0
+        self.scheduled = {"prio_beta": beta0}
         self._seen: Tensor | None = None
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
-        self._beta = self.beta0 + (1 - self.beta0) * progress
+        self.scheduled["prio_beta"] = self.beta0 + (1 - self.beta0) * progress
         self._seen = seen
 
     def draw(self, count: int, advantages: Tensor) -> Draw:
@@ -76,7 +79,7 @@ class PrioritizedSampler:
             priorities = torch.where(self._seen, priorities, mean)
         probabilities = priorities / priorities.sum()
         segments = torch.multinomial(probabilities, count, generator=self._generator)
-        return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self._beta))
+        return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self.scheduled["prio_beta"]))
 
 
 def make_sampler(settings: SamplingSettings, generator: torch.Generator) -> SegmentSampler:

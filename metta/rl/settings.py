@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_va
 
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
-from metta.rl.teaching import Share, SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
+from metta.rl.dual_policy import DualPolicySettings
+from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
 
 def _is_folder_name(name: str) -> str:
@@ -17,6 +18,7 @@ def _is_folder_name(name: str) -> str:
 
 
 RunName = Annotated[str, AfterValidator(_is_folder_name)]
+PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
 
 
 class AgentSettings(Settings):
@@ -26,6 +28,10 @@ class AgentSettings(Settings):
     )
     channels: list[PositiveInt] | None = Field(
         default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
+    )
+    inputs: Literal["scaled", "kinds"] | None = Field(
+        default=None,
+        description="tutorial: token values as fractions, or a plane per kind and logarithms; default: scaled",
     )
     layers: PositiveInt | None = Field(default=None, description="mlp: layers; default: the network's")
     memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers; default: none")
@@ -86,25 +92,6 @@ class PpoCriticSettings(Settings):
     teacher_offpolicy_rho_clip: PositiveFloat = Field(
         default=1.0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
     )
-
-
-class CheckpointNpcSettings(Settings):
-    checkpoint_path: str | None = Field(default=None, description="policy that controls the other agents")
-
-
-class DualPolicySettings(Settings):
-    """Training beside a frozen policy: some agents learn, the others follow a checkpoint."""
-
-    enabled: bool = Field(default=False, description="let a frozen policy control some of the agents")
-    policy_a_percentage: Share = Field(default=0.5, description="share of agents that the trained policy controls")
-    npc_type: Literal["checkpoint"] = Field(default="checkpoint", description="what controls the others")
-    checkpoint_npc: CheckpointNpcSettings = CheckpointNpcSettings()
-
-    @model_validator(mode="after")
-    def _npc_is_named(self) -> "DualPolicySettings":
-        if self.enabled and not self.checkpoint_npc.checkpoint_path:
-            raise ValueError("enabled, but checkpoint_npc.checkpoint_path names no policy")
-        return self
 
 
 class LossesSettings(Settings):
@@ -189,6 +176,7 @@ class WandbSettings(Settings):
     group: str | None = Field(default=None, description="name under which W&B groups runs")
     tags: list[str] = Field(default=[], description="labels of the run")
     notes: str | None = Field(default=None, description="free text shown with the run")
+    checkpoints: bool = Field(default=True, description="keep checkpoints there too, as versions of one artifact")
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -202,6 +190,9 @@ class MachineSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
     data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
     threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores")
+    trust_pickle: bool = Field(
+        default=False, description="open policy files that run code when opened; only for files of your own"
+    )
 
 
 class SystemSettings(MachineSettings):
@@ -224,12 +215,37 @@ class SuiteSettings(Settings):
         return {key: {"name": mission} if isinstance(mission, str) else mission for key, mission in value.items()}
 
 
+def varied(mission: MissionSettings, changes: MissionSettings) -> MissionSettings:
+    """A mission with changes; where they name another one, that one with them."""
+    given = changes.model_dump(exclude_unset=True)
+    return MissionSettings.model_validate(given if "name" in given else mission.model_dump() | given)
+
+
+class PhaseSettings(Settings):
+    """A part of a curriculum: what differs from the run's settings."""
+
+    mission: MissionSettings | None = Field(
+        default=None, description="changes to the run's mission; one with a name takes its place"
+    )
+    teacher: TeacherSettings | None = Field(default=None, description="a policy to learn from; null: none")
+    total_timesteps: PositiveInt = Field(description="agent-steps of this phase")
+
+    @field_validator("mission", mode="before")
+    @classmethod
+    def _text_names_a_mission(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class RunConfig(Settings):
     """Everything that decides a training run."""
 
     cmd: Literal["train"] = Field(default="train", description="the job")
     run: RunName | None = Field(
         default=None, description="name of the run and its folder; default: user, recipe and time"
+    )
+    init_from: str | None = Field(default=None, description="checkpoint whose weights the network starts with")
+    phases: dict[PhaseName, PhaseSettings] = Field(
+        default={}, description="parts by name, each a run of its own that starts from the weights of the one before"
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
@@ -249,9 +265,25 @@ class RunConfig(Settings):
         cloner = self.trainer.losses.sliced_scripted_cloner
         return find_teaching(self.teacher, cloner, self.training_env.supervisor_policy_uri)
 
+    @property
+    def phase_runs(self) -> "list[RunConfig]":
+        """The runs that this one consists of, `<run>.<phase>` in turn; only itself where there are no phases."""
+        runs, before = [], self.init_from
+        for name, phase in self.phases.items():
+            run = f"{self.run}.{name}"
+            trainer = self.trainer.model_copy(update={"total_timesteps": phase.total_timesteps})
+            mission = varied(self.mission, phase.mission) if phase.mission else self.mission
+            parts = {"run": run, "init_from": before, "phases": {}, "trainer": trainer, "mission": mission}
+            runs.append(self.model_copy(update={**parts, "teacher": phase.teacher}))
+            before = run
+        return runs or [self]
+
     @model_validator(mode="after")
     def _one_teacher(self) -> "RunConfig":
-        _ = self.teaching  # raises where its forms contradict each other
+        if self.phases and self.teacher:
+            raise ValueError("teacher: each phase has its own, such as phases.NAME.teacher={policy_uri: …}")
+        for run in self.phase_runs:
+            _ = run.teaching  # raises where its forms contradict each other
         return self
 
 

@@ -16,6 +16,7 @@ from metta.rl.environments import Environments
 from metta.rl.lessons import NO_LABEL, PPO, TEACHER_LED, Lessons, draw_slices
 from metta.rl.losses.eer import teacher_rewards
 from metta.rl.metrics import Metrics
+from metta.rl.settings import MachineSettings
 from metta.rl.teaching import EerSettings, Teaching
 
 NEVER = -1e4  # log-probability of an action that the teacher does not have
@@ -106,21 +107,22 @@ class Teacher:
         policy: Policy,
         teaching: Teaching,
         env: Environments,
+        agents: int,
         actions: int,
         lessons: Lessons,
         generator: torch.Generator,
         seed: int,
     ) -> None:
-        """`actions` are those of the student; `generator` draws the slices."""
+        """`agents` of each environment learn; `actions` are those of the student; `generator` draws the slices."""
         self.policy, self.teaching, self.lessons = policy, teaching, lessons
-        self._env, self._actions, self._most = env, actions, len(env.info.action_names)
+        self._env, self._agents, self._actions, self._most = env, agents, actions, len(env.info.action_names)
         self._generator, self._seed = generator, derive(seed, "teacher")
         self._active, self._warned = True, False
         self._thread = ThreadPoolExecutor(1, "teacher")
         self._answer: Future[Advice | np.ndarray] = Future()
 
     def reset(self) -> None:
-        self.policy.reset(self._env.num_envs, self._env.num_agents, self._seed)
+        self.policy.reset(self._env.num_envs, self._agents, self._seed)
 
     def begin(self, agent_steps: int) -> Metrics:
         teacher_led, student_led = self.teaching.shares(agent_steps)
@@ -204,7 +206,7 @@ class Teacher:
 
     def _by_env(self, part: Tensor) -> np.ndarray:
         """From [agents, ...], wherever it is, to [envs, agents, ...] on the host."""
-        return part.cpu().view(self._env.num_envs, self._env.num_agents, *part.shape[1:]).numpy()
+        return part.cpu().view(self._env.num_envs, self._agents, *part.shape[1:]).numpy()
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
         if isinstance(self.teaching.loss, EerSettings):
@@ -234,7 +236,7 @@ class Teacher:
         self._thread.shutdown()
 
 
-def find_teacher(teaching: Teaching, info: Info, data_dir: str, device: torch.device) -> Policy:
+def find_teacher(teaching: Teaching, info: Info, machine: MachineSettings, device: torch.device) -> Policy:
     """The policy that teaches students for which `info` holds.
 
     Raise UserError where there is none such or it cannot teach in that mode.
@@ -244,10 +246,11 @@ def find_teacher(teaching: Teaching, info: Info, data_dir: str, device: torch.de
             f"teacher.mode={teaching.mode_name}: teacher.teacher_led_proportion and teacher.student_led_proportion are "
             "both 0, nothing would be learned from the teacher; 0.5 and 0.5 are a good start"
         )
-    policy = make_policy(teaching.policy_uri, info, data_dir, device)
+    uri, trust = teaching.policy_uri, machine.trust_pickle
+    policy = make_policy(uri, info, machine.data_dir, device, trust_pickle=trust)
     if teaching.mode.neural and not isinstance(policy, Adviser):
         raise UserError(
-            f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {teaching.policy_uri} only "
+            f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {uri} only "
             "acts: teacher.mode=sliced_cloner, sliced_cloner_no_ppo, supervisor or eer_cloner learn from it"
         )
     return policy

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PHASES = ("env", "inference", "teacher", "advantage", "forward", "backward", "optimizer")
+PHASES = ("env", "inference", "teacher", "npc", "advantage", "forward", "backward", "optimizer")
 
 
 class Stopwatch:

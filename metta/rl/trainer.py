@@ -4,18 +4,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from metta.common.code_version import code_version
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
-from metta.rl.build import Plan, build, plan
+from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.metrics import EPOCH, EpisodeMetrics, MachineMonitor, Metrics, MetricsFile, timing_metrics
+from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
+from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
 from metta.rl.resume import restore, take_snapshot
 from metta.rl.run_folder import RunFolder, open_run
 from metta.rl.settings import RunConfig
 from metta.rl.signals import StopRequest
+from metta.rl.start import start_from
 from metta.rl.timing import Stopwatch
 from metta.rl.update import DivergedError
 from metta.rl.wandb_logger import WandbLogger
@@ -35,9 +38,20 @@ class Summary:
 
 
 def train(config: RunConfig) -> Summary:
-    """Train until total_timesteps, going on where a run of that name stopped. Raise UserError when that cannot be."""
-    planned = plan(config)
-    with open_run(Path(config.system.data_dir), planned.run) as folder, StopRequest() as stop:
+    """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
+
+    Raise UserError when that cannot be, before the first phase starts.
+    """
+    *earlier, last = plan_phases(config)
+    for planned in earlier:
+        summary = _train(planned)
+        if not summary.finished:
+            return summary
+    return _train(last)
+
+
+def _train(planned: Plan) -> Summary:
+    with open_run(Path(planned.config.system.data_dir), planned.run) as folder, StopRequest() as stop:
         return Trainer(planned, folder).run(stop)
 
 
@@ -63,7 +77,7 @@ class Trainer:
             with self.view:
                 while not self.finished and not stop():
                     self.stopwatch.reset()
-                    guidance = self.parts.rollout.teacher.begin(self.progress.agent_steps)
+                    guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
                     if not self.parts.rollout.collect(self.stopwatch, stop):
                         break
                     self.report({**self.learn(stop), **guidance})
@@ -83,6 +97,8 @@ class Trainer:
             self.progress = restore(self.plan, self.parts, *resumed)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
         else:
+            if self.config.init_from:
+                note(f"run {self.folder.name}: starts with the weights of {start_from(self.parts.net, self.config)}")
             self.parts.rollout.start()
 
     @property
@@ -111,7 +127,9 @@ class Trainer:
         seconds, phases = self.stopwatch.read()
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
-        episodes = [done for done in rollout.env.take_episodes() if self.plan.source.is_whole(done)]
+        episodes, sides = rollout.npcs.report(
+            rollout.env.take_episodes(), self.plan.source.is_whole, self.plan.shape.agent_steps
+        )
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -124,7 +142,9 @@ class Trainer:
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **self.episode_metrics(episodes),
+            **sides,
             **self.monitor.read(),
+            **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
         try:
             self.file.write(self.metrics)
@@ -139,7 +159,9 @@ class Trainer:
             return True
         saved = self.checkpointer.save(self.parts.net, take_snapshot(self.plan, self.parts, self.progress))
         if saved:
-            self.view.checkpoint = f"v{self.progress.epoch}"
+            epoch, keep = self.progress.epoch, self.config.checkpointer.keep
+            self.view.checkpoint = f"v{epoch}"
+            self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)
         return saved
 
     def _count(self, epoch_seconds: float) -> None:
@@ -154,8 +176,10 @@ class Trainer:
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier)
-        self.wandb = WandbLogger(config.wandb, folder.name, folder.path, config.model_dump(mode="json"))
-        self.monitor = MachineMonitor(self.parts.device)
+        code = code_version()
+        folder.note_start(self.progress.epoch, code)
+        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
+        self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape

@@ -70,7 +70,8 @@ class Updater:
             if stop() or (limit is not None and float(metrics.get("approx_kl", 0.0)) > limit):
                 break
         self._check_weights()
-        return {**mean.read("losses/"), **self._experience_metrics(experience, values, advantages)}
+        scheduled = {f"hyperparameters/{name}": value for name, value in self.sampler.scheduled.items()}
+        return {**mean.read("losses/"), **scheduled, **self._experience_metrics(experience, values, advantages)}
 
     def _advantages(self, experience: Experience, values: Tensor, ratios: Tensor, out: Tensor) -> None:
         compute_advantages(

@@ -56,7 +56,8 @@ def test_no_argument_lists_the_recipes(run: Runner) -> None:
 
 def test_a_list_narrows_to_a_job_or_a_module(run: Runner) -> None:
     assert [line.split()[0] for line in run("train", "--list").out.splitlines()] == [
-        "recipes.experiment.cogsguard.train"
+        "recipes.experiment.cogsguard.train",
+        "recipes.experiment.machina1_cloner.train",
     ]
     assert len(run("cogsguard", "--list").out.splitlines()) >= 3
 

@@ -17,9 +17,11 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.bundle import SPEC, WEIGHTS, BrokenBundleError, check_fits, load_bundle, save_bundle
+from metta.policy.bundle import WEIGHTS, load_bundle, save_bundle
+from metta.policy.fitting import check_fits
 from metta.policy.interface import PolicyNet
 from metta.policy.nets.registry import build_net
+from metta.policy.sources.place import SPEC, BrokenBundleError
 from metta.policy.uri import find_bundle, list_versions, make_policy
 
 
@@ -136,8 +138,11 @@ def test_what_is_not_there_names_the_nearest(run: Path, info: EnvInfo) -> None:
 def test_other_features_or_actions_are_refused(run: Path, info: EnvInfo) -> None:
     bundle = load_bundle(newest(run))
     check_fits(bundle, env_info(Mission()))
-    with pytest.raises(UserError, match="inv:heart"):
-        check_fits(bundle, replace(info, features=tuple(f for f in info.features if f.name != "inv:heart")))
+    with pytest.raises(UserError, match="last_reward"):
+        check_fits(bundle, replace(info, features=info.features[:3]))
+    scaled = tuple(replace(f, normalization=100) if f.name == "inv:heart" else f for f in info.features)
+    with pytest.raises(UserError, match=r"normalizations.*inv:heart"):
+        check_fits(bundle, replace(info, features=scaled))
     with pytest.raises(UserError, match="actions"):
         check_fits(bundle, replace(info, action_names=info.action_names[:3]))
 

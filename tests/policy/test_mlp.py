@@ -8,7 +8,8 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import check_fits, load_bundle, save_bundle
+from metta.policy.bundle import load_bundle, save_bundle
+from metta.policy.fitting import check_fits
 from metta.policy.interface import PolicyNet, SpaceInfo
 from metta.policy.nets.actor_critic import joint_logits
 from metta.policy.nets.registry import build_net

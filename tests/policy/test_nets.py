@@ -9,9 +9,10 @@ from torch import nn
 
 from metta.common.errors import UserError
 from metta.game.mission import Mission
-from metta.game.observation import EnvInfo, env_info
+from metta.game.observation import EnvInfo, Feature, env_info
 from metta.policy.interface import NetHeads, PolicyNet, State
 from metta.policy.nets.linear import Linear
+from metta.policy.nets.recode import recode, recoding
 from metta.policy.nets.registry import build_net
 from metta.policy.nets.tokens import tokens_to_grid
 
@@ -33,6 +34,11 @@ def tokens(count: int, seed: int = 0, fewest: int = 0, most: int = 60) -> torch.
         row[:live, 2] = random.integers(0, 256, live)
         row[: min(live, 8), 0] = 5 * 16 + 5
     return torch.from_numpy(out)
+
+
+def wider(info: EnvInfo, planes: int) -> tuple[Feature, ...]:
+    """The features and as many more as make `planes`."""
+    return (*info.features, *(Feature(i, f"plane {i}", 255) for i in range(len(info.features), planes)))
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("lstm", 226_310), ("tutorial", 2_538_566), ("fast", 2_538_566)])
@@ -101,6 +107,41 @@ def test_repeated_tokens_of_one_cell_add_up_and_strange_ones_are_clamped(info: E
     observations[0, :3] = torch.tensor([[0x55, 20, 9], [0x55, 20, 9], [0xFE, 250, 7]])
     fast, plain = net.encode(observations), plain_tutorial_encoding(net, observations)
     torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_recoded_tokens_have_a_plane_per_kind_and_amounts_as_logarithms(info: EnvInfo) -> None:
+    table, planes = recoding(info)
+    ids = {feature.name: feature.id for feature in info.features}
+    raw = [(0x34, "tag", 3), (0x34, "tag", 4), (0xFE, "inv:collective:carbon", 255), (0x55, "inv:heart", 0)]
+    given = torch.tensor([[(place, ids[name], value) for place, name, value in raw] + [(255, 255, 255)]])
+    places, kinds, amounts = recode(given.to(torch.uint8), table, info.window)[0].T.tolist()
+    assert places == [0x34, 0x34, 0x55, 0x55, 255]  # what has no place is the agent's own
+    assert kinds[1] == kinds[0] + 1 >= len(info.features) and planes > kinds[1]
+    assert kinds[2:4] == [ids["inv:collective:carbon"], ids["inv:heart"]]
+    assert amounts[:4] == [255, 255, 255, 0]
+
+
+def test_every_kind_has_a_plane_and_every_amount_its_order(info: EnvInfo) -> None:
+    table, planes = recoding(info)
+    found = table.view(256, 256, 2).int()
+    for feature in info.features:
+        plane, amount = found[feature.id].unbind(-1)
+        kinds = (plane != feature.id).sum()
+        assert plane.max() < planes and len(plane[:kinds].unique()) == kinds
+        assert (amount[kinds:].diff() >= 0).all() and amount[1:].all()
+    assert (found[next(f.id for f in info.features if f.name == "tag"), : len(info.tags), 0] != 7).all()
+
+
+def test_a_net_of_kinds_reads_recoded_tokens(info: EnvInfo) -> None:
+    settings = {"hidden_size": 32, "channels": [4, 8]}
+    net = build_net("tutorial", settings | {"inputs": "kinds"}, info)
+    table, planes = recoding(info)
+    plain = build_net("tutorial", settings, replace(info, features=wider(info, planes)))
+    plain.load_state_dict(net.state_dict())
+    seen = tokens(6)
+    output, _ = net.act(seen, net.initial_state(6))
+    expected, _ = plain.act(recode(seen, table, info.window), plain.initial_state(6))
+    torch.testing.assert_close(output.logits, expected.logits)
 
 
 def test_linear_layer_equals_torchs_in_value_and_gradient() -> None:

@@ -9,14 +9,9 @@ import torch
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.nets.registry import build_net
-from metta.rl.build import make_losses, net_heads
-from metta.rl.optim import make_optimizer
-from metta.rl.rollout import Experience, Rollout
-from metta.rl.sampling import make_sampler
+from metta.rl.build import net_heads
 from metta.rl.settings import TrainerSettings
-from metta.rl.sizes import batch_shape
-from metta.rl.timing import Stopwatch
-from metta.rl.update import Updater
+from tests.rl.learner import learn
 
 
 class CueTask:
@@ -66,23 +61,9 @@ def test_a_recurrent_policy_learns_to_remember(method: str, critic: str) -> None
          "losses": {"ppo_critic": {"critic_update": critic}},
          "optimizer": {"learning_rate": 0.005}, "advantage": {"gamma": 0.9}}
     )  # fmt: skip
-    shape = batch_shape(settings, agents=8, envs=None)
     info = env_info(Mission())
     sizes = {"hidden_size": 64, "channels": (8, 16)}
     net = build_net("tutorial", sizes, replace(info, action_names=info.action_names[:5]), net_heads(settings))
-    device, generator = torch.device("cpu"), torch.Generator().manual_seed(1)
-    experience = Experience.allocate(8, shape.segments, info, net.initial_state(1), device)
-    task = CueTask(shape.envs, 8)
-    rollout = Rollout(task, net, experience, generator, settings.advantage)  # pyright: ignore
-    optimizer = make_optimizer(net, settings.optimizer)
-    sampler = make_sampler(settings.sampling, generator)
-    updater = Updater(net, optimizer, make_losses(settings, net), sampler, settings, shape)
-    rollout.start()
-    clock = Stopwatch()
-    rewards = []
-    for epoch in range(60):
-        rollout.collect(clock, lambda: False)
-        rewards.append(rollout.mean_reward)
-        updater.update(experience, epoch / 60, clock, lambda: False)
+    rewards = list(learn(CueTask(32, 8), net, settings, 60))  # pyright: ignore
     assert rewards[0] < 0.3
     assert max(rewards) > 0.8

@@ -162,6 +162,20 @@ def test_prioritised_sampling_follows_the_advantages_and_weighs_back() -> None:
     assert float(sampler.draw(1, advantages).weights) == 1.0
 
 
+def test_prioritised_sampling_equals_its_definition() -> None:
+    advantages = torch.randn(16, 6, generator=torch.Generator().manual_seed(0)).numpy()
+    priorities = [sum(abs(float(number)) for number in segment) ** 0.8 for segment in advantages.T]
+    probabilities = np.array(priorities) / sum(priorities)
+    sampler = PrioritizedSampler(alpha=0.8, beta0=0.2, generator=torch.Generator().manual_seed(0))
+    sampler.start(6, 0.25)  # a quarter of the way from 0.2 to 1: 0.4
+    counts = np.zeros(6)
+    for _ in range(6000):
+        draw = sampler.draw(1, torch.from_numpy(advantages))
+        counts[draw.segments] += 1
+        assert float(draw.weights) == pytest.approx((6 * probabilities[int(draw.segments)]) ** -0.4, rel=1e-4)
+    np.testing.assert_allclose(counts / 6000, probabilities, atol=0.02)
+
+
 def test_actions_are_drawn_in_proportion_to_their_probabilities() -> None:
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log().expand(20000, 4)
     actions, log_probs = sample_actions(logits, torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ from rich.console import Console
 from metta.common.errors import UserError
 from metta.game.engine.batch import Episode
 from metta.rl.machine import choose_device
-from metta.rl.metrics import EpisodeMetrics, Mean, MetricsFile, read_metrics
+from metta.rl.metrics import EpisodeMetrics, Mean, MetricsFile, cost_metrics, hourly_cost, read_metrics
 from metta.rl.progress import ProgressView
 
 METRICS = {
@@ -42,6 +42,26 @@ def test_plain_progress_is_a_line_now_and_then_and_always_the_last(capsys: pytes
     assert [line.split(":")[0] for line in lines] == ["epoch 3", "epoch 5"]
     for part in ("3,000 steps (30.0%)", "120 steps/s", "1m10s left", "reward 1.250", "hearts 0.500", "learn 50%"):
         assert part in lines[0], part
+
+
+def test_the_cost_of_a_run_is_shown_where_the_machines_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("METTA_HOURLY_COST", "10.0")
+    cost = cost_metrics(hourly_cost(), seconds=1800, share_done=0.25)
+    assert cost == {"monitor/cost": 5.0, "monitor/cost_projected": 20.0}
+    with ProgressView("demo", 10_000, Console(file=io.StringIO())) as view:
+        view.show(METRICS | cost)
+    assert "1m10s left, cost 5.00 of 20.00, reward" in capsys.readouterr().out
+    monkeypatch.delenv("METTA_HOURLY_COST")
+    assert cost_metrics(hourly_cost(), 1800, 0.25) == {}
+
+
+@pytest.mark.parametrize("cost", ["ten", "-1", "inf"])
+def test_a_cost_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, cost: str) -> None:
+    monkeypatch.setenv("METTA_HOURLY_COST", cost)
+    with pytest.raises(UserError, match=f"METTA_HOURLY_COST={cost}: "):
+        hourly_cost()
 
 
 def test_live_progress_keeps_the_last_value_of_what_an_epoch_lacks() -> None:

@@ -9,7 +9,7 @@ from metta.common.files import write_atomic
 from metta.eval.replay.file import CHUNK_STEPS, encode_delta, encode_file, encode_state
 from metta.eval.replay.header import AGENT_COLUMNS, NONE, ReplayHeader, make_header
 from metta.game.engine.batch import Batch
-from metta.policy.interface import Explainer, Policy
+from metta.policy.interface import Policy, Telling, tells
 
 COLUMN = {name: index for index, name in enumerate(AGENT_COLUMNS)}
 REWARD_UNIT, VALUE_UNIT = 1e-6, 1e-3
@@ -37,8 +37,8 @@ class Recorder:
 
     def start(self, policy: Policy) -> None:
         """Keep the state in which the episode begins. `policy` is asked what its agents are about, if it tells."""
-        self._explainer = policy if isinstance(policy, Explainer) else None
-        roles, tasks = (policy.role_names, policy.task_names) if isinstance(policy, Explainer) else ((), ())
+        self._telling = policy if tells(policy) else None
+        roles, tasks = (policy.role_names, policy.task_names) if tells(policy) else ((), ())
         self.header = make_header(
             self._batch, self._env, self._seed, self._policies, self._policy_of, list(roles), list(tasks)
         )
@@ -88,16 +88,16 @@ class Recorder:
         agents[:, COLUMN["success"]] = batch.successes()[e] if step else 0
         agents[:, COLUMN["reward"]] = _units(rewards, REWARD_UNIT)
         agents[:, COLUMN["value"]] = 0 if values is None else _units(values, VALUE_UNIT)
-        if self._explainer and step:
-            self._explain(self._explainer, agents)
+        if self._telling and step:
+            self._write_intents(self._telling, agents)
         agents[:, len(AGENT_COLUMNS) :] = batch.inventories()[e]
         return np.concatenate([agents.ravel(), batch.object_states(e).ravel(), batch.team_inventory()[e].ravel()])
 
-    def _explain(self, explainer: Explainer, agents: np.ndarray) -> None:
+    def _write_intents(self, telling: Telling, agents: np.ndarray) -> None:
         """Write roles, tasks and targets."""
-        agents[:, COLUMN["role"]] = explainer.roles[self._env]
-        agents[:, COLUMN["task"]] = explainer.tasks[self._env]
-        targets = explainer.targets[self._env] + self._hubs
+        agents[:, COLUMN["role"]] = telling.roles[self._env]
+        agents[:, COLUMN["task"]] = telling.tasks[self._env]
+        targets = telling.targets[self._env] + self._hubs
         inside = (targets >= 0) & (targets < (len(self.header.map), len(self.header.map[0])))
         known = inside.all(1) & self._origin_known
         agents[:, COLUMN["target_row"] : COLUMN["target_col"] + 1] = np.where(known[:, None], targets, NONE)

@@ -1,6 +1,8 @@
 """The small recurrent net: two linear layers over the raw tokens, then an LSTM."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +50,11 @@ class LstmNet(ActorCritic):
         second = orthogonal(Linear(hidden_size, hidden_size), math.sqrt(2))
         self._net = nn.ModuleDict({"0": first, "2": second})
         self.add_core(hidden_size)
+
+    @classmethod
+    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        first = shapes.get("_net.0.weight")
+        return {"hidden_size": first[0]} if first else None
 
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] as bytes / 255 -> [n, hidden].

@@ -1,7 +1,9 @@
 """The net for observations that are plain numbers: layers of equal width, and a memory if asked for."""
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,13 @@ class MlpNet(ActorCritic):
         self._layers = nn.ModuleList(orthogonal(Linear(*pair), gain) for pair in pairwise(widths))
         self._scale = 1 / BYTE if info.observation_dtype == "uint8" else 1.0
         self.add_core(hidden_size, memory)
+
+    @classmethod
+    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        layers = [shape for name, shape in shapes.items() if name.startswith("_layers.") and name.endswith(".weight")]
+        if not all(layers) or not layers:
+            return None
+        return {"hidden_size": layers[0][0], "layers": len(layers), "memory": "_rnn.weight_ih_l0" in shapes}
 
     def encode(self, observations: Tensor) -> Tensor:
         """Observations [n, ...] -> [n, hidden]."""

@@ -73,7 +73,7 @@ class State(NamedTuple):
     minds: np.ndarray  # int32 [N, MI_COLUMNS]
     agents: np.ndarray  # int32 [G, AG_COLUMNS]
     paths: np.ndarray  # uint8 [G, PATH]: move actions
-    ghosts: np.ndarray  # int32 [N, GHOSTS, 2]: cell (0: none) and step of a suspicion
+    ghosts: np.ndarray  # int32 [N, GHOSTS, 3]: cell (0: none) and step of a suspicion, and where it arose
     marks: np.ndarray  # int32 [N, marks]: number of busy cells, then the cells
     rng: np.ndarray  # uint64 [G]: state of the agent's random numbers
     actions: np.ndarray  # int32 [G]
@@ -98,9 +98,8 @@ NODES = 4 * CELLS
 (
     PL_FIRST_ALIGNERS, PL_LOAD, PL_UP, PL_PATIENCE, PL_EXPLORE, PL_BALANCE, PL_PART, PL_PATROL, PL_RIVAL, PL_SCRAMBLERS,
     PL_SURPLUS, PL_COOLDOWN, PL_FIRST_SCOUTS, PL_HOME, PL_REVIEW, PL_VIBES,
-    PL_DEPOT, PL_CROWD, PL_CROWDED, PL_DISARM, PL_DISMISS, PL_CLAIM,
-    PL_SLACK, PL_WORTH, PL_ARM,
-) = range(25)  # fmt: skip
+    PL_DEPOT, PL_CROWDED, PL_DISMISS, PL_CLAIM, PL_SLACK, PL_RATE,
+) = range(22)  # fmt: skip
 
 
 class Tables(NamedTuple):
@@ -133,7 +132,7 @@ def allocate(envs: int, agents: int, minds_per_env: int) -> State:
         minds=np.zeros((minds, MI_COLUMNS), np.int32),
         agents=np.zeros((count, AG_COLUMNS), np.int32),
         paths=np.zeros((count, PATH), np.uint8),
-        ghosts=np.zeros((minds, GHOSTS, 2), np.int32),
+        ghosts=np.zeros((minds, GHOSTS, 3), np.int32),
         marks=np.zeros((minds, marks), np.int32),
         rng=np.zeros(count, np.uint64),
         actions=np.zeros(count, np.int32),

@@ -34,7 +34,7 @@ from metta.policy.scripted.layout import (
     UNKNOWN,
 )  # fmt: skip
 from metta.policy.scripted.needs import MOVE_COST
-from metta.policy.scripted.tasks import choose, give_up, is_valid
+from metta.policy.scripted.tasks import choose, give_up, is_valid, must_flee
 
 STAY, LEAVING, ARRIVING = 1, 2, 3
 REFUSED = 3  # bumps into the hub without a heart after which an agent counts as full
@@ -143,7 +143,7 @@ def act(t, s, members, g):
     if s.agents[g, AG_STUCK] >= 6:
         give_up(s, g)
         choose(t, s, members, g)
-    elif not is_valid(t, s, g) or (arrived and s.agents[g, AG_TASK] != IDLE):
+    elif not is_valid(t, s, g) or (arrived and s.agents[g, AG_TASK] != IDLE) or must_flee(s, g):
         choose(t, s, members, g)
     if s.agents[g, AG_ENERGY] < MOVE_COST:
         return 0

@@ -35,6 +35,7 @@ GEAR_PRICE, SIGNATURE_PRICE = 1, 3
 SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon, scrambler oxygen, …
 MAGAZINE = 2  # hearts that a scrambler loads
 HALF_DAY = 100  # steps
+DAY_AND_NIGHT = 4  # energy of a tick by day and one by night
 MARGIN = 8  # hp kept when going home
 
 
@@ -87,6 +88,16 @@ def walk(s, g, ticks):
 
 
 @kernel
+def _ticks_for(s, g, energy):
+    """Ticks in which the sun gives that much energy: by day it gives three, by night one."""
+    left = HALF_DAY - s.minds[s.agents[g, AG_MIND], MI_STEP] % HALF_DAY
+    now = max(1, s.agents[g, AG_SOLAR])
+    if energy <= now * left:
+        return energy // now
+    return left + (energy - now * left) // max(1, DAY_AND_NIGHT - now)
+
+
+@kernel
 def way_home(s, g):
     """Steps to the nearest friendly area, as the crow walks."""
     m, cell = s.agents[g, AG_MIND], s.agents[g, AG_CELL]
@@ -115,6 +126,5 @@ def in_danger(s, g):
     if s.agents[g, AG_HP] > 80:
         return False
     steps = way_home(s, g)
-    missing = MOVE_COST * steps - s.agents[g, AG_ENERGY]
-    ticks = max(steps, missing // max(1, s.agents[g, AG_SOLAR]))
+    ticks = max(steps, _ticks_for(s, g, MOVE_COST * steps - s.agents[g, AG_ENERGY]))
     return s.agents[g, AG_HP] <= ticks * (1 + s.enemy[m, cell]) + MARGIN

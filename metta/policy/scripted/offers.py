@@ -41,9 +41,9 @@ from metta.policy.scripted.layout import (
     PL_LOAD,
     PL_PART,
     PL_PATROL,
+    PL_RATE,
     PL_RIVAL,
     PL_SLACK,
-    PL_WORTH,
     Q_CLEAN,
     Q_FRIENDLY,
     Q_OUTSIDE,
@@ -148,12 +148,13 @@ def promised(t, s, m, members, g):
 
 @kernel
 def _offer_hearts(t, s, m, members, g):
-    """The hub, as long as there are hearts for this agent; returns whether there are."""
+    """The hub, as long as there are hearts for this agent, or will be when it gets there; returns whether."""
     hearts = s.agents[g, AG_HEART]
     if s.minds[m, MI_HUB] == 0 or not can_load(s, g, t.plan[PL_LOAD]):
         return False
-    near = distance(s.agents[g, AG_CELL], HUB_CELL) <= 3
-    if supply(s, m) <= (0 if near else t.plan[PL_WORTH] + promised(t, s, m, members, g)):
+    away = distance(s.agents[g, AG_CELL], HUB_CELL)
+    coming = away // t.plan[PL_RATE] if hearts == 0 else 0
+    if supply(s, m) + coming <= (0 if away <= 3 else promised(t, s, m, members, g)):
         return False
     offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
     return True

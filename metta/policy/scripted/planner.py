@@ -27,12 +27,9 @@ from metta.policy.scripted.layout import (
     MINER,
     NEUTRAL,
     NONE,
-    PL_ARM,
     PL_CLAIM,
     PL_COOLDOWN,
-    PL_CROWD,
     PL_CROWDED,
-    PL_DISARM,
     PL_DISMISS,
     PL_FIRST_ALIGNERS,
     PL_FIRST_SCOUTS,
@@ -151,28 +148,26 @@ def plan_roles(t, s, m, members):
         targets += UNSEEN
     scramblers, weapons, _ = _census(t, s, m, members, SCRAMBLER)
     aligners, hearts, claimed = _census(t, s, m, members, ALIGNER)
+    miners, _, _ = _census(t, s, m, members, MINER)
     wanted = min(t.plan[PL_SCRAMBLERS], threats) + threats // MANY
-    armed = step >= t.plan[PL_ARM] and ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
+    armed = ready + weapons > 0 and can_pay(s, m, SCRAMBLER)
     if scramblers < wanted and armed and _recruit(s, m, members, NONE, SCRAMBLER):
         return
     spare = ready - claimed
-    if threats == 0 and scramblers > 0 and t.plan[PL_DISARM] and _dismiss(t, s, m, members, SCRAMBLER, MINER):
-        return
-    enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - t.plan[PL_CROWD])
+    enough = t.plan[PL_UP] + t.plan[PL_CROWDED] * max(0, aligners - miners)
     plenty = hearts >= targets + t.plan[PL_SURPLUS]  # enough is mined: keep watch
     if (spare >= enough or plenty) and can_pay(s, m, ALIGNER):
         _recruit(s, m, members, MINER, ALIGNER)
     elif not plenty and aligners > 1 and spare < -t.plan[PL_DISMISS] and can_pay(s, m, MINER):
-        _dismiss(t, s, m, members, ALIGNER, MINER)
+        _dismiss(t, s, m, members)
 
 
 @kernel
-def _dismiss(t, s, m, members, old, role):
-    """Give another role to an agent near the hub that is of no use in its own; was there one?"""
+def _dismiss(t, s, m, members):
+    """Let an aligner near the hub mine that has no hearts."""
     for g in members:
-        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != old or (old == ALIGNER and s.agents[g, AG_HEART] > 0):
+        if not _belongs(s, m, g) or s.agents[g, AG_ROLE] != ALIGNER or s.agents[g, AG_HEART] > 0:
             continue
         if distance(s.agents[g, AG_CELL], HUB_CELL) < t.plan[PL_PATIENCE] and s.agents[g, AG_TASK] != GEAR:
-            set_role(s, g, role)
-            return True
-    return False
+            set_role(s, g, MINER)
+            return

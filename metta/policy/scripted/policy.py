@@ -9,10 +9,11 @@ from metta.policy.scripted import layout as L
 from metta.policy.scripted.tables import make_tables
 
 ROLES = ("none", *GEAR)
+MEMORY = ("at", "friend", "enemy", "things", "minds", "agents", "paths", "ghosts", "rng", "actions")  # not the scratch
 
 
 class ScriptedPolicy:
-    """Plays all agents of a batch. After a step, `roles`, `tasks` and `targets` tell what each agent is about."""
+    """Plays all agents of a batch. After a step, `roles`, `tasks`, `targets` and `pending` tell what each is about."""
 
     role_names, task_names = ROLES, L.TASKS
 
@@ -22,7 +23,7 @@ class ScriptedPolicy:
         """`roles` are those of the agents in turn, "gear" where the plan decides; `rotate`: by one each episode."""
         self.name = name
         self._info = info
-        self._tables = make_tables(info, plan)
+        self._tables, self._plan = make_tables(info, plan), plan
         self._roles = np.array([role_id(role) for role in roles], np.int32)
         self._shared, self._rotate = shared, rotate
         self.reset(0, info.num_agents, 0)
@@ -63,6 +64,39 @@ class ScriptedPolicy:
         """Row and column of each agent's target relative to the hub, int32 [E, A, 2]."""
         cells = self._state.agents[:, L.AG_GOAL]
         return np.stack([cells // L.SIZE - L.HALF, cells % L.SIZE - L.HALF], -1).reshape(*self._shape, 2)
+
+    @property
+    def pending(self) -> np.ndarray:
+        """Flat action that each agent is about to take, int32 [E, A]: the answer of the last step."""
+        return self._state.actions.reshape(self._shape)
+
+    @property
+    def cast(self) -> set[str]:
+        """Names of the roles that the agents may take; others are never seen."""
+        given = {ROLES[role] for role in np.resize(self._roles, self._shape[1])}
+        if self._rotate:
+            given = {ROLES[role] for role in self._roles}
+        chosen = {"aligner", "scrambler", "miner"} | ({"scout"} if self._plan[L.PL_FIRST_SCOUTS] else set())
+        return (given - {"none"}) | (chosen if "none" in given else set())
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Memory of all minds and agents by name; random numbers as int64."""
+        parts = {name: getattr(self._state, name).copy() for name in MEMORY}
+        return {
+            **parts,
+            "rng": parts["rng"].view(np.int64),
+            "ended": self._ended.copy(),
+            "episodes": self._episodes.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from `state_dict`, after a `reset` with the same numbers. Raises ValueError for other shapes."""
+        for name in MEMORY:
+            saved, part = state[name].view(np.uint64) if name == "rng" else state[name], getattr(self._state, name)
+            if saved.shape != part.shape:
+                raise ValueError(f"{name}: {saved.shape} saved, {part.shape} needed")
+            np.copyto(part, saved)
+        self._ended, self._episodes = state["ended"].copy(), state["episodes"].copy()
 
     def things(self, mind: int) -> np.ndarray:
         """What a mind remembers, int32 [things, TH_COLUMNS]; minds are environments where memory is shared."""

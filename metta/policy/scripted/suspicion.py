@@ -27,7 +27,6 @@ from metta.policy.scripted.layout import (
 )  # fmt: skip
 
 SIGHT = 5
-EXPLAINED = 2 * RADIUS  # steps between a suspected source and a real one that explains it
 FORGET = 120  # steps after which a suspicion ends
 STALE = 15  # steps for which a sighting holds
 
@@ -68,6 +67,7 @@ def _suspect_place(s, m, cell, before):
             for slot in range(GHOSTS):
                 if s.ghosts[m, slot, 0] == 0:
                     s.ghosts[m, slot, 0], s.ghosts[m, slot, 1] = there, s.minds[m, MI_STEP]
+                    s.ghosts[m, slot, 2] = cell
                     add_area(s.enemy[m], there, 1)
                     return
 
@@ -86,10 +86,10 @@ def feel(s, g):
 
 
 @kernel
-def _is_settled(s, m, there):
-    """Does a known junction of the clips explain the suspicion, or did somebody look and find nothing?"""
+def _is_settled(s, m, felt):
+    """Does a known junction of the clips explain the suspicion?"""
     for i in range(s.minds[m, MI_THINGS]):
-        if s.things[m, i, TH_OWNER] == THEIRS and distance(s.things[m, i, TH_CELL], there) <= EXPLAINED:
+        if s.things[m, i, TH_OWNER] == THEIRS and reaches(s.things[m, i, TH_CELL], felt):
             return True
     return False
 
@@ -101,7 +101,7 @@ def review(s, m, members):
         there = s.ghosts[m, slot, 0]
         if there == 0:
             continue
-        done = s.minds[m, MI_STEP] - s.ghosts[m, slot, 1] > FORGET or _is_settled(s, m, there)
+        done = s.minds[m, MI_STEP] - s.ghosts[m, slot, 1] > FORGET or _is_settled(s, m, s.ghosts[m, slot, 2])
         for g in members:
             if s.agents[g, AG_MIND] == m and distance(s.agents[g, AG_CELL], there) <= SIGHT // 2:
                 done = True

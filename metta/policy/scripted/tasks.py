@@ -87,7 +87,8 @@ def is_valid(t, s, g):
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
         most = MAGAZINE if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
-        return can_load(s, g, most) and supply(s, m) > 0 and (near or age < 4 * t.plan[PL_REVIEW])
+        hopeful = supply(s, m) > 0 or (s.agents[g, AG_HEART] == 0 and not near)
+        return can_load(s, g, most) and hopeful and (near or age < 4 * t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
         return able and owner == NEUTRAL and (near or age < t.plan[PL_REVIEW])
@@ -98,6 +99,12 @@ def is_valid(t, s, g):
     if task == DEPOSIT:
         return owner == OURS and cargo(s, g) > 0
     return s.things[m, i, TH_SEEN] <= s.agents[g, AG_CHOSEN] and age < 3 * t.plan[PL_REVIEW]
+
+
+@kernel
+def must_flee(s, g):
+    """Should a miner, who stays in one place for long, leave its work for safety?"""
+    return s.agents[g, AG_GEAR] == MINER and s.agents[g, AG_TASK] == MINE and in_danger(s, g)
 
 
 @kernel

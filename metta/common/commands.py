@@ -1,0 +1,64 @@
+"""What every command line does alike: bad input is one line and exit code 2, Ctrl-C 130."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from metta.common.errors import UserError, suggest
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UserError, with the nearest names, where argparse would print its usage and exit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
+            message = f"unknown {unknown[1]}{suggest(unknown[1], self._flags())}"
+        raise UserError(f"{message}, on the command line (--help shows the flags)")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            name = "/".join(action.option_strings) or action.metavar or action.dest
+            raise UserError(f"{name}: unknown '{value}'{suggest(str(value), names)}; one of {', '.join(names)}")
+
+    def _flags(self) -> list[str]:
+        """Flags of this command and those below it."""
+        below = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        parsers = [self, *(parser for choices in below for parser in choices.values())]
+        return [flag for parser in parsers for flag in parser._option_string_actions]
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """Run a command; returns its exit code, 2 for bad input and 130 for Ctrl-C."""
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # training handles it itself: it saves first
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is not below `least`, for argparse's `type`."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is below {least}")
+        return value
+
+    return number

@@ -1,0 +1,35 @@
+"""Files that torch.save wrote: a pickle, and thus a program. It runs only where the user trusts it."""
+
+import io
+import warnings
+from typing import Any
+
+import torch
+
+from metta.common.errors import UserError
+from metta.policy.sources.archive import MAGIC, Archive
+
+
+def load_torch(data: bytes, origin: str, trust_pickle: bool) -> Any:
+    """What a torch file holds. Raise UserError for one that is broken, or that would run code without being trusted."""
+    if data[:4] == MAGIC:
+        Archive(data, origin)  # refuses bombs before torch unpacks them
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not trust_pickle)
+    except Exception as error:  # torch raises whatever the content provokes
+        reason = " ".join(str(error).split())
+        if not trust_pickle and "weights_only" in reason.lower():
+            raise UserError(
+                f"{origin}: holds more than weights ({_wanted(reason)}) and would run code when opened; "
+                "trust_pickle=true allows that, for files of your own"
+            ) from None
+        raise UserError(f"{origin}: cannot be read as a torch file ({reason[:200] or type(error).__name__})") from None
+
+
+def _wanted(reason: str) -> str:
+    """What the file asks for, from torch's long explanation."""
+    start = reason.find("Unsupported")
+    start = reason.find("GLOBAL") if start < 0 else start
+    return reason[start:].split(" was not")[0].split(". ")[0][:120] if start >= 0 else "a pickle beyond tensors"

@@ -1,0 +1,41 @@
+"""Tokens for nets that learn fast: what is a kind gets a plane of its own, what is an amount its logarithm.
+
+The game numbers tags, vibes, owners and actions. Fed as numbers, tag 5 is half of tag 10 and a heart is 1/256: a net
+must learn first that they are not. Recoded tokens have the shape of the game's own.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metta.game.observation import EnvInfo
+
+PLANES = 256  # a token's feature is one byte
+KINDS = 16  # planes of a feature whose number of values is not known
+KIND_FEATURES = ("collective", "vibe", "last_action")
+GLOBAL = 0xFE
+
+
+def recoding(info: EnvInfo) -> tuple[Tensor, int]:
+    """Plane and amount of each token, uint8 [256 * 256, 2] by feature * 256 + value, and the number of planes."""
+    table = np.zeros((256, 256, 2), np.uint8)
+    planes = max(feature.id for feature in info.features) + 1
+    for feature in info.features:
+        table[feature.id, :, 0] = feature.id
+        table[feature.id, :, 1] = [round(255 * math.log1p(value) / math.log(256)) for value in range(256)]
+        kinds = len(info.tags) if feature.name == "tag" else KINDS if feature.name in KIND_FEATURES else 0
+        for value in range(min(kinds, PLANES - planes)):
+            table[feature.id, value] = planes + value, 255
+        planes = min(PLANES, planes + kinds)
+    return torch.from_numpy(table.reshape(-1, 2)), planes
+
+
+def recode(tokens: Tensor, table: Tensor, window: tuple[int, int]) -> Tensor:
+    """Tokens uint8 [n, tokens, 3] by `recoding`; those of no place move to the agent's own cell."""
+    middle = (window[0] // 2) << 4 | (window[1] // 2)
+    places = tokens[..., :1]
+    places = torch.where(places == GLOBAL, torch.full_like(places, middle), places)
+    found = table[tokens[..., 1].int() * 256 + tokens[..., 2].int()]
+    return torch.cat([places, found], dim=-1)

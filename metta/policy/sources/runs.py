@@ -1,0 +1,73 @@
+"""Checkpoints in run folders: `train_dir/run/checkpoints/run:v5`."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from metta.common.errors import UserError, suggest
+
+CHECKPOINTS = "checkpoints"
+VERSION = re.compile(r":(latest|v\d+)$")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One checkpoint of a run."""
+
+    epoch: int
+    folder: Path
+
+
+def list_versions(run: Path) -> list[Version]:
+    """Checkpoints of a run folder, oldest first, whether sound or not."""
+    names = [entry.name for entry in (run / CHECKPOINTS).glob("*")]
+    return [Version(epoch, run / CHECKPOINTS / name) for epoch, name in versions_among(run.name, names)]
+
+
+def versions_among(run: str, names: Iterable[str]) -> list[tuple[int, str]]:
+    """Epoch and name of those that are checkpoints of the run, oldest first."""
+    pattern = re.compile(rf"{re.escape(run)}:v(\d{{1,18}})")
+    return sorted((int(match[1]), name) for name in names if (match := pattern.fullmatch(name)))
+
+
+def split_version(uri: str) -> tuple[str, str]:
+    """Run and version (`latest` where none is given) of `run:v5`."""
+    path, _, version = uri.rpartition(":") if VERSION.search(uri) else (uri, "", "latest")
+    return path, version
+
+
+def no_version(uri: str, run: str, version: str, have: list[str]) -> UserError:
+    listed = ", ".join(have) or "none yet"
+    return UserError(f"{uri}: run {run} has no checkpoint {version}{suggest(version, have)}; it has {listed}")
+
+
+def find_run(uri: str, path: Path, data_dir: Path, names: Iterable[str]) -> Path:
+    """The run that a path means: itself, or a name under the data folder; `names` mean other things."""
+    for candidate in (path, data_dir / path):
+        if (candidate / CHECKPOINTS).is_dir():
+            return candidate.resolve()
+    raise UserError(_missing(uri, path, data_dir, names))
+
+
+def _missing(uri: str, path: Path, data_dir: Path, names: Iterable[str]) -> str:
+    """One line on what is not there, with what is near it."""
+    around = _try(lambda: [entry.name for entry in path.parent.iterdir()]) if path.parent != Path(".") else []
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else path
+    parent = run.parent if run.parent != Path(".") else data_dir
+    runs = [entry.name for entry in _try(lambda: list(parent.iterdir())) if (entry / CHECKPOINTS).is_dir()]
+    hint = suggest(path.name, [*around, *runs, *names])
+    if run != path and run.name in runs:
+        have = [f"{run}:v{version.epoch}" for version in list_versions(run)]
+        known = f"checkpoints of {run.name}: {', '.join(have[-5:]) or 'none yet'}"
+    else:
+        known = f"runs in {parent}: {', '.join(sorted(runs)[:8])}" if runs else f"there are no runs in {parent}"
+    return f"policy {uri!r}: neither a built-in policy, a file, a bundle nor a run{hint}; {known}"
+
+
+def _try(listing: Callable[[], list]) -> list:
+    """A listing, empty where the folder cannot be read."""
+    try:
+        return listing()
+    except OSError:
+        return []

@@ -1,0 +1,136 @@
+"""Starting from other weights, and training in phases that do so one after another."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from metta.common.errors import UserError
+from metta.config import runner
+from metta.policy.uri import find_bundle
+from metta.rl.settings import RunConfig
+from metta.rl.trainer import train
+
+Config = Callable[..., RunConfig]
+PHASES = {"first": {"total_timesteps": 512}, "second": {"total_timesteps": 1024, "mission": {"rewards": []}}}
+STILL = {"optimizer": {"learning_rate": 1e-30}, "total_timesteps": 512}
+
+
+def weights(name: str, config: RunConfig) -> dict[str, torch.Tensor]:
+    return find_bundle(name, config.system.data_dir).weights
+
+
+def test_a_run_starts_with_the_weights_of_another(config: Config) -> None:
+    train(config(run="before"))
+    after = config(run="after", init_from="before", trainer=STILL)
+    train(after)
+    for name, tensor in weights("after", after).items():
+        assert torch.equal(tensor, weights("before", after)[name]), name
+    fresh = config(run="fresh", trainer=STILL)
+    train(fresh)
+    assert any(
+        not torch.equal(tensor, weights("after", after)[name]) for name, tensor in weights("fresh", after).items()
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), [("mse", "gtd_lambda"), ("gtd_lambda", "mse")])
+def test_an_auxiliary_head_that_only_one_has_stays_out_of_it(config: Config, before: str, after: str) -> None:
+    train(config(run="before", trainer={"losses": {"ppo_critic": {"critic_update": before}}}))
+    changed = config(
+        run="after", init_from="before", trainer={**STILL, "losses": {"ppo_critic": {"critic_update": after}}}
+    )
+    train(changed)
+    shared = weights("after", changed).keys() & weights("before", changed).keys()
+    assert shared != weights("after", changed).keys() or shared != weights("before", changed).keys()
+    for name in shared:
+        assert torch.equal(weights("after", changed)[name], weights("before", changed)[name]), name
+
+
+def test_a_resumed_run_goes_on_from_its_own_weights(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    train(config(run="before", trainer={"total_timesteps": 512}))
+    train(config(run="after", init_from="before", trainer={"total_timesteps": 512}))
+    assert "after: starts with the weights of before:v1" in capsys.readouterr().out
+    train(config(run="after", init_from="gone", trainer={"total_timesteps": 1024}))
+    assert "going on from v1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"init_from": "befor"}, "did you mean before"),
+        ({"init_from": "random"}, "no weights"),
+        ({"agent": {"hidden_size": 8}}, "another network"),
+        ({"training_env": {"vibe_actions": True}}, "has 5 actions, this run 12"),
+        ({"mission": {"variants": ["forced_role_vibes"]}}, "numbers features or tags otherwise"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_and_leave_no_folder(config: Config, changes: dict, expected: str) -> None:
+    train(config(run="before", trainer={"total_timesteps": 512}))
+    refused = config(**{"run": "after", "init_from": "before", **changes})
+    with pytest.raises(UserError, match=expected):
+        train(refused)
+    assert not (Path(refused.system.data_dir) / "after").exists()
+
+
+def test_phases_are_runs_of_their_own_and_start_where_the_one_before_ended(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = config(run="all", phases=PHASES)
+    assert train(asked).run == "all.second"
+    folder = Path(asked.system.data_dir)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["all.first", "all.second"]
+    saved = yaml.safe_load((folder / "all.second" / "config.yaml").read_text())
+    assert saved["init_from"] == "all.first" and saved["trainer"]["total_timesteps"] == 1024
+    assert saved["mission"]["rewards"] == [] and saved["mission"]["max_steps"] == 24
+    assert "all.second: starts with the weights of all.first:v1" in capsys.readouterr().out
+
+
+def test_the_same_command_goes_on_where_the_phases_stopped(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    train(config(run="all", phases={"first": {"total_timesteps": 512}}))
+    longer = {"first": {"total_timesteps": 1024}, "second": {"total_timesteps": 512}}
+    train(config(run="all", phases=longer))
+    train(config(run="all", phases=longer))
+    out = capsys.readouterr().out
+    assert "run all.first: going on from v1" in out and "all.second: starts with the weights of all.first:v2" in out
+    assert "run all.first has finished" in out and "run all.second has finished" in out
+
+
+def test_phases_that_cannot_follow_each_other_are_refused_before_the_first(config: Config) -> None:
+    for wrong, expected in (
+        ({"mission": {"variants": ["forced_role_vibes"]}}, "other observation features"),
+        ({"teacher": {"policy_uri": "nowhere", "teacher_led_proportion": 1.0}}, "nowhere"),
+    ):
+        asked = config(run="all", phases={**PHASES, "third": {"total_timesteps": 512, **wrong}})
+        with pytest.raises(UserError, match=expected):
+            train(asked)
+    assert not list(Path(asked.system.data_dir).iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["cogsguard.curriculum", "cogsguard.curriculum small=true"])
+def test_the_curriculum_composes_phase_after_phase(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.run([*recipe.split(), "run=c", "phases.full.mission.name=cogsguard_machina_1", "--dry-run"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "c.miner" in first and "teacher metta://policy/miner" in first and "weights" not in first
+    assert "c.full" in second and "weights of c.miner" in second and "machina_1" in second
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trainer.total_timesteps=3"], "phases.miner.total_timesteps"),
+        (["teacher.policy_uri=role"], "each phase has its own"),
+        (["phases=rols"], "did you mean roles"),
+        (["phases.miner.teacher.policy=role"], "policy_uri"),
+        (["phases.more.teacher.policy_uri=role"], "phases.more.total_timesteps is missing"),
+        (["phases.miner.mission.name=arena.basik"], "cogsguard_arena.basic"),
+        (["phases.miner.mission.cogs=7"], "trainer.batch_size"),
+    ],
+)
+def test_what_is_wrong_with_phases_is_said_in_one_line(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runner.run(["cogsguard.curriculum", *words, "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1

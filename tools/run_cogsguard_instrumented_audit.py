@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Play a policy and report its roles and the team's stock over time."""
+
+import sys
+
+from bootstrap import ensure_packages
+
+if __name__ == "__main__":
+    ensure_packages()
+    from metta.cli.diagnostics import instrumented_audit
+
+    sys.exit(instrumented_audit())

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Play two policies from the same seed and compare which actions they choose."""
+
+import sys
+
+from bootstrap import ensure_packages
+
+if __name__ == "__main__":
+    ensure_packages()
+    from metta.cli.diagnostics import parity_report
+
+    sys.exit(parity_report())
