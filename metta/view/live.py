@@ -4,6 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,7 +83,7 @@ class LiveMatch:
         told, playing = 1, self._playing
         while not self._closed:
             with self._change:
-                quiet = not self._change.wait_for(lambda: self._has_news(told, playing), QUIET)
+                quiet = not self._change.wait_for(partial(self._has_news, told, playing), QUIET)
                 deltas = recorder.deltas[told : told + CHUNK_STEPS]
                 playing, over = self._playing, self._over and told + len(deltas) == len(recorder.deltas)
             if quiet:

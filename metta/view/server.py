@@ -55,9 +55,9 @@ class ViewerServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: ViewerServer
+    server: ViewerServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         if not self._is_ours():
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         match, length = self.server.match, self.headers.get("Content-Length", "")
         known = secrets.compare_digest(self.headers.get("X-Token", "").encode(), self.server.token.encode())
         if not self._is_ours() or not known or self.path != "/wish" or match is None:

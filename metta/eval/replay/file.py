@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from metta.common.errors import UserError
+from metta.common.files import read_bytes
 from metta.common.settings import first_problem
 from metta.eval.replay.header import ReplayHeader
 from metta.eval.replay.numbers import fold, pack, unfold, unpack
@@ -20,7 +21,8 @@ CHUNK_STEPS = 100
 START, CHUNK = struct.Struct("<8sII"), struct.Struct("<III")
 MOST_BYTES = 1 << 28  # of a file
 MOST_HEADER = 1 << 24  # of the header, unpacked
-MOST_CHUNK = 1 << 26  # of a chunk, unpacked
+MOST_CHUNK = 1 << 23  # of a chunk, unpacked
+MOST_LINE = 200  # characters of an error
 
 
 def encode_state(state: np.ndarray) -> bytes:
@@ -77,7 +79,7 @@ class Replay:
             if at != len(numbers):
                 raise ValueError("something follows the last step")
         except (ValueError, IndexError, zlib.error) as error:
-            raise UserError(f"{self.name}: damaged replay: {error}") from None
+            raise _damaged(self.name, str(error)) from None
 
     def state(self, step: int) -> np.ndarray:
         """The state after `step` steps; only its chunk is read."""
@@ -89,12 +91,7 @@ class Replay:
 
 def read_replay(path: Path) -> Replay:
     """A replay file. Raises UserError in one line for one that is missing, too large, damaged or of another kind."""
-    try:
-        if path.is_file() and path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path}: larger than {MOST_BYTES:,} bytes")
-        return parse_replay(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_replay(read_bytes(path, MOST_BYTES), str(path))
 
 
 def parse_replay(data: bytes, name: str) -> Replay:
@@ -106,20 +103,28 @@ def parse_replay(data: bytes, name: str) -> Replay:
         raise UserError(f"{name}: a replay of version {version}; this program reads version {VERSION}")
     try:
         header = ReplayHeader.model_validate_json(_inflate(data[START.size : START.size + length], MOST_HEADER))
-        return Replay(name, data, header, _chunks(data, START.size + length))
+        return Replay(name, data, header, _chunks(data, START.size + length, header.max_steps))
     except ValidationError as error:
-        raise UserError(f"{name}: damaged replay: {first_problem(ReplayHeader, error, '')}") from None
+        raise _damaged(name, first_problem(ReplayHeader, error, "")) from None
     except (ValueError, zlib.error, struct.error) as error:
-        raise UserError(f"{name}: damaged replay: {error}") from None
+        raise _damaged(name, str(error)) from None
 
 
-def _chunks(data: bytes, at: int) -> list[tuple[int, int, bytes]]:
+def _damaged(name: str, why: str) -> UserError:
+    """One line, whatever the file quotes."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in why[:MOST_LINE])
+    return UserError(f"{name}: damaged replay: {line}")
+
+
+def _chunks(data: bytes, at: int, max_steps: int) -> list[tuple[int, int, bytes]]:
     chunks: list[tuple[int, int, bytes]] = []
     while at < len(data):
         first, steps, length = CHUNK.unpack_from(data, at)
         at += CHUNK.size
         if first != len(chunks) * CHUNK_STEPS or not 1 <= steps <= CHUNK_STEPS or at + length > len(data):
             raise ValueError("a chunk is cut off or out of place")
+        if first + steps > max_steps + 1:
+            raise ValueError(f"more than the {max_steps} steps of the episode")
         chunks.append((first, steps, data[at : at + length]))
         at += length
     if not chunks or any(steps != CHUNK_STEPS for _, steps, _ in chunks[:-1]):

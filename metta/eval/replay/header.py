@@ -167,7 +167,7 @@ def _object_type(name: str, mission: Mission, tags: tuple[str, ...]) -> ObjectTy
 def _limits(mission: Mission) -> list[Limit]:
     """How much of what a cog can hold (rules 1.2)."""
     cog, add = mission.cog, not mission.quirks.bonuses_do_not_add
-    rows = (
+    rows: tuple[tuple[list[str], int, dict[str, int]], ...] = (
         (["hp"], cog.hp_limit, cog.hp_modifiers),
         (["energy"], cog.energy_limit, cog.energy_modifiers),
         (["influence"], cog.influence_limit, cog.influence_modifiers),
