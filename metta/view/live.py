@@ -40,6 +40,8 @@ class LiveMatch:
         self._single = self._closed = False
         self._agent: int | None = None
         self._action: int | None = None
+        self._watchers = 0
+        self._over = False
         self.error = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -76,57 +78,63 @@ class LiveMatch:
             self._single = self._single or wish.step
             self._change.notify_all()
 
+    def to_bytes(self) -> bytes:
+        """The replay file of what has been played so far."""
+        return self.match.recorder.to_bytes()
+
     def news(self) -> Iterator[dict[str, Any] | None]:
         """All that happened since the start, then what happens; None now and then while nothing does."""
-        recorder = self.match.recorder
-        yield {"header": recorder.header.model_dump(), "state": _text(recorder.states[0]), "playing": self._playing}
-        told, playing = 1, self._playing
-        while not self._closed:
+        self._watchers += 1
+        try:
+            yield from self._news()
+        finally:
+            with self._change:
+                self._watchers -= 1
+                if not self._watchers:
+                    self._agent = self._action = None  # nobody is left who holds it
+
+    def _news(self) -> Iterator[dict[str, Any] | None]:
+        recorder, playing = self.match.recorder, self._playing
+        start = {"header": recorder.header.model_dump(), "state": _text(recorder.states[0])}
+        yield start | {"playing": playing, "speed": self._speed}
+        told, over = 1, False
+        while not self._closed and not over:
             with self._change:
                 quiet = not self._change.wait_for(partial(self._has_news, told, playing), QUIET)
                 deltas = recorder.deltas[told : told + CHUNK_STEPS]
                 playing, over = self._playing, self._over and told + len(deltas) == len(recorder.deltas)
-            if quiet:
-                yield None
-                continue
             told += len(deltas)
-            news = {"deltas": [_text(delta) for delta in deltas], "playing": playing and not over}
-            yield news | {"values": recorder.header.values, "ended": over, "error": self.error}
-            if over:
-                return
-
-    @property
-    def _over(self) -> bool:
-        return self.match.ended or bool(self.error)
+            news = {"deltas": [_text(delta) for delta in deltas], "playing": playing}
+            yield None if quiet else news | {"values": recorder.header.values, "ended": over, "error": self.error}
 
     def _has_news(self, told: int, playing: bool) -> bool:
         return len(self.match.recorder.deltas) > told or playing != self._playing or self._over or self._closed
 
     def _run(self) -> None:
         due = time.monotonic()
-        while True:
+        while not self._over:
             with self._change:
                 self._change.wait_for(lambda: self._closed or self._playing or self._single)
+                if self._playing and not self._single and not self._closed:
+                    self._change.wait(max(0.0, due - time.monotonic()))
+                    if time.monotonic() < due:
+                        continue  # something changed meanwhile: look again
                 if self._closed:
                     return
-                if self._playing and not self._single:
-                    self._change.wait(max(0.0, due - time.monotonic()))
-                    if self._closed or time.monotonic() < due:
-                        continue  # something changed meanwhile: look again
-                due = max(due + 1 / (STEPS_PER_SECOND * self._speed), time.monotonic() - 0.1)
-                if not self._advance():
-                    return
+                instead = {} if self._agent is None else {self._agent: NOOP if self._action is None else self._action}
+                self._single, self._action = False, None
+            due = max(due + 1 / (STEPS_PER_SECOND * self._speed), time.monotonic() - 0.1)
+            self._advance(instead)
 
-    def _advance(self) -> bool:
-        """Play a step, holding the lock. Returns whether the match goes on."""
-        instead = {} if self._agent is None else {self._agent: NOOP if self._action is None else self._action}
-        self._single, self._action = False, None
+    def _advance(self, instead: dict[int, int]) -> None:
+        """Play a step, without the lock: wishes and watchers do not wait for a slow policy."""
         try:
             self.match.advance(instead)
-        except Exception as error:  # of a policy that is not ours: told to the watchers, the thread ends
+        except Exception as error:  # of a policy that is not ours: told to the watchers, the match ends
             self.error = f"the policy failed: {type(error).__name__}: {error}"
-        self._change.notify_all()
-        return not self._over
+        with self._change:
+            self._over = self.match.ended or bool(self.error)
+            self._change.notify_all()
 
 
 def _text(data: bytes) -> str:

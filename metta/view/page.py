@@ -7,17 +7,17 @@ from pathlib import Path
 
 from metta.common.errors import UserError
 from metta.common.files import write_atomic
-from metta.eval.replay.file import Replay
+from metta.eval.replay.file import read_replay
 
 SLOT = '<script id="source" type="application/json">{}</script>'
 
 
 def _page(source: object) -> str:
     html = files("metta.view").joinpath("page/index.html").read_text("utf-8")
-    empty, filled = SLOT.format("null"), SLOT.format(json.dumps(source))
-    head, found, tail = html.partition(empty)
+    text = json.dumps(source).replace("<", "\\u003c")  # nothing in it can end the script element
+    head, found, tail = html.partition(SLOT.format("null"))
     assert found, "the built page has no slot for its source"
-    return head + filled + tail
+    return head + SLOT.format(text) + tail
 
 
 def replay_page(data: bytes) -> str:
@@ -30,10 +30,11 @@ def live_page(token: str) -> str:
     return _page({"live": token})
 
 
-def write_replay_page(replay: Replay, path: Path) -> None:
-    """Write a replay as one HTML file. Raises UserError where that fails."""
+def write_replay_page(path: Path, out: Path) -> None:
+    """Write the replay file `path` as one HTML file. Raises UserError for a damaged replay and where writing fails."""
+    replay = read_replay(path).check()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, replay_page(replay.data))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, replay_page(replay.data))
     except OSError as error:
-        raise UserError(f"{path}: the page cannot be written ({error.strerror})") from None
+        raise UserError(f"{out}: the page cannot be written ({error.strerror})") from None

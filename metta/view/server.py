@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import sys
-import webbrowser
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -33,8 +32,8 @@ class ViewerServer(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             used = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            why = "in use; another port, or port=0 for a free one" if used else f"cannot be opened ({error})"
-            raise UserError(f"port {port} is {why}" if used else f"port {port} {why}") from None
+            why = "is in use: choose another one, or 0 for a free one" if used else f"cannot be opened ({error})"
+            raise UserError(f"port {port} {why}") from None
 
     @property
     def address(self) -> str:
@@ -46,7 +45,7 @@ class ViewerServer(ThreadingHTTPServer):
 
     def shared(self) -> str:
         """The replay so far as a page of its own."""
-        return replay_page(self.match.match.recorder.to_bytes() if self.match else self.replay or b"")
+        return replay_page(self.match.to_bytes() if self.match else self.replay or b"")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away is no error."""
@@ -55,6 +54,7 @@ class ViewerServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = 60.0  # seconds that a request may dawdle
     server: ViewerServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
@@ -111,27 +111,3 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         return
 
-
-def can_open_browser() -> bool:
-    """Whether this machine shows windows to the person at the keyboard."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    try:
-        webbrowser.get()
-        return True
-    except webbrowser.Error:
-        return False
-
-
-def serve(server: ViewerServer) -> None:
-    """Open a browser, or print the address where there is none, and answer until Ctrl-C."""
-    opened = can_open_browser() and webbrowser.open(server.address)
-    print(f"{'showing' if opened else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print()
-    finally:
-        if server.match:
-            server.match.close()
-        server.server_close()

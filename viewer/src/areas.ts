@@ -2,6 +2,14 @@
 
 import type { World } from "./world";
 
+/** Cells from top left up to, without, bottom right. */
+export interface Box {
+  top: number;
+  left: number;
+  bottom: number;
+  right: number;
+}
+
 export class Areas {
   /** By collective: number of areas over each cell, row by row. */
   readonly cover: Uint8Array[];
@@ -11,10 +19,11 @@ export class Areas {
     this.cover = world.header.collectives.map(() => new Uint8Array(world.rows * world.cols));
   }
 
-  /** Bring the cover up to date. Returns whether anything has changed. */
-  update(state: Int32Array): boolean {
+  /** Bring the cover up to date. Returns the box of cells around all that has changed. */
+  update(state: Int32Array): Box | null {
     const { world } = this;
-    let changed = false;
+    const reach = world.header.radius + 1;
+    let box: Box | null = null;
     for (const thing of world.things) {
       if (thing.plain !== "junction" && thing.plain !== "hub") continue;
       const owner = world.owner(state, thing.index);
@@ -23,9 +32,14 @@ export class Areas {
       if (was >= 0) this.paint(thing.row, thing.col, was, -1);
       if (owner >= 0) this.paint(thing.row, thing.col, owner, 1);
       this.owners[thing.index] = owner;
-      changed = true;
+      const { row, col } = thing;
+      box ??= { top: row, left: col, bottom: row, right: col };
+      box.top = Math.max(0, Math.min(box.top, row - reach));
+      box.left = Math.max(0, Math.min(box.left, col - reach));
+      box.bottom = Math.min(world.rows, Math.max(box.bottom, row + reach + 1));
+      box.right = Math.min(world.cols, Math.max(box.right, col + reach + 1));
     }
-    return changed;
+    return box;
   }
 
   covers(collective: number, row: number, col: number): boolean {

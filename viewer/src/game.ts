@@ -1,17 +1,15 @@
 /** A recording with all that is derived from it. */
 
-import { Areas } from "./areas";
 import { History } from "./history";
 import { Observer } from "./observe";
 import type { Recording } from "./recording";
-import { teamColours } from "./theme";
+import { INK, teamColours } from "./theme";
 import { World } from "./world";
 
 export class Game {
   readonly world: World;
   readonly history: History;
   readonly observer: Observer;
-  readonly areas: Areas;
   readonly colours: string[];
   /** Stock of each thing at the start: what a full one has. */
   readonly full: number[];
@@ -20,7 +18,6 @@ export class Game {
     this.world = new World(recording.header);
     this.history = new History(this.world, recording);
     this.observer = new Observer(this.world, recording);
-    this.areas = new Areas(this.world);
     this.colours = teamColours(recording.header.collectives);
     const first = recording.state(0);
     this.full = this.world.things.map((thing) => this.world.stock(first, thing.index));
@@ -29,6 +26,12 @@ export class Game {
 
   colourOf(collective: number): string | null {
     return collective >= 0 ? (this.colours[collective] ?? null) : null;
+  }
+
+  /** Rim of a cog's picture: its team's colour where there are several. */
+  rimOf(agent: number): string {
+    const teams = new Set(this.world.header.agents.map((each) => each.team));
+    return teams.size > 1 ? (this.colourOf(this.teamOf(agent)) ?? INK.text) : INK.text;
   }
 
   teamOf(agent: number): number {

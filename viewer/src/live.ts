@@ -18,6 +18,7 @@ interface News {
   deltas?: string[];
   values?: boolean;
   playing?: boolean;
+  speed?: number;
   ended?: boolean;
   error?: string;
 }

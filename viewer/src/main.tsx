@@ -3,10 +3,10 @@ import { render } from "preact";
 import { Game } from "./game";
 import { Live, bytesOf } from "./live";
 import { Recording } from "./recording";
-import { failure, game, last, live, playing, seek, setPlaying, step } from "./store";
+import { failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
 import "./style.css";
 import { App } from "./ui/App";
-import { frames } from "./ui/Stage";
+import { measured } from "./ui/Stage";
 import { keepPage } from "./ui/share";
 
 /** What the server or the file put into the page: a replay, or the key of a game that is played. */
@@ -15,6 +15,7 @@ type Source = null | { replay: string } | { live: string };
 function show(recording: Recording): void {
   const opened = new Game(recording);
   batch(() => {
+    document.title = `${recording.header.mission} · CoGsGuard`;
     game.value = opened;
     last.value = recording.last;
     failure.value = "";
@@ -42,6 +43,7 @@ function watch(token: string): void {
         now.history.catchUp();
         last.value = now.recording.last;
         if (news.playing !== undefined) playing.value = news.playing;
+        if (news.speed !== undefined) speed.value = news.speed;
         if (news.error) failure.value = news.error;
         if (!playing.value && wasAtEdge) seek(last.value);
       });
@@ -62,5 +64,5 @@ async function start(): Promise<void> {
 }
 
 // For scripts that test the page.
-Object.assign(window, { viewer: { game, step, last, playing, frames, seek } });
+Object.assign(window, { viewer: { game, step, last, playing, seek, measured } });
 void start();

@@ -34,7 +34,8 @@ export class Observer {
     this.order.sort((a, b) => far(a) - far(b) || a.dr - b.dr || a.dc - b.dc);
   }
 
-  /** Tokens of `agent` after `step` steps, in order; those that do not fit are cut off as the engine does. */
+  /** Tokens of `agent` after `step` steps, cell by cell; those that do not fit are cut off as the engine does.
+   *  Items of an inventory come by id, where the engine writes the one that was got last first. */
   tokens(step: number, agent: number): { tokens: Token[]; dropped: number } {
     const { world, recording } = this;
     const state = recording.state(step);

@@ -88,6 +88,13 @@ class Replay:
             raise IndexError(step)
         return next(state for at, state in enumerate(self.states(step // CHUNK_STEPS), first) if at == step)
 
+    def check(self) -> "Replay":
+        """Read every step once. Raises UserError for a damaged one."""
+        for chunk in range(len(self.chunks)):
+            for _ in self.states(chunk):
+                pass
+        return self
+
 
 def read_replay(path: Path) -> Replay:
     """A replay file. Raises UserError in one line for one that is missing, too large, damaged or of another kind."""

@@ -1,11 +1,9 @@
-/** What does not move, painted once: floor and walls; and the areas, painted when a junction changes hands. */
+/** What does not move, painted once: floor and walls. */
 
-import type { Areas } from "../areas";
-import { INK, fade } from "../theme";
+import { INK } from "../theme";
 import type { World } from "../world";
 
 const MOST_PIXELS = 3600; // of a side
-const AREA_PIXELS = 12; // per cell
 
 export function paintGround(world: World): HTMLCanvasElement {
   const size = Math.max(4, Math.min(32, Math.floor(MOST_PIXELS / Math.max(world.rows, world.cols))));
@@ -55,33 +53,4 @@ function paintWall(ink: CanvasRenderingContext2D, world: World, row: number, col
     ink.roundRect(x, y, size, size * 0.22, [corner(north, west), corner(north, east), 0, 0]);
     ink.fill();
   }
-}
-
-/** Tinted cells and the outline of each collective's areas. */
-export function paintAreas(canvas: HTMLCanvasElement, areas: Areas, colours: string[]): void {
-  const { rows, cols } = areas.world;
-  canvas.width = cols * AREA_PIXELS;
-  canvas.height = rows * AREA_PIXELS;
-  const ink = canvas.getContext("2d") as CanvasRenderingContext2D;
-  const size = AREA_PIXELS;
-  areas.cover.forEach((_, collective) => {
-    const inside = (r: number, c: number): boolean =>
-      r >= 0 && c >= 0 && r < rows && c < cols && areas.covers(collective, r, c);
-    const colour = colours[collective] ?? INK.neutral;
-    const edge = new Path2D();
-    ink.fillStyle = fade(colour, 0.085);
-    for (let row = 0; row < rows; row++) {
-      for (let col = 0; col < cols; col++) {
-        if (!inside(row, col)) continue;
-        const [x, y] = [col * size, row * size];
-        ink.fillRect(x, y, size, size);
-        if (!inside(row - 1, col)) edge.rect(x, y, size, 1);
-        if (!inside(row + 1, col)) edge.rect(x, y + size - 1, size, 1);
-        if (!inside(row, col - 1)) edge.rect(x, y, 1, size);
-        if (!inside(row, col + 1)) edge.rect(x + size - 1, y, 1, size);
-      }
-    }
-    ink.fillStyle = fade(colour, 0.5);
-    ink.fill(edge);
-  });
 }

@@ -55,9 +55,9 @@ export class Sprites {
     return this.sprite(`h${thing.plain}${owner}`, (ink, size) => hub(ink, size, owner ?? INK.neutral));
   }
 
-  /** A cog's body: gear, team and whether it still has hp. */
-  cog(gear: string, team: string, alive: boolean, label: string): HTMLCanvasElement {
-    return this.sprite(`c${gear}${team}${alive}${label}`, (ink, size) => cog(ink, size, gear, team, alive, label));
+  /** A cog's body: gear, colour of its rim and whether it still has hp. */
+  cog(gear: string, rim: string, alive: boolean, label: string): HTMLCanvasElement {
+    return this.sprite(`c${gear}${rim}${alive}${label}`, (ink, size) => cog(ink, size, gear, rim, alive, label));
   }
 }
 
@@ -142,7 +142,7 @@ function hub(ink: Ink, size: number, colour: string): void {
   stroke(ink, "hub", 0, 0, size * 0.8, "#0b0e13", 2.4);
 }
 
-function cog(ink: Ink, size: number, gear: string, team: string, alive: boolean, label: string): void {
+function cog(ink: Ink, size: number, gear: string, rim: string, alive: boolean, label: string): void {
   const colour = alive ? gearColour(gear) : INK.faint;
   const radius = size * 0.37;
   ink.beginPath();
@@ -158,8 +158,8 @@ function cog(ink: Ink, size: number, gear: string, team: string, alive: boolean,
   ink.fill();
   ink.fillStyle = body;
   ink.fill();
-  ink.lineWidth = Math.max(1, size * 0.05);
-  ink.strokeStyle = team;
+  ink.lineWidth = Math.max(1.25, size * 0.06);
+  ink.strokeStyle = rim;
   ink.stroke();
   if (size >= 36 && gear) stroke(ink, gear, 0, -size * 0.02, size * 0.52, "#0b0e13", 2.6);
   else if (size >= 13) {

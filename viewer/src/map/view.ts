@@ -6,10 +6,12 @@ import { Col, GONE } from "../header";
 import { CLIPS, INK, fade, gearColour } from "../theme";
 import type { Thing } from "../world";
 import { Camera } from "./camera";
-import { paintAreas, paintGround } from "./ground";
+import { paintGround } from "./ground";
 import { Sprites, stroke } from "./sprites";
+import { Tint } from "./tint";
 
 const TRAIL = 14; // steps
+const SMALLEST_COG = 20; // pixels of its cell, so that cogs are seen on the whole map
 const PULSE = 10; // steps that a ring around an event is seen
 
 export interface Look {
@@ -23,9 +25,9 @@ export class MapView {
   readonly camera = new Camera();
   private readonly ink: CanvasRenderingContext2D;
   private readonly ground: HTMLCanvasElement;
-  private readonly tint = document.createElement("canvas");
-  private readonly areas: Areas;
+  private readonly tint: Tint;
   private readonly sprites = new Sprites();
+  private readonly cogs = new Sprites();
   private ratio = 1;
 
   constructor(
@@ -34,7 +36,7 @@ export class MapView {
   ) {
     this.ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.ground = paintGround(game.world);
-    this.areas = new Areas(game.world);
+    this.tint = new Tint(new Areas(game.world), game.colours);
   }
 
   /** Take the canvas's present size. Returns whether it changed. */
@@ -88,7 +90,6 @@ export class MapView {
     const { ink, camera, game } = this;
     const step = Math.floor(look.position);
     const state = game.recording.state(step);
-    if (this.areas.update(state)) paintAreas(this.tint, this.areas, game.colours);
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.fillStyle = INK.void;
     ink.fillRect(0, 0, this.canvas.width, this.canvas.height);
@@ -98,10 +99,14 @@ export class MapView {
     ink.drawImage(this.ground, left, top, width, height);
     if (!game.world.isDay(step)) {
       ink.fillStyle = INK.night;
-      ink.fillRect(left, top, width, height);
+      ink.fillRect(0, 0, camera.width, camera.height);
     }
-    if (look.areas) ink.drawImage(this.tint, left, top, width, height);
+    if (look.areas) {
+      this.tint.update(state);
+      ink.drawImage(this.tint.canvas, left, top, width, height);
+    }
     this.sprites.setSize(Math.round(camera.zoom * this.ratio));
+    this.cogs.setSize(Math.round(Math.max(camera.zoom, SMALLEST_COG) * this.ratio));
     if (look.selected !== null) this.drawIntent(look.selected, look.position, state);
     this.drawThings(state);
     this.drawPulses(look.position);
@@ -151,29 +156,28 @@ export class MapView {
     const { ink, camera } = this;
     const [row, col] = this.place(agent, look.position);
     const [x, y] = camera.toPixel(col, row);
-    const { zoom } = camera;
+    const zoom = Math.max(camera.zoom, SMALLEST_COG);
     if (x < -zoom || y < -zoom || x > camera.width + zoom || y > camera.height + zoom) return;
     const hp = world.held(state, agent, "hp");
-    const team = this.game.colourOf(this.game.teamOf(agent)) ?? INK.neutral;
-    if (agent === look.selected) this.ring(x, y, zoom * 0.62, agent === look.controlled ? "#ffffff" : INK.accent);
-    this.stamp(this.sprites.cog(world.gear(state, agent), team, hp > 0, String(agent)), row, col);
-    if (zoom >= 11) {
-      const share = Math.min(1, hp / Math.max(1, world.limit(state, agent, "hp")));
-      ink.lineWidth = Math.max(1.5, zoom * 0.075);
+    if (agent === look.selected) this.ring(x, y, zoom * 0.64, agent === look.controlled ? "#ffffff" : INK.accent);
+    this.stamp(this.cogs.cog(world.gear(state, agent), this.game.rimOf(agent), hp > 0, String(agent)), row, col);
+    const share = Math.min(1, hp / Math.max(1, world.limit(state, agent, "hp")));
+    if (share < 1 && hp > 0) {
+      ink.lineWidth = Math.max(2, zoom * 0.09);
       ink.strokeStyle = share > 0.5 ? "#4ade80" : share > 0.25 ? "#facc15" : "#ff5c6c";
       ink.beginPath();
-      ink.arc(x, y, zoom * 0.46, -Math.PI / 2, -Math.PI / 2 + 2 * Math.PI * share);
+      ink.arc(x, y, zoom * 0.5, -Math.PI / 2, -Math.PI / 2 + 2 * Math.PI * share);
       ink.stroke();
     }
     const hearts = world.held(state, agent, "heart");
     if (hearts && zoom >= 18) this.badge(row, col, hearts, CLIPS);
-    else if (hearts && zoom >= 8) {
+    else if (hearts) {
       ink.fillStyle = CLIPS;
       ink.beginPath();
       ink.arc(x + zoom * 0.34, y + zoom * 0.34, Math.max(2, zoom * 0.14), 0, 7);
       ink.fill();
     }
-    if (zoom >= 26) this.drawLabels(agent, state, x, y);
+    if (zoom >= 30) this.drawLabels(agent, state, x, y);
   }
 
   /** Number and vibe of a cog seen from near. */
@@ -237,7 +241,7 @@ export class MapView {
   private drawTrail(agent: number, position: number, colour: string): void {
     const { ink, camera } = this;
     ink.lineWidth = Math.max(2, camera.zoom * 0.14);
-    ink.lineCap = "round";
+    ink.lineCap = "butt"; // round ends would show where the see-through pieces meet
     let [row, col] = this.place(agent, position);
     for (let back = 0; back < TRAIL && Math.floor(position) - back >= 0; back++) {
       const [r, c] = this.place(agent, Math.floor(position) - back);

@@ -51,6 +51,30 @@ export function Cogs() {
   );
 }
 
+/** All cogs in little, above the inspector of one. */
+export function Discs() {
+  const now = game.value;
+  const numbers = state.value;
+  if (!now || !numbers) return null;
+  const { world } = now;
+  return (
+    <div class="discs">
+      {world.header.agents.map((_, agent) => (
+        <button
+          key={agent}
+          class={`disc ${agent === selected.value ? "on" : ""} ${world.held(numbers, agent, "hp") === 0 ? "down" : ""}`}
+          style={{ background: gearColour(world.gear(numbers, agent)) }}
+          onClick={() => select(agent === selected.value ? null : agent)}
+          data-cog={agent}
+          title={`cog ${agent}`}
+        >
+          {agent}
+        </button>
+      ))}
+    </div>
+  );
+}
+
 export function Bar({ value, most, colour, title }: { value: number; most: number; colour: string; title?: string }) {
   const share = Math.min(1, value / Math.max(1, most));
   return (

@@ -32,11 +32,6 @@ export function Inspector({ agent }: { agent: number }) {
             {gear || "no gear"} · {header.policies[header.agents[agent]?.policy ?? 0]}
           </p>
         </div>
-        <button class="close" title="close (Esc)" onClick={() => select(null)}>
-          ×
-        </button>
-      </div>
-      <div class="row">
         <button class={following.value ? "on" : ""} id="follow" onClick={() => (following.value = !following.value)}>
           Follow <kbd>F</kbd>
         </button>
@@ -45,6 +40,9 @@ export function Inspector({ agent }: { agent: number }) {
             {mine ? "Give back" : "Take over"} <kbd>T</kbd>
           </button>
         )}
+        <button class="close" title="close (Esc)" onClick={() => select(null)}>
+          ×
+        </button>
       </div>
       {mine && <p class="hint">WASD or arrow keys move it, X waits, 1–7 set its vibe. Paused, each key plays one step.</p>}
       <Facts agent={agent} />
@@ -63,16 +61,16 @@ function Facts({ agent }: { agent: number }) {
   const of = (column: Col): number => world.agent(numbers, agent, column);
   const action = header.actions[of(Col.Action)] ?? "–";
   const failed = step.value > 0 && !of(Col.Success);
-  const target = of(Col.TargetRow) >= 0 ? `row ${of(Col.TargetRow)}, column ${of(Col.TargetColumn)}` : "";
+  const target = of(Col.TargetRow) >= 0 ? `${of(Col.TargetRow)}, ${of(Col.TargetColumn)}` : "–";
   const rows: [string, string, string?][] = [
     ["action", step.value ? action : "–", failed ? "failed" : ""],
     ["vibe", header.vibes[of(Col.Vibe)] ?? ""],
-    ["at", `row ${of(Col.Row)}, column ${of(Col.Column)}`],
     ["score", (history.scores[step.value]?.[agent] ?? 0).toFixed(3)],
+    ["row, column", `${of(Col.Row)}, ${of(Col.Column)}`],
   ];
   if (header.roles.length) rows.push(["role", header.roles[of(Col.Role)] ?? "–"]);
   if (header.tasks.length) rows.push(["task", header.tasks[of(Col.Task)] ?? "–"]);
-  if (target) rows.push(["target", target]);
+  if (header.roles.length) rows.push(["target", target]);
   if (header.values) rows.push(["value estimate", (of(Col.Value) * VALUE_UNIT).toFixed(2)]);
   return (
     <dl class="facts">

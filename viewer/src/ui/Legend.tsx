@@ -35,18 +35,19 @@ export function Legend() {
   const now = game.value;
   if (!now) return null;
   const team = now.colourOf(now.teamOf(0)) ?? "#ffffff";
+  const rim = now.rimOf(0);
   const name = now.world.header.collectives[now.teamOf(0)];
   return (
     <div class="legend">
       <h3>cogs</h3>
       {GEAR.map((gear) => (
-        <Sample key={gear} picture={(s) => s.cog(gear, team, true, "1")}>
+        <Sample key={gear} picture={(s) => s.cog(gear, rim, true, "1")}>
           {gear}
         </Sample>
       ))}
-      <Sample picture={(s) => s.cog("", team, true, "1")}>without gear</Sample>
-      <Sample picture={(s) => s.cog("", team, false, "1")}>out of hp</Sample>
-      <p class="note">The ring around a cog is its hp. The number beside a heart: hearts that it carries.</p>
+      <Sample picture={(s) => s.cog("", rim, true, "1")}>without gear</Sample>
+      <Sample picture={(s) => s.cog("", rim, false, "1")}>out of hp</Sample>
+      <p class="note">An arc around a cog is the hp that it has left. The number beside a heart: hearts that it carries.</p>
       <h3>places</h3>
       <Sample picture={(s) => s.thing(thing("hub"), team, 1)}>hub of {name}</Sample>
       <Sample picture={(s) => s.thing(thing("junction"), null, 1)}>neutral junction</Sample>

@@ -1,7 +1,7 @@
 /** The panel beside the map: cogs, events or the legend; the inspector of a selected cog. */
 
 import { selected, tab } from "../store";
-import { Cogs } from "./Cogs";
+import { Cogs, Discs } from "./Cogs";
 import { Events } from "./Events";
 import { Inspector } from "./Inspector";
 import { Legend } from "./Legend";
@@ -19,7 +19,7 @@ export function Side() {
         ))}
       </nav>
       <div class="scroll">
-        {tab.value === "cogs" && <Cogs />}
+        {tab.value === "cogs" && (selected.value === null ? <Cogs /> : <Discs />)}
         {tab.value === "cogs" && selected.value !== null && <Inspector agent={selected.value} />}
         {tab.value === "events" && <Events />}
         {tab.value === "legend" && <Legend />}

@@ -58,8 +58,7 @@ function draw(canvas: HTMLCanvasElement, agent: number, chosen: Cell | null, win
     stamp(sprites.thing(thing, now.colourOf(owner), level), thing.row, thing.col);
   }
   for (let a = 0; a < world.agents; a++) {
-    const team = now.colourOf(now.teamOf(a)) ?? INK.neutral;
-    const sprite = sprites.cog(world.gear(numbers, a), team, world.held(numbers, a, "hp") > 0, String(a));
+    const sprite = sprites.cog(world.gear(numbers, a), now.rimOf(a), world.held(numbers, a, "hp") > 0, String(a));
     stamp(sprite, world.agent(numbers, a, Col.Row), world.agent(numbers, a, Col.Column));
   }
   if (chosen) {

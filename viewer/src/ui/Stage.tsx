@@ -24,6 +24,10 @@ export function Stage() {
     };
     addEventListener("keydown", keys);
     const stop = run(view);
+    measured.pixel = (agent) => {
+      const [row, col] = view.place(agent, clock.position);
+      return view.camera.toPixel(col, row);
+    };
     return () => {
       stop();
       stopMouse();
@@ -62,7 +66,7 @@ function run(view: MapView): () => void {
     const sight = JSON.stringify([look, x, y, zoom]);
     if (moved || sight !== drawn) {
       view.draw(look);
-      frames.drawn++;
+      measured.drawn++;
     }
     drawn = sight;
     frame = requestAnimationFrame(tick);
@@ -71,8 +75,8 @@ function run(view: MapView): () => void {
   return () => cancelAnimationFrame(frame);
 }
 
-/** Pictures drawn so far, for measuring. */
-export const frames = { drawn: 0 };
+/** Pictures drawn so far, and where on the map's canvas a cog is: for scripts that test and measure. */
+export const measured = { drawn: 0, pixel: (_agent: number): [number, number] => [0, 0] };
 
 function advance(seconds: number): void {
   if (!playing.value && !(live.value && clock.position > last.value - LAG)) return;

@@ -26,7 +26,10 @@ export function Timeline() {
         <button title="to the end (End)" onClick={() => seek(last.value)}>
           <Shape d="M18 5v14M5 5l10 7-10 7z" />
         </button>
-        <select id="speed" value={speed.value} onChange={(event) => setSpeed(Number(event.currentTarget.value))} title="speed (- +)">
+        <select id="speed" value={speed.value} onChange={(event) => {
+            setSpeed(Number(event.currentTarget.value));
+            event.currentTarget.blur(); // the keys are the viewer's again
+          }} title="speed (- +)">
           {SPEEDS.map((value) => (
             <option key={value} value={value}>
               {value}×

@@ -44,6 +44,7 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
   };
   line(own, "#ffffff");
   line(scores, INK.accent);
+  caption(ink, x(0) + 8, [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent], ...(chosen === null ? [] : [[`cog ${chosen}`, "#ffffff"] as Word]), ["junctions held", INK.dim]]);
   drawMarks(ink, game, x, height - MARKS);
   if (hovered !== null) rule(ink, x(hovered), floor, INK.faint);
   rule(ink, x(step.value), height, "#ffffff");
@@ -51,6 +52,20 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
   ink.beginPath();
   ink.arc(x(step.value), 5, 4, 0, 7);
   ink.fill();
+}
+
+type Word = [string, string];
+
+/** Coloured words in a row. */
+function caption(ink: CanvasRenderingContext2D, left: number, words: Word[]): void {
+  ink.font = "500 10.5px system-ui, sans-serif";
+  ink.textBaseline = "top";
+  ink.textAlign = "left";
+  for (const [word, colour] of words) {
+    ink.fillStyle = colour;
+    ink.fillText(word, left, 5);
+    left += ink.measureText(word).width + 14;
+  }
 }
 
 function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, x: (at: number) => number, floor: number): void {
