@@ -11,6 +11,7 @@ export class Game {
   readonly history: History;
   readonly observer: Observer;
   readonly colours: string[];
+  readonly bounds: [number, number, number, number];
   /** Stock of each thing at the start: what a full one has. */
   readonly full: number[];
 
@@ -19,6 +20,7 @@ export class Game {
     this.history = new History(this.world, recording);
     this.observer = new Observer(this.world, recording);
     this.colours = teamColours(recording.header.collectives);
+    this.bounds = boundsOf(this.world);
     const first = recording.state(0);
     this.full = this.world.things.map((thing) => this.world.stock(first, thing.index));
     this.history.catchUp();
@@ -37,18 +39,17 @@ export class Game {
   teamOf(agent: number): number {
     return this.world.header.agents[agent]?.team ?? 0;
   }
+}
 
-  /** The box of cells around everything that is no wall: top, left, bottom, right. */
-  bounds(): [number, number, number, number] {
-    const { world } = this;
-    let [top, left, bottom, right] = [world.rows - 1, world.cols - 1, 0, 0];
-    for (let row = 0; row < world.rows; row++) {
-      for (let col = 0; col < world.cols; col++) {
-        if (world.isWall(row, col)) continue;
-        [top, left] = [Math.min(top, row), Math.min(left, col)];
-        [bottom, right] = [Math.max(bottom, row), Math.max(right, col)];
-      }
+/** The box of cells around everything that is no wall: top, left, bottom, right. */
+function boundsOf(world: World): [number, number, number, number] {
+  let [top, left, bottom, right] = [world.rows - 1, world.cols - 1, 0, 0];
+  for (let row = 0; row < world.rows; row++) {
+    for (let col = 0; col < world.cols; col++) {
+      if (world.isWall(row, col)) continue;
+      [top, left] = [Math.min(top, row), Math.min(left, col)];
+      [bottom, right] = [Math.max(bottom, row), Math.max(right, col)];
     }
-    return [top - 1, left - 1, bottom + 1, right + 1];
   }
+  return [top - 1, left - 1, bottom + 1, right + 1];
 }

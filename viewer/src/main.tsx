@@ -3,7 +3,7 @@ import { render } from "preact";
 import { Game } from "./game";
 import { Live, bytesOf } from "./live";
 import { Recording } from "./recording";
-import { failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
+import { controlled, failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
 import "./style.css";
 import { App } from "./ui/App";
 import { measured } from "./ui/Stage";
@@ -44,6 +44,7 @@ function watch(token: string): void {
         last.value = now.recording.last;
         if (news.playing !== undefined) playing.value = news.playing;
         if (news.speed !== undefined) speed.value = news.speed;
+        if (news.ended) controlled.value = null;
         if (news.error) failure.value = news.error;
         if (!playing.value && wasAtEdge) seek(last.value);
       });

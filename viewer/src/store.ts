@@ -43,8 +43,8 @@ export function changeSpeed(by: number): void {
   if (next) setSpeed(next);
 }
 
-/** Whether the page shows the newest step of a game that goes on. */
-export const atEdge = computed(() => live.value !== null && step.value >= last.value - 1);
+/** Whether the page shows the newest second of a game that goes on. */
+export const atEdge = computed(() => live.value !== null && step.value >= last.value - STEPS_PER_SECOND * Math.max(1, speed.value));
 
 export function setPlaying(value: boolean): void {
   playing.value = value;
@@ -75,7 +75,7 @@ export function select(agent: number | null): void {
 
 /** Take an agent over, or give it back. */
 export function control(agent: number | null): void {
-  if (!live.value) return;
+  if (!live.value || (live.value.ended.value && agent !== null)) return;
   controlled.value = agent;
   live.value.send({ agent });
   if (agent !== null) seek(last.value);

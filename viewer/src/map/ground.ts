@@ -1,4 +1,4 @@
-/** What does not move, painted once: floor and walls. */
+/** What does not move, painted once: walls, rock and the marks of the floor; the floor itself is left clear. */
 
 import { INK } from "../theme";
 import type { World } from "../world";
@@ -10,21 +10,17 @@ export function paintGround(world: World): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = world.cols * size;
   canvas.height = world.rows * size;
-  const ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
-  ink.fillStyle = INK.void;
-  ink.fillRect(0, 0, canvas.width, canvas.height);
+  const ink = canvas.getContext("2d") as CanvasRenderingContext2D;
   for (let row = 0; row < world.rows; row++) {
     for (let col = 0; col < world.cols; col++) {
       if (world.isWall(row, col)) paintWall(ink, world, row, col, size);
-      else paintFloor(ink, row, col, size);
+      else paintMark(ink, row, col, size);
     }
   }
   return canvas;
 }
 
-function paintFloor(ink: CanvasRenderingContext2D, row: number, col: number, size: number): void {
-  ink.fillStyle = INK.floor;
-  ink.fillRect(col * size, row * size, size, size);
+function paintMark(ink: CanvasRenderingContext2D, row: number, col: number, size: number): void {
   ink.fillStyle = INK.grid;
   const dot = Math.max(1, size / 14);
   ink.fillRect((col + 0.5) * size - dot / 2, (row + 0.5) * size - dot / 2, dot, dot);
@@ -38,11 +34,8 @@ function paintWall(ink: CanvasRenderingContext2D, world: World, row: number, col
   };
   const [north, south, west, east] = [open(-1, 0), open(1, 0), open(0, -1), open(0, 1)];
   const near = north || south || west || east || open(-1, -1) || open(-1, 1) || open(1, -1) || open(1, 1);
-  if (!near) return;
   const [x, y, round] = [col * size, row * size, size * 0.28];
-  ink.fillStyle = INK.floor;
-  ink.fillRect(x, y, size, size);
-  ink.fillStyle = INK.wall;
+  ink.fillStyle = near ? INK.wall : INK.void;
   const corner = (a: boolean, b: boolean): number => (a && b ? round : 0);
   ink.beginPath();
   ink.roundRect(x, y, size, size, [corner(north, west), corner(north, east), corner(south, east), corner(south, west)]);

@@ -8,6 +8,8 @@ const TINT = 0.13;
 const OUTLINE = 0.5;
 
 export class Tint {
+  /** Counts the changes. */
+  version = 0;
   readonly canvas = document.createElement("canvas");
   private readonly ink: CanvasRenderingContext2D;
   private readonly size: number; // pixels of a cell
@@ -28,6 +30,7 @@ export class Tint {
   update(state: Int32Array): void {
     const box = this.areas.update(state);
     if (!box) return;
+    this.version++;
     const { size, ink, areas } = this;
     ink.clearRect(box.left * size, box.top * size, (box.right - box.left) * size, (box.bottom - box.top) * size);
     areas.cover.forEach((_, collective) => this.paint(collective, box));
@@ -36,14 +39,13 @@ export class Tint {
   private paint(collective: number, box: Box): void {
     const { areas, ink, size } = this;
     const { rows, cols } = areas.world;
-    const inside = (r: number, c: number): boolean =>
-      r < 0 || c < 0 || r >= rows || c >= cols || areas.world.isWall(r, c) || areas.covers(collective, r, c);
+    const inside = (r: number, c: number): boolean => r < 0 || c < 0 || r >= rows || c >= cols || areas.covers(collective, r, c);
     const colour = this.colours[collective] ?? INK.neutral;
     const line = Math.max(1, size / 14);
     const edge = new Path2D();
     for (let row = box.top; row < box.bottom; row++) {
       for (let col = box.left; col < box.right; col++) {
-        if (areas.world.isWall(row, col) || !areas.covers(collective, row, col)) continue;
+        if (!areas.covers(collective, row, col)) continue;
         const [x, y] = [col * size, row * size];
         ink.fillStyle = this.fill(collective, colour, row, col);
         ink.fillRect(x, y, size, size);

@@ -7,11 +7,13 @@ import { CLIPS, INK, fade, gearColour } from "../theme";
 import type { Thing } from "../world";
 import { Camera } from "./camera";
 import { paintGround } from "./ground";
+import { Minimap } from "./minimap";
 import { Sprites, stroke } from "./sprites";
 import { Tint } from "./tint";
 
 const TRAIL = 14; // steps
 const SMALLEST_COG = 20; // pixels of its cell, so that cogs are seen on the whole map
+const NEAR = 20; // pixels of a cell from which hearts are counted
 const PULSE = 10; // steps that a ring around an event is seen
 
 export interface Look {
@@ -26,8 +28,11 @@ export class MapView {
   private readonly ink: CanvasRenderingContext2D;
   private readonly ground: HTMLCanvasElement;
   private readonly tint: Tint;
+  private readonly minimap: Minimap;
   private readonly sprites = new Sprites();
   private readonly cogs = new Sprites();
+  private readonly back: CanvasRenderingContext2D;
+  private backSeen = "";
   private ratio = 1;
 
   constructor(
@@ -35,7 +40,9 @@ export class MapView {
     private readonly game: Game,
   ) {
     this.ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
+    this.back = document.createElement("canvas").getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.ground = paintGround(game.world);
+    this.minimap = new Minimap(game);
     this.tint = new Tint(new Areas(game.world), game.colours);
   }
 
@@ -55,7 +62,7 @@ export class MapView {
   }
 
   fit(): void {
-    this.camera.fit(...this.game.bounds());
+    this.camera.fit(...this.game.bounds);
   }
 
   /** Row and column of an agent at a time between steps. */
@@ -90,21 +97,11 @@ export class MapView {
     const { ink, camera, game } = this;
     const step = Math.floor(look.position);
     const state = game.recording.state(step);
+    if (look.areas) this.tint.update(state);
+    this.paintBack(look.areas, game.world.isDay(step));
     ink.setTransform(1, 0, 0, 1, 0, 0);
-    ink.fillStyle = INK.void;
-    ink.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    ink.drawImage(this.back.canvas, 0, 0);
     ink.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    const [left, top] = camera.toPixel(-0.5, -0.5);
-    const [width, height] = [game.world.cols * camera.zoom, game.world.rows * camera.zoom];
-    ink.drawImage(this.ground, left, top, width, height);
-    if (!game.world.isDay(step)) {
-      ink.fillStyle = INK.night;
-      ink.fillRect(0, 0, camera.width, camera.height);
-    }
-    if (look.areas) {
-      this.tint.update(state);
-      ink.drawImage(this.tint.canvas, left, top, width, height);
-    }
     this.sprites.setSize(Math.round(camera.zoom * this.ratio));
     this.cogs.setSize(Math.round(Math.max(camera.zoom, SMALLEST_COG) * this.ratio));
     if (look.selected !== null) this.drawIntent(look.selected, look.position, state);
@@ -112,6 +109,29 @@ export class MapView {
     this.drawPulses(look.position);
     for (let agent = 0; agent < game.world.agents; agent++) if (agent !== look.selected) this.drawCog(agent, state, look);
     if (look.selected !== null) this.drawCog(look.selected, state, look);
+    this.minimap.draw(ink, camera, state, (agent) => this.place(agent, look.position));
+  }
+
+  /** Paint floor, areas and walls as they are seen, unless they were painted so before. */
+  private paintBack(areas: boolean, day: boolean): void {
+    const { back, camera, canvas, ratio } = this;
+    const seen = [camera.x, camera.y, camera.zoom, canvas.width, canvas.height, areas && this.tint.version, day].join();
+    if (seen === this.backSeen) return;
+    this.backSeen = seen;
+    if (back.canvas.width !== canvas.width) back.canvas.width = canvas.width;
+    if (back.canvas.height !== canvas.height) back.canvas.height = canvas.height;
+    back.setTransform(ratio, 0, 0, ratio, 0, 0);
+    back.fillStyle = INK.void;
+    back.fillRect(0, 0, camera.width, camera.height);
+    const [left, top] = camera.toPixel(-0.5, -0.5);
+    const [width, height] = [this.game.world.cols * camera.zoom, this.game.world.rows * camera.zoom];
+    back.fillStyle = INK.floor;
+    back.fillRect(left, top, width, height);
+    if (areas) back.drawImage(this.tint.canvas, left, top, width, height);
+    back.drawImage(this.ground, left, top, width, height);
+    if (day) return;
+    back.fillStyle = INK.night;
+    back.fillRect(0, 0, camera.width, camera.height);
   }
 
   private stamp(sprite: HTMLCanvasElement, row: number, col: number): void {
@@ -129,7 +149,7 @@ export class MapView {
       const stock = world.stock(state, thing.index);
       const level = Math.min(1, stock / Math.max(1, full[thing.index] ?? 1));
       this.stamp(this.sprites.thing(thing, this.game.colourOf(owner), level), thing.row, thing.col);
-      if (thing.plain === "hub" && this.camera.zoom >= 18) this.badge(thing.row, thing.col, stock, CLIPS);
+      if (thing.plain === "hub" && this.camera.zoom >= NEAR) this.badge(thing.row, thing.col, stock, CLIPS);
     }
   }
 
@@ -170,7 +190,7 @@ export class MapView {
       ink.stroke();
     }
     const hearts = world.held(state, agent, "heart");
-    if (hearts && zoom >= 18) this.badge(row, col, hearts, CLIPS);
+    if (hearts && camera.zoom >= NEAR) this.badge(row, col, hearts, CLIPS);
     else if (hearts) {
       ink.fillStyle = CLIPS;
       ink.beginPath();

@@ -20,6 +20,7 @@ export function Inspector({ agent }: { agent: number }) {
   const { header } = world;
   const gear = world.gear(numbers, agent);
   const mine = controlled.value === agent;
+  const takes = live.value !== null && !live.value.ended.value;
   return (
     <section class="inspector" id="inspector">
       <div class="head">
@@ -32,23 +33,32 @@ export function Inspector({ agent }: { agent: number }) {
             {gear || "no gear"} · {header.policies[header.agents[agent]?.policy ?? 0]}
           </p>
         </div>
-        <button class={following.value ? "on" : ""} id="follow" onClick={() => (following.value = !following.value)}>
-          Follow <kbd>F</kbd>
-        </button>
-        {live.value && !live.value.ended.value && (
-          <button class={mine ? "on strong" : ""} id="take" onClick={() => control(mine ? null : agent)}>
-            {mine ? "Give back" : "Take over"} <kbd>T</kbd>
-          </button>
-        )}
+        {!takes && <Follow />}
         <button class="close" title="close (Esc)" onClick={() => select(null)}>
           ×
         </button>
       </div>
+      {takes && (
+        <div class="row">
+          <button class={mine ? "on strong" : ""} id="take" onClick={() => control(mine ? null : agent)}>
+            {mine ? "Give back" : "Take over"} <kbd>T</kbd>
+          </button>
+          <Follow />
+        </div>
+      )}
       {mine && <p class="hint">WASD or arrow keys move it, X waits, 1–7 set its vibe. Paused, each key plays one step.</p>}
       <Facts agent={agent} />
       <Holdings agent={agent} />
       <Observation agent={agent} />
     </section>
+  );
+}
+
+function Follow() {
+  return (
+    <button class={following.value ? "on" : ""} id="follow" onClick={() => (following.value = !following.value)}>
+      Follow <kbd>F</kbd>
+    </button>
   );
 }
 
