@@ -68,7 +68,8 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
 
 def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
     machine = config.system
-    return make_policy(uri, info, machine.data_dir, set_up(machine), trust_pickle=machine.trust_pickle)
+    trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
+    return make_policy(uri, info, machine.data_dir, set_up(machine), **trust)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:

@@ -13,7 +13,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +33,7 @@ BARE = re.compile(r"(?!metta\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*")  # modu
 BATCHED = ("reset", "step", "end_episodes")
 PER_AGENT = ("reset", "act")
 # Where the code of no user lies: libraries, and what calls the class.
-NOT_THEIRS = (*{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, str(Path(__file__).parent))
+NOT_THEIRS = (*{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, str(Path(__file__).parents[1]))
 
 
 def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
@@ -57,7 +57,7 @@ class UserClass:
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
-    def build(self, info: "Info", team: type[AgentTeam] = AgentTeam) -> "Policy":
+    def build(self, info: "Info", team: Callable[..., AgentTeam] = AgentTeam) -> "Policy":
         """The policy; one that plays agent by agent is wrapped by `team`.
 
         Raise UserError where there is none such or where it fails, with its error.
@@ -117,6 +117,17 @@ def told(error: BaseException) -> str:
     theirs = [frame for frame in frames if not frame.filename.startswith(("<", *NOT_THEIRS))]
     where = f", {Path(theirs[-1].filename).name} line {theirs[-1].lineno}" if theirs else ""
     return f"{type(error).__name__}: {str(error)[:300]}{where}"
+
+
+def user_modules() -> dict[str, str]:
+    """Files of the modules that are imported and no library's, by their path as a module: {"mine/net.py": …}."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.endswith(".py") and not file.startswith(NOT_THEIRS) and name != "__main__":
+            stem = name.replace(".", "/")
+            found[f"{stem}/__init__.py" if hasattr(module, "__path__") else f"{stem}.py"] = file
+    return found
 
 
 def _has(found: type, methods: Iterable[str]) -> bool:
