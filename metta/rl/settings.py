@@ -197,6 +197,9 @@ class MachineSettings(Settings):
     trust_pickle: bool = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )
+    trust_code: bool = Field(
+        default=False, description="play bundles that hold a class of their own; only for bundles of your own"
+    )
 
 
 class PlayerSettings(MachineSettings):
