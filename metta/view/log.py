@@ -1,0 +1,62 @@
+"""A match as plain lines, and the table at its end."""
+
+from collections.abc import Callable
+
+from rich.table import Table
+
+from metta.view.events import Watcher
+from metta.view.match import Match
+from metta.view.scene import scene_of
+
+STATUS_LINES = 10  # of an episode
+COLUMNS = {
+    "hearts gained": "heart.gained",
+    "hearts lost": "heart.lost",
+    "hearts": "heart.amount",
+    "aligned": "junction.aligned_by_agent",
+    "scrambled": "junction.scrambled_by_agent",
+    "deaths": "death",
+}
+
+
+def status_line(match: Match) -> str:
+    """Step, score and junctions in one plain line."""
+    scene = scene_of(match)
+    hearts = sum(cog.carried["heart"] for cog in scene.cogs)
+    junctions = ", ".join(f"{owner} {count}" for owner, count in scene.junctions.items())
+    score = f"mean score {scene.score:.3f}  hearts carried {hearts}"
+    return f"step {scene.step}/{scene.max_steps}  {score}  junctions: {junctions}"
+
+
+def play_with_pauses(match: Match, show: Callable[[], None], after_step: Callable[[], None] = lambda: None) -> None:
+    """Play to the end; `show` is called at the start, at the end and a few times between."""
+    every = max(1, match.mission.max_steps // STATUS_LINES)
+    show()
+    while not match.ended:
+        match.advance()
+        after_step()
+        if match.step % every == 0 or match.ended:
+            show()
+
+
+def play_log(match: Match) -> None:
+    """Play to the end, printing what happens and how it stands."""
+    watcher = Watcher(match)
+
+    def tell() -> None:
+        for event in watcher.look():
+            print(f"{event.step:6}  {event.text}", flush=True)
+
+    play_with_pauses(match, lambda: print(status_line(match), flush=True), tell)
+
+
+def summary_table(match: Match, title: str) -> Table:
+    """What each cog did: gear, hearts, junctions, score."""
+    table = Table(title=title)
+    for name in ("cog", "gear", *COLUMNS, "score"):
+        table.add_column(name, justify="left" if name in ("cog", "gear") else "right")
+    statistics = match.batch.statistics(0).agent
+    for cog in scene_of(match).cogs:
+        numbers = [f"{statistics[name][cog.number]:.0f}" for name in COLUMNS.values()]
+        table.add_row(str(cog.number), cog.gear or "-", *numbers, f"{cog.score:.3f}")
+    return table
