@@ -3,7 +3,7 @@
 import sys
 
 from rich.console import Console
-from rich.segment import Segments
+from rich.segment import SegmentLines
 
 from metta.common.errors import UserError, printable
 from metta.eval.evaluate import contestants
@@ -46,7 +46,7 @@ def _play_pictures(match: Match, console: Console) -> None:
     view = View(hints=False, pictures=shows_pictures(console))
 
     def show() -> None:
-        for line in draw(scene_of(match), view, PLAIN_WIDTH, PLAIN_HEIGHT):
-            console.print(Segments(line), soft_wrap=True)
+        picture = draw(scene_of(match), view, PLAIN_WIDTH, PLAIN_HEIGHT)
+        console.print(SegmentLines(picture, new_lines=True), soft_wrap=True)
 
     play_with_pauses(match, show)

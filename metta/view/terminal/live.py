@@ -10,7 +10,7 @@ from metta.view.match import Match
 from metta.view.scene import scene_of
 from metta.view.terminal.bindings import BINDINGS
 from metta.view.terminal.keys import Keys
-from metta.view.terminal.picture import View, draw
+from metta.view.terminal.picture import View, draw, help_pages
 from metta.view.terminal.screen import Screen, shows_pictures
 
 STEPS_PER_SECOND = 8  # at speed 1
@@ -155,8 +155,12 @@ class Live:
         vibe = int(self._match.batch.vibes()[0, self._view.agent])
         self._act(f"change_vibe_{VIBES[(vibe + 1) % len(VIBES)]}")
 
-    def toggle_help(self, key: str) -> None:
-        self._view.help = not self._view.help
+    def next_help(self, key: str) -> None:
+        pages = len(help_pages(scene_of(self._match), self._view, *self._screen.size()))
+        self._view.help = (self._view.help + 1) % (pages + 1)
+
+    def close_help(self, key: str) -> None:
+        self._view.help = 0
 
     def quit(self, key: str) -> None:
         self._over = True

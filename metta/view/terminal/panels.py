@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rich.segment import Segment
-
 from metta.game.resources import ELEMENTS, RESOURCES
 from metta.view.events import Event
 from metta.view.scene import Cog, Scene
@@ -16,7 +14,7 @@ LOW_HP = 25
 
 
 class Column(NamedTuple):
-    """A column of the table of cogs; positive widths align to the right."""
+    """A column of the table of cogs; negative widths align to the left."""
 
     title: str
     width: int
@@ -69,16 +67,16 @@ def cogs_panel(scene: Scene, agent: int, width: int, rows: int) -> list[Line]:
     columns = _columns(scene, width)
     shown = min(len(scene.cogs), rows - 1)
     first = min(max(0, agent - shown // 2), len(scene.cogs) - shown)
-    lines = [[piece(" "), *(_cell(column, column.title, DIM) for column in columns)]]
+    lines = [[piece(" "), *(part for column in columns for part in _cell(column, column.title, DIM))]]
     for cog in scene.cogs[first : first + shown]:
         marker = piece(">" if cog.number == agent else " ", "bold")
-        lines.append([marker, *(_cell(column, *column.cell(cog)) for column in columns)])
+        lines.append([marker, *(part for column in columns for part in _cell(column, *column.cell(cog)))])
     return lines
 
 
-def _cell(column: Column, text: str, style: str) -> Segment:
+def _cell(column: Column, text: str, style: str) -> Line:
     text = text[: abs(column.width)]
-    return piece(text.ljust(-column.width) + " " if column.width < 0 else text.rjust(column.width) + " ", style)
+    return [piece(text.ljust(-column.width) if column.width < 0 else text.rjust(column.width), style), piece(" ")]
 
 
 def cog_panel(cog: Cog, width: int, taken: bool) -> list[Line]:

@@ -8,9 +8,10 @@ from metta.view.scene import Scene
 from metta.view.terminal import symbols
 from metta.view.terminal.bindings import BINDINGS
 from metta.view.terminal.map import draw_map
-from metta.view.terminal.panels import cog_panel, cogs_panel, events_panel, teams_panel
-from metta.view.terminal.text import Line, first_line, fit, flow, heading, piece
+from metta.view.terminal.panels import DIM, cog_panel, cogs_panel, events_panel, teams_panel
+from metta.view.terminal.text import Line, first_line, fit, heading, piece
 
+HELP_WIDTH = 40  # of a column
 SIDE_WIDTHS = ((140, 66), (100, 46), (72, 36))  # of the panels, from that many columns on; below that: under the map
 HINTS = ("? help", "q quit", "space pause", ". step", "+- speed", "tab cog", "t take over", "arrows map", "c hub")
 TAKEN_HINTS = ("wasd move", "v vibe", "t give back", "? help", "q quit", "space pause", ". wait")
@@ -25,7 +26,7 @@ class View:
     playing: bool = True
     speed: float = 1.0
     taken: bool = False
-    help: bool = False
+    help: int = 0  # page, from 1 on
     note: str = ""  # takes the place of the hints
     hints: bool = True
     pictures: bool = True  # emoji; else letters
@@ -35,7 +36,8 @@ class View:
 def draw(scene: Scene, view: View, width: int, height: int) -> list[Line]:
     """`height` lines of `width` columns."""
     if view.help:
-        return _filled(_help(scene, view, width), width, height)
+        pages = help_pages(scene, view, width, height)
+        return _filled(pages[min(view.help, len(pages)) - 1], width, height)
     header, footer = _header(scene, view, width), _footer(view, width)
     rows = height - 1 - bool(footer)
     side = next((side for least, side in SIDE_WIDTHS if width >= least), 0)
@@ -105,18 +107,22 @@ def _footer(view: View, width: int) -> list[Line]:
     if view.note:
         return [fit([piece(view.note, "bold yellow")], width)]
     hints = TAKEN_HINTS if view.taken else HINTS
-    return [first_line([piece(hint, "grey58") for hint in hints], width)] if view.hints else []
+    return [first_line([piece(hint, DIM) for hint in hints], width)] if view.hints else []
 
 
-def _help(scene: Scene, view: View, width: int) -> list[Line]:
-    """Keys, then signs, in as many columns as fit."""
-    keys = [[piece(f"{b.shown:>9} ", "bold"), piece(f"{b.does:25}")] for b in BINDINGS]
+def help_pages(scene: Scene, view: View, width: int, height: int) -> list[list[Line]]:
+    """Keys and signs, in as many columns as fit, on as many pages as they need; at least one."""
+    keys = [[piece(f"{b.shown:>11} ", "bold"), piece(b.does)] for b in BINDINGS]
     signs = [
-        [piece(f"{sign}", style), piece(f" {what:24}")]
+        [piece(" " * 9), piece(sign, style), piece(f" {what}")]
         for sign, style, what in symbols.legend(list(scene.stock), view.pictures)
     ]
-    columns = max(1, width // 38)
-    return [*_grid(keys, 36, columns), heading("signs", width), *_grid(signs, 36, columns), *flow([], width)]
+    columns = max(1, width // HELP_WIDTH)
+    lines = [*_grid(keys, HELP_WIDTH, columns), [], *_grid(signs, HELP_WIDTH, columns)]
+    rows = max(1, height - 1)
+    pages = [lines[first : first + rows] for first in range(0, len(lines), rows)]
+    foot = [f"page {page} of {len(pages)}: ? goes on, esc closes" for page in range(1, len(pages) + 1)]
+    return [[*_filled(page, width, rows), [piece(text, DIM)]] for page, text in zip(pages, foot, strict=True)]
 
 
 def _grid(cells: list[Line], width: int, columns: int) -> list[Line]:

@@ -10,16 +10,16 @@ PICTURES = {"hub": "🏠", "aligner": "🔗", "scrambler": "🌀", "miner": "�
 LETTERS = {"hub": "HH", "aligner": "a+", "scrambler": "x+", "miner": "m+", "scout": "s+", "chest": "CC"}
 STATION_STYLES = {"hub": "bold white", "chest": "bold white"}  # gear stations: the colour of their gear
 ELEMENT_SIGNS = dict(zip(ELEMENTS, ("O ", "C ", "Ge", "Si"), strict=True))  # chemists' own
-ELEMENT_STYLE = "bold green"
+ELEMENT_STYLE = "bold green3"
 ROLE_LETTERS = {"aligner": "A", "scrambler": "X", "miner": "M", "scout": "S"}
-ROLE_COLOURS = {"aligner": "magenta", "scrambler": "cyan", "miner": "yellow", "scout": "bright_blue"}
+ROLE_COLOURS = {"aligner": "orchid1", "scrambler": "turquoise2", "miner": "gold1", "scout": "light_salmon1"}
 NO_ROLE_LETTER, NO_ROLE_COLOUR = "@", "white"
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 WALL, WALL_STYLE = "##", "grey35 on grey35"
 FLOOR, FLOOR_STYLE = ". ", "grey30"
 FRIEND_AREA, FOE_AREA, CONTESTED_AREA = " on #0c2038", " on #38100f", " on #2a1238"  # behind floors
-TEAM_PICTURES, TEAM_COLOURS = ("🔵", "🔶", "💚", "💜", "💛", "🔷", "🌕", "🌑"), ("bright_blue", "orange1", "green")
+TEAM_PICTURES, TEAM_COLOURS = ("🔵", "🔶", "💚", "💜", "💛", "🔷", "🌕", "🌑"), ("deep_sky_blue1", "orange1", "green3")
 OWNER_LETTERS = {NEUTRAL: "()", CLIPS: "<!"}
 
 
@@ -27,7 +27,7 @@ def owner_style(owner: str, teams: list[str]) -> str:
     """Colour of a team, of the clips, or of what belongs to nobody."""
     if owner in teams:
         return TEAM_COLOURS[teams.index(owner) % len(TEAM_COLOURS)]
-    return "red" if owner == CLIPS else "white"
+    return "indian_red1" if owner == CLIPS else "white"
 
 
 def junction_sign(owner: str, teams: list[str], pictures: bool) -> str:
@@ -74,8 +74,5 @@ def legend(teams: list[str], pictures: bool) -> list[tuple[str, str, str]]:
         (signs["hub"], STATION_STYLES["hub"], "hub"),
         *((signs[gear], f"bold {role_colour(gear)}", f"{gear} gear") for gear in GEAR),
         *((ELEMENT_SIGNS[element], ELEMENT_STYLE, element) for element in ELEMENTS),
-        *(
-            (junction_sign(o, teams, pictures), owner_style(o, teams), f"junction: {o}")
-            for o in (NEUTRAL, *teams, CLIPS)
-        ),
+        *((junction_sign(who, teams, pictures), owner_style(who, teams), f"junction: {who}") for who in owners),
     ]
