@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from rich.table import Table
+from rich.text import Text
 
+from metta.common.errors import printable
 from metta.view.events import Watcher
 from metta.view.match import Match
 from metta.view.scene import scene_of
@@ -45,14 +47,14 @@ def play_log(match: Match) -> None:
 
     def tell() -> None:
         for event in watcher.look():
-            print(f"{event.step:6}  {event.text}", flush=True)
+            print(printable(f"{event.step:6}  {event.text}"), flush=True)
 
-    play_with_pauses(match, lambda: print(status_line(match), flush=True), tell)
+    play_with_pauses(match, lambda: print(printable(status_line(match)), flush=True), tell)
 
 
 def summary_table(match: Match, title: str) -> Table:
     """What each cog did: gear, hearts, junctions, score."""
-    table = Table(title=title)
+    table = Table(title=Text(title))
     for name in ("cog", "gear", *COLUMNS, "score"):
         table.add_column(name, justify="left" if name in ("cog", "gear") else "right")
     statistics = match.batch.statistics(0).agent

@@ -7,6 +7,7 @@ from rich.segment import SegmentLines
 
 from metta.common.errors import UserError, printable
 from metta.eval.evaluate import contestants
+from metta.game.mission import Mission
 from metta.rl.settings import PlayConfig
 from metta.view.log import play_log, play_with_pauses, summary_table
 from metta.view.match import Match
@@ -23,7 +24,7 @@ def play(config: PlayConfig) -> int:
     if config.render == "gui":
         raise UserError("render=gui: there is no graphical viewer yet; use render=unicode or render=log")
     uri, policy, mission = contestants(config)
-    match = Match(mission, policy, config.seed, uri)
+    match = Match(with_map_seed(mission, config.map_seed), policy, config.seed, uri)
     title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
@@ -39,6 +40,13 @@ def play(config: PlayConfig) -> int:
         _play_pictures(match, console)
     console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps"))
     return 0
+
+
+def with_map_seed(mission: Mission, seed: int | None) -> Mission:
+    """The mission on the map of that seed; as it is without one."""
+    if seed is None:
+        return mission
+    return mission.model_copy(update={"map": mission.map.model_copy(update={"seed": seed})})
 
 
 def _play_pictures(match: Match, console: Console) -> None:

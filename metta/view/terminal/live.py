@@ -30,7 +30,8 @@ ACTIONS = {key: binding.action for binding in BINDINGS for key in binding.keys}
 def watch(match: Match, console: Console, speed: float = 1.0) -> None:
     """Play the match in the terminal of `console` until the watcher quits; without keys, until it has ended."""
     keys = Keys()
-    view = View(speed=speed, pictures=shows_pictures(console), hints=not keys.absent)
+    note = f"no keys: {keys.absent}" if keys.absent else ""
+    view = View(speed=speed, pictures=shows_pictures(console), note=note)
     with Screen(console, keys) as screen:
         Live(match, screen, view).run()
 

@@ -41,12 +41,15 @@ def grounds(scene: Scene, team: str) -> np.ndarray:
 
 
 def _signs(scene: Scene, agent: int, ground: np.ndarray, pictures: bool) -> dict[tuple[int, int], Segment]:
-    """What stands on cells: objects, then cogs, the followed one on top."""
+    """What stands on cells: objects, what the followed cog aims at, cogs, the followed one on top."""
     teams = list(scene.stock)
-    signs = {}
+    signs: dict[tuple[int, int], Segment] = {}
     for thing in scene.things:
         sign, style = symbols.thing_sign(thing, teams, pictures)
         signs[thing.row, thing.col] = piece(sign, style + AREAS[ground[thing.row, thing.col] & (FRIEND | FOE)])
+    if target := scene.cogs[agent].target:
+        sign = signs[target].text if target in signs else symbols.TARGET
+        signs[target] = piece(sign, symbols.TARGET_STYLE)
     for cog in sorted(scene.cogs, key=lambda cog: cog.number == agent):
         signs[cog.row, cog.col] = piece(symbols.cog_sign(cog), symbols.cog_style(cog, cog.number == agent))
     return signs

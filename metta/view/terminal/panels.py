@@ -82,11 +82,11 @@ def _cell(column: Column, text: str, style: str) -> Line:
 def cog_panel(cog: Cog, width: int, taken: bool) -> list[Line]:
     """All about one cog: vital signs, what it carries, what it is about."""
     role, style = _role(cog)
-    vital = (
-        [piece(symbols.cog_sign(cog), symbols.cog_style(cog)), piece("you play it", "bold reverse")] if taken else []
-    )
-    vital = vital or [piece(symbols.cog_sign(cog), symbols.cog_style(cog)), piece(role, style)]
-    vital.append(piece(f"hp {cog.carried['hp']}", _hp(cog)[1]))
+    vital = [
+        piece(symbols.cog_sign(cog), symbols.cog_style(cog)),
+        piece("yours", "bold reverse") if taken else piece(role, style),
+        piece(f"hp {cog.carried['hp']}", _hp(cog)[1]),
+    ]
     vital += [piece(f"{name} {cog.carried[name]}") for name in ("energy", "influence", "heart")]
     vital += [piece(f"{name} {cog.carried[name]}") for name in ELEMENTS if cog.carried[name]]
     others = [name for name in RESOURCES if name not in ("hp", "energy", "influence", "heart", *ELEMENTS, cog.gear)]

@@ -11,7 +11,7 @@ from rich.control import Control
 from rich.segment import Segments
 
 from metta.view.terminal.keys import Keys
-from metta.view.terminal.text import Line
+from metta.view.terminal.text import Line, width_of
 
 ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")  # signals that end the process, after the screen is restored
 
@@ -53,7 +53,7 @@ class Screen:
 
     def draw(self, lines: list[Line]) -> None:
         """Show lines as wide as the screen; only those that changed are sent."""
-        size = (len(lines), sum(len(segment.text) for segment in lines[0]) if lines else 0)
+        size = (width_of(lines[0]) if lines else 0, len(lines))
         changes: Line = []
         if size != self._size:
             self._shown, self._size = [], size

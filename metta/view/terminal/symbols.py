@@ -18,6 +18,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 WALL, WALL_STYLE = "##", "grey35 on grey35"
 FLOOR, FLOOR_STYLE = ". ", "grey30"
+TARGET, TARGET_STYLE = "><", "bold white on grey42"  # of the followed cog, as far as its policy tells
 FRIEND_AREA, FOE_AREA, CONTESTED_AREA = " on #0c2038", " on #38100f", " on #2a1238"  # behind floors
 TEAM_PICTURES, TEAM_COLOURS = ("🔵", "🔶", "💚", "💜", "💛", "🔷", "🌕", "🌑"), ("deep_sky_blue1", "orange1", "green3")
 OWNER_LETTERS = {NEUTRAL: "()", CLIPS: "<!"}
@@ -71,6 +72,7 @@ def legend(teams: list[str], pictures: bool) -> list[tuple[str, str, str]]:
     return [
         (f"{NO_ROLE_LETTER}n", f"bold black on {NO_ROLE_COLOUR}", "cog n, no gear"),
         *cogs,
+        (TARGET, TARGET_STYLE, "where the cog goes"),
         (signs["hub"], STATION_STYLES["hub"], "hub"),
         *((signs[gear], f"bold {role_colour(gear)}", f"{gear} gear") for gear in GEAR),
         *((ELEMENT_SIGNS[element], ELEMENT_STYLE, element) for element in ELEMENTS),
