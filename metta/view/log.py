@@ -11,14 +11,9 @@ from metta.view.match import Match
 from metta.view.scene import scene_of
 
 STATUS_LINES = 10  # of an episode
-COLUMNS = {
-    "hearts gained": "heart.gained",
-    "hearts lost": "heart.lost",
-    "hearts": "heart.amount",
-    "aligned": "junction.aligned_by_agent",
-    "scrambled": "junction.scrambled_by_agent",
-    "deaths": "death",
-}
+HEARTS = {"hearts gained": "heart.gained", "hearts lost": "heart.lost", "hearts": "heart.amount"}
+DEEDS = {"aligned": "junction.aligned_by_agent", "scrambled": "junction.scrambled_by_agent", "deaths": "death"}
+WIDE = 80  # columns that the whole table needs
 
 
 def status_line(match: Match) -> str:
@@ -52,13 +47,15 @@ def play_log(match: Match) -> None:
     play_with_pauses(match, lambda: print(printable(status_line(match)), flush=True), tell)
 
 
-def summary_table(match: Match, title: str) -> Table:
-    """What each cog did: gear, hearts, junctions, score."""
-    table = Table(title=Text(title))
-    for name in ("cog", "gear", *COLUMNS, "score"):
+def summary_table(match: Match, title: str, width: int) -> Table:
+    """What each cog did: gear, hearts, junctions, score; without the junctions in fewer than 80 columns."""
+    wide = width >= WIDE
+    columns = HEARTS | DEEDS if wide else {name.removeprefix("hearts "): key for name, key in HEARTS.items()}
+    table = Table(title=Text(title)) if wide else Table(title=Text(title), box=None, padding=(0, 1, 0, 0))
+    for name in ("cog", "gear", *columns, "score"):
         table.add_column(name, justify="left" if name in ("cog", "gear") else "right")
     statistics = match.batch.statistics(0).agent
     for cog in scene_of(match).cogs:
-        numbers = [f"{statistics[name][cog.number]:.0f}" for name in COLUMNS.values()]
+        numbers = [f"{statistics[name][cog.number]:.0f}" for name in columns.values()]
         table.add_row(str(cog.number), cog.gear or "-", *numbers, f"{cog.score:.3f}")
     return table

@@ -38,7 +38,7 @@ def play(config: PlayConfig) -> int:
     else:
         print(title)
         _play_pictures(match, console)
-    console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps"))
+    console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
     return 0
 
 

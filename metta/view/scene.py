@@ -61,12 +61,13 @@ class Scene:
     things: list[Thing]
     cogs: list[Cog]
     stock: dict[str, dict[str, int]]  # by team: elements that it stores, and hearts in its hub
+    owners: tuple[str, ...]  # that junctions can have, the clips last
 
     @property
     def junctions(self) -> dict[str, int]:
-        """Number of junctions by owner, the neutral ones first, the clips' last."""
+        """Number of junctions by owner."""
         owners = [thing.owner for thing in self.things if thing.kind == "junction"]
-        return {owner: owners.count(owner) for owner in (NEUTRAL, *self.stock, CLIPS)}
+        return {owner: owners.count(owner) for owner in self.owners}
 
     @property
     def score(self) -> float:
@@ -128,6 +129,7 @@ def scene_of(match: Match) -> Scene:
         things=things,
         cogs=cogs,
         stock=stock_of(match, things),
+        owners=(NEUTRAL, *match.mission.teams, *(() if match.mission.clips.disabled else (CLIPS,))),
     )
 
 

@@ -132,13 +132,8 @@ def cell(line: str, col: int) -> str:
 
 def test_areas_are_tinted_by_who_rules_them(scenes: list[tuple[Scene, list[Event]]]):
     def backgrounds(scene: Scene) -> set[str]:
-        lines: list[list[Segment]] = draw(scene, View(), 220, 70)
-        return {
-            str(segment.style.bgcolor.name)
-            for line in lines
-            for segment in line
-            if segment.style and segment.style.bgcolor
-        }
+        styles = [segment.style for line in draw(scene, View(), 220, 70) for segment in line]
+        return {style.bgcolor.name for style in styles if style and style.bgcolor}
 
     scene = scenes[0][0]
     friend, foe = (style.removeprefix(" on ") for style in (symbols.FRIEND_AREA, symbols.FOE_AREA))

@@ -54,7 +54,7 @@ class Live:
             self._draw()
             for key in self._screen.keys.read(max(0.0, self._next_event() - time.monotonic())):
                 self.press(key)
-            self._screen.rest()
+            self._changed = self._screen.rest() or self._changed
             self._over = self._over or (self._match.ended and bool(self._screen.keys.absent))
 
     def press(self, key: str) -> None:

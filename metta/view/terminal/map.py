@@ -51,7 +51,8 @@ def _signs(scene: Scene, agent: int, ground: np.ndarray, pictures: bool) -> dict
         sign = signs[target].text if target in signs else symbols.TARGET
         signs[target] = piece(sign, symbols.TARGET_STYLE)
     for cog in sorted(scene.cogs, key=lambda cog: cog.number == agent):
-        signs[cog.row, cog.col] = piece(symbols.cog_sign(cog), symbols.cog_style(cog, cog.number == agent))
+        style = symbols.cog_style(cog, cog.number == agent, cog.team != scene.cogs[agent].team)
+        signs[cog.row, cog.col] = piece(symbols.cog_sign(cog), style)
     return signs
 
 

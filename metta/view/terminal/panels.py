@@ -1,6 +1,7 @@
 """The panels beside the map: lists of lines, the most important first."""
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import NamedTuple
 
 from metta.game.resources import ELEMENTS, RESOURCES
@@ -62,14 +63,19 @@ def _columns(scene: Scene, width: int) -> list[Column]:
     return [column for column in COLUMNS if column in chosen and not (silent and column.title == "task")]
 
 
-def cogs_panel(scene: Scene, agent: int, width: int, rows: int) -> list[Line]:
+def cogs_panel(scene: Scene, agent: int, width: int, rows: int, pictures: bool) -> list[Line]:
     """A line for each cog; those around the followed one where not all fit into `rows`, which is 2 or more."""
-    columns = _columns(scene, width)
+    teams = list(scene.stock)
+    several = len(teams) > 1
+    columns = _columns(scene, width - 3 * several)
     shown = min(len(scene.cogs), rows - 1)
     first = min(max(0, agent - shown // 2), len(scene.cogs) - shown)
-    lines = [[piece(" "), *(part for column in columns for part in _cell(column, column.title, DIM))]]
+    lines = [
+        [piece("    " if several else " "), *(part for column in columns for part in _cell(column, column.title, DIM))]
+    ]
     for cog in scene.cogs[first : first + shown]:
-        marker = piece(">" if cog.number == agent else " ", "bold")
+        team = f"{symbols.junction_sign(cog.team, teams, pictures)} " if several else ""
+        marker = piece((">" if cog.number == agent else " ") + team, "bold")
         lines.append([marker, *(part for column in columns for part in _cell(column, *column.cell(cog)))])
     return lines
 
@@ -114,8 +120,12 @@ def teams_panel(scene: Scene, width: int, pictures: bool) -> list[Line]:
 
 
 def events_panel(events: list[Event], teams: list[str], width: int, rows: int) -> list[Line]:
-    """The newest events, the last one at the bottom."""
-    return [
-        fit([piece(f"{event.step:5} ", DIM), piece(event.text, symbols.owner_style(event.owner, teams))], width)
-        for event in events[max(0, len(events) - rows) :]
-    ]
+    """The newest events, the last one at the bottom; what repeats itself is counted."""
+    lines = []
+    for (text, owner), same in groupby(events, key=lambda event: (event.text, event.owner)):
+        steps = [event.step for event in same]
+        times = f" x{len(steps)}" if len(steps) > 1 else ""
+        lines.append(
+            fit([piece(f"{steps[-1]:5} ", DIM), piece(text + times, symbols.owner_style(owner, teams))], width)
+        )
+    return lines[max(0, len(lines) - rows) :]

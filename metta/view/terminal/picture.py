@@ -78,7 +78,7 @@ def _panels(scene: Scene, view: View, width: int, rows: int, headings: bool) -> 
     makers: list[tuple[int, str, Callable[[int], list[Line]]]] = [  # place, title, lines for so many rows
         (1, f"cog {cog.number}", lambda rows: about[: max(1, rows * 2 // 3)]),
         (2, "teams", lambda rows: teams_panel(scene, width, view.pictures)[:rows]),
-        (0, "", lambda rows: cogs_panel(scene, view.agent, width, rows) if rows > 1 else []),
+        (0, "", lambda rows: cogs_panel(scene, view.agent, width, rows, view.pictures) if rows > 1 else []),
         (3, "events", lambda rows: events_panel(view.events, teams, width, rows)),
     ]
     placed: list[tuple[int, list[Line]]] = []

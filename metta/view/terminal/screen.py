@@ -65,15 +65,16 @@ class Screen:
         if changes:
             self.console.print(Segments(changes), end="", soft_wrap=True)
 
-    def rest(self) -> None:
-        """Stop if Ctrl-Z asked for it, and come back."""
-        if self._stop_wanted:
-            self._stop_wanted = False
+    def rest(self) -> bool:
+        """Stop if Ctrl-Z asked for it, and come back; whether that was so and the screen is empty now."""
+        stopped, self._stop_wanted = self._stop_wanted, False
+        if stopped:
             self._close()
             ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTSTP)
             signal.signal(signal.SIGTSTP, ours)
             self._open()
+        return stopped
 
     def _open(self) -> None:
         self.keys.open()

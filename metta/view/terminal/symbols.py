@@ -59,18 +59,19 @@ def cog_sign(cog: Cog) -> str:
     return ROLE_LETTERS.get(cog.gear, NO_ROLE_LETTER) + DIGITS[cog.number % len(DIGITS)]
 
 
-def cog_style(cog: Cog, followed: bool = False) -> str:
+def cog_style(cog: Cog, followed: bool = False, foe: bool = False) -> str:
+    """On the colour of its role; the followed cog in that colour, those of other teams with red letters."""
     colour = role_colour(cog.gear)
-    return f"bold {colour} on grey7 reverse" if not followed else f"bold {colour} on grey7 underline"
+    return f"bold {colour} on grey7 underline" if followed else f"bold {'red3' if foe else 'grey7'} on {colour}"
 
 
 def legend(teams: list[str], pictures: bool) -> list[tuple[str, str, str]]:
     """All signs: text, style, meaning."""
     signs = PICTURES if pictures else LETTERS
     owners = (NEUTRAL, *teams, CLIPS)
-    cogs = [(f"{letter}n", f"bold black on {role_colour(role)}", role) for role, letter in ROLE_LETTERS.items()]
+    cogs = [(f"{letter}n", f"bold grey7 on {role_colour(role)}", role) for role, letter in ROLE_LETTERS.items()]
     return [
-        (f"{NO_ROLE_LETTER}n", f"bold black on {NO_ROLE_COLOUR}", "cog n, no gear"),
+        (f"{NO_ROLE_LETTER}n", f"bold grey7 on {NO_ROLE_COLOUR}", "cog n, no gear"),
         *cogs,
         (TARGET, TARGET_STYLE, "where the cog goes"),
         (signs["hub"], STATION_STYLES["hub"], "hub"),
