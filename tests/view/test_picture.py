@@ -99,7 +99,7 @@ def test_at_80_by_24_all_panels_are_there(scenes: list[tuple[Scene, list[Event]]
 
 def test_more_cogs_than_lines_scroll_with_the_followed_one(scenes: list[tuple[Scene, list[Event]]]):
     text = text_of(draw(scenes[2][0], View(agent=13), 80, 20))
-    assert ">@d" in text and "@0 none" not in text
+    assert ">🔶 @d" in text and "@0 none" not in text
 
 
 def test_the_map_shows_objects_where_they_are_and_whose_they_are(scenes: list[tuple[Scene, list[Event]]]):

@@ -1,4 +1,7 @@
-"""The play job where standard output is no terminal."""
+"""The play job where standard output is no terminal, and what its page says."""
+
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.rl.settings import PlayConfig
 from metta.view.play import play, with_map_seed
+from metta.view.terminal.bindings import BINDINGS
 from tests.view.conftest import Start
 
 
@@ -42,3 +46,11 @@ def test_the_map_may_come_from_a_seed_of_its_own(start: Start):
 
     assert (map_of(1, 7) == map_of(2, 7)).all() and (map_of(1, 7) == map_of(7, None)).all()
     assert (map_of(1, None) != map_of(2, None)).any()
+
+
+def test_the_page_names_every_key_and_every_way_to_render():
+    page = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    for binding in BINDINGS:
+        assert f"| `{binding.shown}` | {binding.does} |" in page
+    for render in get_args(PlayConfig.model_fields["render"].annotation):
+        assert f"`render={render}`" in page or render == "gui"
