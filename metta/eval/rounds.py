@@ -182,7 +182,8 @@ def _play_chunk(
 
 def replay_files(played: Round, which: range, names: Sequence[str]) -> list[str]:
     """Names of the replays of some episodes of a round; `names` are those of its policies."""
-    return [replay_name(played.mission.name, played.map_seeds[k], names) for k in which]
+    who = names if len(names) == 1 else [f"{name}-{count}" for name, count in zip(names, played.counts, strict=True)]
+    return [replay_name(played.mission.name, played.map_seeds[k], who) for k in which]
 
 
 def _take_faults(policy: Policy) -> tuple[dict[str, int], list[str]]:

@@ -197,6 +197,9 @@ class MachineSettings(Settings):
     trust_pickle: bool = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )
+    trust_code: bool = Field(
+        default=False, description="play bundles that hold a class of their own; only for bundles of your own"
+    )
 
 
 class PlayerSettings(MachineSettings):
@@ -330,6 +333,8 @@ class PlayConfig(Settings):
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
-    render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
+    render: Literal["log", "unicode", "gui", "none"] = Field(default="unicode", description="how the episode is shown")
+    speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
+    map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
     system: MachineSettings = MachineSettings()

@@ -269,7 +269,7 @@ def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_pat
     kept = settings("role,proportion=3", "random,proportion=5", episodes=2, steps=20, save_replay_dir=tmp_path)
     result = run_contest(kept).rounds[0]
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == [f"cogsguard_arena.basic.role.random.seed{seed}.replay" for seed in (42, 43)]
+    assert files == [f"cogsguard_arena.basic.role-3.random-5.seed{seed}.replay" for seed in (42, 43)]
     assert [row.replay for row in result.rows] == files
     replay = read_replay(tmp_path / files[0]).check()
     assert replay.header.policies == ["role", "random"] and replay.header.seed == 42
