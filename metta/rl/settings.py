@@ -337,4 +337,4 @@ class PlayConfig(Settings):
     speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
     map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
-    system: MachineSettings = MachineSettings()
+    system: PlayerSettings = PlayerSettings()
