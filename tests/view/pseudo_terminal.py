@@ -95,7 +95,7 @@ class PseudoTerminal:
         self.before = self.attributes()
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env=os.environ | {"TERM": "xterm-256color"},
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "300", "LINES": "3"},
         )  # fmt: skip
 
     def close(self) -> None:

@@ -144,6 +144,13 @@ def test_help_lists_the_keys_and_goes_away(view: PseudoTerminal):
     view.wait(lambda text: text == picture)
 
 
+def test_ctrl_l_draws_what_something_else_has_overwritten(view: PseudoTerminal):
+    picture = view.settled()
+    view.emulator.clear()
+    view.type("\x0c")
+    view.wait(lambda text: text == picture)
+
+
 @pytest.mark.parametrize("size", [(40, 12), (200, 50), (80, 24)])
 def test_a_resized_terminal_is_filled_anew(view: PseudoTerminal, size: tuple[int, int]):
     view.resize(*size)
