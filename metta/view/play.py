@@ -5,13 +5,14 @@ import sys
 from rich.console import Console
 from rich.segment import SegmentLines
 
-from metta.common.errors import UserError, printable
+from metta.common.errors import printable
 from metta.eval.evaluate import contestants
 from metta.game.mission import Mission
 from metta.rl.settings import PlayConfig
 from metta.view.log import play_log, play_with_pauses, summary_table
 from metta.view.match import Match
 from metta.view.scene import scene_of
+from metta.view.show import play_live
 from metta.view.terminal.live import watch
 from metta.view.terminal.picture import View, draw
 from metta.view.terminal.screen import shows_pictures
@@ -21,10 +22,11 @@ PLAIN_WIDTH, PLAIN_HEIGHT = 160, 60  # of pictures where standard output is no t
 
 def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
-    if config.render == "gui":
-        raise UserError("render=gui: there is no graphical viewer yet; use render=unicode or render=log")
     uri, policy, mission = contestants(config)
-    match = Match(with_map_seed(mission, config.map_seed), policy, config.seed, uri)
+    mission = with_map_seed(mission, config.map_seed)
+    if config.render == "gui":
+        return play_live(mission, policy, config.seed, uri)
+    match = Match(mission, policy, config.seed, uri)
     title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
