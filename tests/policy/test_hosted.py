@@ -186,7 +186,8 @@ def test_what_a_class_prints_goes_to_standard_error(capfd: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("uri", "problem"),
     [
-        (f"class={CLASSES}.Nobody", r"has no class Nobody"),
+        (f"class={CLASSES}.Nobody", r"has no class Nobody$"),
+        (f"class={CLASSES}.Wlker", r"has no class Wlker \(did you mean Walker\?\)"),
         ("class=tests.policy.nothing.Nobody", r"cannot import tests\.policy\.nothing \(ModuleNotFoundError: .*\)"),
         (f"class={CLASSES}.Neither", r"Neither is no policy, it has no reset, step, end_episodes \(nor reset and act"),
         (f"class={CLASSES}.Walker,kw.stride=far", r"cannot be built \(ValueError: .*, user_policies\.py line \d+\)"),
@@ -219,6 +220,23 @@ def test_a_dotted_name_alone_is_a_class_unless_a_file_or_run_has_it(tmp_path: Pa
     (tmp_path / name).write_text("no weights")
     with pytest.raises(UserError, match="neither safetensors"):
         make_policy(name, INFO)
+
+
+def test_an_interrupted_step_is_no_harm_to_the_next():
+    policy = host("SlowOnce")
+    play(policy, 2)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            policy.step(observations())
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (policy.step(observations()) == 4).all() and policy.faults == Faults()
 
 
 PARENT = f"""
