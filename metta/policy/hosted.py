@@ -100,7 +100,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             return "it broke off"
         if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
+            why = ", as for want of memory" if code == -signal.SIGKILL else ""
+            return f"its process was ended by {signal.Signals(-code).name}{why}"
         return f"its process ended itself with exit code {code}"
 
 
