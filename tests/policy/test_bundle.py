@@ -137,14 +137,14 @@ def test_what_is_not_there_names_the_nearest(run: Path, info: EnvInfo) -> None:
 
 def test_other_features_or_actions_are_refused(run: Path, info: EnvInfo) -> None:
     bundle = load_bundle(newest(run))
-    check_fits(bundle, env_info(Mission()))
+    check_fits(bundle.origin, bundle.info, env_info(Mission()))
     with pytest.raises(UserError, match="last_reward"):
-        check_fits(bundle, replace(info, features=info.features[:3]))
+        check_fits(bundle.origin, bundle.info, replace(info, features=info.features[:3]))
     scaled = tuple(replace(f, normalization=100) if f.name == "inv:heart" else f for f in info.features)
     with pytest.raises(UserError, match=r"normalizations.*inv:heart"):
-        check_fits(bundle, replace(info, features=scaled))
+        check_fits(bundle.origin, bundle.info, replace(info, features=scaled))
     with pytest.raises(UserError, match="actions"):
-        check_fits(bundle, replace(info, action_names=info.action_names[:3]))
+        check_fits(bundle.origin, bundle.info, replace(info, action_names=info.action_names[:3]))
 
 
 def test_policies_play_a_batch_and_repeat_themselves_from_a_seed(run: Path, info: EnvInfo) -> None:

@@ -64,10 +64,10 @@ def test_a_bundle_brings_it_back_for_the_same_spaces_only(tmp_path: Path):
     bundle = load_bundle(tmp_path / "run:v1")
     assert bundle.info == INFO
     torch.testing.assert_close(bundle.build().state_dict(), net.state_dict())
-    check_fits(bundle, INFO)
+    check_fits(bundle.origin, bundle.info, INFO)
     for other in (env_info(Mission()), SpaceInfo((6,), "float32", (3, 2), 1)):
         with pytest.raises(UserError, match="other observations or actions"):
-            check_fits(bundle, other)
+            check_fits(bundle.origin, bundle.info, other)
 
 
 @pytest.mark.parametrize("name", ["lstm", "tutorial", "fast"])
