@@ -197,6 +197,7 @@ class MachineSettings(Settings):
 
 class SystemSettings(MachineSettings):
     seed: int = Field(default=42, ge=0, description="seed of everything random in the run")
+    log_outputs: bool = Field(default=False, description="plain lines of progress in place of a live table")
 
 
 class SuiteSettings(Settings):
