@@ -106,11 +106,14 @@ def run(
 
 def _shown(result: Any, output: Format) -> int:
     """Print a result; what went wrong with policies goes to standard error."""
+    from rich.console import Group
+
     from metta.common.logging import warn
+    from metta.eval.tables import contest_tables
 
     for message in result.messages:
         warn(message)
-    show(output, result.document(), result.tables)
+    show(output, result.document(), lambda: Group(*contest_tables(result)))
     if result.interrupted:
         raise KeyboardInterrupt  # its exit code, after what there is to show
     return 0

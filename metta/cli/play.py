@@ -19,6 +19,8 @@ from metta.cli.options import (
     Variants,
 )
 
+Port = Annotated[int, typer.Option(help="port of the page in the browser; 0: any that is free", min=0, max=65535)]
+
 
 def _renderers() -> list[str]:
     return ["gui", "unicode", "log", "none"]
@@ -36,6 +38,13 @@ def play(
         str | None,
         typer.Option("-r", "--render", help="gui, unicode, log or none", autocompletion=_renderers),
     ] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="pace of the live view; 1 is 8 steps per second", min=0.25, max=64)
+    ] = None,
+    autostart: Annotated[bool, typer.Option(help="in the browser: begin to play at once")] = True,
+    port: Port = 0,
+    save_replay_file: Annotated[str | None, typer.Option(help="file in which the episode is kept")] = None,
+    save_replay_dir: Annotated[str | None, typer.Option(help="folder for it, named by mission and seed")] = None,
     seed: Seed = 42,
     map_seed: MapSeed = None,
     device: Device = "auto",
@@ -43,8 +52,9 @@ def play(
 ) -> int:
     """Watch one episode."""
     words = mission_words(mission, variant, difficulty, cogs, map_seed) | {
-        "policy_uri": policy, "max_steps": steps, "render": render, "seed": seed, "device": device,
-        "trust_pickle": trust_pickle,
+        "policy_uri": policy, "max_steps": steps, "render": render, "speed": speed, "autostart": str(autostart).lower(),
+        "port": port, "save_replay_file": save_replay_file, "save_replay_dir": save_replay_dir, "seed": seed,
+        "device": device, "trust_pickle": trust_pickle,
     }  # fmt: skip
     return run_recipe(context, "cogsguard.play", words)
 
@@ -52,7 +62,7 @@ def play(
 def replay(
     path: Annotated[Path, typer.Argument(help="replay file")],
     html: Annotated[Path | None, typer.Option(help="write the replay as one page that opens anywhere")] = None,
-    port: Annotated[int, typer.Option(help="port of the viewer; 0: any that is free", min=0, max=65535)] = 0,
+    port: Port = 0,
     browser: Annotated[bool, typer.Option(help="open a browser; else only print the address")] = True,
 ) -> int:
     """Open a saved episode in the viewer, or write it as a page (--html)."""

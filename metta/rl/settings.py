@@ -319,4 +319,10 @@ class PlayConfig(Settings):
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
+    autostart: bool = Field(default=True, description="render=gui: begin to play at once")
+    port: int = Field(default=0, ge=0, le=65535, description="render=gui: port of the page; 0: any that is free")
+    save_replay_file: str | None = Field(default=None, description="file in which the episode is kept")
+    save_replay_dir: str | None = Field(
+        default=None, description="folder for it; the file is named by mission and seed"
+    )
     system: MachineSettings = MachineSettings()

@@ -1,6 +1,6 @@
 """The commands that docs/cli.md records do what it shows.
 
-A block is ```console, in which `$ COMMAND` is followed by what it printed; `…` stands for any lines, or any part of one.
+A block is ```console, in which `$ COMMAND` is followed by what it printed; `…` stands for any lines, or part of one.
 Blocks are run in the order of the page, in one folder. A word after `console` says how:
 
 * none: as it stands, and all output is compared;
