@@ -18,6 +18,7 @@ from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.words import Word, varied
 from metta.game.missions import build_mission, inlined
+from metta.policy.by_class import CLASS, is_class
 from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
 
@@ -159,7 +160,8 @@ def _check_imports(config: Config, tree: Tree) -> None:
     env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
     named = {"env.name": env.name} if env and env.imports else {}
     uris = {path: str(OmegaConf.select(tree.values, path)) for path in POLICY_URIS}
-    for path, value in (named | {path: uri for path, uri in uris.items() if uri.startswith("class=")}).items():
+    named |= {path: uri for path, uri in uris.items() if uri.startswith(CLASS) or is_class(uri, config.system.data_dir)}
+    for path, value in named.items():
         source = tree.origin(path) or "the defaults"
         if not source.startswith("the word"):
             raise UserError(f"{path}={value} imports code: put it on the command line to allow that, from {source}")

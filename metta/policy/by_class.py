@@ -1,54 +1,123 @@
-"""Policies of a user's own: `class=module.Class[,kw.name=value,…]`, constructed as `Class(info, name="value", …)`.
+"""Policies of a user's own: `class=module.Class[,data=FILE][,kw.name=value,…]`, or `module.Class` alone.
 
-The class plays as `metta.policy.interface.Policy` says. Naming it imports its module, from the working folder too, so
-only a person may name one: settings from files are refused (metta.config.composition).
+The class is built as `Class(info, name="value", …)`, then `load(FILE)` is called. It plays as
+`metta.policy.interface.Policy` says, a batch at a time, or as `metta.policy.per_agent.AgentPolicy` does, one agent at a
+time; the first is taken if it offers both. Naming it imports its module, from the working folder too, so only a person
+may name one: settings from files are refused (metta.config.composition).
+
+No torch here: the process that hosts such a class (metta.policy.hosted) starts without it.
 """
 
 import os
+import re
 import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from metta.common.errors import UserError
-from metta.policy.interface import Info, Policy
+from metta.policy.per_agent import AgentTeam
+
+if TYPE_CHECKING:
+    from metta.policy.interface import Info, Policy
 
 CLASS = "class="
 KEYWORD = "kw."
+DATA = "data"
+FORM = "class=module.Class[,data=FILE][,kw.name=value]"
+BARE = re.compile(r"(?!metta\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*")  # module.Class
+BATCHED = ("reset", "step", "end_episodes")
+PER_AGENT = ("reset", "act")
+# Where the code of no user lies: libraries, and what calls the class.
+NOT_THEIRS = (*{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, str(Path(__file__).parent))
 
 
-def is_class(uri: str) -> bool:
-    """Does `uri` name a class to import? Our own are known without it."""
+def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
+    """Does `uri` name a class to import? Our own are known without it; a file or run of that name is none."""
     name = uri.removeprefix(CLASS).partition(",")[0]
-    return uri.startswith(CLASS) and "." in name and not name.startswith("metta.")
+    if uri.startswith(CLASS):
+        return "." in name and not name.startswith("metta.")
+    return bool(BARE.fullmatch(name)) and not any(os.path.lexists(Path(folder, name)) for folder in ("", data_dir))
 
 
-def split_class(uri: str) -> tuple[str, dict[str, str]]:
-    """The dotted name and the keyword arguments, as text. Raise UserError for a part of another form."""
-    name, *parts = uri.removeprefix(CLASS).split(",")
-    words = {}
+@dataclass(frozen=True)
+class UserClass:
+    """A class to import, with the arguments to build it."""
+
+    origin: str  # for messages
+    path: str  # module.Class
+    words: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""  # the file to load, "" for none
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    def build(self, info: "Info", team: type[AgentTeam] = AgentTeam) -> "Policy":
+        """The policy; one that plays agent by agent is wrapped by `team`.
+
+        Raise UserError where there is none such or where it fails, with its error.
+        """
+        found = self._import()
+        if _has(found, BATCHED):
+            return self._construct(found, info)
+        if _has(found, PER_AGENT):
+            return team(lambda: self._construct(found, info), info.action_names, self.name)
+        lacks = ", ".join(method for method in BATCHED if not _has(found, [method]))
+        raise UserError(f"{self.origin}: {self.name} is no policy, it has no {lacks} (nor reset and act of one agent)")
+
+    def _import(self) -> type:
+        module, _, attribute = self.path.rpartition(".")
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except (Exception, SystemExit) as error:  # whatever the user's module raises
+            raise UserError(f"{self.origin}: cannot import {module} ({told(error)})") from error
+        if not isinstance(found, type):
+            raise UserError(f"{self.origin}: {module} has no class {attribute}")
+        return found
+
+    def _construct(self, found: type, info: "Info") -> Any:
+        if self.data and not _has(found, ["load"]):
+            raise UserError(f"{self.origin}: {self.name} has no method load, data={self.data} means nothing to it")
+        if self.data and not Path(self.data).exists():
+            raise UserError(f"{self.origin}: no such file {self.data}")
+        try:
+            policy = found(info, **self.words)
+            if self.data:
+                policy.load(str(Path(self.data).absolute()))
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{self.origin}: {self.name} cannot be built ({told(error)})") from error
+        return policy
+
+
+def parse_class(uri: str) -> UserClass:
+    """The class that `uri` names, its arguments as text. Raise UserError for a part of another form."""
+    path, *parts = uri.removeprefix(CLASS).split(",")
+    words, data = {}, ""
     for part in parts:
-        key, equals, value = part.partition("=")
-        if not (key.startswith(KEYWORD) and equals and value):
-            raise UserError(f"{uri}: '{part}' is not of the form kw.name=value")
-        words[key.removeprefix(KEYWORD)] = value
-    return name, words
+        key, _, value = part.partition("=")
+        if key == DATA and value:
+            data = value
+        elif key.startswith(KEYWORD) and value:
+            words[key.removeprefix(KEYWORD)] = value
+        else:
+            raise UserError(f"{uri}: cannot read '{part}'; the form is {FORM}")
+    return UserClass(uri, path, words, data)
 
 
-def make_class_policy(uri: str, info: Info) -> Policy:
-    """The policy of a user's class. Raise UserError where there is none such or where it fails, with its error."""
-    name, words = split_class(uri)
-    module, _, attribute = name.rpartition(".")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        found = getattr(import_module(module), attribute, None)
-    except Exception as error:  # whatever the user's module raises
-        raise UserError(f"{uri}: cannot import {module} ({type(error).__name__}: {error})") from error
-    if not isinstance(found, type):
-        raise UserError(f"{uri}: {module} has no class {attribute}")
-    missing = [method for method in ("reset", "step", "end_episodes") if not callable(getattr(found, method, None))]
-    if missing:
-        raise UserError(f"{uri}: {attribute} is no policy, it has no {', '.join(missing)}")
-    try:
-        return found(info, **words)
-    except Exception as error:
-        raise UserError(f"{uri}: {attribute} cannot be built ({type(error).__name__}: {error})") from error
+def told(error: BaseException) -> str:
+    """An error of a user's code in one line: its kind, what it says, and the line of that code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(("<", *NOT_THEIRS))]
+    where = f", {Path(theirs[-1].filename).name} line {theirs[-1].lineno}" if theirs else ""
+    return f"{type(error).__name__}: {str(error)[:300]}{where}"
+
+
+def _has(found: type, methods: Iterable[str]) -> bool:
+    return all(callable(getattr(found, method, None)) for method in methods)

@@ -1,8 +1,8 @@
 """From what a user calls a policy to the policy: one resolver for every command.
 
 `random`, `noop`, a scripted policy with its parameters (`cogsguard?gear=10`), all with or without `metta://policy/`;
-`class=NAME[,data=FILE][,kw.ARG=VALUE]` for ours, `class=module.Class[,kw.ARG=VALUE]` for a class of your own; a
-checkpoint of a run, a bundle or a file of weights, on this machine, in a bucket or at W&B
+`class=NAME[,data=FILE][,kw.ARG=VALUE]` for ours, `class=module.Class[,data=FILE][,kw.ARG=VALUE]` or `module.Class` for
+a class of your own; a checkpoint of a run, a bundle or a file of weights, on this machine, in a bucket or at W&B
 (docs/policies-from-anywhere.md).
 """
 
@@ -18,8 +18,9 @@ import yaml
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import Bundle, read_bundle
-from metta.policy.by_class import CLASS, is_class, make_class_policy
+from metta.policy.by_class import CLASS, is_class, parse_class
 from metta.policy.fitting import net_for
+from metta.policy.hosted import ACTION_TIMEOUT_MS, HostedPolicy
 from metta.policy.interface import Info, Policy
 from metta.policy.nets.registry import ALIASES, NETS, net_names
 from metta.policy.neural import NeuralPolicy
@@ -47,10 +48,17 @@ def make_policy(
     device: torch.device | str = "cpu",
     deterministic: bool = False,
     trust_pickle: bool = False,
+    isolated: bool = False,
+    action_timeout_ms: float = ACTION_TIMEOUT_MS,
 ) -> Policy:
-    """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such."""
-    if is_class(uri):
-        return make_class_policy(uri, info)
+    """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such.
+
+    With `isolated`, a user's class plays in a process of its own, under a time limit (metta.policy.hosted); our own
+    scripts and nets never do.
+    """
+    if is_class(uri, data_dir):
+        found = parse_class(uri)
+        return HostedPolicy(found, info, action_timeout_ms) if isolated else found.build(info)
     if is_built_in(uri):
         return _make_built_in(_plain(uri), info)
     bundle = find_bundle(uri, data_dir, info, trust_pickle)

@@ -164,7 +164,8 @@ class CheckpointerSettings(Settings):
 
 class EvaluatorSettings(Settings):
     epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
-    episodes: PositiveInt = Field(default=16, description="episodes per evaluation")
+    episodes: PositiveInt = Field(default=16, description="episodes of each mission per evaluation")
+    seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; the same at every evaluation")
 
 
 class WandbSettings(Settings):
@@ -193,6 +194,15 @@ class MachineSettings(Settings):
     trust_pickle: bool = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )
+
+
+class PlayerSettings(MachineSettings):
+    """What playing episodes uses of the machine."""
+
+    action_timeout_ms: PositiveInt = Field(
+        default=250, description="milliseconds that a policy class of your own has for a step of an environment"
+    )
+    workers: PositiveInt | None = Field(default=None, description="batches played at once; default: all cores")
 
 
 class SystemSettings(MachineSettings):
@@ -303,7 +313,8 @@ class EvaluateConfig(Settings):
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
     format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
-    system: MachineSettings = MachineSettings()
+    out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
+    system: PlayerSettings = PlayerSettings()
 
 
 class PlayConfig(Settings):

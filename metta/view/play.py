@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from metta.common.errors import UserError
 from metta.eval.evaluate import contestants
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
 from metta.policy.interface import Policy
 from metta.rl.settings import PlayConfig
+from metta.view.show import play_live
 from metta.view.terminal import Viewport, frame, gear_of, status_line
 
 FRAMES_PER_SECOND = 20
@@ -78,9 +78,9 @@ def _show_some(batch: EnvBatch, policy: Policy, seed: int, show: Show) -> None:
 
 def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
-    if config.render == "gui":
-        raise UserError("render=gui: there is no graphical viewer yet; use render=unicode or render=log")
     uri, policy, mission = contestants(config)
+    if config.render == "gui":
+        return play_live(mission, policy, config.seed, uri)
     batch = EnvBatch(mission, 1, maps=build_pool(mission, 1, config.seed), seed=config.seed, auto_reset=False)
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     print(f"{uri} plays {mission.name}, {mission.agents} agents, {mission.max_steps} steps, seed {config.seed}")

@@ -80,6 +80,7 @@ def test_bad_words_are_named_in_one_line(argv: list[str], expected: list[str], r
         ("a: [1\nb: 2", ["cannot read"]),
         ("- 1", ["mine.yaml"]),
         ("cmd: train\nteacher: {policy_uri: class=mine.Teacher}", ["teacher.policy_uri", "imports code"]),
+        ("cmd: evaluate\npolicy_uri: mine.Policy", ["policy_uri=mine.Policy", "imports code"]),
     ],
 )
 def test_a_bad_experiment_file_is_named(text: str, expected: list[str], tmp_path: Path, train: Runner) -> None:

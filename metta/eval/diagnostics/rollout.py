@@ -13,7 +13,7 @@ from metta.eval.diagnostics.memory import MemoryCheck
 from metta.eval.diagnostics.scenes import COGS, EXTRACTOR, HUB, JUNCTION, Player, Scene, Sight, World
 from metta.game.mission import Mission
 from metta.game.resources import GEAR, RESOURCES
-from metta.policy.by_class import is_class, split_class
+from metta.policy.by_class import is_class, parse_class
 from metta.policy.interface import Policy, tells
 from metta.policy.scripted.names import parse_query
 from metta.policy.uri import SCHEME
@@ -159,7 +159,7 @@ def asked_roles(uri: str) -> set[str]:
     """The roles that a policy's name or parameters ask for; where they ask for none, those that it cannot do without:
     no junction is held without hearts, and none without aligners, but whether clips are met is luck."""
     name, _, query = uri.removeprefix(SCHEME).partition("?")
-    words = split_class(uri)[1] if is_class(uri) else parse_query(name, query)
+    words = parse_class(uri).words if is_class(uri) else parse_query(name, query)
     listed = {role for key in ("role_order", "role_cycle", "role_vibes") for role in words.get(key, "").split(",")}
     counted = {role for role in GEAR if words.get(role, "0") != "0"}
     return ({name, *listed, *counted} & set(GEAR)) or {"miner", "aligner"}

@@ -82,7 +82,7 @@ def test_the_command_line_s_class_form_plays(tmp_path: Path, net: PolicyNet, bun
         ("class=tutorial,data={}/../..", "the weights are of the net lstm"),
         ("class=lstn,data={}", "did you mean lstm"),
         ("class=os.system", "has no class system"),  # a function
-        ("class=os.PathLike,data={}", "not of the form kw.name=value"),
+        ("class=os.PathLike,dta={}", r"the form is class=module\.Class"),
         ("class=random,data={}", "has no weights"),
     ],
 )

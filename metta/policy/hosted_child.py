@@ -1,0 +1,170 @@
+"""The process in which a user's class plays: reads observations, answers with actions (metta.policy.hosted).
+
+An answer is int32 [envs, agents]: an action, or why there is none. Nothing here imports torch; the class may.
+"""
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metta.common.errors import UserError
+from metta.game.observation import EnvInfo, Feature
+from metta.policy.by_class import UserClass, told
+from metta.policy.per_agent import AgentTeam, BadAnswerError, check_actions
+from metta.policy.wire import GoneError, Wire
+
+if TYPE_CHECKING:
+    from metta.policy.interface import Info
+
+NO_ACTION = {"errors": -1, "garbage": -2, "timeouts": -3}  # what is counted, by the code that tells it
+BOOT = """import sys; sys.path[:] = sys.argv[3:]
+from metta.policy.hosted_child import main
+main(int(sys.argv[1]), int(sys.argv[2]))"""
+
+
+def main(end: int, life: int) -> None:
+    """Play until the parent ends: `end` is the socket to it, `life` a pipe that breaks when it is gone."""
+    for handle in (end, life):
+        os.set_inheritable(handle, False)
+    _die_with_the_parent(life)
+    del sys.argv[1:]
+    wire = Wire(socket.socket(fileno=end))
+    with suppress(GoneError):
+        _Host(wire).serve()
+    os._exit(0)  # whatever threads the class has left behind
+
+
+def _die_with_the_parent(life: int) -> None:
+    """Let the kernel end this process and those it starts, whatever they are busy with, when the pipe breaks."""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([life], [], [], 0)[0]:
+        os._exit(0)
+
+
+class _Host:
+    """Keeps the class, and judges what it does."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._judge = _Judge()
+        self._broken = ""  # why the last reset failed
+
+    def serve(self) -> None:
+        hello, _ = self._wire.receive()
+        info = read_info(hello["info"])
+        self._actions = len(info.action_names)
+        found = UserClass(**{name: hello[name] for name in ("origin", "path", "words", "data")})
+        try:
+            self._policy = found.build(info, partial(_JudgedTeam, self._judge, hello["seconds"]))
+        except UserError as error:
+            self._wire.send({"error": str(error)})
+            return
+        name = getattr(self._policy, "name", None)
+        self._name = name if isinstance(name, str) else found.name
+        self._wire.send({"name": self._name, "team": isinstance(self._policy, _JudgedTeam)})
+        while True:
+            message, payload = self._wire.receive()
+            answer = self._reset(message["reset"]) if "reset" in message else self._step(message, payload)
+            self._wire.send({"first": self._judge.take()}, answer)
+
+    def _reset(self, words: dict[str, int]) -> bytes:
+        self._broken = ""
+        if self._judge(lambda: self._policy.reset(**words)) == NO_ACTION["errors"]:
+            self._broken = self._judge.first["errors"]
+        return b""
+
+    def _step(self, message: dict[str, Any], payload: bytearray) -> bytes:
+        shape = tuple(message["shape"])
+        ended = np.frombuffer(payload, bool, shape[0])
+        seen = np.frombuffer(payload, message["dtype"], offset=shape[0]).reshape(shape)
+        answer = self._judge(lambda: self._play(ended, seen))
+        return (np.full(shape[:2], answer) if isinstance(answer, int) else answer).astype(np.int32).tobytes()
+
+    def _play(self, ended: np.ndarray, seen: np.ndarray) -> np.ndarray | int:
+        if self._broken:
+            return self._judge.fault("errors", self._broken)
+        if ended.any():
+            self._policy.end_episodes(ended)
+        actions = self._policy.step(seen)
+        if isinstance(self._policy, _JudgedTeam):
+            return actions
+        actions = check_actions(actions, seen.shape[:2], self._name)
+        wrong = (actions < 0) | (actions >= self._actions)
+        if not wrong.any():
+            return actions
+        problem = f"{self._name}.step: returned {actions[wrong][0]}; actions are 0 to {self._actions - 1}"
+        return np.where(wrong, self._judge.fault("garbage", problem), actions)
+
+
+class _Judge:
+    """Calls what is the user's, and keeps the first message of each kind of fault until it is taken."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, str] = {}
+
+    def __call__(self, act: Callable[[], Any]) -> Any:
+        """What the call returns, or the code of its fault."""
+        try:
+            return act()
+        except BadAnswerError as error:
+            return self.fault("garbage", str(error))
+        except BaseException as error:  # SystemExit too: only the parent ends this process
+            return self.fault("errors", told(error))
+
+    def fault(self, kind: str, message: str) -> int:
+        self.first.setdefault(kind, message)
+        return NO_ACTION[kind]
+
+    def take(self) -> dict[str, str]:
+        first, self.first = self.first, {}
+        return first
+
+
+class _JudgedTeam(AgentTeam):
+    """Agents whose faults are their own: the others play on."""
+
+    def __init__(self, judge: _Judge, seconds: float, *words: Any) -> None:
+        """`seconds` is the time that each `act` has; a slower one is for nothing."""
+        super().__init__(*words)
+        self._judge, self._seconds = judge, seconds
+        self._broken: dict[int, str] = {}  # by number in the batch: why its episode could not begin
+
+    def begin(self, index: int, agent: int, seed: int) -> None:
+        self._broken.pop(index, None)
+        if self._judge(lambda: super(_JudgedTeam, self).begin(index, agent, seed)) == NO_ACTION["errors"]:
+            self._broken[index] = self._judge.first["errors"]
+
+    def act(self, index: int, observation: np.ndarray) -> int:
+        if index in self._broken:
+            return self._judge.fault("errors", self._broken[index])
+        start = time.monotonic()
+        action = self._judge(lambda: super(_JudgedTeam, self).act(index, observation))
+        taken = time.monotonic() - start
+        if taken > self._seconds:
+            limit = f"the limit is {self._seconds * 1000:.0f} ms"
+            return self._judge.fault("timeouts", f"{self.name}.act took {taken * 1000:.0f} ms, {limit}")
+        return action
+
+
+def read_info(fields: dict[str, Any]) -> "Info":
+    """`info` from what `dataclasses.asdict` made of it."""
+    values: dict[str, Any] = fields | {
+        name: tuple(value) for name, value in fields.items() if isinstance(value, list | tuple)
+    }
+    if "features" in fields:
+        return EnvInfo(**values | {"features": tuple(Feature(**feature) for feature in fields["features"])})
+    from metta.policy.interface import SpaceInfo  # here because it imports torch
+
+    return SpaceInfo(**values)
