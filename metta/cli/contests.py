@@ -114,6 +114,9 @@ def _shown(result: Any, output: Format) -> int:
     for message in result.messages:
         warn(message)
     show(output, result.document(), lambda: Group(*contest_tables(result)))
+    if output is Format.table and result.seconds:
+        rate = result.agent_steps / result.seconds
+        print(f"{result.agent_steps:,} agent-steps in {result.seconds:.1f} s: {rate:,.0f} per second")
     if result.interrupted:
         raise KeyboardInterrupt  # its exit code, after what there is to show
     return 0
