@@ -4,14 +4,16 @@ import getpass
 import itertools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
 from metta.common.errors import UserError
+from metta.common.settings import below
 from metta.config.job import Config, Job, Kind, kind_of
 from metta.config.layers import Layer, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
@@ -22,7 +24,7 @@ from metta.policy.by_class import CLASS, is_class
 from metta.rl.settings import EvaluateConfig, RunConfig
 from metta.rl.sizes import batch_shape
 
-POLICY_URIS = ("policy_uri", "teacher.policy_uri", "training_env.supervisor_policy_uri")
+POLICY_KEYS = ("policy_uri", "supervisor_policy_uri", "checkpoint_path", "path")
 
 
 @dataclass
@@ -159,12 +161,28 @@ def _check_imports(config: Config, tree: Tree) -> None:
     """Raise UserError if a file, which may be a stranger's, names code to import: only a word may."""
     env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
     named = {"env.name": env.name} if env and env.imports else {}
-    uris = {path: str(OmegaConf.select(tree.values, path)) for path in POLICY_URIS}
-    named |= {path: uri for path, uri in uris.items() if uri.startswith(CLASS) or is_class(uri, config.system.data_dir)}
+    named |= {"system.trust_code": "true"} if config.system.trust_code else {}
+    uris = _policy_uris(OmegaConf.to_container(tree.values))
+    named |= {path: uri for path, uri in uris if uri.startswith(CLASS) or is_class(uri, config.system.data_dir)}
     for path, value in named.items():
         source = tree.origin(path) or "the defaults"
         if not source.startswith("the word"):
             raise UserError(f"{path}={value} imports code: put it on the command line to allow that, from {source}")
+
+
+def _policy_uris(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and value of whatever names a policy; those in a list have the list's path."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _policy_uris(value, below(path, str(key)))
+    elif isinstance(values, list):
+        for value in values:
+            named = {
+                key: value[key] for key in POLICY_KEYS if isinstance(value, dict) and isinstance(value.get(key), str)
+            }
+            yield from ((path, uri) for uri in named.values())
+    elif isinstance(values, str) and path.rpartition(".")[2] in POLICY_KEYS:
+        yield path, values
 
 
 def _foreign_agents(config: RunConfig, tree: Tree) -> int:

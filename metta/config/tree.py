@@ -22,6 +22,7 @@ ALIASES = {
     "device": "system.device",
     "seed": "system.seed",
     "trust_pickle": "system.trust_pickle",
+    "trust_code": "system.trust_code",
     "max_steps": "mission.max_steps",
     "trainer.num_workers": "training_env.num_workers",
     "training_env.backend": "env.backend",

@@ -20,7 +20,7 @@ from metta.common.errors import UserError
 from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import OutFile, describe
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
-from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds
+from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission, mission_names, mission_set
 from metta.game.observation import env_info
@@ -129,9 +129,11 @@ def play_contest(
         if file:
             chunks += file.done
         skip = frozenset((result.round, result.chunk) for result in chunks)
+        if replays:
+            _check_replays(replays, rounds, names, skip)
         with progress_bar(rounds, skip) as progress:
             try:
-                for result in play_rounds(rounds, build, players.workers or available_cores(), progress, skip):
+                for result in play_rounds(rounds, build, players.workers or available_cores(), progress, skip, replays):
                     chunks.append(result)
                     if file:
                         file.add(result)
@@ -145,6 +147,18 @@ def play_contest(
         seconds=time.perf_counter() - start,
         interrupted=interrupted,
     )
+
+
+def _check_replays(
+    folder: Path, rounds: Sequence[Round], names: dict[str, str], skip: frozenset[tuple[int, int]]
+) -> None:
+    """Raise UserError if a replay would take the place of a file."""
+    for number, played in enumerate(rounds):
+        who = [names[entry.uri] for entry in played.entries]
+        for chunk in range(played.chunks):
+            for file in replay_files(played, played.of_chunk(chunk), who):
+                if (number, chunk) not in skip and (folder / file).exists():
+                    raise UserError(f"{folder / file} exists; name another folder for the replays")
 
 
 def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:

@@ -74,7 +74,8 @@ def mission_of(config: EvaluateConfig | PlayConfig, uri: str) -> Mission:
 
 def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
     machine = config.system
-    return make_policy(uri, info, machine.data_dir, set_up(machine), trust_pickle=machine.trust_pickle)
+    trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
+    return make_policy(uri, info, machine.data_dir, set_up(machine), **trust)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:

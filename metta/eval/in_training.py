@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from metta.common.errors import UserError
+from metta.common.logging import warn
 from metta.eval.episodes import BATCH, StopPlayingError, Watcher, metrics_by_name, play_batch
+from metta.eval.replay.keeping import SUFFIX, BatchRecorder
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
@@ -16,6 +19,7 @@ from metta.game.observation import env_info
 from metta.policy.fitting import fitted
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
+from metta.policy.team import TeamPolicy
 from metta.rl.build import Plan, build_network
 from metta.rl.machine import available_cores, choose_device
 from metta.rl.metrics import Metrics
@@ -75,10 +79,13 @@ class SuiteEvaluator:
         copy.load_state_dict(net.state_dict())
         copy.to(choose_device(self._plan.config.system.device))
         metrics: Metrics = {}
+        every = self._settings.epoch_interval * self._settings.replay_interval
+        replays = folder.replays if every and epoch % every == 0 else None
         try:
             for label, mission in self._missions.items():
-                policy = NeuralPolicy(fitted(copy, label, env_info(mission)), folder.name)
-                values = metrics_by_name(self._play(mission, policy, stop))
+                policy = NeuralPolicy(fitted(copy, label, env_info(mission)), f"{folder.name}:v{epoch}")
+                replay = replays / f"{label}.v{epoch}{SUFFIX}" if replays else None
+                values = metrics_by_name(self._play(mission, policy, stop, replay))
                 metrics |= {
                     f"eval_{self._suite}/{label}/{name}": float(np.mean(numbers)) for name, numbers in values.items()
                 }
@@ -87,12 +94,24 @@ class SuiteEvaluator:
         rewards = [metrics[f"eval_{self._suite}/{label}/reward"] for label in self._missions]
         return {f"eval_{self._suite}/reward": float(np.mean(rewards)), **metrics}
 
-    def _play(self, mission: Mission, policy: Policy, stop: Callable[[], bool]) -> list[Episode]:
+    def _play(self, mission: Mission, policy: Policy, stop: Callable[[], bool], replay: Path | None) -> list[Episode]:
+        """Play the episodes of a mission, the first of them into `replay`."""
         episodes, seed, threads = self._settings.episodes, self._settings.seed, available_cores()
-        maps = build_pool(mission, episodes, seed, threads)
-        watchers: list[Watcher] = [_StopCheck(stop)]
-        return [
-            episode
-            for start in range(0, episodes, BATCH)
-            for episode in play_batch(mission, policy, maps[start : start + BATCH], seed + start, threads, watchers)
-        ]
+        maps, team, finished = build_pool(mission, episodes, seed, threads), TeamPolicy([policy], [mission.agents]), []
+        for start in range(0, episodes, BATCH):
+            watchers: list[Watcher] = [_StopCheck(stop)]
+            recorder = BatchRecorder(replay.parent, [replay.name], [seed], [policy.name]) if replay else None
+            if recorder and start == 0:
+                watchers.append(recorder)
+            finished += play_batch(mission, team, maps[start : start + BATCH], seed + start, threads, watchers)
+            if recorder and start == 0:
+                _save(recorder)
+        return finished
+
+
+def _save(recorder: BatchRecorder) -> None:
+    """Training goes on where the disk takes no replay."""
+    try:
+        recorder.save()
+    except UserError as error:
+        warn(f"{error}; going on")

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from metta.eval.entries import Entry
 from metta.eval.episodes import StopPlayingError, Watcher, play_batch
 from metta.eval.gear import GearTrack
+from metta.eval.replay.keeping import BatchRecorder, replay_name
 from metta.eval.rows import EpisodeRow, make_row
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
@@ -58,16 +60,7 @@ class ChunkResult(BaseModel):
     messages: list[str] = []  # the first of each kind, in words
 
 
-class Recording(Watcher, Protocol):
-    """Records a chunk as it is played."""
-
-    def save(self) -> dict[int, str]:
-        """Write the replays; name of the file by environment."""
-        ...
-
-
 Build = Callable[[Round], Sequence[Policy]]
-Record = Callable[[int, int], Recording | None]  # of round and chunk
 
 
 @runtime_checkable
@@ -113,12 +106,13 @@ def play_rounds(
     workers: int,
     progress: Progress,
     skip: frozenset[tuple[int, int]] = frozenset(),
-    record: Record = lambda number, chunk: None,
+    replays: Path | None = None,
 ) -> Iterator[ChunkResult]:
     """Play all chunks but those in `skip` (round, chunk), and yield each as it ends, in any order.
 
     Each worker is a thread with policies of its own, which `build` makes for a round; compiled policies and nets run at
-    the same time. Ends early, without the chunks under way, once `progress.stopped` is set or the caller goes away.
+    the same time. A folder `replays` gets a file for each episode. Ends early, without the chunks under way, once
+    `progress.stopped` is set or the caller goes away.
     Raises what a policy raises.
     """
     tasks: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
@@ -135,7 +129,7 @@ def play_rounds(
                 if number != current:
                     close_policies(policies)
                     current, policies = number, tuple(build(rounds[number]))
-                results.put(_play_chunk(rounds[number], number, chunk, policies, progress, record(number, chunk)))
+                results.put(_play_chunk(rounds[number], number, chunk, policies, progress, replays))
         except (queue.Empty, StopPlayingError):
             pass
         except BaseException as error:  # raised anew where the results are taken
@@ -164,17 +158,18 @@ def play_rounds(
 
 
 def _play_chunk(
-    played: Round, number: int, chunk: int, policies: Sequence[Policy], progress: Progress, recording: Recording | None
+    played: Round, number: int, chunk: int, policies: Sequence[Policy], progress: Progress, replays: Path | None
 ) -> ChunkResult:
     team, gear, which = TeamPolicy(policies, played.counts), GearTrack(), played.of_chunk(chunk)
-    maps = np.concatenate([build_pool(played.mission, 1, played.map_seeds[k], 1) for k in which])
+    seeds, names = [played.map_seeds[k] for k in which], [policy.name for policy in policies]
+    recording = BatchRecorder(replays, replay_files(played, which, names), seeds, names) if replays else None
+    maps = np.concatenate([build_pool(played.mission, 1, seed, 1) for seed in seeds])
     watchers: list[Watcher] = [gear, _Ticker(progress), *([recording] if recording else [])]
     episodes = play_batch(played.mission, team, maps, played.seeds[which[0]], 1, watchers)
     files = recording.save() if recording else {}
     faults = [_take_faults(policy) for policy in policies]
     rows = [
-        make_row(episode, played.map_seeds[k], team.seats[env], gear, files.get(env))
-        for env, (k, episode) in enumerate(zip(which, episodes, strict=True))
+        make_row(episode, seeds[env], team.seats[env], gear, files.get(env)) for env, episode in enumerate(episodes)
     ]
     return ChunkResult(
         round=number,
@@ -183,6 +178,12 @@ def _play_chunk(
         faults=[counts for counts, _ in faults],
         messages=[message for _, messages in faults for message in messages],
     )
+
+
+def replay_files(played: Round, which: range, names: Sequence[str]) -> list[str]:
+    """Names of the replays of some episodes of a round; `names` are those of its policies."""
+    who = names if len(names) == 1 else [f"{name}-{count}" for name, count in zip(names, played.counts, strict=True)]
+    return [replay_name(played.mission.name, played.map_seeds[k], who) for k in which]
 
 
 def _take_faults(policy: Policy) -> tuple[dict[str, int], list[str]]:

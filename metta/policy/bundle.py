@@ -13,6 +13,7 @@ from metta.common.logging import warn
 from metta.policy.forms.match import Architecture, known_info, load_into, match
 from metta.policy.forms.tensors import Weights, read_weights
 from metta.policy.interface import Info, NetHeads, PolicyNet
+from metta.policy.nets.registry import NETS
 from metta.policy.sources.archive import MAGIC, Archive
 from metta.policy.sources.place import MOST_SPEC_BYTES, SPEC, BrokenBundleError, Files, Place, local_place
 from metta.policy.spec import PolicySpec, read_spec, write_spec
@@ -42,12 +43,27 @@ class Bundle:
         return load_into(architecture, self.weights, self.origin).to(device)
 
 
+class NoNetError(BrokenBundleError):
+    """The policy that lies there is no net: its spec names another class, with these files."""
+
+    def __init__(self, origin: str, spec: PolicySpec, files: Files) -> None:
+        known = ", ".join(f"{net.__module__}.{net.__qualname__}" for net in NETS.values())
+        problem = f"unknown class {spec.class_path!r}; it is not imported, known are {known}"
+        super().__init__(f"{origin}: {SPEC}: {problem}; trust_code=true plays code of your own")
+        self.origin, self.spec, self.files = origin, spec, files
+
+
+def bundle_files(net: PolicyNet, run: str, epoch: int, agent_steps: int) -> dict[str, bytes]:
+    """What a bundle holds: content by name."""
+    data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
+    return {WEIGHTS: data, SPEC: write_spec(net, WEIGHTS, data, run, epoch, agent_steps)}
+
+
 def save_bundle(folder: Path, net: PolicyNet, run: str, epoch: int, agent_steps: int) -> None:
     """Write a bundle; `folder` is there only once everything is on disk. Raise OSError when that fails."""
-    data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
     with atomic_folder(folder) as partial:
-        (partial / WEIGHTS).write_bytes(data)
-        (partial / SPEC).write_bytes(write_spec(net, WEIGHTS, data, run, epoch, agent_steps))
+        for name, data in bundle_files(net, run, epoch, agent_steps).items():
+            (partial / name).write_bytes(data)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -81,6 +97,8 @@ def _described(place: Place, files: Files, main: str | None, info: Info | None, 
     if not files.has(SPEC):
         raise BrokenBundleError(f"{place.origin}: not a policy bundle, it has no {SPEC}")
     spec = read_spec(files.read(SPEC, MOST_SPEC_BYTES), f"{place.origin}: {SPEC}")
+    if not spec.net:
+        raise NoNetError(place.origin, spec, files)
     name = main or spec.data_path
     data = files.read(name)
     _verify(spec, name, data, place.origin)

@@ -13,7 +13,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -32,8 +32,9 @@ FORM = "class=module.Class[,data=FILE][,kw.name=value]"
 BARE = re.compile(r"(?!metta\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*")  # module.Class
 BATCHED = ("reset", "step", "end_episodes")
 PER_AGENT = ("reset", "act")
-# Where the code of no user lies: libraries, and what calls the class.
-NOT_THEIRS = (*{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, str(Path(__file__).parent))
+# Where no user's code lies: Python, what is installed, what calls the class.
+PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parents[1])})
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
@@ -57,7 +58,7 @@ class UserClass:
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
-    def build(self, info: "Info", team: type[AgentTeam] = AgentTeam) -> "Policy":
+    def build(self, info: "Info", team: Callable[..., AgentTeam] = AgentTeam) -> "Policy":
         """The policy; one that plays agent by agent is wrapped by `team`.
 
         Raise UserError where there is none such or where it fails, with its error.
@@ -114,9 +115,26 @@ def parse_class(uri: str) -> UserClass:
 def told(error: BaseException) -> str:
     """An error of a user's code in one line: its kind, what it says, and the line of that code."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not frame.filename.startswith(("<", *NOT_THEIRS))]
+    theirs = [frame for frame in frames if _is_users(frame.filename)]
     where = f", {Path(theirs[-1].filename).name} line {theirs[-1].lineno}" if theirs else ""
     return f"{type(error).__name__}: {str(error)[:300]}{where}"
+
+
+def user_modules() -> dict[str, str]:
+    """Files of the modules that are imported and no library's, by their path as a module: {"mine/net.py": …}."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.endswith(".py") and _is_users(file) and name != "__main__":
+            stem = name.replace(".", "/")
+            found[f"{stem}/__init__.py" if hasattr(module, "__path__") else f"{stem}.py"] = file
+    return found
+
+
+def _is_users(file: str) -> bool:
+    """Is that a file of a user's own code?"""
+    path = Path(file)
+    return path.is_file() and not file.startswith(PYTHON) and not INSTALLED & set(path.parts)
 
 
 def _has(found: type, methods: Iterable[str]) -> bool:

@@ -127,6 +127,7 @@ class HostedPolicy:
         Raise UserError if the class cannot be built there, with its error.
         """
         self.faults = Faults()
+        self.path = policy.path
         self._origin, self._folder = policy.origin, folder
         self._seconds = action_timeout_ms / 1000
         self._num_actions = len(info.action_names)
@@ -243,6 +244,7 @@ class HostedPolicy:
         if "error" in text:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
         self.name, self._team = str(text.get("name")), bool(text.get("team"))
+        self.modules: dict[str, str] = text.get("modules", {})  # files of the user's that it imported, by path
 
     def _restart(self) -> None:
         self.close()

@@ -19,7 +19,7 @@ import numpy as np
 
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo, Feature
-from metta.policy.by_class import UserClass, told
+from metta.policy.by_class import UserClass, told, user_modules
 from metta.policy.per_agent import AgentTeam, BadAnswerError, check_actions
 from metta.policy.wire import GoneError, Wire
 
@@ -73,7 +73,8 @@ class _Host:
             return
         name = getattr(self._policy, "name", None)
         self._name = name if isinstance(name, str) else found.name
-        self._wire.send({"name": self._name, "team": isinstance(self._policy, _JudgedTeam)})
+        team = isinstance(self._policy, _JudgedTeam)
+        self._wire.send({"name": self._name, "team": team, "modules": user_modules()})
         while True:
             message, payload = self._wire.receive()
             answer = self._reset(message["reset"]) if "reset" in message else self._step(message, payload)
@@ -160,11 +161,12 @@ class _JudgedTeam(AgentTeam):
 
 def read_info(fields: dict[str, Any]) -> "Info":
     """`info` from what `dataclasses.asdict` made of it."""
-    values: dict[str, Any] = fields | {
-        name: tuple(value) for name, value in fields.items() if isinstance(value, list | tuple)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
-    if "features" in fields:
-        return EnvInfo(**values | {"features": tuple(Feature(**feature) for feature in fields["features"])})
+    if "features" in values:
+        values["features"] = tuple(Feature(**feature) for feature in values["features"])
+        return EnvInfo(**values)
     from metta.policy.interface import SpaceInfo  # here because it imports torch
 
     return SpaceInfo(**values)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -20,16 +21,22 @@ MOST_ACTIONS = 65_536
 Small = Annotated[int, Field(ge=1, le=65_536)]
 Text = Annotated[str, Field(max_length=200)]
 FeatureId = Annotated[int, Field(ge=0, le=254)]
+Files = Mapping[str, bytes]  # content by path in the bundle
 
 
 class PolicySpec(BaseModel):
-    """A spec of our own (`format` 1, with its hashes), or one that tells only the class and its arguments."""
+    """A spec of our own (`format` 1, with its hashes), or one that tells only the class and its arguments.
+
+    The class is a net of ours, whose weights are `data_path`; or a policy without weights or a user's own, of which
+    `net` is "".
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     format: int | None = None
     class_path: Text = ""
-    data_path: Text
+    data_path: Text = ""
+    setup_script: Text = ""
     net: Text = ""
     init_kwargs: dict[Text, Any] = {}
     auxiliary_head: bool | None = None
@@ -49,20 +56,16 @@ class PolicySpec(BaseModel):
     observation_dtype: Text = "float32"
     action_sizes: list[Small] = Field(default=[], max_length=64)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value is not None}
+
     @field_validator("data_path")
     @classmethod
     def _stays_in_the_folder(cls, value: str) -> str:
-        if not value or value in (".", "..") or "/" in value or "\\" in value:
+        if value in (".", "..") or "/" in value or "\\" in value:
             raise ValueError("leaves the folder")
-        return value
-
-    @field_validator("init_kwargs")
-    @classmethod
-    def _are_sizes(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, setting in value.items():
-            numbers = setting if isinstance(setting, list) else [setting]
-            if len(numbers) > 64 or any(not _is_setting(number) for number in numbers):
-                raise ValueError(f"{name} is no setting of a net")
         return value
 
     @field_validator("features")
@@ -76,15 +79,21 @@ class PolicySpec(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _names_a_net(self) -> Self:
+    def _names_a_policy(self) -> Self:
         by_class = {net.__qualname__: name for name, net in NETS.items()}
         name = self.class_path.rpartition(".")[2]
         if self.class_path and name not in (*by_class, *NETS):
-            known = ", ".join(_path(net) for net in NETS.values())
-            raise ValueError(f"unknown class {self.class_path!r}; it is not imported, known are {known}")
+            self.net = ""
+            return self
         self.net = self.net or by_class.get(name, name)
         if self.net not in NETS:
             raise ValueError(f"unknown net {self.net!r}{suggest(self.net, NETS)}")
+        if not self.data_path:
+            raise ValueError("data_path: a net plays with weights, the spec names none")
+        for key, setting in self.init_kwargs.items():
+            numbers = setting if isinstance(setting, list) else [setting]
+            if len(numbers) > 64 or any(not _is_setting(number) for number in numbers):
+                raise ValueError(f"init_kwargs: {key} is no setting of a net")
         if math.prod(self.action_sizes) > MOST_ACTIONS:
             raise ValueError(f"more than {MOST_ACTIONS:,} actions")
         return self
@@ -125,6 +134,18 @@ def write_spec(net: PolicyNet, data_path: str, data: bytes, run: str, epoch: int
         "agent_steps": agent_steps,
         "sha256": {data_path: hashlib.sha256(data).hexdigest()},
     }
+    return _signed(spec)
+
+
+def write_plain_spec(class_path: str, init_kwargs: dict[str, Any], data_path: str, setup: str, files: Files) -> bytes:
+    """The spec of a policy that is no net of ours, with the files that belong to it."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    extra = {"setup_script": setup} if setup else {}
+    words = {"class_path": class_path, "data_path": data_path or None, "init_kwargs": init_kwargs}
+    return _signed({"format": FORMAT, **words, **extra, "sha256": hashes})
+
+
+def _signed(spec: dict[str, Any]) -> bytes:
     return (json.dumps({**spec, "spec_sha256": _hash(spec)}, indent=2) + "\n").encode()
 
 
@@ -141,12 +162,13 @@ def read_spec(data: bytes, where: str) -> PolicySpec:
         raise BrokenBundleError(f"{where}: not a policy spec of format {FORMAT}")
     if ours and spec.get("spec_sha256") != _hash(spec):
         raise BrokenBundleError(f"{where}: damaged or edited (its SHA-256 does not match)")
-    if spec.get("setup_script"):
-        raise BrokenBundleError(f"{where}: wants to run a setup_script; only weights are loaded")
     try:
-        return PolicySpec.model_validate(spec)
+        found = PolicySpec.model_validate(spec)
     except ValidationError as error:
         raise BrokenBundleError(f"{where}: {first_problem(PolicySpec, error, '')}") from None
+    if found.setup_script and found.net:
+        raise BrokenBundleError(f"{where}: wants to run a setup_script; only weights are loaded")
+    return found
 
 
 def _path(net: type[PolicyNet]) -> str:

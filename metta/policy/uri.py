@@ -17,7 +17,7 @@ import yaml
 
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
-from metta.policy.bundle import Bundle, read_bundle
+from metta.policy.bundle import Bundle, NoNetError, read_bundle
 from metta.policy.by_class import CLASS, is_class, parse_class
 from metta.policy.fitting import net_for
 from metta.policy.hosted import ACTION_TIMEOUT_MS, HostedPolicy
@@ -29,6 +29,7 @@ from metta.policy.simple import NoopPolicy, RandomPolicy
 from metta.policy.sources.locate import is_remote, locate
 from metta.policy.sources.place import BrokenBundleError, Place
 from metta.policy.sources.runs import CHECKPOINTS, VERSION, Version, list_versions
+from metta.policy.submission_code import play_code
 
 __all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
 
@@ -48,20 +49,24 @@ def make_policy(
     device: torch.device | str = "cpu",
     deterministic: bool = False,
     trust_pickle: bool = False,
+    trust_code: bool = False,
     isolated: bool = False,
     action_timeout_ms: float = ACTION_TIMEOUT_MS,
 ) -> Policy:
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such.
 
     With `isolated`, a user's class plays in a process of its own, under a time limit (metta.policy.hosted); our own
-    scripts and nets never do.
+    scripts and nets never do. The code in a bundle always does, and only with `trust_code`.
     """
     if is_class(uri, data_dir):
         found = parse_class(uri)
         return HostedPolicy(found, info, action_timeout_ms) if isolated else found.build(info)
     if is_built_in(uri):
-        return _make_built_in(_plain(uri), info)
-    bundle = find_bundle(uri, data_dir, info, trust_pickle)
+        return make_built_in(*built_in_parts(uri), info)
+    try:
+        bundle = find_bundle(uri, data_dir, info, trust_pickle)
+    except NoNetError as found:
+        return _make_bundled(found, info, trust_code, action_timeout_ms)
     return NeuralPolicy(net_for(bundle, info, device), bundle.name, deterministic)
 
 
@@ -108,17 +113,32 @@ def is_built_in(uri: str) -> bool:
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
 
-def _make_built_in(uri: str, info: Info) -> Policy:
-    """A policy by name and parameters; a version (`:v15`) is accepted, all are the same. Raise UserError."""
-    given, _, query = uri.removeprefix(SCHEME).partition("?")
+def _make_bundled(bundle: NoNetError, info: Info, trust_code: bool, action_timeout_ms: float) -> Policy:
+    """The policy of a bundle that holds none of our nets. Raise UserError, the bundle itself if it is not trusted."""
+    spec = bundle.spec
+    if spec.class_path in BUILT_IN:
+        return make_built_in(spec.class_path, spec.init_kwargs, info)
+    if not trust_code:
+        raise bundle
+    return play_code(bundle, info, action_timeout_ms)
+
+
+def make_built_in(name: str, words: dict[str, Any], info: Info) -> Policy:
+    """One of BUILT_IN with its parameters. Raise UserError for those that it does not take."""
+    if name in SCRIPTS:
+        return make_scripted(name, words, info)
+    if words:
+        raise UserError(f"policy {name} takes no parameters")
+    return PLAIN[name](info)
+
+
+def built_in_parts(uri: str) -> tuple[str, dict[str, str]]:
+    """Name and parameters; a version (`:v15`) is accepted, all are the same. Raise UserError for an unknown name."""
+    given, _, query = _plain(uri).removeprefix(SCHEME).partition("?")
     name = VERSION.sub("", given)
     if name not in BUILT_IN:
         raise UserError(f"{uri}: no policy of that name{suggest(name, BUILT_IN)}; known: {', '.join(sorted(BUILT_IN))}")
-    if name in SCRIPTS:
-        return make_scripted(name, parse_query(name, query), info)
-    if query:
-        raise UserError(f"{uri}: policy {name} takes no parameters")
-    return PLAIN[name](info)
+    return name, parse_query(name, query)
 
 
 @dataclass(frozen=True)

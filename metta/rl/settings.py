@@ -166,6 +166,9 @@ class EvaluatorSettings(Settings):
     epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
     episodes: PositiveInt = Field(default=16, description="episodes of each mission per evaluation")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; the same at every evaluation")
+    replay_interval: int = Field(
+        default=0, ge=0, description="evaluations between those whose first episodes are kept as replays; 0 = never"
+    )
 
 
 class WandbSettings(Settings):
@@ -193,6 +196,9 @@ class MachineSettings(Settings):
     threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores")
     trust_pickle: bool = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
+    )
+    trust_code: bool = Field(
+        default=False, description="play bundles that hold a class of their own; only for bundles of your own"
     )
 
 

@@ -246,8 +246,8 @@ def find_teacher(teaching: Teaching, info: Info, machine: MachineSettings, devic
             f"teacher.mode={teaching.mode_name}: teacher.teacher_led_proportion and teacher.student_led_proportion are "
             "both 0, nothing would be learned from the teacher; 0.5 and 0.5 are a good start"
         )
-    uri, trust = teaching.policy_uri, machine.trust_pickle
-    policy = make_policy(uri, info, machine.data_dir, device, trust_pickle=trust)
+    uri, trust = teaching.policy_uri, {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
+    policy = make_policy(uri, info, machine.data_dir, device, **trust)
     if teaching.mode.neural and not isinstance(policy, Adviser):
         raise UserError(
             f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {uri} only "

@@ -34,8 +34,9 @@ def play_live(
     written.
     """
     match = Match(mission, policy, seed, label)
+    server = ViewerServer(port, match=LiveMatch(match, autostart))
     try:
-        serve(ViewerServer(port, match=LiveMatch(match, autostart)))
+        serve(server)
     finally:
         if save_replay:
             match.recorder.save(save_replay)

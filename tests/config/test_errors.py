@@ -80,6 +80,12 @@ def test_bad_words_are_named_in_one_line(argv: list[str], expected: list[str], r
         ("a: [1\nb: 2", ["cannot read"]),
         ("- 1", ["mine.yaml"]),
         ("cmd: train\nteacher: {policy_uri: class=mine.Teacher}", ["teacher.policy_uri", "imports code"]),
+        (
+            "trainer: {dual_policy: {scripted_npc: {policy_uri: class=mine.Npc}}}",
+            ["scripted_npc.policy_uri=class=mine"],
+        ),
+        ("trainer: {dual_policy: {checkpoint_npcs: [{path: mine.Npc}]}}", ["checkpoint_npcs=mine.Npc", "imports code"]),
+        ("system: {trust_code: true}", ["system.trust_code=true", "imports code"]),
         ("cmd: evaluate\npolicy_uri: mine.Policy", ["policy_uri=mine.Policy", "imports code"]),
     ],
 )

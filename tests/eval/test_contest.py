@@ -15,6 +15,7 @@ from metta.eval.contest import ContestSettings, resolve_missions, run_contest
 from metta.eval.entries import Entry, parse_entry
 from metta.eval.episodes import play_episodes
 from metta.eval.gear import role_of
+from metta.eval.replay.file import read_replay
 from metta.eval.rounds import CHUNK, Progress
 from metta.eval.statistics import summarize
 from metta.eval.tables import contest_tables
@@ -259,3 +260,19 @@ def test_a_class_that_fails_stands_still_is_counted_and_the_others_play_on(name:
     assert failing["action_timeouts"] == (10 if kind == "timeouts" else 0)
     assert role["avg_agent_metrics"]["action.move.success"] > 3
     assert any(f"{name}: {kind}, first:" in message for message in result.messages)
+
+
+# Replays
+
+
+def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_path: Path):
+    kept = settings("role,proportion=3", "random,proportion=5", episodes=2, steps=20, save_replay_dir=tmp_path)
+    result = run_contest(kept).rounds[0]
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == [f"cogsguard_arena.basic.role-3.random-5.seed{seed}.replay" for seed in (42, 43)]
+    assert [row.replay for row in result.rows] == files
+    replay = read_replay(tmp_path / files[0]).check()
+    assert replay.header.policies == ["role", "random"] and replay.header.seed == 42
+    assert [agent.policy for agent in replay.header.agents] == result.rows[0].seats
+    with pytest.raises(UserError, match=r"seed42\.replay exists"):
+        run_contest(kept)

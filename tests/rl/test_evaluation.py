@@ -8,6 +8,7 @@ import pytest
 
 from metta.common.errors import UserError
 from metta.eval.in_training import train
+from metta.eval.replay.file import read_replay
 from metta.rl.settings import RunConfig
 
 Config = Callable[..., RunConfig]
@@ -40,6 +41,16 @@ def test_without_missions_that_of_the_run_is_evaluated(config: Config):
     run = config(evaluator={"epoch_interval": 4, "episodes": 1})
     train(run)
     assert "eval_training/training/reward" in metrics(run)[-1]
+
+
+def test_every_nth_evaluation_keeps_the_first_episode_of_each_mission(config: Config):
+    run = config(evals=SUITE, evaluator={"epoch_interval": 1, "episodes": 2, "replay_interval": 2})
+    train(run)
+    folder = Path(run.system.data_dir, "tiny", "replays")
+    kept = sorted(path.name for path in folder.iterdir())
+    assert kept == [f"{label}.v{epoch}.replay" for label in ("easy", "large") for epoch in (2, 4)]
+    header = read_replay(folder / kept[0]).check().header
+    assert header.policies == ["tiny:v2"] and header.values and header.max_steps == 12
 
 
 def test_training_is_the_same_bit_for_bit_with_and_without_evaluation(config: Config):

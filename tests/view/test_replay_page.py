@@ -130,9 +130,16 @@ def test_a_cog_clicked_on_the_map_is_inspected(arena: Any, played: Played):
     assert arena.locator(".inspector").count() == 0
 
 
-@pytest.mark.parametrize("quirks", [{}, {"territory_invisible": False, "last_reward_invisible": False}])
-def test_it_shows_the_tokens_that_the_policy_saw(quirks: dict[str, bool], page: Any, tmp_path: Path):
-    game = play(make_match(steps=150, quirks=quirks, teams={"cogs": {"wealth": 3}}), tmp_path / "short.replay")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teams": {"cogs": {"wealth": 3}}},
+        {"quirks": {"territory_invisible": False, "last_reward_invisible": False}},
+        {"teams": {"red": {"num_agents": 5, "wealth": 300}, "blue": {"num_agents": 3}}, "roles": ["miner", "aligner"]},
+    ],
+)
+def test_it_shows_the_tokens_that_the_policy_saw(changes: dict[str, Any], page: Any, tmp_path: Path):
+    game = play(make_match(steps=150, **changes), tmp_path / "short.replay")
     open_replay(page, game.path.read_bytes(), tmp_path)
     for step in (0, 1, 40, 99, 149):
         for agent in (0, 3, 7):

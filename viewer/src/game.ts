@@ -11,6 +11,8 @@ export class Game {
   readonly history: History;
   readonly observer: Observer;
   readonly colours: string[];
+  /** Collectives that have cogs. */
+  readonly teams: number[];
   readonly bounds: [number, number, number, number];
   /** Stock of each thing at the start: what a full one has. */
   readonly full: number[];
@@ -20,6 +22,7 @@ export class Game {
     this.history = new History(this.world, recording);
     this.observer = new Observer(this.world, recording);
     this.colours = teamColours(recording.header.collectives);
+    this.teams = [...new Set(recording.header.agents.map((each) => each.team))];
     this.bounds = boundsOf(this.world);
     const first = recording.state(0);
     this.full = this.world.things.map((thing) => this.world.stock(first, thing.index));
@@ -32,8 +35,7 @@ export class Game {
 
   /** Rim of a cog's picture: its team's colour where there are several. */
   rimOf(agent: number): string {
-    const teams = new Set(this.world.header.agents.map((each) => each.team));
-    return teams.size > 1 ? (this.colourOf(this.teamOf(agent)) ?? INK.text) : INK.text;
+    return this.teams.length > 1 ? (this.colourOf(this.teamOf(agent)) ?? INK.text) : INK.text;
   }
 
   teamOf(agent: number): number {

@@ -46,10 +46,10 @@ export class History {
     while (this.length <= this.recording.last) this.add(this.length, this.recording.state(this.length));
   }
 
-  /** Mean return of the agents after `step` steps. */
-  mean(step: number): number {
-    const scores = this.scores[step];
-    return scores ? scores.reduce((sum, score) => sum + score, 0) / scores.length : 0;
+  /** Mean return of the agents, or of those of a team, after `step` steps. */
+  mean(step: number, team: number | null = null): number {
+    const scores = [...(this.scores[step] ?? [])].filter((_, agent) => team === null || this.world.header.agents[agent]?.team === team);
+    return scores.reduce((sum, score) => sum + score, 0) / Math.max(1, scores.length);
   }
 
   private add(step: number, state: Int32Array): void {

@@ -15,7 +15,17 @@ export const INK = {
   night: "rgba(10, 14, 34, 0.30)",
 };
 
-const TEAMS = ["#37d399", "#60a5fa", "#facc15", "#c084fc", "#2dd4bf", "#fb923c", "#a3e635", "#f9a8d4"];
+/** In the order in which teams get them, unless a team's name is one of these. */
+const TEAMS: Record<string, string> = {
+  green: "#37d399",
+  blue: "#60a5fa",
+  gold: "#facc15",
+  purple: "#c084fc",
+  teal: "#2dd4bf",
+  red: "#ff8a5c",
+  lime: "#a3e635",
+  pink: "#f9a8d4",
+};
 export const CLIPS = "#ff5c6c";
 
 const GEAR_COLOURS: Record<string, string> = {
@@ -38,8 +48,9 @@ export const elementColour = (element: string): string => ELEMENT_COLOURS[elemen
 
 /** Colour of each collective in id order: the clips are red, teams differ. */
 export function teamColours(collectives: string[]): string[] {
+  const free = Object.keys(TEAMS).filter((colour) => !collectives.includes(colour));
   let next = 0;
-  return collectives.map((name) => (name === "clips" ? CLIPS : (TEAMS[next++ % TEAMS.length] as string)));
+  return collectives.map((name) => (name === "clips" ? CLIPS : (TEAMS[name] ?? TEAMS[free[next++ % free.length] ?? ""] ?? INK.neutral)));
 }
 
 /** A colour with transparency, `#rrggbb` and 0..1. */

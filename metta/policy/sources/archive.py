@@ -2,11 +2,10 @@
 
 import io
 import stat
-from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from metta.common.errors import UserError
-from metta.policy.sources.place import MOST_BYTES, BrokenBundleError
+from metta.policy.sources.place import MOST_BYTES, BrokenBundleError, leads_out
 
 MAGIC = b"PK\x03\x04"
 MOST_MEMBERS = 2_000
@@ -59,6 +58,10 @@ class Archive:
     def has(self, name: str) -> bool:
         return self._prefix + name in self._zip.namelist()
 
+    def names(self) -> list[str]:
+        """All its files."""
+        return [info.filename.removeprefix(self._prefix) for info in self._zip.infolist() if not info.is_dir()]
+
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         where = f"{self.origin}/{name}"
         if not self.has(name):
@@ -75,8 +78,7 @@ class Archive:
 
 def _problem(info: ZipInfo) -> str:
     """What is wrong with a member; "" for a plain file or folder within the archive."""
-    path = PurePosixPath(info.filename.replace("\\", "/"))
-    if not path.parts or path.is_absolute() or ".." in path.parts:
+    if leads_out(info.filename):
         return "a path that leads out"
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

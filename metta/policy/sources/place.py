@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from metta.common.errors import UserError
@@ -14,6 +14,12 @@ MOST_SPEC_BYTES = 1 << 20
 
 class BrokenBundleError(UserError):
     """What lies there is no complete, undamaged policy."""
+
+
+def leads_out(name: str) -> bool:
+    """Does a path within a bundle lead out of it, or nowhere?"""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return not path.parts or path.is_absolute() or ".." in path.parts
 
 
 class Files(Protocol):
@@ -51,7 +57,7 @@ class Folder:
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         path = self.path / name
-        if Path(name).name != name or path.resolve().parent != self.path.resolve():
+        if leads_out(name) or not path.resolve().is_relative_to(self.path.resolve()):
             raise UserError(f"{path}: leads out of its folder")
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no plain file")

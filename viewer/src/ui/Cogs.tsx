@@ -11,7 +11,6 @@ export function Cogs() {
   if (!now || !numbers) return null;
   const { world, history } = now;
   const scores = history.scores[step.value];
-  const teams = new Set(world.header.agents.map((agent) => agent.team)).size;
   return (
     <ul class="cogs">
       {world.header.agents.map((info, agent) => {
@@ -23,7 +22,7 @@ export function Cogs() {
         const task = world.header.tasks[world.agent(numbers, agent, Col.Task)];
         return (
           <li key={agent} class={`${agent === selected.value ? "on" : ""} ${hp === 0 ? "down" : ""}`} onClick={() => select(agent === selected.value ? null : agent)} data-cog={agent}>
-            <span class="disc" style={{ background: gearColour(gear), borderColor: teams > 1 ? now.colours[info.team] : "transparent" }}>
+            <span class="disc" style={{ background: gearColour(gear), borderColor: now.teams.length > 1 ? now.colours[info.team] : "transparent" }}>
               {agent}
             </span>
             <span class="what">

@@ -13,7 +13,7 @@ export function Top() {
   const { world } = now;
   const { header } = world;
   const held = now.history.held[step.value];
-  const teams = [...new Set(header.agents.map((agent) => agent.team))];
+  const { teams } = now;
   const neutral = world.things.filter((thing) => thing.plain === "junction").length - (held?.reduce((a, b) => a + b, 0) ?? 0);
   const hubs = (team: number): number =>
     world.things.filter((thing) => thing.plain === "hub" && world.owner(numbers, thing.index) === team).reduce((sum, hub) => sum + world.stock(numbers, hub.index), 0);
@@ -27,7 +27,6 @@ export function Top() {
         </p>
       </div>
       {live.value && <LiveMark />}
-      <div class="spacer" />
       <section class="group" aria-label="junctions">
         <label>junctions</label>
         {header.collectives.map((name, index) => (
@@ -43,7 +42,7 @@ export function Top() {
       </section>
       {teams.map((team) => (
         <section class="group stock" key={team} aria-label="team stock">
-          <label>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
+          <label style={teams.length > 1 ? { color: now.colours[team] } : {}}>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
               <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> <b>{world.team(numbers, team, element)}</b>

@@ -30,7 +30,9 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
   if (steps[steps.length - 1] !== game.history.length - 1) steps.push(game.history.length - 1);
   drawHeld(ink, game, steps, x, floor);
   const chosen = selected.value;
-  const scores = steps.map((at) => game.history.mean(at));
+  const groups = game.teams.length > 1 ? game.teams : [null];
+  const means = groups.map((team) => steps.map((at) => game.history.mean(at, team)));
+  const scores = means.flat();
   const own = chosen === null ? [] : steps.map((at) => game.history.scores[at]?.[chosen] ?? 0);
   const [low, high] = [Math.min(0, ...scores, ...own), Math.max(1e-6, ...scores, ...own)];
   const y = (score: number): number => floor - ((floor - 8) * (score - low)) / (high - low);
@@ -43,7 +45,7 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
     ink.stroke();
   };
   line(own, "#ffffff");
-  line(scores, INK.accent);
+  means.forEach((values, k) => line(values, groups[k] == null ? INK.accent : (game.colours[groups[k]] ?? INK.accent)));
   caption(ink, x(0) + 8, [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent], ...(chosen === null ? [] : [[`cog ${chosen}`, "#ffffff"] as Word]), ["junctions held", INK.dim]]);
   drawMarks(ink, game, x, height - MARKS);
   if (hovered !== null) rule(ink, x(hovered), floor, INK.faint);

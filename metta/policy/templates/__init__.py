@@ -1,0 +1,29 @@
+"""Files to begin a policy of one's own with: `cogames make-policy`."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from metta.common.errors import UserError, suggest
+
+Kind = Literal["scripted", "trainable"]
+NAME = "my_policy"  # of the module, in the templates
+
+
+def make_policy_template(kind: Kind, out: Path) -> Path:
+    """Write the template to a Python file that is not there yet. Raise UserError if that cannot be."""
+    kinds = get_args(Kind)
+    if kind not in kinds:
+        raise UserError(f"no template {kind!r}{suggest(kind, kinds)}; there are {', '.join(kinds)}")
+    out = Path(out)
+    if out.suffix != ".py" or not out.stem.isidentifier():
+        raise UserError(f"{out}: must be a name that Python can import, such as {NAME}.py")
+    text = Path(__file__).with_name(f"{kind}.py").read_text()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with open(out, "x") as file:
+            file.write(text.replace(NAME, out.stem))
+    except FileExistsError:
+        raise UserError(f"{out}: exists and is not overwritten") from None
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+    return out

@@ -1,0 +1,67 @@
+"""A scripted policy: one object for each agent, which is shown what the agent sees and names an action.
+
+    cogames play -p class=my_policy.MyPolicy
+    cogames scrimmage -p class=my_policy.MyPolicy,kw.gear=scout
+
+`class=my_policy.MyPolicy,kw.gear=scout` builds MyPolicy(info, gear="scout"); values come as text.
+"""
+
+import random
+
+import numpy as np
+
+NOWHERE = 0xFF  # place of the padding behind the last token
+WHOLE = 0xFE  # place of what is not in any cell: the step, the team's stock, the last action
+MIDDLE = 5  # row and column of the agent itself in the window of 11 x 11 cells
+WANDER = 12  # steps that it walks one way when it sees nothing to do
+
+
+class MyPolicy:
+    """Puts on gear where it sees the station, then walks to the nearest extractor and mines it."""
+
+    def __init__(self, info, gear: str = "miner") -> None:
+        """`info` tells the names behind the numbers of observations and actions (metta.game.observation.EnvInfo)."""
+        self.features = {feature.id: feature.name for feature in info.features}
+        self.tags = info.tags
+        self.gear = gear
+
+    def reset(self, agent: int, seed: int) -> None:
+        """An episode begins: forget everything. `agent` is this agent's number in the team."""
+        self.random = random.Random(seed)
+        self.direction, self.left = "move_north", 0
+
+    def act(self, observation: np.ndarray) -> str:
+        """Tokens uint8 [200, 3], each (place, feature, value) -> the name of an action, or its number."""
+        things, mine, moved = self.read(observation)
+        wanted = "extractor" if mine.get(f"inv:{self.gear}") else f":{self.gear}"
+        seen = [cell for cell, names in things.items() if any(name.endswith(wanted) for name in names)]
+        if seen and moved:
+            return self.towards(min(seen, key=lambda cell: abs(cell[0]) + abs(cell[1])))
+        if not moved or self.left == 0:  # stuck, or nothing has come into sight: try another way
+            others = [f"move_{way}" for way in ("north", "south", "west", "east")]
+            self.direction, self.left = self.random.choice(others), WANDER
+        self.left -= 1
+        return self.direction
+
+    def read(self, observation: np.ndarray) -> tuple[dict, dict, bool]:
+        """What is around: names of things by (rows down, columns right); own inventory; did the last move succeed?"""
+        things, mine, moved = {}, {}, False
+        for place, feature, value in observation.tolist():
+            if place == NOWHERE:
+                break
+            name = self.features[feature]
+            row, column = (place >> 4) - MIDDLE, (place & 15) - MIDDLE
+            if place == WHOLE:
+                moved |= name == "last_action_move" and value == 1
+            elif (row, column) == (0, 0):
+                mine[name] = value
+            elif name == "tag":
+                things.setdefault((row, column), []).append(self.tags[value])
+        return things, mine, moved
+
+    def towards(self, cell: tuple[int, int]) -> str:
+        """A step nearer; a step into a thing uses it."""
+        row, column = cell
+        if abs(row) > abs(column):
+            return "move_south" if row > 0 else "move_north"
+        return "move_east" if column > 0 else "move_west"
