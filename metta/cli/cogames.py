@@ -24,10 +24,12 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 GROUPS = {
     "Watch": {"play": play.play, "replay": play.replay},
     "Measure": {
-        "scrimmage": contests.scrimmage,
+        contests.SCRIMMAGE: contests.run,
         "run": contests.run,
         "evaluate": contests.run,
         "eval": contests.run,
+        "pickup": contests.pickup,
+        "diagnose": contests.diagnose,
     },
     "Train": {"train": train.train},
     "Missions": {
@@ -46,9 +48,10 @@ GROUPS = {
     "Help": {"docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
+HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring
 for group, commands in GROUPS.items():
     for name, command in commands.items():
-        app.command(name, rich_help_panel=group, hidden=name in ALIASES)(command)
+        app.command(name, rich_help_panel=group, hidden=name in ALIASES, help=HELP.get(name))(command)
 app.add_typer(tutorial.tutorial, name="tutorial", rich_help_panel="Help")
 
 

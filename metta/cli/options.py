@@ -72,7 +72,9 @@ MissionSet = Annotated[
 Policy = Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompletion=complete_policy)]
 Policies = Annotated[
     list[str] | None,
-    typer.Option("-p", "--policy", help=f"{POLICY}; with ,proportion=X (repeatable)", autocompletion=complete_policy),
+    typer.Option(
+        "-p", "--policy", help=f"{POLICY}; in run with ,proportion=X, repeatable", autocompletion=complete_policy
+    ),
 ]
 Variants = Annotated[
     list[str] | None,
@@ -87,6 +89,7 @@ MapSeed = Annotated[int | None, typer.Option(help="one map, of this seed, in all
 FirstMapSeed = Annotated[int | None, typer.Option("--map-seed", help="seed of the first map; default: --seed", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="open policy files that run code; only your own")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="run the code that bundles hold; only your own")]
 ActionTimeout = Annotated[
     int, typer.Option("--action-timeout-ms", help="time for one action of a policy's own code", min=1)
 ]

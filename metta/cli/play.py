@@ -15,6 +15,7 @@ from metta.cli.options import (
     Policy,
     Seed,
     Steps,
+    TrustCode,
     TrustPickle,
     Variants,
 )
@@ -48,13 +49,15 @@ def play(
     seed: Seed = 42,
     map_seed: MapSeed = None,
     device: Device = "auto",
+    trust_code: TrustCode = False,
     trust_pickle: TrustPickle = False,
 ) -> int:
     """Watch one episode."""
     words = mission_words(mission, variant, difficulty, cogs, map_seed) | {
         "policy_uri": policy, "max_steps": steps, "render": render, "speed": speed, "autostart": str(autostart).lower(),
         "port": port, "save_replay_file": save_replay_file, "save_replay_dir": save_replay_dir, "seed": seed,
-        "device": device, "trust_pickle": trust_pickle,
+        "device": device, "trust_code": trust_code,
+        "trust_pickle": trust_pickle,
     }  # fmt: skip
     return run_recipe(context, "cogsguard.play", words)
 

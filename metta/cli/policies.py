@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from metta.cli.options import POLICY, ActionTimeout, Output, complete_mission, complete_policy
+from metta.cli.options import POLICY, ActionTimeout, Mission, Output, complete_policy
 from metta.cli.output import Format, show, table
 from metta.common.errors import UserError
 
@@ -82,17 +82,20 @@ def create_bundle(
 
 def validate_bundle(
     bundle: Annotated[Path, typer.Argument(help="bundle, a zip or a folder")],
-    mission: Annotated[
-        str, typer.Option("-m", "--mission", help="what it plays", autocompletion=complete_mission)
-    ] = "cogsguard_arena.basic",
+    mission: Mission = "cogsguard_arena.basic",
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps to play", min=1)] = 10,
     action_timeout_ms: ActionTimeout = 250,
-) -> None:
-    """Load a bundle in a process of its own and play some steps with it."""
+    trust_code: Annotated[bool, typer.Option(help="run the code that it holds, in a process of its own")] = True,
+    output: Output = Format.table,
+) -> int:
+    """Load a bundle, its code in a process of its own, and play some steps. Exit code 1: it did not act in all."""
+    from metta.cli.missions import built_mission
     from metta.policy.submission import validate_bundle as check
 
-    check(bundle, mission, steps, action_timeout_ms)
-    print(f"{bundle}: played {steps} steps of {mission}")
+    report = check(bundle, built_mission(mission or "cogsguard_arena.basic"), steps, action_timeout_ms, trust_code)
+    document = {"schema_version": SCHEMA_VERSION, **report.document()}
+    show(output, document, lambda: "\n".join(report.lines()))
+    return 0 if report.ok else 1
 
 
 def _pair(text: str) -> tuple[str, str]:
