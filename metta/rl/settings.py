@@ -334,8 +334,10 @@ class PlayConfig(Settings):
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
-    render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
+    render: Literal["log", "unicode", "gui", "none"] = Field(default="unicode", description="how the episode is shown")
+    speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
+    map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
     autostart: bool = Field(default=True, description="render=gui: begin to play at once")
     port: int = Field(default=0, ge=0, le=65535, description="render=gui: port of the page; 0: any that is free")
     save_replay_file: str | None = Field(default=None, description="file in which the episode is kept")

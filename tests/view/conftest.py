@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,3 +96,17 @@ def page(chromium: Any) -> Iterator[Any]:
     yield tab
     context.close()
     assert wrong == []
+
+
+Start = Callable[..., Match]
+
+
+@pytest.fixture(scope="session")
+def start() -> Start:
+    """A match in the arena or where `mission` says, at its first step."""
+
+    def start(policy: str = "noop", seed: int = 5, steps: int = 200, **mission: object) -> Match:
+        built = build_mission(MissionSettings.model_validate({"max_steps": steps, **mission}))
+        return Match(built, make_policy(policy, env_info(built)), seed, policy)
+
+    return start
