@@ -39,7 +39,7 @@ def mission_words(
     variants: Sequence[str] | None,
     difficulty: str | None,
     cogs: int | None,
-    map_seed: int | None,
+    map_seed: int | None = None,
 ) -> dict[str, object]:
     """What the options about the mission are as words."""
     return {
