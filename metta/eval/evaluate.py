@@ -75,7 +75,8 @@ def mission_of(config: EvaluateConfig | PlayConfig, uri: str) -> Mission:
 def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-    return make_policy(uri, info, machine.data_dir, set_up(machine), **trust)
+    limit = machine.action_timeout_ms
+    return make_policy(uri, info, machine.data_dir, set_up(machine), isolated=True, action_timeout_ms=limit, **trust)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:

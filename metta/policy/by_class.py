@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metta.common.errors import UserError
+from metta.common.errors import UserError, suggest
 from metta.policy.per_agent import AgentTeam
 
 if TYPE_CHECKING:
@@ -78,9 +78,13 @@ class UserClass:
         try:
             found = getattr(import_module(module), attribute, None)
         except (Exception, SystemExit) as error:  # whatever the user's module raises
-            raise UserError(f"{self.origin}: cannot import {module} ({told(error)})") from error
+            near = suggest(module, [path.stem for path in Path().glob("*.py")])
+            raise UserError(f"{self.origin}: cannot import {module} ({told(error)}){near}") from error
         if not isinstance(found, type):
-            raise UserError(f"{self.origin}: {module} has no class {attribute}")
+            near = suggest(
+                attribute, [name for name, value in vars(sys.modules[module]).items() if isinstance(value, type)]
+            )
+            raise UserError(f"{self.origin}: {module} has no class {attribute}{near}")
         return found
 
     def _construct(self, found: type, info: "Info") -> Any:

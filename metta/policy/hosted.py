@@ -34,6 +34,7 @@ START_SECONDS = 60.0  # to import and build the class, and for each reset
 UNKNOWN = np.int32(-9)  # in place of an answer of a wrong size
 MOST_ANSWER = 1 << 24  # bytes
 MOST_MESSAGE = 400  # characters of a fault's message
+MOST_NAME = 60
 
 
 @dataclass
@@ -99,7 +100,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             return "it broke off"
         if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
+            why = ", as for want of memory" if code == -signal.SIGKILL else ""
+            return f"its process was ended by {signal.Signals(-code).name}{why}"
         return f"its process ended itself with exit code {code}"
 
 
@@ -234,16 +236,23 @@ class HostedPolicy:
     def _start(self) -> None:
         self._process = _Process(self._folder)
         try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
+        """Have the class built. Raise UserError if it cannot be."""
+        try:
             self._process.wire.send(self._hello, seconds=MOST_SECONDS)
             text, _ = self._process.wire.receive(time.monotonic() + START_SECONDS, 0)
         except LateError:
-            self.close()
             raise UserError(f"{self._origin}: not ready after {START_SECONDS:g} s") from None
         except GoneError:
             raise UserError(f"{self._origin}: {self._process.how_it_ended()}") from None
         if "error" in text:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
-        self.name, self._team = str(text.get("name")), bool(text.get("team"))
+        self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))
         self.modules: dict[str, str] = text.get("modules", {})  # files of the user's that it imported, by path
 
     def _restart(self) -> None:

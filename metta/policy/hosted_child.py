@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def main(end: int, life: int) -> None:
     for handle in (end, life):
         os.set_inheritable(handle, False)
     _die_with_the_parent(life)
+    with suppress(OSError):  # where memory runs out, this process goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")
     del sys.argv[1:]
     wire = Wire(socket.socket(fileno=end))
     with suppress(GoneError):

@@ -5,6 +5,7 @@ scripted policy, or the files of a user's class. The same input makes the same b
 """
 
 import io
+import os
 import statistics
 import time
 import zipfile
@@ -56,7 +57,7 @@ def create_bundle(
     words = dict(init_kwargs or {})
     added = _included([*include_files, *([setup_script] if setup_script else [])])
     if is_class(policy, data_dir):
-        setup = _inside(setup_script) if setup_script else ""
+        setup = _inside(setup_script).as_posix() if setup_script else ""
         files = _class_files(parse_class(policy), words, added, setup)
     elif setup_script:
         raise UserError(f"{policy}: only a class of your own can have a setup script")
@@ -92,25 +93,21 @@ def _scripted_files(policy: str, words: dict[str, str], added: Files) -> Files:
 
 
 def _included(paths: Sequence[Path]) -> Files:
-    """Files, and those below folders, by their path from the working folder."""
+    """Files, and those below folders, by their path in the bundle."""
     found: dict[str, Path] = {}
     for path in map(Path, paths):
         if not path.exists():
             raise UserError(f"{path}: no such file")
-        below = path.rglob("*") if path.is_dir() else [path]
-        wanted = [file for file in below if not any(map(_is_skipped, file.relative_to(path).parts))]
-        found |= {_inside(file): file for file in wanted if file.is_file()}
+        below = [file.relative_to(path) for file in path.rglob("*") if file.is_file()] if path.is_dir() else [Path()]
+        wanted = [file for file in below if not any(part.startswith(SKIPPED) for part in file.parts)]
+        found |= {(_inside(path) / file).as_posix(): path / file for file in wanted}
     return _read(found)
 
 
-def _is_skipped(part: str) -> bool:
-    return part.startswith(SKIPPED)
-
-
-def _inside(file: Path) -> str:
-    """The path of a file in the bundle: that from the working folder, elsewhere its name."""
-    absolute = file.resolve()
-    return absolute.relative_to(Path.cwd()).as_posix() if absolute.is_relative_to(Path.cwd()) else absolute.name
+def _inside(path: Path) -> Path:
+    """Where a file or folder lies in the bundle: under its path from the working folder, elsewhere under its name."""
+    whole = Path(os.path.abspath(path))
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else Path(whole.name)
 
 
 def _read(paths: Mapping[str, Path]) -> dict[str, bytes]:

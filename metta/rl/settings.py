@@ -344,4 +344,4 @@ class PlayConfig(Settings):
     save_replay_dir: str | None = Field(
         default=None, description="folder for it; the file is named by mission and seed"
     )
-    system: MachineSettings = MachineSettings()
+    system: PlayerSettings = PlayerSettings()

@@ -25,9 +25,9 @@ def replay_page(data: bytes) -> str:
     return _page({"replay": base64.b64encode(data).decode()})
 
 
-def live_page(token: str) -> str:
+def live_page() -> str:
     """A page that follows the game of the server it came from."""
-    return _page({"live": token})
+    return _page({"live": True})
 
 
 def write_replay_page(path: Path, out: Path) -> None:

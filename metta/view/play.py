@@ -6,8 +6,11 @@ from rich.console import Console
 from rich.segment import SegmentLines
 
 from metta.common.errors import printable
+from metta.common.logging import warn
 from metta.eval.evaluate import contestants
 from metta.game.mission import Mission
+from metta.policy.hosted import HostedPolicy
+from metta.policy.interface import Policy
 from metta.rl.settings import PlayConfig
 from metta.view.log import play_log, play_with_pauses, summary_table
 from metta.view.match import Match
@@ -24,8 +27,20 @@ def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
     uri, policy, mission = contestants(config)
     mission = with_map_seed(mission, config.map_seed)
+    try:
+        _show(config, uri, policy, mission)
+    finally:
+        if isinstance(policy, HostedPolicy):
+            policy.close()
+            for line in policy.faults.lines():
+                warn(f"{uri}: {line}")
+    return 0
+
+
+def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> None:
     if config.render == "gui":
-        return play_live(mission, policy, config.seed, uri)
+        play_live(mission, policy, config.seed, uri)
+        return
     match = Match(mission, policy, config.seed, uri)
     title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
@@ -41,7 +56,6 @@ def play(config: PlayConfig) -> int:
         print(title)
         _play_pictures(match, console)
     console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
-    return 0
 
 
 def with_map_seed(mission: Mission, seed: int | None) -> Mission:

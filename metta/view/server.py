@@ -20,7 +20,8 @@ MOST_WISH = 1000  # bytes
 
 
 class ViewerServer(ThreadingHTTPServer):
-    """Answers on localhost only, to requests that name this host: pages of other origins get nothing."""
+    """Answers on localhost only, to requests that name this host and know the token in the address: neither pages of
+    other origins nor other people on this machine get anything."""
 
     daemon_threads = True
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share a port
@@ -37,11 +38,11 @@ class ViewerServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://{HOST}:{self.server_address[1]}/"
+        return f"http://{HOST}:{self.server_address[1]}/{self.token}/"
 
     def page(self) -> str:
         """What the browser opens."""
-        return live_page(self.token) if self.match else replay_page(self.replay or b"")
+        return live_page() if self.match else replay_page(self.replay or b"")
 
     def shared(self) -> str:
         """The replay so far as a page of its own."""
@@ -58,23 +59,25 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewerServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
-        path, _, query = self.path.partition("?")
         if not self._is_ours():
             self.send_error(HTTPStatus.FORBIDDEN)
-        elif path == "/":
-            self._send("text/html; charset=utf-8", self.server.page().encode())
-        elif path == "/share.html":
-            self._send("text/html; charset=utf-8", self.server.shared().encode())
-        elif path == "/events" and self.server.match and query == f"token={self.server.token}":
-            self._stream(self.server.match)
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        match self._asked():
+            case "":
+                self._send("text/html; charset=utf-8", self.server.page().encode())
+            case "share.html":
+                self._send("text/html; charset=utf-8", self.server.shared().encode())
+            case "events" if self.server.match:
+                self._stream(self.server.match)
+            case _:
+                self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
         match, length = self.server.match, self.headers.get("Content-Length", "")
-        known = secrets.compare_digest(self.headers.get("X-Token", "").encode(), self.server.token.encode())
-        if not self._is_ours() or not known or self.path != "/wish" or match is None:
+        if not self._is_ours():
             self.send_error(HTTPStatus.FORBIDDEN)
+        elif self._asked() != "wish" or match is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
         elif not length.isdigit() or int(length) > MOST_WISH:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
@@ -88,6 +91,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether the request names this host: a foreign name that leads here is refused."""
         port = self.server.server_address[1]
         return self.headers.get("Host") in (f"{HOST}:{port}", f"localhost:{port}")
+
+    def _asked(self) -> str | None:
+        """What is asked for, without the token that goes before it; None where that is wrong."""
+        token, _, name = self.path.removeprefix("/").partition("/")
+        return name if secrets.compare_digest(token.encode(), self.server.token.encode()) else None
 
     def _send(self, kind: str, body: bytes) -> None:
         self.send_response(HTTPStatus.OK)

@@ -96,9 +96,11 @@ def test_folders_are_included_without_what_is_hidden_or_compiled(mine: str):
     for name in ("data/a.txt", "data/deep/b.txt", "data/.git/c", "data/__pycache__/d.pyc"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(name)
-    create_bundle("noop", Path("s.zip"), include_files=[Path("data")])
+    shutil.copytree("data", "../elsewhere")
+    create_bundle("noop", Path("s.zip"), include_files=[Path("data"), Path("../elsewhere"), Path("data/.git/c")])
     with zipfile.ZipFile("s.zip") as archive:
-        assert archive.namelist() == ["data/a.txt", "data/deep/b.txt", SPEC]
+        data = ["data/.git/c", "data/a.txt", "data/deep/b.txt"]
+        assert archive.namelist() == [*data, "elsewhere/a.txt", "elsewhere/deep/b.txt", SPEC]
 
 
 @pytest.mark.parametrize("uri", ["role?miner=4", "class=role,kw.scout=2", "noop", "metta://policy/baseline"])

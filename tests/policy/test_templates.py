@@ -1,6 +1,7 @@
 """The templates run as they are written, and are no more than a beginning."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from metta.policy.templates import make_policy_template
 from metta.policy.uri import make_policy
 
 ROOT = Path(__file__).parents[2]
-ARENA = load_mission("cogsguard_arena.basic").model_copy(update={"max_steps": 300})
+ARENA = load_mission("cogsguard_arena.basic")
 
 
 @pytest.fixture(autouse=True)
@@ -27,27 +28,28 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def played(uri: str, episodes: int = 2) -> dict[str, list[float]]:
+def played(uri: str, steps: int) -> dict[str, list[float]]:
     policy = make_policy(uri, env_info(ARENA), isolated=True, action_timeout_ms=5_000)
-    results = metrics_by_name(play_episodes(ARENA, policy, episodes, seed=1))
+    mission = ARENA.model_copy(update={"max_steps": steps})
+    results = metrics_by_name(play_episodes(mission, policy, episodes=2, seed=1))
     assert isinstance(policy, HostedPolicy) and policy.faults.lines() == []
     return results
 
 
 def test_the_scripted_template_puts_on_gear_and_mines():
     make_policy_template("scripted", Path("my_policy.py"))
-    results = played("class=my_policy.MyPolicy")
+    results = played("class=my_policy.MyPolicy", 300)
     mined = [sum(results[f"env_agent/{element}.gained"]) for element in ELEMENTS]
     assert sum(results["env_agent/miner.gained"]) > 0 and sum(mined) > 5
 
 
 def test_the_trainable_template_trains_and_plays_with_its_weights():
     make_policy_template("trainable", Path("mine.py"))
-    command = [sys.executable, "mine.py", "20"]
+    command = [sys.executable, "mine.py", "5"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "step 0: loss" in done.stdout, done.stderr
-    assert sum(played("mine.MyPolicy,data=mine.safetensors")["env_agent/action.move.success"]) > 0
+    assert sum(played("mine.MyPolicy,data=mine.safetensors", 10)["env_agent/action.move.success"]) > 0
     bundle = create_bundle("mine.MyPolicy,data=mine.safetensors", Path("submission.zip"))
     assert validate_bundle(bundle, ARENA, action_timeout_ms=5_000).ok
 
@@ -67,3 +69,13 @@ def test_a_template_that_cannot_be_written_is_told_in_one_line(kind, name: str, 
     with pytest.raises(UserError, match=problem):
         make_policy_template(kind, Path(name))
     assert Path("there.py").read_text() == "mine"
+
+
+def test_the_page_on_policies_of_your_own_runs_as_it_stands(capsys: pytest.CaptureFixture[str]):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "your-policy.md").read_text(), re.DOTALL)
+    Path("my_policy.py").write_text(blocks[0])
+    for block in blocks[1:]:
+        exec(compile(block, "docs/your-policy.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "(2, 8) []" and lines[-1] == "ok"
+    assert len(blocks) == 3 and "submission.zip: class my_policy.MyPolicy, 10 steps" in lines[1]

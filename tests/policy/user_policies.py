@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ class SlowOnce(Marcher):
 
     def err(self, actions: np.ndarray):
         if self.steps == 3:
-            time.sleep(0.3)
+            time.sleep(0.6)
         return actions * (self.steps % 5)
 
 
@@ -133,6 +134,11 @@ class Crashes(Marcher):
         ctypes.string_at(0)
 
 
+class IsKilled(Marcher):
+    def err(self, actions: np.ndarray):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Scribbles(Marcher):
     """Writes into whatever is open, as a process that has gone astray might."""
 
@@ -159,7 +165,7 @@ class OneOfUs(Walker):
         if self.agent == 0:
             raise KeyError("lost")
         if self.agent == 4:
-            time.sleep(0.08)
+            time.sleep(0.35)
         return [0, "move_nort", 2.0, None, 1][self.agent] if self.agent < 5 else "move_north"
 
 

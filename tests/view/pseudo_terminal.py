@@ -18,6 +18,8 @@ from rich.cells import cell_len
 
 ROOT = Path(__file__).parents[2]
 PLAY = (sys.executable, "tools/run.py", "cogsguard.play")
+# A size that is not the terminal's must not be believed.
+ENVIRONMENT = {"TERM": "xterm-256color", "COLUMNS": "300", "LINES": "3"}
 SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|\x1b.|[\r\n]|[^\x1b\r\n]", re.DOTALL)
 
 
@@ -94,9 +96,15 @@ class PseudoTerminal:
         self._set_size(*size)
         self.before = self.attributes()
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=self._slave, stdout=self._slave, stderr=self._slave, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env=os.environ | {"TERM": "xterm-256color"},
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env=os.environ | ENVIRONMENT,
+        )
 
     def close(self) -> None:
         if self.process.poll() is None:

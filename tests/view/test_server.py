@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -31,45 +32,56 @@ def server() -> Iterator[ViewerServer]:
 
 
 def ask(
-    server: ViewerServer, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    server: ViewerServer,
+    name: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    token: str | None = None,
+    **headers: str,
 ) -> tuple[int, str]:
-    """Status and text of an answer. `X_Token` stands for the header X-Token."""
+    """Status and text of an answer; of a stream only the status. `Content_Length` stands for Content-Length."""
     line = HTTPConnection(*server.server_address[:2], timeout=5)
-    line.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    path = f"/{server.token if token is None else token}/{name}"
+    line.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
     answer = line.getresponse()
-    text = "" if path.startswith("/events") and answer.status == 200 else answer.read().decode()
+    text = "" if name == "events" and answer.status == 200 else answer.read().decode()
     line.close()
     return answer.status, text
 
 
 def wish(server: ViewerServer, token: str | None = None, **wishes: object) -> int:
-    body = json.dumps(wishes).encode()
-    return ask(server, "/wish", "POST", body, X_Token=server.token if token is None else token)[0]
+    return ask(server, "wish", "POST", json.dumps(wishes).encode(), token)[0]
 
 
 def test_it_listens_on_this_machine_only(server: ViewerServer):
     assert server.server_address[0] == HOST == "127.0.0.1"
 
 
-def test_the_page_and_the_shared_replay_are_served(server: ViewerServer):
-    assert server.token in ask(server, "/")[1]
-    assert server.token not in ask(server, "/share.html")[1]
+def test_the_page_the_match_and_the_shared_replay_are_served(server: ViewerServer):
+    assert [ask(server, name)[0] for name in ("", "events", "share.html")] == [200, 200, 200]
+    assert server.address.endswith(f"/{server.token}/")
 
 
-@pytest.mark.parametrize("path", ["/../../etc/passwd", "/index.html", "/page", "/events", "/events?token=x"])
-def test_nothing_else_is(path: str, server: ViewerServer):
-    assert ask(server, path)[0] == 404
+@pytest.mark.parametrize("token", ["", "x", "é", "..", "x" * 22])
+@pytest.mark.parametrize("name", ["", "events", "share.html"])
+def test_nothing_is_without_the_token(name: str, token: str, server: ViewerServer):
+    assert ask(server, name, token=quote(token))[0] == 404
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "index.html", "/", "events?x", "wish"])
+def test_nothing_else_is(name: str, server: ViewerServer):
+    assert ask(server, name)[0] == 404
 
 
 @pytest.mark.parametrize("host", ["example.org", "evil.test:80", "127.0.0.1", ""])
-@pytest.mark.parametrize("path", ["/", "/share.html", "/events"])
-def test_a_name_that_was_led_here_is_refused(host: str, path: str, server: ViewerServer):
-    assert ask(server, path, Host=host)[0] == 403
+@pytest.mark.parametrize("name", ["", "share.html", "events"])
+def test_a_name_that_was_led_here_is_refused(host: str, name: str, server: ViewerServer):
+    assert ask(server, name, Host=host)[0] == 403
 
 
-def test_a_wish_needs_the_token(server: ViewerServer):
-    assert wish(server, token="", step=True) == wish(server, token="é" * 5, step=True) == 403
-    assert ask(server, "/wish", "POST", b"{}", X_Token=server.token, Host="example.org")[0] == 403
+def test_a_wish_needs_the_token_and_this_host(server: ViewerServer):
+    assert wish(server, token="x", step=True) == 404
+    assert ask(server, "wish", "POST", b"{}", Host="example.org")[0] == 403
     assert wish(server, step=True) == 200
 
 
@@ -81,20 +93,20 @@ def test_a_wish_that_cannot_be_is_refused(wishes: dict[str, object], server: Vie
 
 
 def test_a_wish_of_no_or_great_length_is_not_read(server: ViewerServer):
-    assert ask(server, "/wish", "POST", bytes(MOST_WISH + 1), X_Token=server.token)[0] == 413
-    assert ask(server, "/wish", "POST", b"[" * MOST_WISH, X_Token=server.token)[0] == 400
-    assert ask(server, "/wish", "POST", None, X_Token=server.token, Content_Length="-1")[0] == 413
+    assert ask(server, "wish", "POST", bytes(MOST_WISH + 1))[0] == 413
+    assert ask(server, "wish", "POST", b"[" * MOST_WISH)[0] == 400
+    assert ask(server, "wish", "POST", None, Content_Length="-1")[0] == 413
 
 
 def test_a_replay_has_no_events_and_takes_no_wishes(played: Played):
     served = ViewerServer(0, replay=played.path.read_bytes())
     thread = threading.Thread(target=served.serve_forever, args=(0.02,))
     thread.start()
-    answers = [ask(served, f"/events?token={served.token}")[0], wish(served, step=True)]
+    answers = [ask(served, "")[0], ask(served, "events")[0], wish(served, step=True)]
     served.shutdown()
     thread.join()
     served.server_close()
-    assert answers == [404, 403]
+    assert answers == [200, 404, 404]
 
 
 def interrupted(server: ViewerServer, *_: object) -> None:

@@ -33,11 +33,10 @@ export class Live {
 
   /** `onStart` gets the recording once the first state is there, `onNews` is called after each message. */
   constructor(
-    private readonly token: string,
     onStart: (recording: Recording) => void,
     onNews: (news: News) => void,
   ) {
-    const source = new EventSource(`events?token=${token}`);
+    const source = new EventSource("events");
     source.onopen = () => (this.lost.value = false);
     source.onerror = () => {
       this.lost.value = !this.ended.value;
@@ -67,7 +66,7 @@ export class Live {
       .then(() =>
         fetch("wish", {
           method: "POST",
-          headers: { "Content-Type": "application/json", "X-Token": this.token },
+          headers: { "Content-Type": "application/json" },
           body: JSON.stringify(wish),
         }),
       )

@@ -9,8 +9,8 @@ import { App } from "./ui/App";
 import { measured } from "./ui/Stage";
 import { keepPage } from "./ui/share";
 
-/** What the server or the file put into the page: a replay, or the key of a game that is played. */
-type Source = null | { replay: string } | { live: string };
+/** What the server or the file put into the page: a replay, or word that a game is played. */
+type Source = null | { replay: string } | { live: true };
 
 function show(recording: Recording): void {
   const opened = new Game(recording);
@@ -31,9 +31,8 @@ async function open(bytes: Uint8Array): Promise<void> {
   }
 }
 
-function watch(token: string): void {
+function watch(): void {
   live.value = new Live(
-    token,
     (recording) => show(recording),
     (news) => {
       const now = game.value;
@@ -56,7 +55,7 @@ async function start(): Promise<void> {
   keepPage();
   const source = JSON.parse(document.getElementById("source")?.textContent ?? "null") as Source;
   render(<App open={open} />, document.getElementById("app") as HTMLElement);
-  if (source && "live" in source) watch(source.live);
+  if (source && "live" in source) watch();
   else if (source) {
     await open(bytesOf(source.replay));
     if (game.value) setPlaying(true);

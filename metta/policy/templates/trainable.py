@@ -20,8 +20,8 @@ from metta.game.observation import env_info
 from metta.policy.uri import make_policy
 
 MISSION, TEACHER = "cogsguard_arena.basic", "role"
-STEPS, ENVS, SEED = 2_000, 16, 0
-HIDDEN = 128
+STEPS, ENVS, SEED = 1_000, 16, 0
+HIDDEN = 64
 
 
 class Net(nn.Module):
@@ -34,10 +34,10 @@ class Net(nn.Module):
         self.head = nn.Sequential(nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, len(info.action_names)))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        place, feature, value = tokens.long().unbind(-1)
+        there = tokens[..., 0] != 255  # what is not is padding behind the last token
+        place, feature, value = tokens[:, : int(there.sum(-1).max())].long().unbind(-1)
         each = torch.relu(self.places(place) + self.features(feature) + self.values(value))
-        each = each.masked_fill((place == 255).unsqueeze(-1), 0)  # padding behind the last token
-        return self.head(each.amax(-2))
+        return self.head(each.masked_fill((place == 255).unsqueeze(-1), 0).amax(-2))
 
 
 class MyPolicy:

@@ -26,5 +26,6 @@ BINDINGS = (
     Binding(("v",), "v", "taken cog: next vibe", "next_vibe"),
     Binding(("?",), "?", "help, its next page", "next_help"),
     Binding(("escape",), "esc", "close the help", "close_help"),
+    Binding(("\x0c",), "ctrl-l", "draw the screen anew", "redraw"),
     Binding(("q",), "q", "quit", "quit"),
 )

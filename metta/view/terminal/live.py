@@ -24,14 +24,14 @@ PANS = {"left": (0, -PAN), "h": (0, -PAN), "right": (0, PAN), "l": (0, PAN)} | {
 }  # fmt: skip
 STEPS = {"w": "move_north", "s": "move_south", "a": "move_west", "d": "move_east"}
 EVENTS_KEPT = 200
+FIRST_STEP = "the first step is under way; on a new machine it takes up to a minute"  # numba compiles the policy
 ACTIONS = {key: binding.action for binding in BINDINGS for key in binding.keys}
 
 
 def watch(match: Match, console: Console, speed: float = 1.0) -> None:
     """Play the match in the terminal of `console` until the watcher quits; without keys, until it has ended."""
     keys = Keys()
-    note = f"no keys: {keys.absent}" if keys.absent else ""
-    view = View(speed=speed, pictures=shows_pictures(console), note=note)
+    view = View(speed=speed, pictures=shows_pictures(console), note=FIRST_STEP)
     with Screen(console, keys) as screen:
         Live(match, screen, view).run()
 
@@ -44,7 +44,8 @@ class Live:
         self._watcher = Watcher(match)
         self._action: int | None = None  # of the taken cog, for the next step
         self._over = False
-        self._due = self._next_frame = time.monotonic()
+        self._next_frame = time.monotonic()
+        self._due = self._next_frame + 2 * FRAME  # a picture comes before the first step
         self._changed = True
         self._size = (0, 0)
 
@@ -75,6 +76,15 @@ class Live:
             self._next_frame if self._changed else now + LOOK,
         )
 
+    @property
+    def _period(self) -> float:
+        """Seconds between steps."""
+        return 1 / (STEPS_PER_SECOND * self._view.speed)
+
+    def _set_speed(self, speed: float) -> None:
+        self._view.speed = min(max(SLOWEST, speed), FASTEST)
+        self._due = min(self._due, time.monotonic() + self._period)
+
     def _play(self) -> None:
         """The steps that are due, but no longer than until the next picture. Time that was lost is not made up for."""
         now = time.monotonic()
@@ -82,7 +92,7 @@ class Live:
         while self._view.playing and not self._match.ended and self._due <= now <= until:
             self._advance()
             now = time.monotonic()
-            self._due = max(self._due + 1 / (STEPS_PER_SECOND * self._view.speed), now - FRAME)
+            self._due = max(self._due + self._period, now - FRAME)
 
     def _advance(self) -> None:
         if self._match.ended:
@@ -90,6 +100,8 @@ class Live:
             return
         action, self._action = self._action, None
         noop = MOVES.index("noop")
+        if not self._match.step:
+            self._view.note = f"no keys: {absent}" if (absent := self._screen.keys.absent) else ""
         self._match.advance({self._view.agent: noop if action is None else action} if self._view.taken else {})
         self._view.events = [*self._view.events, *self._watcher.look()][-EVENTS_KEPT:]
         self._changed = True
@@ -114,10 +126,10 @@ class Live:
         self._advance()
 
     def faster(self, key: str) -> None:
-        self._view.speed = min(FASTEST, self._view.speed * 2)
+        self._set_speed(self._view.speed * 2)
 
     def slower(self, key: str) -> None:
-        self._view.speed = max(SLOWEST, self._view.speed / 2)
+        self._set_speed(self._view.speed / 2)
 
     def toggle_follow(self, key: str) -> None:
         self._view.camera = self._place() if self._view.camera is None else None
@@ -162,6 +174,9 @@ class Live:
 
     def close_help(self, key: str) -> None:
         self._view.help = 0
+
+    def redraw(self, key: str) -> None:
+        self._screen.forget()
 
     def quit(self, key: str) -> None:
         self._over = True

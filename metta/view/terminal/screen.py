@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -39,17 +39,24 @@ class Screen:
         for name in ENDING:
             self._handle(name, _end)
         self._handle("SIGTSTP", self._want_stop)
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._close()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._close()
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
 
     def size(self) -> tuple[int, int]:
-        """Columns and rows now."""
-        return self.console.size
+        """Columns and rows now; what COLUMNS and LINES say may be of another time."""
+        size = os.get_terminal_size(self.console.file.fileno())
+        return size.columns or 80, size.lines or 24
 
     def draw(self, lines: list[Line]) -> None:
         """Show lines as wide as the screen; only those that changed are sent."""
@@ -64,6 +71,10 @@ class Screen:
         self._shown = lines
         if changes:
             self.console.print(Segments(changes), end="", soft_wrap=True)
+
+    def forget(self) -> None:
+        """Draw everything the next time: something else may have written on the screen."""
+        self._shown, self._size = [], (0, 0)
 
     def rest(self) -> bool:
         """Stop if Ctrl-Z asked for it, and come back; whether that was so and the screen is empty now."""
@@ -80,12 +91,14 @@ class Screen:
         self.keys.open()
         self.console.set_alt_screen(True)
         self.console.show_cursor(False)
-        self._shown, self._size = [], (0, 0)
+        self.forget()
 
     def _close(self) -> None:
-        self.console.show_cursor(True)
-        self.console.set_alt_screen(False)
-        self.keys.close()
+        try:
+            self.console.show_cursor(True)
+            self.console.set_alt_screen(False)
+        finally:
+            self.keys.close()
 
     def _handle(self, name: str, handler: Any) -> None:
         number = getattr(signal, name, None)  # Windows has few of them

@@ -12,7 +12,7 @@ STATION_STYLES = {"hub": "bold white", "chest": "bold white"}  # gear stations: 
 ELEMENT_SIGNS = dict(zip(ELEMENTS, ("O ", "C ", "Ge", "Si"), strict=True))  # chemists' own
 ELEMENT_STYLE = "bold green3"
 ROLE_LETTERS = {"aligner": "A", "scrambler": "X", "miner": "M", "scout": "S"}
-ROLE_COLOURS = {"aligner": "orchid1", "scrambler": "turquoise2", "miner": "gold1", "scout": "light_salmon1"}
+ROLE_COLOURS = {"aligner": "orchid1", "scrambler": "turquoise2", "miner": "gold1", "scout": "light_green"}
 NO_ROLE_LETTER, NO_ROLE_COLOUR = "@", "white"
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

@@ -3,7 +3,7 @@
 import type { Areas, Box } from "../areas";
 import { INK, fade } from "../theme";
 
-const MOST_PIXELS = 2000; // of a side of the picture
+const MOST_PIXELS = 1400; // of a side of the picture
 const TINT = 0.13;
 const OUTLINE = 0.5;
 

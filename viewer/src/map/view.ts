@@ -65,6 +65,10 @@ export class MapView {
     this.camera.fit(...this.game.bounds);
   }
 
+  zoomBy(factor: number): void {
+    this.camera.zoomAt(factor, this.camera.width / 2, this.camera.height / 2);
+  }
+
   /** Row and column of an agent at a time between steps. */
   place(agent: number, position: number): [number, number] {
     const { world, recording } = this.game;

@@ -13,20 +13,21 @@ const LAG = 3; // steps behind a live game before the clock hurries
 export function Stage() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const tip = useRef<HTMLDivElement>(null);
+  const view = useRef<MapView | null>(null);
   const now = game.value;
   useEffect(() => {
     if (!now || !canvas.current || !tip.current) return;
-    const view = new MapView(canvas.current, now);
-    const stopMouse = listen(canvas.current, tip.current, view, now);
+    const map = (view.current = new MapView(canvas.current, now));
+    const stopMouse = listen(canvas.current, tip.current, map, now);
     const keys = (event: KeyboardEvent): void => {
       if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
-      if (onKey(event, () => view.fit())) event.preventDefault();
+      if (onKey(event, () => map.fit())) event.preventDefault();
     };
     addEventListener("keydown", keys);
-    const stop = run(view);
+    const stop = run(map);
     measured.pixel = (agent) => {
-      const [row, col] = view.place(agent, clock.position);
-      return view.camera.toPixel(col, row);
+      const [row, col] = map.place(agent, clock.position);
+      return map.camera.toPixel(col, row);
     };
     return () => {
       stop();
@@ -38,6 +39,17 @@ export function Stage() {
     <main class="stage">
       <canvas id="map" ref={canvas} />
       <div class="tip" ref={tip} hidden />
+      <div class="zoom">
+        <button title="nearer" onClick={() => view.current?.zoomBy(1.5)}>
+          +
+        </button>
+        <button title="farther" onClick={() => view.current?.zoomBy(1 / 1.5)}>
+          −
+        </button>
+        <button title="whole map (0)" onClick={() => view.current?.fit()}>
+          ⤢
+        </button>
+      </div>
     </main>
   );
 }
