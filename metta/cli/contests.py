@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     AnySettings = TypeVar("AnySettings", bound=ContestSettings)
 
 SCRIMMAGE = "scrimmage"
+Report = Annotated[Path | None, typer.Option(help="write the result as a page (HTML) with charts and its replays")]
 Kept = Annotated[Path | None, typer.Option(help="file that keeps every episode; the same command goes on from it")]
 
 
@@ -57,6 +58,7 @@ def run(
     action_timeout_ms: ActionTimeout = 250,
     output: Output = Format.table,
     out: Kept = None,
+    report: Report = None,
     save_replay_dir: Replays = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -79,6 +81,11 @@ def run(
     if _told(context, settings):
         return 0
     result = run_contest(settings)
+    if report:
+        from metta.view.report.page import write_report
+
+        write_report(result, report, save_replay_dir)
+        typer.echo(f"wrote {report}", err=output is not Format.table)
     return _show(result, output, result.document(), lambda: _tables(result))
 
 

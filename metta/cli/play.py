@@ -55,9 +55,8 @@ def play(
     """Watch one episode."""
     words = mission_words(mission, variant, difficulty, cogs) | {
         "policy_uri": policy, "max_steps": steps, "render": render, "speed": speed, "autostart": str(autostart).lower(),
-        "port": port, "save_replay_file": save_replay_file, "save_replay_dir": save_replay_dir, "seed": seed, "map_seed": map_seed,
-        "device": device, "trust_code": trust_code,
-        "trust_pickle": trust_pickle,
+        "port": port, "save_replay_file": save_replay_file, "save_replay_dir": save_replay_dir, "seed": seed,
+        "map_seed": map_seed, "device": device, "trust_code": trust_code, "trust_pickle": trust_pickle,
     }  # fmt: skip
     return run_recipe(context, "cogsguard.play", words)
 
