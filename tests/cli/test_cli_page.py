@@ -5,11 +5,16 @@ Blocks are run in the order of the page, in one folder. A word after `console` s
 
 * none: as it stands, and all output is compared;
 * `small OPTIONS`: with these options added, and numbers are not compared;
-* `composed`: only composed and checked (--dry-run), as it would take hours.
+* `composed`: only composed and checked (--dry-run), as it would take hours;
+* `until address`: it is stopped by Ctrl-C once it has printed its first line.
 """
 
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +51,28 @@ class Example:
         mode, _, more = self.mode.partition(" ")
         if mode == "composed":
             return ["--dry-run", *words]
-        return [*words, *shlex.split(more)]
+        return [*words, *(shlex.split(more) if mode == "small" else [])]
 
-    def run(self) -> int:
-        tool, _ = self._split()
-        return TOOLS[tool](self.words)
+    def run(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+        """Run it again; returns what it prints."""
+        tool = TOOLS[self._split()[0]]
+        if self.mode.startswith("until"):
+            return self._run_until_address(tool, folder)
+        code = tool(self.words)
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        return printed.out
+
+    def _run_until_address(self, tool: Callable[[list[str]], int], folder: Path) -> str:
+        call = f"import sys; from {tool.__module__} import {tool.__name__} as run; sys.exit(run(sys.argv[1:]))"
+        hidden = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        command = [sys.executable, "-c", call, *self.words]
+        with subprocess.Popen(command, cwd=folder, env=hidden, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            line = process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        return line
 
     def _split(self) -> tuple[str, list[str]]:
         words = shlex.split(self.command.removeprefix("python "))
@@ -91,8 +113,5 @@ def test_a_command_of_the_page_does_what_it_shows(
     example: Example, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(folder)
-    code = example.run()
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
-    if example.mode != "composed":
-        assert agrees(example.shown, printed.out, numbers=not example.mode), printed.out
+    printed = example.run(folder, capsys)
+    assert agrees(example.shown, printed, numbers=not example.mode.startswith("small")), printed

@@ -99,3 +99,14 @@ def test_a_job_of_measuring_can_be_checked_and_printed(cogames: Cogames):
     told = cogames("--dry-run", "run", "-m", "cogsguard_machina_1.*", "-p", "role", "-e", "3").out
     assert told == "run role: 3 episodes of cogsguard_machina_1.basic, cogsguard_machina_1.miner_tutorial\n"
     assert "episodes: 3\n" in cogames("--cfg", "job", "pickup", "-p", "role", "--pool", "noop", "-e", "3").out
+
+
+def test_a_report_shows_the_episodes_that_were_kept(cogames: Cogames, tmp_path: Path):
+    done = cogames(
+        "run", "-p", "role", *SMALL, "--report", "out/report.html", "--save-replay-dir", "out/replays", *JSON
+    )
+    [mission] = done.document["missions"]
+    text = (tmp_path / "out" / "report.html").read_text()
+    for name in mission["mission_summary"]["replays"].values():
+        assert (tmp_path / "out" / "replays" / name).is_file() and name.removesuffix(".replay") in text
+    assert "wrote out/report.html" in done.err

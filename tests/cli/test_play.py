@@ -17,7 +17,7 @@ def test_options_are_settings_of_the_job(cogames: Cogames):
     job = yaml.safe_load(cogames("--cfg", "job", *words.split(), "--seed", "0").out)
     assert (job["render"], job["speed"], job["autostart"], job["port"]) == ("unicode", 8, False, 8000)
     assert (job["seed"], job["map_seed"], job["policy_uri"], job["mission"]["max_steps"]) == (0, 0, "noop", 50)
-    assert (job["mission"]["name"], job["mission"]["cogs"]) == ("aligner_tutorial", 3)
+    assert (job["mission"]["name"], job["mission"]["cogs"]) == ("cogsguard_arena.aligner_tutorial", 3)
 
 
 def test_without_options_an_episode_is_shown_in_the_browser(cogames: Cogames):
