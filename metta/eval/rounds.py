@@ -169,8 +169,7 @@ def _play_chunk(
     files = recording.save() if recording else {}
     faults = [_take_faults(policy) for policy in policies]
     rows = [
-        make_row(episode, played.seeds[k], team.seats[env], gear, files.get(env))
-        for env, (k, episode) in enumerate(zip(which, episodes, strict=True))
+        make_row(episode, seeds[env], team.seats[env], gear, files.get(env)) for env, episode in enumerate(episodes)
     ]
     return ChunkResult(
         round=number,

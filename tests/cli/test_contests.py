@@ -44,7 +44,7 @@ def test_the_options_change_every_mission(cogames: Cogames):
     changes = ("-c", "3", "-v", "forest", "--difficulty", "easy", "--seed", "5", "--map-seed", "9")
     [mission] = cogames("run", "-p", "noop", *changes, *SMALL, *JSON).document["missions"]
     summary = mission["mission_summary"]
-    assert (summary["agents"], summary["variants"], summary["seeds"]) == (3, ["forest", "easy"], [5, 6])
+    assert (summary["agents"], summary["variants"], summary["seeds"]) == (3, ["forest", "easy"], [9, 10])  # of the maps
 
 
 def test_a_measurement_goes_on_from_its_file(cogames: Cogames, tmp_path: Path):
