@@ -60,7 +60,7 @@ class Scene:
     radius: int  # of the areas around hubs and junctions
     things: list[Thing]
     cogs: list[Cog]
-    stock: dict[str, dict[str, int]]  # by team: elements that it stores, and hearts in its hub
+    stock: dict[str, dict[str, int]]  # by team: elements that it stores, and hearts in its hubs
     owners: tuple[str, ...]  # that junctions can have, the clips last
 
     @property
@@ -99,13 +99,13 @@ def teams_of(match: Match) -> list[str]:
 
 
 def stock_of(match: Match, things: list[Thing]) -> dict[str, dict[str, int]]:
-    """What each team stores: elements, and the hearts in its hub."""
+    """What each team stores: elements, and the hearts in its hubs."""
     inventories, names = match.batch.team_inventory()[0].tolist(), resources(match.mission)
     stock = {}
     for team in match.mission.teams:
         stored = dict(zip(names, inventories[collectives(match.mission).index(team)], strict=True))
-        hub = find_hub(things, team)
-        stock[team] = {element: stored[element] for element in ELEMENTS} | {"heart": hub.stock if hub else 0}
+        hearts = sum(thing.stock for thing in things if thing.kind == "hub" and thing.owner == team)
+        stock[team] = {element: stored[element] for element in ELEMENTS} | {"heart": hearts}
     return stock
 
 

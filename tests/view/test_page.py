@@ -35,7 +35,7 @@ def test_it_names_no_other_host_and_loads_no_other_file():
 def test_the_lock_file_holds_versions_and_hashes_but_no_addresses():
     lock = (ROOT / "viewer" / "package-lock.json").read_text()
     packages = json.loads(lock)["packages"]
-    assert "://" not in re.sub(r'"url": "[^"]*"', "", lock)
+    assert "://" not in lock
     assert all("resolved" not in package and (not name or "integrity" in package) for name, package in packages.items())
 
 
