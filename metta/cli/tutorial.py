@@ -77,7 +77,10 @@ def _teach(context: typer.Context, lessons: tuple[Lesson, ...]) -> int:
         print(f"{number}/{len(lessons)}  {lesson.text}\n\n    cogames {lesson.command}\n")
         if not asks:
             continue
-        answer = input("Enter runs it, s skips it, q ends: ").strip().lower()
+        try:
+            answer = input("Enter runs it, s skips it, q ends: ").strip().lower()
+        except EOFError:
+            answer = "q"
         if answer == "q":
             return 0
         if answer != "s" and (code := _run(lesson.command)):

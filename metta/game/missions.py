@@ -43,7 +43,7 @@ def missions_like(name: str) -> tuple[str, ...]:
         return (name,)
     found = tuple(full for full in mission_names() if fnmatch(full, name))
     if not found:
-        raise UserError(f"no mission is like '{name}' (cogames missions lists all)")
+        raise UserError(f"no mission is named like '{name}' (cogames missions lists all)")
     return found
 
 

@@ -1,6 +1,10 @@
 """Commands that tell about the product: pages of the documentation, and guided first games."""
 
+import os
+import pty
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,16 @@ def test_a_course_tells_its_lessons_and_runs_nothing_without_a_person(course: st
     lessons = {"play": PLAY, "train": TRAIN}[course]
     assert done.code == 0 and all(f"cogames {lesson.command}\n" in done.out for lesson in lessons)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_person_runs_a_lesson_skips_others_and_ends(tmp_path: Path):
+    script = "import sys; from metta.cli.cogames import main; sys.exit(main(['tutorial', 'play']))"
+    terminal, end = pty.openpty()
+    os.write(terminal, b"\ns\nq\n")
+    done = subprocess.run([sys.executable, "-c", script], stdin=end, stdout=end, stderr=subprocess.PIPE, cwd=tmp_path)
+    shown = os.read(terminal, 1 << 16).decode()
+    assert done.returncode == 0 and "collective.aligned.junction.held" in shown, done.stderr  # of describe
+    assert "3/6" in shown and "4/6" not in shown
 
 
 @pytest.mark.parametrize("lesson", [*PLAY, *TRAIN[:1]], ids=lambda lesson: lesson.command)
