@@ -1,6 +1,10 @@
 """Commands that measure policies, on a few steps of few episodes."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +114,19 @@ def test_a_report_shows_the_episodes_that_were_kept(cogames: Cogames, tmp_path: 
     for name in mission["mission_summary"]["replays"].values():
         assert (tmp_path / "out" / "replays" / name).is_file() and name.removesuffix(".replay") in text
     assert "wrote out/report.html" in done.err
+
+
+def test_ctrl_c_ends_a_measurement_with_what_there_is(tmp_path: Path):
+    script = "import sys; from metta.cli.cogames import main; sys.exit(main(sys.argv[1:]))"
+    words = ("scrimmage", "-p", "role", "-e", "5000", "-s", "200", "--out", "kept.jsonl", *JSON)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        kept, patience = tmp_path / "kept.jsonl", time.monotonic() + 60
+        while not (kept.is_file() and kept.read_bytes().count(b"\n") > 2) and time.monotonic() < patience:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert process.returncode == 130 and errors.endswith("interrupted\n") and not document["complete"]
+    assert 0 < document["missions"][0]["mission_summary"]["episodes"] < 5000
