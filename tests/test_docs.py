@@ -26,7 +26,7 @@ GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
     "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
-    "cogames": lambda words: cogames.app(["--dry-run", *words], standalone_mode=False) or 0,
+    "cogames": lambda words: cogames.main(["--dry-run", *words]),
 }
 
 

@@ -27,7 +27,7 @@ BASH, PYTHON = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in
 COMMANDS = [line for block in BASH for line in block.splitlines()]
 SHORT = {  # what a test adds so that a command is done in seconds
     "evaluate": ["episodes=1", "max_steps=5"],
-    "play": ["max_steps=5"],
+    "play": ["max_steps=5", "render=log"],
     "train": [
         "trainer.total_timesteps=512", "trainer.batch_size=512", "trainer.minibatch_size=128", "max_steps=20",
         "trainer.bptt_horizon=8", "training_env.map_pool=2", "agent.hidden_size=8",

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from metta.eval.out_file import OutFile, describe
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
 from metta.game.mission import Mission, MissionSettings
-from metta.game.missions import build_mission, mission_names, mission_set
+from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
 from metta.policy.team import share_out
@@ -77,18 +76,8 @@ def resolve_missions(settings: ContestSettings) -> list[Mission]:
     names = mission_set(settings.mission_set) if settings.mission_set else settings.missions or [DEFAULT_MISSION]
     changes = {"cogs": settings.cogs, "max_steps": settings.steps, "difficulty": settings.difficulty}
     given = {key: value for key, value in changes.items() if value is not None}
-    full = dict.fromkeys(name for pattern in names for name in _matching(pattern))
+    full = dict.fromkeys(name for pattern in names for name in missions_like(pattern))
     return [build_mission(MissionSettings(name=name, variants=settings.variants, **given)) for name in full]
-
-
-def _matching(pattern: str) -> Sequence[str]:
-    """The missions that a wildcard names; anything else as it is."""
-    if not any(mark in pattern for mark in "*?[") or Path(pattern).exists():
-        return [pattern]
-    found = [name for name in mission_names() if fnmatchcase(name, pattern)]
-    if not found:
-        raise UserError(f"no mission is named like '{pattern}' (cogames missions lists all)")
-    return found
 
 
 def make_round(

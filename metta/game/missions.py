@@ -19,7 +19,7 @@ from metta.game.rewards import check_presets
 from metta.game.variants import apply_variants, with_steps
 
 DATA = Path(__file__).parent / "missions_data"
-SETS = "sets.yaml"
+SETS, SITES = "sets.yaml", "sites.yaml"
 SECTIONS = ("cog", "clips", "weather", "cost", "area", "extractor", "station", "map")
 SINGLE = ("description", "change_vibe", "deposit_amount", "team_element_limit", "roles")
 MOST_BASES = 8  # files that build on one another
@@ -28,13 +28,29 @@ MOST_BASES = 8  # files that build on one another
 @cache
 def _catalogue() -> dict[str, dict[str, Any]]:
     """Settings of the missions that come with the game, by full name."""
-    files = [path for path in sorted(DATA.glob("*.yaml")) if path.name != SETS]
+    files = [path for path in sorted(DATA.glob("*.yaml")) if path.name not in (SETS, SITES)]
     return {name: settings for path in files for name, settings in read_yaml(path).items()}
 
 
 def mission_names() -> tuple[str, ...]:
     """Full names of the missions that come with the game."""
     return tuple(_catalogue())
+
+
+def missions_like(name: str) -> tuple[str, ...]:
+    """Full names of the missions that a wildcard stands for; any other name as it is. Raises UserError for none."""
+    if not any(character in name for character in "*?[") or is_mission_file(name):
+        return (name,)
+    found = tuple(full for full in mission_names() if fnmatch(full, name))
+    if not found:
+        raise UserError(f"no mission is named like '{name}' (cogames missions lists all)")
+    return found
+
+
+@cache
+def mission_sites() -> dict[str, str]:
+    """The sites of the missions that come with the game, and what those have in common."""
+    return read_yaml(DATA / SITES)
 
 
 @cache
@@ -71,7 +87,7 @@ def load_mission(name: str) -> Mission:
         raise UserError(f"mission '{name}' is ambiguous: {', '.join(found)}")
     where = f"{found[0]}:"
     settings = validated(MissionSettings, {"name": found[0]} | _catalogue()[found[0]], where)
-    return _define(_with_pictures(settings, Mission(), DATA, where), where)
+    return define_mission(_with_pictures(settings, Mission(), DATA, where), where)
 
 
 def build_mission(settings: MissionSettings) -> Mission:
@@ -122,7 +138,7 @@ def read_mission(path: Path, depth: int = 0) -> dict[str, Any]:
     with _located(where, "base"):
         start = _base(settings) if settings.base else Mission()
     settings = _with_pictures(settings, start, path.parent, where)
-    _define(settings, where)
+    define_mission(settings, where)
     return settings.model_dump(mode="json", exclude_unset=True)
 
 
@@ -140,11 +156,11 @@ def _with_pictures(settings: MissionSettings, base: Mission, folder: Path | None
 def _base(settings: MissionSettings) -> Mission:
     """The mission that the settings change."""
     if isinstance(settings.base, dict):
-        return _define(validated(MissionSettings, settings.base, "mission.base"), "mission.base")
+        return define_mission(validated(MissionSettings, settings.base, "mission.base"), "mission.base")
     return load_mission(settings.base or settings.name)
 
 
-def _define(settings: MissionSettings, where: str) -> Mission:
+def define_mission(settings: MissionSettings, where: str) -> Mission:
     """A mission of its own: settings over a base or, without one, over the whole game in the arena."""
     with _located(where, "base"):
         mission = _base(settings) if settings.base else Mission()

@@ -31,10 +31,12 @@ LOSSES = (
 class ProgressView:
     """Shows the metrics of each epoch. As a context manager it holds the terminal."""
 
-    def __init__(self, run: str, total_steps: int, console: Console | None = None) -> None:
+    def __init__(self, run: str, total_steps: int, console: Console | None = None, plain: bool = False) -> None:
         self._console = console or Console(file=sys.stdout)
         self._run, self._total = run, total_steps
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False) if self._console.is_terminal and not plain else None
+        )
         self._shown: Metrics = {}
         self._last_line = -PLAIN_SECONDS
         self._unsaid = ""

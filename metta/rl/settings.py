@@ -213,6 +213,7 @@ class PlayerSettings(MachineSettings):
 
 class SystemSettings(MachineSettings):
     seed: int = Field(default=42, ge=0, description="seed of everything random in the run")
+    log_outputs: bool = Field(default=False, description="plain lines of progress in place of a live table")
 
 
 class SuiteSettings(Settings):
@@ -333,8 +334,16 @@ class PlayConfig(Settings):
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
-    render: Literal["log", "unicode", "gui", "none"] = Field(default="unicode", description="how the episode is shown")
+    render: Literal["gui", "unicode", "log", "none"] = Field(
+        default="gui", description="in the browser, the terminal, as lines, or only the table at the end"
+    )
     speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
     map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
+    autostart: bool = Field(default=True, description="gui: begin to play at once")
+    port: int = Field(default=0, ge=0, le=65535, description="gui: port of the page; 0: any that is free")
+    save_replay_file: str | None = Field(default=None, description="file in which the episode is kept")
+    save_replay_dir: str | None = Field(
+        default=None, description="folder for it; the file is named by mission and seed"
+    )
     system: PlayerSettings = PlayerSettings()

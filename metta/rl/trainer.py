@@ -185,7 +185,7 @@ class Trainer:
         folder.note_start(self.progress.epoch, code)
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
         self.monitor = MachineMonitor(self.parts)
-        self.view = ProgressView(folder.name, config.trainer.total_timesteps)
+        self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())

@@ -1,13 +1,15 @@
 """Watch one episode."""
 
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.segment import SegmentLines
 
-from metta.common.errors import printable
+from metta.common.errors import UserError, printable
 from metta.common.logging import warn
 from metta.eval.evaluate import contestants
+from metta.eval.replay.keeping import replay_name
 from metta.game.mission import Mission
 from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Policy
@@ -38,8 +40,9 @@ def play(config: PlayConfig) -> int:
 
 
 def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> None:
+    kept = kept_replay(config, mission, uri)
     if config.render == "gui":
-        play_live(mission, policy, config.seed, uri)
+        play_live(mission, policy, config.seed, uri, config.port, config.autostart, kept)
         return
     match = Match(mission, policy, config.seed, uri)
     title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
@@ -56,6 +59,18 @@ def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> Non
         print(title)
         _play_pictures(match, console)
     console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
+    if kept:
+        match.recorder.save(kept)
+        print(f"replay of {match.step} steps: {kept}")
+
+
+def kept_replay(config: PlayConfig, mission: Mission, uri: str) -> Path | None:
+    """The file in which the episode is kept. Raises UserError where two are named."""
+    if config.save_replay_file and config.save_replay_dir:
+        raise UserError("save_replay_file and save_replay_dir: name one of them")
+    if config.save_replay_dir:
+        return Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [uri])
+    return Path(config.save_replay_file) if config.save_replay_file else None
 
 
 def with_map_seed(mission: Mission, seed: int | None) -> Mission:

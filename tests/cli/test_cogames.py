@@ -1,61 +1,155 @@
-"""The `cogames` command."""
+"""The `cogames` command as a whole: what it offers, how fast it starts, and what it says to wrong words."""
 
-import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-COGAMES = Path(sys.executable).parent / "cogames"
+from tests.cli.conftest import Cogames
+
+COMMANDS = [
+    "play", "replay", "scrimmage", "run", "evaluate", "eval", "pickup", "diagnose", "train", "missions", "describe",
+    "variants", "evals", "make-mission", "policies", "make-policy", "create-bundle", "validate-bundle", "docs",
+    "version", "tutorial",
+]  # fmt: skip
+HEAVY = ("torch", "numba", "matplotlib", "wandb", "hydra")
+CALL = "import sys; from metta.cli.cogames import main; code = main(sys.argv[1:])"
 
 
-def call(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COGAMES, *words], cwd=folder, capture_output=True, text=True, timeout=300)
+def process(code: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, cogames: Cogames):
+    done = cogames(name, "--help")
+    assert done.code == 0 and f"Usage: cogames {name}" in done.out
+
+
+def test_without_a_word_it_shows_what_there_is(cogames: Cogames):
+    done = cogames()
+    shown = [name for name in COMMANDS if name not in ("evaluate", "eval")]  # other names of run
+    assert done.code == 0 and [name for name in shown if f" {name} " not in done.out] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["version"],
+        ["--help"],
+        ["play", "--help"],
+        ["missions"],
+        ["missions", "evals"],
+        ["missions", "-m", "cogsguard_arena.basic", "-s", "saved.yaml"],
+        ["variants"],
+        ["evals"],
+        ["policies"],
+        ["docs", "game"],
+        ["make-mission", "-c", "3"],
+        ["play", "-m", "cogsguard_arena.basik", "-c", "many"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_network_loads_none(words: list[str], tmp_path: Path):
+    report = f"; print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    done = process(f"import os; os.chdir({str(tmp_path)!r}); {CALL}{report}", *words)
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("version",), "0."),
-        (("missions",), "cogsguard_arena.aligner_tutorial"),
-        (("variants",), "dark_side"),
-        (("missions", "cogsguard_machina_1"), "cogsguard_machina_1.miner_tutorial"),
-        (("policies",), "random"),
-        ((), "scrimmage"),
-        (("--dry-run", "train", "--steps", "100", "-c", "4", "-v", "easy", "-v", "forest"), "100 agent-steps"),
-        (("play", "-m", "scout_tutorial", "-p", "class=random", "-r", "log", "-s", "20"), "step 20/20"),
+        (["scrimage"], "Did you mean 'scrimmage'"),
+        (["play", "--stepz", "3"], "--steps"),
+        (["play", "-s", "many"], "'--steps'"),
+        (["play", "-m", "cogsguard_arena.basik"], "cogsguard_arena.basic"),
+        (["play", "-v", "dark_sid"], "dark_side"),
+        (["play", "-p", "rolle", "-s", "5"], "role"),
+        (["play", "--difficulty", "hart"], "hard"),
+        (["--dry-run", "play", "-c", "0"], "mission.cogs=0"),
+        (["missions", "arena"], "cogsguard_arena"),
+        (["missions", "-m", "aligner_tutorail"], "aligner_tutorial"),
+        (["missions", "nothing.*"], "nothing.*"),
+        (["missions", "-c", "3"], "name it with -m"),
+        (["missions", "a", "b"], "extra argument"),
+        (["describe", "cogsguard_arena.basic", "-s", "file.txt"], ".yaml"),
+        (["evals", "spaning_evals"], "spanning_evals"),
+        (["docs", "trainning"], "training"),
+        (["variants", "--format", "xml"], "'table', 'json', 'yaml'"),
+        (["train", "-p", "lstn"], "lstm"),
+        (["train", "-p", "class=lstm,weights=a"], "weights=a"),
+        (["--dry-run", "train", "--parallel-envs", "8", "--vector-batch-size", "4"], "--parallel-envs=8"),
+        (["make-policy"], "--scripted or --trainable"),
+        (["create-bundle", "-p", "random", "-k", "miner"], "key=value"),
+        (["run"], "-p POLICY"),
+        (["run", "-p", "role,proportion=0"], "proportion=0"),
+        (["run", "-p", "rolle"], "role"),
+        (["run", "-p", "role", "-S", "cogsguard_eval"], "cogsguard_evals"),
+        (["scrimmage", "-p", "role", "-m", "cogsguard_arena.basik"], "cogsguard_arena.basic"),
+        (["scrimmage", "-p", "role", "-e", "0"], "--episodes"),
+        (["scrimmage", "-p", "role", "-p", "random"], "cogames run"),
+        (["scrimmage", "-p", "role", "--difficulty", "hart"], "hard"),
+        (["pickup", "-p", "role"], "--pool"),
+        (["pickup", "-p", "role", "--pool", "rolle"], "role"),
+        (["diagnose", "role", "-S", "cogsguard_eval"], "cogsguard_evals"),
+        (["diagnose", "role", "--experiments", "clip_oxygen"], "eval_clip_oxygen"),
+        (["validate-bundle", "nothing.zip"], "nothing.zip"),
+        (["replay", "nothing.replay"], "nothing.replay"),
     ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else None,
 )
-def test_commands_print_what_they_say(tmp_path: Path, words: tuple[str, ...], expected: str):
-    done = call(*words, folder=tmp_path)
-    assert done.returncode == 0 and expected in done.stdout, done.stderr
+def test_a_wrong_word_gets_one_line_and_exit_2(words: list[str], expected: str, cogames: Cogames):
+    done = cogames(*words)
+    assert done.code == 2 and done.out == "" and expected in done.err, done
+    assert len(done.err.splitlines()) == 1 and done.err.startswith("error: "), done.err
 
 
-def test_train_then_scrimmage_the_checkpoint(tmp_path: Path):
-    small = ("--steps", "4096", "--batch-size", "2048", "--minibatch-size", "1024", "--device", "cpu", "--run", "mine")
-    trained = call("train", "-m", "aligner_tutorial", "-p", "lstm", *small, folder=tmp_path)
-    assert trained.returncode == 0, trained.stderr
-    done = call(
-        "scrimmage", "-m", "aligner_tutorial", "-p", "./train_dir/mine:v2", "-e", "2", "-s", "50", "--format", "json",
-        folder=tmp_path,
-    )  # fmt: skip
-    assert len(json.loads(done.stdout)["metrics"]["reward"]["per_episode"]) == 2, done.stderr
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["missions"],
+        ["missions", "cogsguard_arena"],
+        ["describe", "cogsguard_arena.basic"],
+        ["variants"],
+        ["evals"],
+        ["policies"],
+        ["docs"],
+        ["docs", "game"],
+        ["version"],
+    ],
+    ids=" ".join,
+)
+def test_data_is_one_document_with_a_version(words: list[str], cogames: Cogames):
+    document = cogames(*words, "--format", "json").document
+    assert document["schema_version"] == 1
+    assert yaml.safe_load(cogames(*words, "--format", "yaml").out) == document
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("scrimmage", "-m", "cogsguard_arena.basik"), "cogsguard_arena.basic"),
-        (("play", "-v", "dark_sid"), "dark_side"),
-        (("--dry-run", "play", "-c", "0"), "mission.cogs=0"),
-        (("missions", "arena"), "cogsguard_arena"),
-        (("scrimage",), "scrimmage"),
-        (("play", "-s", "many"), "'--steps'"),
-        (("train", "-p", "lstn"), "lstm"),
+        ("cogames scri", {"scrimmage"}),
+        ("cogames play -m cogsguard_arena.a", {"cogsguard_arena.aligner_tutorial"}),
+        ("cogames play -p sco", {"scout"}),
+        ("cogames play -v bra", {"braveheart"}),
+        ("cogames play -r ", {"gui", "unicode", "log", "none"}),
+        ("cogames train -p ls", {"lstm"}),
+        ("cogames run -S diag", {"diagnostic_evals"}),
+        ("cogames missions hello", {"hello_world"}),
+        ("cogames docs dual", {"dual-policy"}),
     ],
 )
-def test_a_wrong_word_gets_one_line_and_exit_2(tmp_path: Path, words: tuple[str, ...], expected: str):
-    done = call(*words, folder=tmp_path)
-    assert done.returncode == 2 and expected in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("error: ")
+def test_the_shell_completes_names(words: str, expected: set[str]):
+    asked = {"_COGAMES_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = process("from metta.cli.cogames import main; main([])", **asked)
+    assert set(done.stdout.split()) == expected, done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault():
+    script = f"{sys.executable} -c '{CALL}; sys.exit(code)' docs missions | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["# Missions of your own", "0"] and done.stderr == ""

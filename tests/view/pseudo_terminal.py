@@ -17,7 +17,7 @@ from typing import Any
 from rich.cells import cell_len
 
 ROOT = Path(__file__).parents[2]
-PLAY = (sys.executable, "tools/run.py", "cogsguard.play")
+PLAY = (sys.executable, "tools/run.py", "cogsguard.play", "render=unicode")
 # A size that is not the terminal's must not be believed.
 ENVIRONMENT = {"TERM": "xterm-256color", "COLUMNS": "300", "LINES": "3"}
 SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|\x1b.|[\r\n]|[^\x1b\r\n]", re.DOTALL)

@@ -1,5 +1,7 @@
 """Compile a mission into the flat tables that the kernels read."""
 
+from functools import cache
+
 import numpy as np
 
 from metta.game import observation as obs
@@ -257,21 +259,26 @@ class TableBuilder:
         return [L.SOURCE_AGENT, self.agent_stats.agent_column(stat)]
 
     def _window(self) -> None:
-        """Cells of the window relative to its centre, for each place that the centre may have in its tile."""
-        tiles, offsets = int(self.header[L.T_TILES]), _window_offsets()
-        base = 4 * (L.PAD // 4 + 1)  # rows and columns before the centre's tile, so that no number is negative
+        self.put(L.S_PLACE, _window_cells(int(self.header[L.T_TILES])))
 
-        def cell(row: int, col: int) -> int:
-            return ((row >> 2) * tiles + (col >> 2)) << 4 | (row & 3) << 2 | (col & 3)
 
-        rows = np.zeros((L.TILE_CELLS, L.PLACES), np.int32)
-        for place in range(L.TILE_CELLS):
-            row, col = base + (place >> 2), base + (place & 3)
-            for bit, (dr, dc) in enumerate(offsets):
-                key = (L.DE_BRUIJN << bit % 64) % (1 << 64) >> 58
-                relative, location = cell(row + dr, col + dc) - cell(row, col), (dr + L.PAD) << 4 | (dc + L.PAD)
-                rows[place, bit // 64 * 64 + key] = relative << L.LOCATION_BITS | location
-        self.put(L.S_PLACE, rows.ravel().tolist())
+@cache
+def _window_cells(tiles: int) -> list[int]:
+    """Cells of the window relative to its centre, for each place that the centre may have in its tile."""
+    offsets = _window_offsets()
+    base = 4 * (L.PAD // 4 + 1)  # rows and columns before the centre's tile, so that no number is negative
+
+    def cell(row: int, col: int) -> int:
+        return ((row >> 2) * tiles + (col >> 2)) << 4 | (row & 3) << 2 | (col & 3)
+
+    rows = np.zeros((L.TILE_CELLS, L.PLACES), np.int32)
+    for place in range(L.TILE_CELLS):
+        row, col = base + (place >> 2), base + (place & 3)
+        for bit, (dr, dc) in enumerate(offsets):
+            key = (L.DE_BRUIJN << bit % 64) % (1 << 64) >> 58
+            relative, location = cell(row + dr, col + dc) - cell(row, col), (dr + L.PAD) << 4 | (dc + L.PAD)
+            rows[place, bit // 64 * 64 + key] = relative << L.LOCATION_BITS | location
+    return rows.ravel().tolist()
 
 
 def _whole_lines(columns: int) -> int:

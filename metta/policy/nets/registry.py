@@ -8,10 +8,10 @@ from metta.game.observation import EnvInfo
 from metta.policy.interface import Info, NetHeads, PolicyNet
 from metta.policy.nets.lstm import LstmNet
 from metta.policy.nets.mlp import MlpNet
+from metta.policy.nets.names import ALIASES
 from metta.policy.nets.tutorial import TutorialNet
 
 NETS: dict[str, type[PolicyNet]] = {net.name: net for net in (LstmNet, MlpNet, TutorialNet)}
-ALIASES = {"fast": "tutorial"}
 
 
 def net_names() -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
@@ -10,7 +10,9 @@ from metta.common.errors import UserError, suggest
 from metta.common.settings import validated
 from metta.game.observation import EnvInfo
 from metta.policy.scripted.plans import Plan
-from metta.policy.scripted.policy import ScriptedPolicy
+
+if TYPE_CHECKING:
+    from metta.policy.scripted.policy import ScriptedPolicy
 
 FREE = "gear"  # the role of agents that choose their role as they go
 COUNTED = ("scrambler", "aligner", "miner", "scout", FREE)  # order in which counts are laid out
@@ -98,8 +100,10 @@ SCRIPTS: dict[str, Script] = {
 }  # fmt: skip
 
 
-def make_scripted(name: str, words: dict[str, str], info: object) -> ScriptedPolicy:
+def make_scripted(name: str, words: dict[str, str], info: object) -> "ScriptedPolicy":
     """The scripted policy of that name. Raises UserError for a wrong parameter or another game's environment."""
+    from metta.policy.scripted.policy import ScriptedPolicy  # here because compiled code takes long to import
+
     if not isinstance(info, EnvInfo):
         raise UserError(f"policy {name} plays CoGsGuard only")
     script = SCRIPTS[name]

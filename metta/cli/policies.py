@@ -1,0 +1,105 @@
+"""Commands about policies: list them, start one of your own, pack and check what will play elsewhere."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from metta.cli.options import POLICY, ActionTimeout, Mission, Output, complete_policy
+from metta.cli.output import Format, show, table
+from metta.common.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+def players() -> dict[str, tuple[str, str]]:
+    """Policies that play without a checkpoint, by name: class and what they do. Imports neither torch nor numba."""
+    from metta.policy.scripted.names import SCRIPTS
+    from metta.policy.simple import NoopPolicy, RandomPolicy
+
+    scripted = {name: ("metta.policy.scripted.policy.ScriptedPolicy", script.text) for name, script in SCRIPTS.items()}
+    plain = {
+        found.name: (f"{found.__module__}.{found.__name__}", inspect.getdoc(found) or "")
+        for found in (NoopPolicy, RandomPolicy)
+    }
+    return scripted | plain
+
+
+def networks() -> dict[str, tuple[str, str]]:
+    """Networks that can be trained, by name: class and what they are."""
+    from metta.policy.nets.names import DESCRIPTIONS
+
+    return DESCRIPTIONS
+
+
+def policies(output: Output = Format.table) -> None:
+    """List the policies that play without a checkpoint, and the networks that can be trained."""
+    known = {"play": players(), "train": networks()}
+    rows: list[dict[str, Any]] = [
+        {"name": name, "use": use, "class": path, "description": text}
+        for use, found in known.items()
+        for name, (path, text) in found.items()
+    ]
+    document = {"schema_version": SCHEMA_VERSION, "policies": rows}
+    columns = ["policy", "to", "class", "what it is"]
+    show(output, document, lambda: table(columns, [list(row.values()) for row in rows]))
+
+
+def make_policy(
+    scripted: Annotated[bool, typer.Option("--scripted", help="rules of your own")] = False,
+    trainable: Annotated[bool, typer.Option("--trainable", help="a network of your own")] = False,
+    out: Annotated[Path, typer.Option("-o", "--output", help="file to write")] = Path("my_policy.py"),
+) -> None:
+    """Write the template of a policy of your own."""
+    if scripted == trainable:
+        raise UserError("say which: --scripted or --trainable")
+    from metta.policy.templates import make_policy_template
+
+    make_policy_template("scripted" if scripted else "trainable", out)
+    print(f"wrote {out}")
+
+
+def create_bundle(
+    policy: Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompletion=complete_policy)],
+    out: Annotated[Path, typer.Option("-o", "--output", help="zip file to write")] = Path("submission.zip"),
+    init_kwarg: Annotated[
+        list[str] | None, typer.Option("-k", "--init-kwarg", help="key=value for the policy's class (repeatable)")
+    ] = None,
+    include_files: Annotated[
+        list[Path] | None, typer.Option("-f", "--include-files", help="file or folder to add (repeatable)")
+    ] = None,
+    setup_script: Annotated[Path | None, typer.Option(help="script that is run before the policy is loaded")] = None,
+    checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
+) -> None:
+    """Pack a policy with its files into one archive."""
+    kwargs = dict(_pair(text) for text in init_kwarg or [])
+    from metta.policy.submission import create_bundle as pack
+
+    pack(policy, out, kwargs, include_files or [], setup_script, checkpoints)
+    print(f"wrote {out}")
+
+
+def validate_bundle(
+    bundle: Annotated[Path, typer.Argument(help="bundle, a zip or a folder")],
+    mission: Mission = "cogsguard_arena.basic",
+    steps: Annotated[int, typer.Option("-s", "--steps", help="steps to play", min=1)] = 10,
+    action_timeout_ms: ActionTimeout = 250,
+    trust_code: Annotated[bool, typer.Option(help="run the code that it holds, in a process of its own")] = True,
+    output: Output = Format.table,
+) -> int:
+    """Load a bundle, its code in a process of its own, and play some steps. Exit code 1: it did not act in all."""
+    from metta.cli.missions import built_mission
+    from metta.policy.submission import validate_bundle as check
+
+    report = check(bundle, built_mission(mission or "cogsguard_arena.basic"), steps, action_timeout_ms, trust_code)
+    document = {"schema_version": SCHEMA_VERSION, **report.document()}
+    show(output, document, lambda: "\n".join(report.lines()))
+    return 0 if report.ok else 1
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise UserError(f"--init-kwarg {text}: the form is key=value")
+    return key, value

@@ -1,0 +1,132 @@
+"""Commands that measure policies, on a few steps of few episodes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from metta.game.missions import mission_set
+from tests.cli.conftest import Cogames
+
+SMALL = ("-e", "2", "-s", "20")
+JSON = ("--format", "json")
+
+
+def test_a_scrimmage_gives_all_cogs_to_one_policy(cogames: Cogames):
+    document = cogames("scrimmage", "-m", "cogsguard_arena.basic", "-p", "role", *SMALL, *JSON).document
+    [mission] = document["missions"]
+    summary = mission["mission_summary"]
+    assert document["schema_version"] == 1 and mission["mission_name"] == "cogsguard_arena.basic"
+    assert (summary["episodes"], summary["max_steps"], summary["seeds"]) == (2, 20, [42, 43])
+    assert [policy["agent_count"] for policy in summary["policy_summaries"]] == [8]
+    assert list(summary["per_episode_per_policy_avg_rewards"]) == ["0", "1"]
+
+
+@pytest.mark.parametrize("command", ["run", "evaluate", "eval"])
+def test_policies_share_the_cogs_by_proportion(command: str, cogames: Cogames):
+    policies = ("-p", "class=role,kw.miner=4,proportion=3", "-p", "class=random,proportion=5")
+    [mission] = cogames(command, *policies, *SMALL, *JSON).document["missions"]
+    assert [policy["agent_count"] for policy in mission["mission_summary"]["policy_summaries"]] == [3, 5]
+
+
+def test_missions_come_as_sets_wildcards_and_files(cogames: Cogames):
+    cogames("make-mission", "-c", "2", "-o", "mine.yaml")
+    words = ("-m", "cogsguard_arena.*_tutorial", "-m", "mine.yaml", "-p", "noop", *SMALL)
+    names = [mission["mission_name"] for mission in cogames("run", *words, *JSON).document["missions"]]
+    tutorials = [f"cogsguard_arena.{role}_tutorial" for role in ("aligner", "scrambler", "scout")]
+    assert names == [*tutorials, "cogsguard_arena.basic"]
+    done = cogames("run", "-S", "diagnostic_evals", "-p", "noop", "-e", "1", "-s", "5", *JSON)
+    names = [mission["mission_name"] for mission in done.document["missions"]]
+    assert names == list(mission_set("diagnostic_evals"))
+
+
+def test_the_options_change_every_mission(cogames: Cogames):
+    changes = ("-c", "3", "-v", "forest", "--difficulty", "easy", "--seed", "5", "--map-seed", "9")
+    [mission] = cogames("run", "-p", "noop", *changes, *SMALL, *JSON).document["missions"]
+    summary = mission["mission_summary"]
+    assert (summary["agents"], summary["variants"], summary["seeds"]) == (3, ["forest", "easy"], [9, 10])  # of the maps
+
+
+def test_a_measurement_goes_on_from_its_file(cogames: Cogames, tmp_path: Path):
+    words = ("run", "-p", "random", *SMALL, "--out", "kept.jsonl")
+    first = cogames(*words, *JSON).document
+    kept = (tmp_path / "kept.jsonl").read_bytes()
+    assert cogames(*words, *JSON).document == first and (tmp_path / "kept.jsonl").read_bytes() == kept
+    assert "0 agent-steps" in cogames(*words).out
+
+
+def test_a_candidate_is_judged_by_what_it_adds_to_the_pool(cogames: Cogames):
+    words = ("pickup", "-p", "role", "--pool", "random", "--pool", "noop", "-e", "2", "-s", "20")
+    document = cogames(*words, *JSON).document
+    assert document["mission_name"] == "cogsguard_machina_1.basic" and document["agents"] == 4
+    assert [mix["candidates"] for mix in document["mixes"]] == [0, 1, 2, 3, 4]
+    assert "value_over_replacement" in document and document["schema_version"] == 1
+
+
+def test_a_diagnosis_is_kept_and_compared_with(cogames: Cogames, tmp_path: Path):
+    words = ("diagnose", "role", "--experiments", "eval_clip_oxygen", "-e", "2", "-s", "20", *JSON)
+    first = cogames(*words, "--output-dir", "before").document
+    assert json.loads((tmp_path / "before" / "diagnosis.json").read_text()) == first
+    assert (tmp_path / "before" / "rewards.png").stat().st_size > 1000
+    [again] = cogames(*words, "--compare-run-dir", "before").document["missions"]
+    assert again["before"] == again["reward"] == first["missions"][0]["reward"]
+
+
+def test_a_policy_of_ones_own_is_written_played_packed_and_checked(cogames: Cogames):
+    assert cogames("make-policy", "--scripted", "-o", "mine.py").out == "wrote mine.py\n"
+    played = cogames("scrimmage", "-p", "class=mine.MyPolicy", *SMALL, *JSON).document
+    assert played["missions"][0]["mission_summary"]["policy_summaries"][0]["faults"] == {}
+    packed = cogames("create-bundle", "-p", "class=mine.MyPolicy", "-o", "mine.zip", "-k", "gear=scout")
+    assert packed.code == 0 and packed.out == "wrote mine.zip\n"
+    assert cogames("validate-bundle", "mine.zip", *JSON).document["ok"]
+    assert "trust_code" in cogames("scrimmage", "-p", "mine.zip", *SMALL).err
+
+
+def test_a_bundle_that_fails_gives_exit_code_1(cogames: Cogames, tmp_path: Path):
+    (tmp_path / "broken.py").write_text(
+        "class Broken:\n"
+        "    def __init__(self, info): pass\n"
+        "    def reset(self, num_envs, num_agents, seed): pass\n"
+        "    def step(self, observations): raise ValueError('no idea')\n"
+        "    def end_episodes(self, ended): pass\n"
+    )
+    assert cogames("create-bundle", "-p", "class=broken.Broken", "-o", "broken").code == 0
+    done = cogames("validate-bundle", "broken")
+    assert done.code == 1 and "no idea" in done.out and done.out.endswith("failed\n"), done
+
+
+def test_a_job_of_measuring_can_be_checked_and_printed(cogames: Cogames):
+    told = cogames("--dry-run", "run", "-m", "cogsguard_machina_1.*", "-p", "role", "-e", "3").out
+    assert told == "run role: 3 episodes of cogsguard_machina_1.basic, cogsguard_machina_1.miner_tutorial\n"
+    assert "episodes: 3\n" in cogames("--cfg", "job", "pickup", "-p", "role", "--pool", "noop", "-e", "3").out
+
+
+def test_a_report_shows_the_episodes_that_were_kept(cogames: Cogames, tmp_path: Path):
+    done = cogames(
+        "run", "-p", "role", *SMALL, "--report", "out/report.html", "--save-replay-dir", "out/replays", *JSON
+    )
+    [mission] = done.document["missions"]
+    text = (tmp_path / "out" / "report.html").read_text()
+    for name in mission["mission_summary"]["replays"].values():
+        assert (tmp_path / "out" / "replays" / name).is_file() and name.removesuffix(".replay") in text
+    assert "wrote out/report.html" in done.err
+
+
+def test_ctrl_c_ends_a_measurement_with_what_there_is(tmp_path: Path):
+    script = "import sys; from metta.cli.cogames import main; sys.exit(main(sys.argv[1:]))"
+    words = ("scrimmage", "-p", "role", "-e", "5000", "-s", "200", "--out", "kept.jsonl", *JSON)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        kept, patience = tmp_path / "kept.jsonl", time.monotonic() + 60
+        while not (kept.is_file() and kept.read_bytes().count(b"\n") > 2) and time.monotonic() < patience:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert process.returncode == 130 and errors.endswith("interrupted\n") and not document["complete"]
+    assert 0 < document["missions"][0]["mission_summary"]["episodes"] < 5000
