@@ -100,7 +100,7 @@ def _first_sound(places: list[Place], info: Info | None, trust_pickle: bool) -> 
 
 def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:
     """The folder of the run that a checkpoint belongs to; None for other policies. Raise UserError for none such."""
-    if is_built_in(uri) or is_remote(uri) or uri.startswith(CLASS):
+    if is_class(uri, data_dir) or is_built_in(uri) or is_remote(uri) or uri.startswith(CLASS):
         return None
     path = locate(uri, Path(data_dir), BUILT_IN)[0].path
     above = path.absolute().parents[:2] if path else ()
@@ -109,6 +109,8 @@ def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:
 
 def is_built_in(uri: str) -> bool:
     """Does `uri` name a policy that needs no checkpoint, rightly or wrongly spelt?"""
+    if is_class(uri):
+        return False
     plain = _plain(uri)
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
