@@ -124,7 +124,7 @@ def one_line(text: str) -> bool:
         ((TRAIN, "agent=lstn"), "lstm"),
         ((TRAIN, "trainer.batch_size=10_000"), "nearest"),
         (("cogsguard.evaluate", "policy_uri=randon"), "random"),
-        (("cogsguard.play", "policy_uri=random", "render=gui"), "unicode"),
+        (("cogsguard.play", "policy_uri=random", "render=unicod"), "unicode"),
     ],
 )
 def test_bad_input_gets_one_line_with_the_nearest_name(tmp_path: Path, words: tuple[str, ...], expected: str):

@@ -44,16 +44,17 @@ def report(folder: Path) -> int:
 
 def compare(folder: Path) -> None:
     """Junctions aligned per episode by the trained policy and by chance, with 95 % intervals."""
-    from metta.eval.evaluate import run_episodes, summaries
+    from metta.eval.contest import make_round, play_contest
+    from metta.eval.entries import Entry
     from metta.game.mission import MissionSettings
     from metta.game.missions import build_mission
-    from metta.game.observation import env_info
-    from metta.policy.uri import make_policy
+    from metta.rl.settings import PlayerSettings
 
     mission = build_mission(MissionSettings(name=MISSION))
     print(f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}):")
     for uri in (str(folder), "random"):
-        results = summaries(run_episodes(mission, make_policy(uri, env_info(mission)), EPISODES, SEED))
+        contest = play_contest([make_round(mission, (Entry(uri),), EPISODES, SEED)], PlayerSettings())
+        results = contest.rounds[0].metrics()
         aligned, reward = results["env_agent/junction.aligned_by_agent"], results["reward"]
         low, high = (bound * mission.agents for bound in aligned.ci95 if bound is not None)
         print(

@@ -19,19 +19,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_text(path: Path, most: int) -> str:
-    """A text file of at most `most` bytes. Raises UserError for one that is missing, larger or no UTF-8 text."""
+def read_bytes(path: Path, most: int) -> bytes:
+    """A file of at most `most` bytes. Raises UserError for one that is missing, larger or cannot be read."""
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         with open(path, "rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise UserError(f"{path}: larger than {most:,} bytes")
-        return data.decode("utf-8")
+            size = os.fstat(file.fileno()).st_size
+            data = b"" if size > most else file.read(size + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, ValueError):
+    if max(size, len(data)) > most:
+        raise UserError(f"{path}: larger than {most:,} bytes")
+    return data
+
+
+def read_text(path: Path, most: int) -> str:
+    """A text file of at most `most` bytes. Raises UserError as `read_bytes`, and for one that is no UTF-8 text."""
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except ValueError:
         raise UserError(f"{path}: no UTF-8 text") from None
 
 

@@ -35,7 +35,7 @@ class Kind:
 
 
 KINDS = {
-    "train": Kind(RunConfig, "metta.rl.trainer:train"),
+    "train": Kind(RunConfig, "metta.eval.in_training:train"),
     "evaluate": Kind(EvaluateConfig, "metta.eval.evaluate:evaluate"),
     "play": Kind(PlayConfig, "metta.view.play:play"),
 }

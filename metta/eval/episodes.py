@@ -1,6 +1,7 @@
 """Playing whole episodes of one policy on one mission, many at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -11,6 +12,60 @@ from metta.game.statistics import episode_means
 from metta.policy.interface import Policy
 
 BATCH = 64  # episodes played at once; fixed, so that results do not depend on the machine
+
+
+class Watcher(Protocol):
+    """Looks on while a batch of episodes is played."""
+
+    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+        """Every episode stands before its first step."""
+        ...
+
+    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
+        """A step was made: actions int32 [E, A], rewards float32 [E, A]."""
+        ...
+
+
+class StopPlayingError(Exception):
+    """Raised by a watcher that has seen enough: the batch has no result."""
+
+
+def play_batch(
+    mission: Mission, policy: Policy, maps: np.ndarray, seed: int, threads: int = 1, watchers: Sequence[Watcher] = ()
+) -> list[Episode]:
+    """Play one episode on each map, all at once; the episodes in the order of the maps, uint8 [E, H, W]."""
+    envs = len(maps)
+    batch = EnvBatch(mission, envs, maps=maps, seed=seed, threads=threads, auto_reset=False)
+    try:
+        shape = (envs, batch.num_agents)
+        observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
+        rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
+        batch.reset(observations)
+        policy.reset(envs, batch.num_agents, seed)
+        for watcher in watchers:
+            watcher.begin(batch, policy)
+        for _ in range(mission.max_steps):
+            actions = policy.step(observations)
+            batch.step(actions, observations, rewards, terminals, truncations)
+            for watcher in watchers:
+                watcher.step(actions, rewards)
+        return sorted(batch.take_episodes(), key=lambda episode: episode.env)
+    finally:
+        batch.close()
+
+
+class _Count:
+    """Tells how many steps have been made."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self._told, self._steps = told, 0
+
+    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+        return
+
+    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
+        self._steps += 1
+        self._told(self._steps)
 
 
 def play_episodes(
@@ -26,24 +81,10 @@ def play_episodes(
     `progress` is told the number of steps played after each step of a batch.
     """
     maps = build_pool(mission, episodes, seed, threads)
+    watchers = [_Count(progress)] if progress else []
     finished: list[Episode] = []
-    steps = 0
     for start in range(0, episodes, BATCH):
-        batch_maps = maps[start : start + BATCH]
-        envs = len(batch_maps)
-        batch = EnvBatch(mission, envs, maps=batch_maps, seed=seed + start, threads=threads, auto_reset=False)
-        shape = (envs, batch.num_agents)
-        observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
-        rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
-        batch.reset(observations)
-        policy.reset(envs, batch.num_agents, seed + start)
-        for _ in range(mission.max_steps):
-            batch.step(policy.step(observations), observations, rewards, terminals, truncations)
-            steps += 1
-            if progress:
-                progress(steps)
-        finished += sorted(batch.take_episodes(), key=lambda episode: episode.env)
-        batch.close()
+        finished += play_batch(mission, policy, maps[start : start + BATCH], seed + start, threads, watchers)
     return finished
 
 

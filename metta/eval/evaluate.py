@@ -1,7 +1,6 @@
 """Evaluate a policy: episodes on maps of fixed seeds, every metric with its interval."""
 
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,22 +8,22 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from metta.common.errors import UserError
+from metta.common.logging import warn
 from metta.common.settings import validated
-from metta.eval.episodes import BATCH, metrics_by_name, play_episodes
+from metta.eval.contest import make_round, play_contest
+from metta.eval.entries import Entry
 from metta.eval.foreign import foreign_summaries, play_foreign
-from metta.eval.statistics import Summary, show, summarize
-from metta.game.engine.batch import Episode
+from metta.eval.statistics import Summary, show, show_interval
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Info, Policy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
-from metta.rl.machine import available_cores, set_up
+from metta.rl.machine import set_up
 from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig, varied
 
 SCHEMA_VERSION = 1
@@ -46,8 +45,10 @@ class Played:
     description: dict[str, Any]
     agents: int
     results: dict[str, Summary]
+    seeds: list[int]  # of the episodes; fewer than asked for after Ctrl-C
     agent_steps: int
     seconds: float
+    messages: list[str]  # what went wrong with the policy
 
 
 def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
@@ -58,18 +59,24 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
         UserError: there is no such policy or mission, or the policy was not trained on the game.
     """
     uri = policy_name(config)
+    mission = mission_of(config, uri)
+    return uri, _policy(config, uri, env_info(mission)), mission
+
+
+def mission_of(config: EvaluateConfig | PlayConfig, uri: str) -> Mission:
+    """The mission of a job with that policy. Raises UserError if there is none such or the policy is of no game."""
     saved = trained_on(uri, config.system.data_dir)
     if saved and saved.env.kind != "metta":
         raise UserError(f"{uri}: trained on {saved.env.name}, not on the game; only the evaluate recipe can play it")
     trained = saved.mission if saved else MissionSettings()
-    mission = build_mission(varied(trained, config.mission) if config.mission else trained)
-    return uri, _policy(config, uri, env_info(mission)), mission
+    return build_mission(varied(trained, config.mission) if config.mission else trained)
 
 
 def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-    return make_policy(uri, info, machine.data_dir, set_up(machine), **trust)
+    limit = machine.action_timeout_ms
+    return make_policy(uri, info, machine.data_dir, set_up(machine), isolated=True, action_timeout_ms=limit, **trust)
 
 
 def policy_name(config: EvaluateConfig | PlayConfig) -> str:
@@ -103,45 +110,30 @@ def environment_of(uri: str, data_dir: str) -> EnvSettings:
     return env
 
 
-def summaries(episodes: list[Episode]) -> dict[str, Summary]:
-    return {name: summarize(values) for name, values in metrics_by_name(episodes).items()}
-
-
-def document(config: EvaluateConfig, played: Played) -> dict[str, Any]:
+def document(played: Played) -> dict[str, Any]:
     """The JSON document of an evaluation. `reward` is the mean over agents of the episode return."""
     return {
         "schema_version": SCHEMA_VERSION,
         "policy_uri": played.uri,
         **played.description,
-        "episodes": config.episodes,
-        "seeds": list(range(config.seed, config.seed + config.episodes)),
+        "episodes": len(played.seeds),
+        "seeds": played.seeds,
         "metrics": {name: asdict(summary) for name, summary in played.results.items()},
     }
 
 
-def table(played: Played, episodes: int) -> Table:
+def table(played: Played) -> Table:
     """The best-known metrics, with 95 % intervals."""
-    output = Table(title=f"{played.uri} on {played.name}: mean of {episodes} episodes, {played.agents} agents")
+    title = f"{played.uri} on {played.name}: mean of {len(played.seeds)} episodes, {played.agents} agents"
+    output = Table(title=title)
     output.add_column("metric")
     output.add_column("mean", justify="right")
     output.add_column("95 % interval", justify="right")
     for name in SHOWN:
         if name in played.results:
-            low, high = played.results[name].ci95
-            output.add_row(name, show(played.results[name].mean), f"{show(low)} … {show(high)}")
+            summary = played.results[name]
+            output.add_row(name, show(summary.mean), show_interval(summary))
     return output
-
-
-def run_episodes(mission: Mission, policy: Policy, episodes: int, seed: int) -> list[Episode]:
-    """Play with a progress bar on standard error, where that is a terminal."""
-    batches = -(-episodes // BATCH)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("playing (steps)", total=batches * mission.max_steps)
-        return play_episodes(
-            mission, policy, episodes, seed, available_cores(), lambda steps: bar.update(task, completed=steps)
-        )
 
 
 def evaluate(config: EvaluateConfig) -> int:
@@ -149,20 +141,28 @@ def evaluate(config: EvaluateConfig) -> int:
     uri = policy_name(config)
     env = config.env or environment_of(uri, config.system.data_dir)
     played = _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
+    for message in played.messages:
+        warn(message)
     if config.format == "json":
-        print(json.dumps(document(config, played)))
-        return 0
-    Console().print(table(played, config.episodes))
-    rate = played.agent_steps / played.seconds
-    seeds = f"seeds {config.seed} to {config.seed + config.episodes - 1}"
-    print(f"{seeds}, {played.seconds:.1f} s, {rate:,.0f} agent-steps/s")
+        print(json.dumps(document(played)))
+    else:
+        Console().print(table(played))
+        rate = played.agent_steps / played.seconds
+        seeds = f"seeds {played.seeds[0]} to {played.seeds[-1]}"
+        print(f"{seeds}, {played.seconds:.1f} s, {rate:,.0f} agent-steps/s")
+    if len(played.seeds) < config.episodes:
+        raise KeyboardInterrupt  # its exit code, after what there is to show
     return 0
 
 
 def _play_mission(config: EvaluateConfig) -> Played:
-    uri, policy, mission = contestants(config)
-    start = time.perf_counter()
-    episodes = run_episodes(mission, policy, config.episodes, config.seed)
+    uri = policy_name(config)
+    mission = mission_of(config, uri)
+    played = make_round(mission, (Entry(uri),), config.episodes, config.seed)
+    contest = play_contest([played], config.system, Path(config.out) if config.out else None)
+    if not contest.rounds:
+        raise KeyboardInterrupt
+    result = contest.rounds[0]
     return Played(
         uri=uri,
         name=mission.name,
@@ -173,9 +173,11 @@ def _play_mission(config: EvaluateConfig) -> Played:
             "max_steps": mission.max_steps,
         },
         agents=mission.agents,
-        results=summaries(episodes),
-        agent_steps=config.episodes * mission.max_steps * mission.agents,
-        seconds=time.perf_counter() - start,
+        results=result.metrics(),
+        seeds=[row.seed for row in result.rows],
+        agent_steps=contest.agent_steps,
+        seconds=contest.seconds,
+        messages=contest.messages,
     )
 
 
@@ -193,6 +195,8 @@ def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
         description={"environment": env.model_dump(mode="json"), "agents": agents},
         agents=agents,
         results=foreign_summaries(episodes),
+        seeds=list(range(config.seed, config.seed + config.episodes)),
         agent_steps=sum(episode.steps for episode in episodes) * agents,
         seconds=time.perf_counter() - start,
+        messages=[],
     )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,14 +18,21 @@ class Summary:
     per_episode: list[float]
 
 
+@lru_cache(maxsize=2)
+def _weights(count: int) -> np.ndarray:
+    """How often each of `count` values is in each resample: float64 [RESAMPLES, count]."""
+    draws = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
+    draws += np.arange(RESAMPLES)[:, None] * count
+    return np.bincount(draws.ravel(), minlength=RESAMPLES * count).reshape(RESAMPLES, count).astype(np.float64)
+
+
 def summarize(values: list[float]) -> Summary:
     """Mean and bootstrap percentile interval (Efron, 1979) of per-episode values; fixed resamples, so repeatable."""
     data = np.asarray(values, np.float64)
     mean = float(data.mean())
     if len(data) < 2:
         return Summary(mean, (None, None), values)
-    draws = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
-    low, high = np.quantile(data[draws].mean(1), [0.025, 0.975])
+    low, high = np.quantile(_weights(len(data)) @ data / len(data), [0.025, 0.975])
     return Summary(mean, (float(low), float(high)), values)
 
 
@@ -35,3 +43,9 @@ def show(value: float | None) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def show_interval(summary: Summary) -> str:
+    """The interval in words."""
+    low, high = summary.ci95
+    return f"{show(low)} … {show(high)}"

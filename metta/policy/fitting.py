@@ -18,31 +18,40 @@ TAG = "tag"
 
 def net_for(bundle: Bundle, info: Info, device: torch.device | str = "cpu") -> PolicyNet:
     """The bundle's net, ready to act where `info` holds. Raise UserError if it cannot."""
-    check_fits(bundle, info)
-    net = bundle.build(device)
-    if not (isinstance(bundle.info, EnvInfo) and isinstance(info, EnvInfo)):
+    check_fits(bundle.origin, bundle.info, info)
+    return _translated(bundle.build(device), bundle.info, info, device)
+
+
+def fitted(net: PolicyNet, origin: str, info: Info, device: torch.device | str = "cpu") -> PolicyNet:
+    """A net, ready to act where `info` holds. Raise UserError, which begins with `origin`, if it cannot."""
+    check_fits(origin, net.info, info)
+    return _translated(net, net.info, info, device)
+
+
+def _translated(net: PolicyNet, trained: Info, info: Info, device: torch.device | str) -> PolicyNet:
+    if not (isinstance(trained, EnvInfo) and isinstance(info, EnvInfo)):
         return net
-    translated = Translated(net, bundle.info, info).to(device)
+    translated = Translated(net, trained, info).to(device)
     return translated if translated.changes else net
 
 
-def check_fits(bundle: Bundle, info: Info) -> None:
+def check_fits(origin: str, trained: Info, info: Info) -> None:
     """Raise UserError if a policy cannot play in an environment: it must have its actions, and most of its features.
 
     Features and tags may have other ids. Those that the policy knows and the environment lacks cost a warning.
     """
-    if not (isinstance(bundle.info, EnvInfo) and isinstance(info, EnvInfo)):
-        if bundle.info != info:
-            raise UserError(f"{bundle.origin}: trained on other observations or actions than this environment has")
+    if not (isinstance(trained, EnvInfo) and isinstance(info, EnvInfo)):
+        if trained != info:
+            raise UserError(f"{origin}: trained on other observations or actions than this environment has")
         return
-    _check_features(bundle.origin, bundle.info, info)
-    actions = bundle.info.action_names
+    _check_features(origin, trained, info)
+    actions = trained.action_names
     if info.action_names[: len(actions)] != actions:
         missing = ", ".join(name for name in actions if name not in info.action_names) or "in another order"
         hint = "training_env.vibe_actions=true has all"
-        raise UserError(f"{bundle.origin}: trained on actions that are not there: {missing}; {hint}")
-    if (bundle.info.window, bundle.info.num_tokens) != (info.window, info.num_tokens):
-        raise UserError(f"{bundle.origin}: trained on another observation window than this mission has")
+        raise UserError(f"{origin}: trained on actions that are not there: {missing}; {hint}")
+    if (trained.window, trained.num_tokens) != (info.window, info.num_tokens):
+        raise UserError(f"{origin}: trained on another observation window than this mission has")
 
 
 def _check_features(origin: str, trained: EnvInfo, info: EnvInfo) -> None:

@@ -153,14 +153,17 @@ class Adviser(Protocol):
 class Telling(Protocol):
     """A policy that tells, after a step, what each agent is about; viewers and checks read it."""
 
+    role_names: tuple[str, ...]
+    task_names: tuple[str, ...]
+
     @property
     def roles(self) -> np.ndarray:
-        """Role of each agent, int32 [envs, agents]: index into `metta.policy.scripted.policy.ROLES`."""
+        """Role of each agent, int32 [envs, agents]: index into `role_names`."""
         ...
 
     @property
     def tasks(self) -> np.ndarray:
-        """Pending action, int32 [envs, agents]: index into `metta.policy.scripted.layout.TASKS`."""
+        """Task of each agent, int32 [envs, agents]: index into `task_names`."""
         ...
 
     @property
@@ -171,4 +174,4 @@ class Telling(Protocol):
 
 def tells(policy: object) -> TypeGuard[Telling]:
     """Is that a policy whose class publishes roles, tasks and targets? Evaluates none of them."""
-    return all(hasattr(type(policy), name) for name in ("roles", "tasks", "targets"))
+    return all(hasattr(type(policy), name) for name in ("roles", "tasks", "targets", "role_names", "task_names"))

@@ -227,5 +227,3 @@ def _check_supported(config: RunConfig) -> None:
     total = config.trainer.total_timesteps
     if teaching and teaching.mode.fades and not teaching.mode.ppo and teaching.steps < total:
         warn(f"teacher.steps={teaching.steps:,}: nothing is learned from there to trainer.total_timesteps={total:,}")
-    if config.evaluator.epoch_interval:
-        note("evaluator: no evaluation during training yet; use the evaluate recipe on the checkpoints")

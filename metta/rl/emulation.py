@@ -56,6 +56,9 @@ class Foreign:
     def build(self, num_envs: int, seed: int) -> "EmulatedBatch":
         return EmulatedBatch(self._settings, self.info, num_envs, derive(seed, "environments"), self._workers or 1)
 
+    def attributes(self, env: object) -> dict[str, float]:
+        return {"agents": self.info.num_agents}
+
     def is_whole(self, episode: Episode) -> bool:
         return True
 

@@ -99,6 +99,10 @@ class Source(Protocol):
 
     def build(self, num_envs: int, seed: int) -> Environments: ...
 
+    def attributes(self, env: Environments) -> dict[str, float]:
+        """Facts on the environments that were built, for reports."""
+        ...
+
     def is_whole(self, episode: Episode) -> bool:
         """Whether an episode was played to its end and counts in reports."""
         ...
@@ -144,6 +148,12 @@ class Game:
         return build_batch(
             self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, fresh_maps=fresh
         )
+
+    def attributes(self, env: Environments) -> dict[str, float]:
+        assert isinstance(env, Batch)
+        rows, cols = env.map_shape
+        agents, steps = self.mission.agents, self.mission.max_steps
+        return {"map_height": rows, "map_width": cols, "agents": agents, "max_steps": steps}
 
     def is_whole(self, episode: Episode) -> bool:
         return episode.steps >= self.mission.max_steps

@@ -44,9 +44,17 @@ class EpisodeMetrics:
         own = (f"env_agent/{name}" for name in cls.ALWAYS)
         return *own, *(f"env_collective/{team}/{name}" for team in teams for name in cls.ALWAYS_OF_TEAMS)
 
-    def __init__(self, label: str, always: Iterable[str], earlier: Iterable[dict[str, Any]] = ()) -> None:
-        """`always` is reported from the start; `earlier` are the lines that the run has written already."""
+    def __init__(
+        self,
+        label: str,
+        always: Iterable[str],
+        earlier: Iterable[dict[str, Any]] = (),
+        attributes: Metrics | None = None,
+    ) -> None:
+        """`always` is reported from the start; `earlier` are the lines that the run has written already; `attributes`
+        are those of the environments."""
         self._label = label
+        self._attributes = {f"env_attributes/{name}": float(value) for name, value in (attributes or {}).items()}
         self._seen = set(always)
         self._seen |= {name for line in earlier for name in line if name.startswith(STATISTICS)}
 
@@ -67,6 +75,7 @@ class EpisodeMetrics:
             "overview/episodes": len(episodes),
             **({"overview/heart_count": metrics[HEARTS]} if HEARTS in metrics else {}),
             f"env_per_label_rewards/{self._label}": reward,
+            **self._attributes,
             "env_attributes/steps": float(np.mean([episode.steps for episode in episodes])),
             **metrics,
         }

@@ -1,5 +1,6 @@
 """What a person sees of a run: a live table in a terminal, a plain line now and then elsewhere."""
 
+import re
 import sys
 import time
 
@@ -14,6 +15,7 @@ PLAIN_SECONDS = 5.0
 HEARTS = "overview/heart_count"
 COST = "monitor/cost"
 NPCS = "dual_policy/npc_reward"
+EVALUATED = re.compile(r"eval_([^/]+)/reward")
 CLONING = "losses/supervised_action_loss"
 # What a line says of learning, as far as the enabled losses report it.
 LOSSES = (
@@ -37,6 +39,7 @@ class ProgressView:
         self._last_line = -PLAIN_SECONDS
         self._unsaid = ""
         self.checkpoint = ""
+        self._evaluated = ""  # suite, score and epoch of the last evaluation
 
     def __enter__(self) -> "ProgressView":
         if self._live:
@@ -52,6 +55,9 @@ class ProgressView:
     def show(self, metrics: Metrics) -> None:
         """Report an epoch; values that it lacks (no episode ended) stay as last seen."""
         self._shown |= metrics
+        if scores := [(found[1], value) for name, value in metrics.items() if (found := EVALUATED.fullmatch(name))]:
+            suite, score = scores[0]
+            self._evaluated = f"{suite} {score:.3f} at epoch {metrics.get('metric/epoch', 0):.0f}"
         if self._live:
             self._live.update(self._table(), refresh=True)
             return
@@ -95,6 +101,7 @@ class ProgressView:
             f"{self._value('overview/sps', ',.0f')} steps/s, {self._eta()} left, {cost}"
             f"reward {self._value('overview/reward')}, {hearts}{cloning}"
             f"{', '.join(self._losses())} ({self._shares()})"
+            + (f", evaluated {self._evaluated}" if self._evaluated else "")
             + (f", saved {self.checkpoint}" if self.checkpoint else "")
         )
 
@@ -122,6 +129,8 @@ class ProgressView:
         )  # fmt: skip
         if COST in self._shown or NPCS in self._shown:
             rows = (*rows, ("cost", self._cost(), "", "", "reward of NPCs now", self._value(NPCS, ".5f")))
+        if self._evaluated:
+            rows = (*rows, ("", "", "", "", "evaluated: reward on", self._evaluated))
         for row in rows:
             table.add_row(*row)
         return table

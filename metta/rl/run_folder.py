@@ -42,6 +42,10 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def replays(self) -> Path:
+        return self.path / "replays"
+
+    @property
     def starts(self) -> Path:
         return self.path / "starts.jsonl"
 

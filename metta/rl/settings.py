@@ -164,7 +164,11 @@ class CheckpointerSettings(Settings):
 
 class EvaluatorSettings(Settings):
     epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
-    episodes: PositiveInt = Field(default=16, description="episodes per evaluation")
+    episodes: PositiveInt = Field(default=16, description="episodes of each mission per evaluation")
+    seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; the same at every evaluation")
+    replay_interval: int = Field(
+        default=0, ge=0, description="evaluations between those whose first episodes are kept as replays; 0 = never"
+    )
 
 
 class WandbSettings(Settings):
@@ -196,6 +200,15 @@ class MachineSettings(Settings):
     trust_code: bool = Field(
         default=False, description="play bundles that hold a class of their own; only for bundles of your own"
     )
+
+
+class PlayerSettings(MachineSettings):
+    """What playing episodes uses of the machine."""
+
+    action_timeout_ms: PositiveInt = Field(
+        default=250, description="milliseconds that a policy class of your own has for a step of an environment"
+    )
+    workers: PositiveInt | None = Field(default=None, description="batches played at once; default: all cores")
 
 
 class SystemSettings(MachineSettings):
@@ -305,7 +318,8 @@ class EvaluateConfig(Settings):
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
     format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
-    system: MachineSettings = MachineSettings()
+    out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
+    system: PlayerSettings = PlayerSettings()
 
 
 class PlayConfig(Settings):
@@ -319,6 +333,8 @@ class PlayConfig(Settings):
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
-    render: Literal["log", "unicode", "gui"] = Field(default="unicode", description="how the episode is shown")
+    render: Literal["log", "unicode", "gui", "none"] = Field(default="unicode", description="how the episode is shown")
+    speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
-    system: MachineSettings = MachineSettings()
+    map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
+    system: PlayerSettings = PlayerSettings()

@@ -30,7 +30,7 @@ def start_from(net: PolicyNet, config: RunConfig) -> str:
             f"init_from={uri}: holds another network ({bundle.net} {bundle.settings}) than asked for "
             f"({net.name} {net.settings})"
         )
-    check_fits(bundle, net.info)
+    check_fits(bundle.origin, bundle.info, net.info)
     have, want = (len(info.action_names) for info in (bundle.info, net.info))
     if have != want:
         raise UserError(f"init_from={uri}: has {have} actions, this run {want} (training_env.vibe_actions)")

@@ -10,6 +10,7 @@ from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
@@ -37,29 +38,30 @@ class Summary:
     metrics: Metrics  # of the last epoch
 
 
-def train(config: RunConfig) -> Summary:
+def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
 
-    Raise UserError when that cannot be, before the first phase starts.
+    `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
+    phase starts.
     """
-    *earlier, last = plan_phases(config)
-    for planned in earlier:
-        summary = _train(planned)
+    *earlier, last = [(planned, evaluator_of(planned)) for planned in plan_phases(config)]
+    for planned, evaluator in earlier:
+        summary = _train(planned, evaluator)
         if not summary.finished:
             return summary
-    return _train(last)
+    return _train(*last)
 
 
-def _train(planned: Plan) -> Summary:
+def _train(planned: Plan, evaluator: Evaluator) -> Summary:
     with open_run(Path(planned.config.system.data_dir), planned.run) as folder, StopRequest() as stop:
-        return Trainer(planned, folder).run(stop)
+        return Trainer(planned, folder, evaluator).run(stop)
 
 
 class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
-    def __init__(self, planned: Plan, folder: RunFolder) -> None:
-        self.plan, self.config, self.folder = planned, planned.config, folder
+    def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator) -> None:
+        self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
         self.stopwatch = Stopwatch()
         self.progress = Progress()
@@ -80,7 +82,7 @@ class Trainer:
                     guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
                     if not self.parts.rollout.collect(self.stopwatch, stop):
                         break
-                    self.report({**self.learn(stop), **guidance})
+                    self.report({**self.learn(stop), **guidance}, stop)
                     if self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
                         self.save()
                 saved = self.save()
@@ -122,9 +124,10 @@ class Trainer:
         self.progress.agent_steps += self.plan.shape.agent_steps
         return {**metrics, "hyperparameters/learning_rate": rate}
 
-    def report(self, metrics: Metrics) -> None:
-        """Complete the epoch's metrics and send them to file, screen and W&B."""
+    def report(self, metrics: Metrics, stop: StopRequest) -> None:
+        """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B."""
         seconds, phases = self.stopwatch.read()
+        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop)
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.npcs.report(
@@ -143,6 +146,7 @@ class Trainer:
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **self.episode_metrics(episodes),
             **sides,
+            **evaluation,
             **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
@@ -175,7 +179,8 @@ class Trainer:
         config, folder = self.config, self.folder
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
-        self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier)
+        attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
+        self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
         code = code_version()
         folder.note_start(self.progress.epoch, code)
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)

@@ -1,99 +1,76 @@
-"""Watch one episode in the terminal."""
+"""Watch one episode."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
 
-import numpy as np
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from rich.segment import SegmentLines
 
-from metta.common.errors import UserError
+from metta.common.errors import printable
+from metta.common.logging import warn
 from metta.eval.evaluate import contestants
-from metta.game.engine.batch import EnvBatch, Episode
-from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission
+from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Policy
 from metta.rl.settings import PlayConfig
-from metta.view.terminal import Viewport, frame, gear_of, status_line
+from metta.view.log import play_log, play_with_pauses, summary_table
+from metta.view.match import Match
+from metta.view.scene import scene_of
+from metta.view.show import play_live
+from metta.view.terminal.live import watch
+from metta.view.terminal.picture import View, draw
+from metta.view.terminal.screen import shows_pictures
 
-FRAMES_PER_SECOND = 20
-PLAIN_WIDTH = 160  # columns where standard output is no terminal
-LOG_LINES = 10  # lines of render=log, and pictures where standard output is no terminal
-Show = Callable[[int, np.ndarray], None]
-
-
-def play_steps(batch: EnvBatch, policy: Policy, seed: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Play environment 0 to the end of its episode; yields step and returns so far, float32 [A]."""
-    shape = (1, batch.num_agents)
-    observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
-    rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
-    batch.reset(observations)
-    policy.reset(1, batch.num_agents, seed)
-    returns = np.zeros(batch.num_agents, np.float32)
-    yield 0, returns
-    for step in range(1, batch.mission.max_steps + 1):
-        batch.step(policy.step(observations), observations, rewards, terminals, truncations)
-        returns = returns + rewards[0]
-        yield step, returns
-
-
-def summary_table(episode: Episode, batch: EnvBatch) -> Table:
-    """What each cog did: gear, hearts, junctions, score."""
-    table = Table(title="episode")
-    for name in ("cog", "gear", "hearts gained", "hearts lost", "hearts", "aligned", "scrambled", "deaths", "score"):
-        table.add_column(name, justify="left" if name in ("cog", "gear") else "right")
-    stats = (
-        "heart.gained",
-        "heart.lost",
-        "heart.amount",
-        "junction.aligned_by_agent",
-        "junction.scrambled_by_agent",
-        "death",
-    )
-    for agent, inventory in enumerate(batch.inventories()[0]):
-        numbers = [f"{episode.agent[name][agent]:.0f}" for name in stats]
-        table.add_row(str(agent), gear_of(inventory) or "–", *numbers, f"{episode.returns[agent]:.3f}")
-    return table
-
-
-def _show_live(batch: EnvBatch, policy: Policy, seed: int, console: Console) -> None:
-    """A moving picture, fitted to the terminal."""
-    height = max(5, console.size.height - batch.num_agents - 4)
-    view = Viewport.around_hub(batch.map(0), height, console.size.width // 2)
-    with Live(console=console, auto_refresh=False, screen=True) as live:
-        for step, returns in play_steps(batch, policy, seed):
-            started = time.perf_counter()
-            live.update(frame(batch, 0, step, returns, view), refresh=True)
-            time.sleep(max(0.0, 1 / FRAMES_PER_SECOND - (time.perf_counter() - started)))
-
-
-def _show_some(batch: EnvBatch, policy: Policy, seed: int, show: Show) -> None:
-    """Show the first, the last and a few steps between."""
-    every = max(1, batch.mission.max_steps // LOG_LINES)
-    for step, returns in play_steps(batch, policy, seed):
-        if step % every == 0 or step == batch.mission.max_steps:
-            show(step, returns)
+PLAIN_WIDTH, PLAIN_HEIGHT = 160, 60  # of pictures where standard output is no terminal
 
 
 def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
-    if config.render == "gui":
-        raise UserError("render=gui: there is no graphical viewer yet; use render=unicode or render=log")
     uri, policy, mission = contestants(config)
-    batch = EnvBatch(mission, 1, maps=build_pool(mission, 1, config.seed), seed=config.seed, auto_reset=False)
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    print(f"{uri} plays {mission.name}, {mission.agents} agents, {mission.max_steps} steps, seed {config.seed}")
-    if config.render == "log":
-        _show_some(batch, policy, config.seed, lambda step, returns: print(status_line(batch, 0, step, returns)))
-    elif sys.stdout.isatty():
-        _show_live(batch, policy, config.seed, console)
-    else:
-        view = Viewport.around_hub(batch.map(0), 60, console.width // 2)
-
-        def draw(step: int, returns: np.ndarray) -> None:
-            console.print(frame(batch, 0, step, returns, view), soft_wrap=True)
-
-        _show_some(batch, policy, config.seed, draw)
-    console.print(summary_table(batch.statistics(0), batch))
+    mission = with_map_seed(mission, config.map_seed)
+    try:
+        _show(config, uri, policy, mission)
+    finally:
+        if isinstance(policy, HostedPolicy):
+            policy.close()
+            for line in policy.faults.lines():
+                warn(f"{uri}: {line}")
     return 0
+
+
+def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> None:
+    if config.render == "gui":
+        play_live(mission, policy, config.seed, uri)
+        return
+    match = Match(mission, policy, config.seed, uri)
+    title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
+    is_terminal = sys.stdout.isatty()
+    console = Console(width=None if is_terminal else PLAIN_WIDTH)
+    if config.render == "log":
+        print(title)
+        play_log(match)
+    elif config.render == "none":
+        play_with_pauses(match, lambda: None)
+    elif is_terminal and not console.is_dumb_terminal:
+        watch(match, console, config.speed)
+    else:
+        print(title)
+        _play_pictures(match, console)
+    console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
+
+
+def with_map_seed(mission: Mission, seed: int | None) -> Mission:
+    """The mission on the map of that seed; as it is without one."""
+    if seed is None:
+        return mission
+    return mission.model_copy(update={"map": mission.map.model_copy(update={"seed": seed})})
+
+
+def _play_pictures(match: Match, console: Console) -> None:
+    """The first, the last and a few pictures between, one under the other."""
+    view = View(hints=False, pictures=shows_pictures(console))
+
+    def show() -> None:
+        picture = draw(scene_of(match), view, PLAIN_WIDTH, PLAIN_HEIGHT)
+        console.print(SegmentLines(picture, new_lines=True), soft_wrap=True)
+
+    play_with_pauses(match, show)

@@ -94,8 +94,8 @@ import os, signal, sys
 from metta.rl import trainer
 from metta.rl.settings import RunConfig
 report = trainer.Trainer.report
-def reporting(self, metrics):
-    report(self, metrics)
+def reporting(self, metrics, stop):
+    report(self, metrics, stop)
     if self.progress.agent_steps >= {steps}:
         os.kill(os.getpid(), signal.SIGTERM)
 trainer.Trainer.report = reporting

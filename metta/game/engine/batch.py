@@ -114,6 +114,11 @@ class Batch(ABC):
         """Memory of one environment's state, without the shared map pool and the caller's buffers."""
         return sum(array.nbytes for name, array in self._state._asdict().items() if name != "scratch") // self.num_envs
 
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        return self._tables.maps.shape[1:]
+
     def _rows(self, which: np.ndarray) -> Rows:
         s = self._host_state()
         return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
@@ -189,6 +194,20 @@ class Batch(ABC):
                 }
             )
         return found
+
+    def object_states(self, e: int) -> np.ndarray:
+        """Owner (collective id, -1 none, -2: object gone) and stock of environment `e`'s objects, int32 [O, 2].
+
+        They come in the order in which `objects` lists them at the start of the episode.
+        """
+        s = self._host_state()
+        rows = s.objects[e, : int(s.env[e, L.EN_OBJECTS])]
+        there = (s.cells[e, rows[:, L.OB_CELL]] & L.CODE_MASK) == L.CELL_FIRST + self.num_agents + np.arange(len(rows))
+        return np.stack([np.where(there, rows[:, L.OB_OWNER], -2), rows[:, L.OB_STOCK]], -1)
+
+    def steps(self) -> np.ndarray:
+        """Steps that the present episode of every environment has had, int32 [E]."""
+        return self._host_state().env[:, L.EN_STEP].copy()
 
     def map(self, e: int) -> np.ndarray:
         """Initial map of environment `e`'s present episode, uint8 [H, W]."""

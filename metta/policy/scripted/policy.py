@@ -15,6 +15,8 @@ MEMORY = ("at", "friend", "enemy", "things", "minds", "agents", "paths", "ghosts
 class ScriptedPolicy:
     """Plays all agents of a batch. After a step, `roles`, `tasks`, `targets` and `pending` tell what each is about."""
 
+    role_names, task_names = ROLES, L.TASKS
+
     def __init__(
         self, info: EnvInfo, name: str, plan: np.ndarray, roles: list[str], shared: bool = True, rotate: bool = False
     ) -> None:
@@ -49,12 +51,12 @@ class ScriptedPolicy:
 
     @property
     def roles(self) -> np.ndarray:
-        """Role of each agent, int32 [E, A]: index into ROLES."""
+        """Role of each agent, int32 [E, A]: index into `role_names`."""
         return self._state.agents[:, L.AG_ROLE].reshape(self._shape)
 
     @property
     def tasks(self) -> np.ndarray:
-        """Task of each agent, int32 [E, A]: index into `layout.TASKS`."""
+        """Task of each agent, int32 [E, A]: index into `task_names`."""
         return self._state.agents[:, L.AG_TASK].reshape(self._shape)
 
     @property

@@ -1,0 +1,207 @@
+"""Evaluate policies on missions: one policy, or several that share the agents; the same runner for every command."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from metta.common.errors import UserError
+from metta.eval.entries import Entry, parse_entries
+from metta.eval.out_file import OutFile, describe
+from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
+from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
+from metta.game.mission import Mission, MissionSettings
+from metta.game.missions import build_mission, mission_names, mission_set
+from metta.game.observation import env_info
+from metta.policy.interface import Policy
+from metta.policy.team import share_out
+from metta.policy.uri import make_policy
+from metta.rl.machine import available_cores, choose_device, set_up
+from metta.rl.settings import PlayerSettings
+
+DEFAULT_MISSION = "cogsguard_arena.basic"
+
+
+class ContestSettings(PlayerSettings):
+    """Which policies play which missions, how often, from which seeds, and what is kept."""
+
+    missions: list[str] = Field(default=[], description="names, wildcards or files; none: the arena")
+    mission_set: str | None = Field(default=None, description="a named set of missions")
+    policies: list[str] = Field(description="POLICY[,proportion=X] each")
+    episodes: PositiveInt = Field(default=10, description="episodes per mission")
+    steps: PositiveInt | None = Field(default=None, description="steps per episode; default: the mission's")
+    cogs: PositiveInt | None = Field(default=None, description="number of cogs; default: the mission's")
+    variants: list[str] = Field(default=[], description="variants of every mission")
+    difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
+    seed: NonNegativeInt = Field(default=42, description="seed of the first episode")
+    map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
+    out: Path | None = Field(default=None, description="file that keeps every episode, and from which to go on")
+    save_replay_dir: Path | None = Field(default=None, description="folder for replays")
+
+
+@dataclass(frozen=True)
+class ContestResult:
+    """What was played, as far as it went."""
+
+    rounds: list[RoundResult]
+    episodes: int  # that were asked for, in all
+    messages: list[str]  # what went wrong with policies, in words
+    agent_steps: int  # played now, not read from a file
+    seconds: float
+    interrupted: bool
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document: schema_version, missions, and whether it is complete."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "complete": not self.interrupted,
+            "missions": [result.document() for result in self.rounds],
+        }
+
+
+def resolve_missions(settings: ContestSettings) -> list[Mission]:
+    """The missions of a contest, changed as it says. Raises UserError for one that there is not."""
+    if settings.mission_set and settings.missions:
+        raise UserError(f"name missions or the set {settings.mission_set}, not both")
+    names = mission_set(settings.mission_set) if settings.mission_set else settings.missions or [DEFAULT_MISSION]
+    changes = {"cogs": settings.cogs, "max_steps": settings.steps, "difficulty": settings.difficulty}
+    given = {key: value for key, value in changes.items() if value is not None}
+    full = dict.fromkeys(name for pattern in names for name in _matching(pattern))
+    return [build_mission(MissionSettings(name=name, variants=settings.variants, **given)) for name in full]
+
+
+def _matching(pattern: str) -> Sequence[str]:
+    """The missions that a wildcard names; anything else as it is."""
+    if not any(mark in pattern for mark in "*?[") or Path(pattern).exists():
+        return [pattern]
+    found = [name for name in mission_names() if fnmatchcase(name, pattern)]
+    if not found:
+        raise UserError(f"no mission is named like '{pattern}' (cogames missions lists all)")
+    return found
+
+
+def make_round(
+    mission: Mission, entries: tuple[Entry, ...], episodes: int, seed: int, map_seed: int | None = None
+) -> Round:
+    """A mission for policies by their proportions, and consecutive seeds. Raises UserError for too few agents."""
+    first = seed if map_seed is None else map_seed
+    return Round(
+        mission=mission,
+        entries=entries,
+        counts=tuple(share_out([entry.proportion for entry in entries], mission.agents)),
+        seeds=tuple(range(seed, seed + episodes)),
+        map_seeds=tuple(range(first, first + episodes)),
+    )
+
+
+def run_contest(settings: ContestSettings) -> ContestResult:
+    """Play it. Ctrl-C ends it with the episodes played so far. Raises UserError for bad input."""
+    entries = parse_entries(settings.policies)
+    if not entries:
+        raise UserError("no policy is named: -p POLICY")
+    rounds = [
+        make_round(mission, entries, settings.episodes, settings.seed, settings.map_seed)
+        for mission in resolve_missions(settings)
+    ]
+    return play_contest(rounds, settings, settings.out, settings.save_replay_dir)
+
+
+def play_contest(
+    rounds: Sequence[Round], players: PlayerSettings, out: Path | None = None, replays: Path | None = None
+) -> ContestResult:
+    """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
+    names = _names(rounds, players)
+    build = partial(build_policies, players=players)
+    chunks: list[ChunkResult] = []
+    start, interrupted = time.perf_counter(), False
+    with OutFile(out, describe(rounds, names)) if out else nullcontext() as file:
+        if file:
+            chunks += file.done
+        skip = frozenset((result.round, result.chunk) for result in chunks)
+        if replays:
+            _check_replays(replays, rounds, names, skip)
+        with progress_bar(rounds, skip) as progress:
+            try:
+                for result in play_rounds(rounds, build, players.workers or available_cores(), progress, skip, replays):
+                    chunks.append(result)
+                    if file:
+                        file.add(result)
+            except KeyboardInterrupt:
+                interrupted = True
+    return ContestResult(
+        rounds=round_results(rounds, names, chunks),
+        episodes=sum(len(played.seeds) for played in rounds),
+        messages=list(dict.fromkeys(message for result in chunks for message in result.messages)),
+        agent_steps=progress.done,
+        seconds=time.perf_counter() - start,
+        interrupted=interrupted,
+    )
+
+
+def _check_replays(
+    folder: Path, rounds: Sequence[Round], names: dict[str, str], skip: frozenset[tuple[int, int]]
+) -> None:
+    """Raise UserError if a replay would take the place of a file."""
+    for number, played in enumerate(rounds):
+        who = [names[entry.uri] for entry in played.entries]
+        for chunk in range(played.chunks):
+            for file in replay_files(played, played.of_chunk(chunk), who):
+                if (number, chunk) not in skip and (folder / file).exists():
+                    raise UserError(f"{folder / file} exists; name another folder for the replays")
+
+
+def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
+    """The policies of a round, one for each entry. Raises UserError for one that there is not."""
+    info, device = env_info(played.mission), choose_device(players.device)
+    return [
+        make_policy(
+            entry.uri,
+            replace(info, num_agents=count),
+            players.data_dir,
+            device,
+            trust_pickle=players.trust_pickle,
+            isolated=True,
+            action_timeout_ms=players.action_timeout_ms,
+        )
+        for entry, count in zip(played.entries, played.counts, strict=True)
+    ]
+
+
+def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
+    """What each policy calls itself, such as the version that `run:latest` is. Raises UserError for bad ones."""
+    set_up(players)
+    torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
+    names: dict[str, str] = {}
+    for played in rounds:
+        if any(entry.uri not in names for entry in played.entries):
+            policies = build_policies(played, players)
+            names |= {entry.uri: policy.name for entry, policy in zip(played.entries, policies, strict=True)}
+            close_policies(policies)
+    return names
+
+
+@contextmanager
+def progress_bar(rounds: Sequence[Round], skip: frozenset[tuple[int, int]]) -> Iterator[Progress]:
+    """Counts agent-steps, shown on standard error where that is a terminal."""
+    total = sum(
+        len(played.of_chunk(chunk)) * played.mission.max_steps * played.mission.agents
+        for number, played in enumerate(rounds)
+        for chunk in range(played.chunks)
+        if (number, chunk) not in skip
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    shown = sys.stderr.isatty()
+    with Bar(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task("playing", total=total)
+        yield Progress(lambda done: bar.update(task, completed=done))

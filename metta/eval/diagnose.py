@@ -1,0 +1,247 @@
+"""Diagnose a policy: how it does on each mission of a set, beside a baseline, a strong policy, an earlier diagnosis."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, FiniteFloat, ValidationError
+from rich.table import Table
+
+from metta.common.errors import UserError, suggest
+from metta.common.files import read_text, write_atomic
+from metta.eval.contest import ContestResult, ContestSettings, make_round, play_contest, resolve_missions
+from metta.eval.entries import parse_entry
+from metta.eval.results import RoundResult
+from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.game.mission import Mission
+
+SCHEMA_VERSION = 1
+FILE, PICTURE = "diagnosis.json", "rewards.png"
+MOST_BYTES = 1 << 26  # of an earlier diagnosis
+
+
+class DiagnoseSettings(ContestSettings):
+    """A contest of one policy, and what it is compared with."""
+
+    experiments: list[str] = []  # only these missions of the set
+    baseline: str | None = None  # policy to be better than
+    strong: str | None = None  # policy to come near to
+    compare: Path | None = None  # folder of an earlier diagnosis
+    reruns: int = 0  # more runs on other seeds, to see how stable the means are
+    output_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mission: rewards per episode and agent, of the policy and of others on the same seeds."""
+
+    mission: Mission
+    reward: Summary
+    baseline: Summary | None
+    strong: Summary | None
+    gain: Summary | None  # over the baseline, by pairs of episodes
+    reruns: list[float]  # means on other seeds
+    before: float | None  # mean in the earlier diagnosis
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the means of all runs."""
+        return float(np.std([self.reward.mean, *self.reruns], ddof=1)) if self.reruns else None
+
+    @property
+    def verdict(self) -> str:
+        """The first thing that a reader should know."""
+        low, high = self.gain.ci95 if self.gain else (None, None)
+        change = None if self.before is None else self.reward.mean - self.before
+        half = (self.reward.ci95[1] or 0) - (self.reward.ci95[0] or 0)
+        if high is not None and high < 0:
+            return "below the baseline"
+        if change is not None and change < -half:
+            return "worse than before"
+        if all(value == 0 for value in self.reward.per_episode):
+            return "scores nothing"
+        if low is not None and low > 0:
+            return "above the baseline"
+        return "no difference to the baseline" if self.gain else ""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "mission_name": self.mission.name,
+            "agents": self.mission.agents,
+            "max_steps": self.mission.max_steps,
+            **_values("reward", self.reward),
+            **_values("baseline", self.baseline),
+            **_values("strong", self.strong),
+            **_values("gain", self.gain),
+            "rerun_means": self.reruns,
+            "rerun_spread": self.spread,
+            "before": self.before,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Findings by mission."""
+
+    policy: str
+    settings: DiagnoseSettings
+    findings: list[Finding]
+    contest: ContestResult
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document, also what `--compare-run-dir` reads."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "complete": not self.contest.interrupted,
+            "policy_uri": self.policy,
+            "baseline": self.settings.baseline,
+            "strong": self.settings.strong,
+            "episodes": self.settings.episodes,
+            "seed": self.settings.seed,
+            "missions": [finding.document() for finding in self.findings],
+        }
+
+    def table(self) -> Table:
+        """A row for each mission; columns only of what was asked for."""
+        settings = self.settings
+        table = Table(title=f"{self.policy}: reward per agent and episode", title_justify="left")
+        table.add_column("mission", no_wrap=True)
+        columns = ["reward", "95 % interval"]
+        columns += ["baseline", "gain, 95 % interval"] if settings.baseline else []
+        columns += ["strong"] if settings.strong else []
+        columns += ["spread of reruns"] if settings.reruns else []
+        columns += ["before"] if settings.compare else []
+        for column in columns:
+            table.add_column(column, justify="right")
+        table.add_column("finding")
+        for found in self.findings:
+            cells = [show(found.reward.mean), show_interval(found.reward)]
+            if settings.baseline:
+                cells += [_mean(found.baseline), show_interval(found.gain) if found.gain else "–"]
+            cells += [_mean(found.strong)] if settings.strong else []
+            cells += [show(found.spread)] if settings.reruns else []
+            cells += [show(found.before)] if settings.compare else []
+            table.add_row(found.mission.name, *cells, found.verdict)
+        return table
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write document and picture. Raises UserError where that fails."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / FILE, json.dumps(self.document(), indent=1))
+            plot_rewards(self, folder / PICTURE)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+        return [folder / FILE, folder / PICTURE]
+
+
+def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
+    """Play it all. Raises UserError for bad input."""
+    if len(settings.policies) != 1:
+        raise UserError(f"diagnose judges one policy, got {len(settings.policies)}")
+    policy = parse_entry(settings.policies[0])
+    before = _earlier(settings.compare) if settings.compare else {}
+    if settings.output_dir and (settings.output_dir / FILE).exists():
+        raise UserError(f"{settings.output_dir / FILE} exists; name another --output-dir")
+    missions = _chosen(resolve_missions(settings), settings.experiments)
+    others = [parse_entry(uri) for uri in (settings.baseline, settings.strong) if uri]
+    runs = [(entry, settings.seed) for entry in (policy, *others)]
+    runs += [(policy, settings.seed + (k + 1) * settings.episodes) for k in range(settings.reruns)]
+    rounds = [make_round(mission, (entry,), settings.episodes, seed) for mission in missions for entry, seed in runs]
+    contest = play_contest(rounds, settings, settings.out, settings.save_replay_dir)
+    played = {id(result.played): result for result in contest.rounds}
+    findings = []
+    for index, mission in enumerate(missions):
+        results = [played.get(id(one)) for one in rounds[index * len(runs) : (index + 1) * len(runs)]]
+        if results[0]:
+            findings.append(_finding(mission, results, settings, before.get(mission.name)))
+    return Diagnosis(policy.uri, settings, findings, contest)
+
+
+def _finding(
+    mission: Mission, results: Sequence[RoundResult | None], settings: DiagnoseSettings, before: float | None
+) -> Finding:
+    rewards = [{row.seed: float(np.mean(row.returns)) for row in result.rows} if result else {} for result in results]
+    own, *others = rewards
+    baseline = others.pop(0) if settings.baseline else {}
+    strong = others.pop(0) if settings.strong else {}
+    pairs = [own[seed] - baseline[seed] for seed in own if seed in baseline]
+    return Finding(
+        mission=mission,
+        reward=summarize(list(own.values())),
+        baseline=summarize(list(baseline.values())) if baseline else None,
+        strong=summarize(list(strong.values())) if strong else None,
+        gain=summarize(pairs) if pairs else None,
+        reruns=[float(np.mean(list(rerun.values()))) for rerun in others if rerun],
+        before=before,
+    )
+
+
+def _chosen(missions: list[Mission], experiments: Sequence[str]) -> list[Mission]:
+    """The missions of those names, full or without their site."""
+    by_name = {mission.name: mission for mission in missions}
+    short = {name.rpartition(".")[2]: mission for name, mission in by_name.items()}
+    for name in experiments:
+        if name not in by_name and name not in short:
+            raise UserError(f"no experiment '{name}' in the set{suggest(name, [*by_name, *short])}")
+    wanted = [by_name.get(name) or short[name] for name in experiments]
+    return wanted or missions
+
+
+class _Earlier(BaseModel):
+    """What is read of an earlier diagnosis."""
+
+    class Row(BaseModel):
+        mission_name: str
+        reward: FiniteFloat
+
+    missions: list[Row]
+
+
+def _earlier(folder: Path) -> dict[str, float]:
+    """Rewards by mission. Raises UserError if the folder holds no diagnosis."""
+    try:
+        rows = _Earlier.model_validate_json(read_text(folder / FILE, MOST_BYTES)).missions
+    except ValidationError:
+        raise UserError(f"{folder / FILE}: is no diagnosis") from None
+    return {row.mission_name: row.reward for row in rows}
+
+
+def plot_rewards(diagnosis: Diagnosis, path: Path) -> None:
+    """Bars of rewards by mission, with intervals, into a PNG."""
+    from matplotlib.figure import Figure
+
+    findings, settings = diagnosis.findings, diagnosis.settings
+    series = [(diagnosis.policy, [found.reward for found in findings])]
+    if settings.baseline:
+        series.append((settings.baseline, [found.baseline or found.reward for found in findings]))
+    if settings.strong:
+        series.append((settings.strong, [found.strong or found.reward for found in findings]))
+    height = 0.8 / len(series)
+    figure = Figure(figsize=(9, 1.2 + 0.35 * len(series) * len(findings)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(findings))
+    for index, (name, summaries) in enumerate(series):
+        means = np.array([summary.mean for summary in summaries])
+        ends = [(summary.mean if end is None else end) for summary in summaries for end in summary.ci95]
+        errors = np.abs(np.array(ends).reshape(-1, 2).T - means)
+        axes.barh(places + index * height, means, height * 0.9, xerr=errors, label=name, ecolor="0.3")
+    axes.set_yticks(places + height * (len(series) - 1) / 2, [found.mission.name for found in findings])
+    axes.invert_yaxis()
+    axes.set_xlabel("reward per agent and episode, 95 % interval")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def _values(name: str, summary: Summary | None) -> dict[str, Any]:
+    mean, ends = (summary.mean, list(summary.ci95)) if summary else (None, None)
+    return {name: mean, f"{name}_ci95": ends}
+
+
+def _mean(summary: Summary | None) -> str:
+    return show(summary.mean) if summary else "–"

@@ -1,0 +1,119 @@
+"""The file of an evaluation (`--out FILE`): a line that says what is played, then a line per chunk that is done.
+
+An evaluation that was broken off goes on with the chunks that are missing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from metta.common.errors import UserError
+from metta.common.jsonl import cut_after, read_rows
+from metta.eval.rounds import ChunkResult, Round
+
+KIND, SCHEMA_VERSION = "metta-evaluation", 1
+
+
+def describe(rounds: Iterable[Round], names: dict[str, str]) -> dict[str, Any]:
+    """Everything that decides the numbers, as JSON; `names` are what the URIs of the policies turned out to be."""
+    return {
+        "kind": KIND,
+        "schema_version": SCHEMA_VERSION,
+        "rounds": [
+            {
+                "mission": played.mission.name,
+                "rules": hashlib.sha256(played.mission.model_dump_json().encode()).hexdigest(),
+                "policies": [names.get(entry.uri, entry.uri) for entry in played.entries],
+                "agents": list(played.counts),
+                "seeds": _spans(played.seeds),
+                "map_seeds": _spans(played.map_seeds),
+            }
+            for played in rounds
+        ],
+    }
+
+
+def _spans(seeds: Sequence[int]) -> list[list[int]]:
+    """Seeds as [first, how many] of consecutive ones."""
+    spans: list[list[int]] = []
+    for seed in seeds:
+        if spans and seed == sum(spans[-1]):
+            spans[-1][1] += 1
+        else:
+            spans.append([seed, 1])
+    return spans
+
+
+class OutFile:
+    """Open for one evaluation. `done` are the chunks that it holds already."""
+
+    def __init__(self, path: Path, description: dict[str, Any]) -> None:
+        """Raises UserError for a file that holds anything else, which stays as it is, or that cannot be written."""
+        self.path = path
+        self.done: list[ChunkResult] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size:
+                self.done = list(_held(path, description))
+                cut_after(path, lambda row: True)
+            self._file = open(path, "a")  # noqa: SIM115 - closed by __exit__
+            if self._file.tell() == 0:
+                self._write(json.dumps(description))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be used ({getattr(error, 'strerror', None) or error})") from None
+
+    def add(self, result: ChunkResult) -> None:
+        """Keep a chunk; it is on the disk when this returns. Raises UserError when the disk takes it not."""
+        try:
+            self._write(result.model_dump_json())
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror}; what it held before is safe") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._file.close()
+
+    def _write(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _held(path: Path, description: dict[str, Any]) -> Iterator[ChunkResult]:
+    """The chunks in a file, each once. Raises UserError unless the file is of this evaluation."""
+    rows = read_rows(path)
+    head = next(rows, {})
+    if head.get("kind") != KIND:
+        raise UserError(f"{path} is no evaluation; name a new file")
+    if head != json.loads(json.dumps(description)):
+        raise UserError(f"{path} holds another evaluation ({_difference(head, description)} differs); name a new file")
+    seen: set[tuple[int, int]] = set()
+    for row in rows:
+        try:
+            result = ChunkResult.model_validate(row)
+        except ValidationError:
+            raise UserError(f"{path} is damaged: a line is no result; name a new file") from None
+        if (result.round, result.chunk) not in seen:
+            seen.add((result.round, result.chunk))
+            yield result
+
+
+def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The first thing in which two evaluations differ."""
+    if held.get("schema_version") != asked["schema_version"]:
+        return "schema_version"
+    there, here = held.get("rounds") or [], asked["rounds"]
+    if len(there) != len(here):
+        return "the number of missions"
+    for one, other in zip(there, here, strict=True):
+        for key in other:
+            if one.get(key) != other[key]:
+                return f"{key} of {other['mission']}"
+    return "its description"

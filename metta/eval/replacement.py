@@ -1,0 +1,164 @@
+"""Value over replacement: what a policy adds to teams of others, and the score of leagues.
+
+Teams are mixed with k places for the candidate and the others for a pool of policies, for every k from 0 to all. All
+play the same seeds, each episode with the same members of the pool. VOR(k) is the mean score with k candidates less
+that with none; the value weighs k by the places that the candidate holds.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from metta.common.errors import UserError
+from metta.eval.contest import ContestResult, ContestSettings, play_contest, resolve_missions
+from metta.eval.entries import Entry, parse_entry
+from metta.eval.results import RoundResult
+from metta.eval.rounds import Round
+from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.game.mission import Mission
+
+SCHEMA_VERSION = 1
+Seeds = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Teams with so many candidates: score (mean return of all agents) and gain over none, per episode."""
+
+    candidates: int
+    score: Summary
+    gain: Summary  # of zeros where there are no candidates
+
+
+@dataclass(frozen=True)
+class PickupResult:
+    """Every mix of one mission, as far as it was played."""
+
+    mission: Mission
+    candidate: str
+    pool: tuple[str, ...]
+    mixes: list[Mix]
+    contest: ContestResult
+
+    @property
+    def value(self) -> Summary:
+        """Gain per episode, weighed by the places that the candidate holds."""
+        with_candidate = [mix for mix in self.mixes if mix.candidates]
+        weights = np.array([mix.candidates for mix in with_candidate], np.float64)
+        gains = np.array([mix.gain.per_episode for mix in with_candidate])
+        return summarize((weights @ gains / weights.sum()).tolist())
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        value = self.value
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "complete": not self.contest.interrupted,
+            "mission_name": self.mission.name,
+            "policy_uri": self.candidate,
+            "pool": list(self.pool),
+            "agents": self.mission.agents,
+            "max_steps": self.mission.max_steps,
+            "episodes": len(value.per_episode),
+            "value_over_replacement": value.mean,
+            "value_over_replacement_ci95": list(value.ci95),
+            "replacement_mean": self.mixes[0].score.mean,
+            "replacement_mean_ci95": list(self.mixes[0].score.ci95),
+            "mixes": [
+                {
+                    "candidates": mix.candidates,
+                    "score": mix.score.mean,
+                    "score_ci95": list(mix.score.ci95),
+                    "vor": mix.gain.mean,
+                    "vor_ci95": list(mix.gain.ci95),
+                    "scores": mix.score.per_episode,
+                }
+                for mix in self.mixes
+            ],
+        }
+
+    def table(self) -> Table:
+        """A row for each number of candidates, and the value."""
+        value = self.value
+        title = (
+            f"{self.candidate} among {', '.join(self.pool)} on {self.mission.name}: {len(value.per_episode)} episodes"
+        )
+        table = Table(title=title, title_justify="left", show_footer=True)
+        table.add_column("candidates", "value", justify="right")
+        table.add_column("mean score", justify="right")
+        table.add_column("95 % interval", justify="right")
+        table.add_column("over replacement", show(value.mean), justify="right")
+        table.add_column("95 % interval", show_interval(value), justify="right")
+        for mix in self.mixes:
+            gain = (show(mix.gain.mean), show_interval(mix.gain)) if mix.candidates else ("", "")
+            places = f"{mix.candidates} of {self.mission.agents}"
+            table.add_row(places, show(mix.score.mean), show_interval(mix.score), *gain)
+        return table
+
+
+def mixed_rounds(
+    mission: Mission, candidate: Entry, pool: Sequence[Entry], seeds: Seeds, map_seeds: Seeds
+) -> list[Round]:
+    """A round for every k and every member of the pool that can come first; episode e begins with member e mod P."""
+    rounds = []
+    for k in range(mission.agents + 1):
+        for first in range(len(pool)):
+            chosen = range(first, len(seeds), len(pool))
+            if not chosen:
+                continue
+            counts = {0: k} if k else {}
+            for place in range(mission.agents - k):
+                member = 1 + (first + place) % len(pool)
+                counts[member] = counts.get(member, 0) + 1
+            entries = (candidate, *pool)
+            rounds.append(
+                Round(
+                    mission=mission,
+                    entries=tuple(entries[index] for index in counts),
+                    counts=tuple(counts.values()),
+                    seeds=tuple(seeds[e] for e in chosen),
+                    map_seeds=tuple(map_seeds[e] for e in chosen),
+                )
+            )
+    return rounds
+
+
+def run_pickup(settings: ContestSettings, pool: Sequence[str]) -> PickupResult:
+    """Play every mix. `settings.policies` names the candidate. Raises UserError for bad input."""
+    if len(settings.policies) != 1:
+        raise UserError(f"pickup judges one policy, got {len(settings.policies)}")
+    if not pool:
+        raise UserError("the pool is empty: --pool POLICY names who else can have the places")
+    missions = resolve_missions(settings)
+    if len(missions) != 1:
+        raise UserError(f"pickup plays one mission, got {len(missions)}")
+    (mission,), candidate = missions, parse_entry(settings.policies[0])
+    first = settings.seed if settings.map_seed is None else settings.map_seed
+    seeds = tuple(range(settings.seed, settings.seed + settings.episodes))
+    maps = tuple(range(first, first + settings.episodes))
+    rounds = mixed_rounds(mission, candidate, [parse_entry(text) for text in pool], seeds, maps)
+    contest = play_contest(rounds, settings, settings.out, settings.save_replay_dir)
+    return PickupResult(mission, candidate.uri, tuple(pool), _mixes(contest.rounds, candidate, mission), contest)
+
+
+def _mixes(rounds: Sequence[RoundResult], candidate: Entry, mission: Mission) -> list[Mix]:
+    """Scores by number of candidates, over the episodes that were played with every one of them."""
+    scores: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for result in rounds:
+        held = zip(result.played.entries, result.played.counts, strict=True)
+        k = next((count for entry, count in held if entry is candidate), 0)
+        for row in result.rows:
+            scores[k][row.seed] = float(np.mean(row.returns))
+    common = sorted(set.intersection(*(set(scores[k]) for k in range(mission.agents + 1))))
+    if not common:
+        raise KeyboardInterrupt  # broken off before any episode was played by all mixes
+    base = np.array([scores[0][seed] for seed in common])
+    mixes = []
+    for k in range(mission.agents + 1):
+        score = np.array([scores[k][seed] for seed in common])
+        mixes.append(Mix(k, summarize(score.tolist()), summarize((score - base).tolist())))
+    return mixes

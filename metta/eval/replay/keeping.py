@@ -1,0 +1,56 @@
+"""Replays of the episodes of an evaluation, a file for each."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metta.eval.replay.recorder import Recorder
+from metta.game.engine.batch import EnvBatch
+from metta.policy.interface import Policy
+from metta.policy.team import TeamPolicy
+
+SUFFIX = ".replay"
+
+
+def replay_name(mission: str, seed: int, policies: Sequence[str] = ()) -> str:
+    """File name of an episode: its mission, its seed, and what else it needs to be told from others."""
+    parts = [mission, *policies, f"seed{seed}"]
+    return ".".join(re.sub(r"[^\w.+=-]+", "_", part)[:60] for part in parts) + SUFFIX
+
+
+class BatchRecorder:
+    """Watches a batch and records its episodes."""
+
+    def __init__(self, folder: Path, names: Sequence[str], seeds: Sequence[int], policies: Sequence[str]) -> None:
+        """`names` are the files of the episodes, `seeds` those of their maps; `policies` who plays."""
+        self._folder, self._names, self._seeds, self._policies = folder, names, seeds, list(policies)
+        self._recorders: list[Recorder] = []
+        self._team: TeamPolicy | None = None
+
+    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+        self._team = policy if isinstance(policy, TeamPolicy) else None
+        self._recorders = [
+            Recorder(
+                batch,
+                env,
+                seed=seed,
+                policies=self._policies,
+                policy_of=self._team.seats[env].tolist() if self._team else None,
+            )
+            for env, seed in enumerate(self._seeds)
+        ]
+        for recorder in self._recorders:
+            recorder.start(policy)
+
+    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
+        values = self._team.values if self._team else None
+        for recorder in self._recorders:
+            recorder.step(actions, rewards, values)
+
+    def save(self) -> dict[int, str]:
+        """Write the replays; file by environment. Raises UserError where that fails."""
+        for recorder, name in zip(self._recorders, self._names, strict=True):
+            recorder.save(self._folder / name)
+        return dict(enumerate(self._names))

@@ -1,0 +1,69 @@
+"""Results of an evaluation as tables for people."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from metta.eval.contest import ContestResult
+from metta.eval.results import REWARD, RoundResult
+from metta.eval.statistics import Summary, show, show_interval, summarize
+
+# Rows of a mission's table; the document has all statistics.
+AGENT_ROWS = (
+    "heart.gained", "heart.lost", "junction.aligned_by_agent", "junction.scrambled_by_agent", "death", "aligner.gained",
+    "scrambler.gained", "miner.gained", "scout.gained", "cell.visited", "action.move.success", "action.failed",
+)  # fmt: skip
+GAME_ROWS = ("cogs/aligned.junction.held", "clips/aligned.junction.held")
+
+
+def contest_tables(result: ContestResult) -> Iterator[Table]:
+    """A table for each mission, and one over all of them where there are several."""
+    for played in result.rounds:
+        yield mission_table(played)
+    if len(result.rounds) > 1:
+        yield overview(result)
+
+
+def mission_table(result: RoundResult) -> Table:
+    """Means and 95 % intervals of each policy's agents."""
+    played, policies = result.played, range(len(result.names))
+    title = f"{played.mission.name}: mean of {result.episodes} episodes, {played.mission.max_steps} steps"
+    table = Table(title=title, title_justify="left")
+    table.add_column("per agent and episode")
+    for name, count in zip(result.names, played.counts, strict=True):
+        table.add_column(f"{name}\n{count} agents", justify="right")
+        table.add_column("95 % interval", justify="right")
+    metrics = [{REWARD: summarize(result.rewards(index))} | result.agent_metrics(index) for index in policies]
+    for name in (REWARD, *AGENT_ROWS):
+        if any(name in found for found in metrics):
+            table.add_row(name, *(cell for found in metrics for cell in _cells(found.get(name))))
+    for index in policies:
+        for kind, count in sorted(result.faults[index].items()):
+            cells = [cell for other in policies for cell in (f"{count:,}" if other == index else "", "")]
+            table.add_row(f"{kind} (agent-steps in all)", *cells)
+    game = result.game_metrics()
+    table.add_section()
+    for name in GAME_ROWS:
+        if name in game:
+            table.add_row(f"{name} (team)", *_cells(game[name]), *[""] * (2 * len(result.names) - 2))
+    return table
+
+
+def overview(result: ContestResult) -> Table:
+    """Reward on every mission."""
+    names = result.rounds[0].names
+    table = Table(title="reward per agent and episode", title_justify="left")
+    table.add_column("mission")
+    table.add_column("episodes", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+        table.add_column("95 % interval", justify="right")
+    for played in result.rounds:
+        rewards = [summarize(played.rewards(index)) for index in range(len(names))]
+        cells = (cell for reward in rewards for cell in _cells(reward))
+        table.add_row(played.played.mission.name, str(played.episodes), *cells)
+    return table
+
+
+def _cells(summary: Summary | None) -> tuple[str, str]:
+    return (show(summary.mean), show_interval(summary)) if summary else ("0", "")

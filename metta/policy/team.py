@@ -1,0 +1,109 @@
+"""Several policies that share the agents of an environment, as one policy."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from metta.common.errors import UserError
+from metta.common.seeds import derive
+from metta.policy.interface import Advice, Adviser, Policy, Telling, tells
+
+UNKNOWN = -1  # role and task of an agent whose policy does not tell
+NOWHERE = -(1 << 20)  # row and column of its target
+
+
+def share_out(proportions: Sequence[float], places: int) -> list[int]:
+    """How many of `places` each of the proportions gets, by largest remainder; every one at least one.
+
+    Raises UserError for more proportions than places.
+    """
+    if len(proportions) > places:
+        raise UserError(f"{len(proportions)} policies cannot share {places} agents: each needs one at least")
+    quotas = np.asarray(proportions, np.float64) / sum(proportions) * places
+    counts = np.maximum(1, np.floor(quotas)).astype(int)
+    while counts.sum() < places:
+        counts[np.argmax(quotas - counts)] += 1
+    while counts.sum() > places:  # the minimum of one took too many: from whom has most above its quota
+        counts[np.argmax(np.where(counts > 1, counts - quotas, -np.inf))] -= 1
+    return counts.tolist()
+
+
+class TeamPolicy:
+    """Each policy plays its number of agents; which ones they are is drawn anew for every episode.
+
+    Tells what the policies tell that name roles and tasks as the first one that tells does.
+    """
+
+    def __init__(self, policies: Sequence[Policy], counts: Sequence[int]) -> None:
+        """`counts` are the agents of each policy; their sum is the number of agents."""
+        self.policies, self.counts = tuple(policies), tuple(counts)
+        self.name = " + ".join(policy.name for policy in policies)
+        self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
+        self._places: list[np.ndarray] = []
+        self._advice: list[Advice | None] = [None] * len(self.policies)
+        teller = next((policy for policy in self.policies if tells(policy)), None)
+        self.role_names = teller.role_names if teller else ()
+        self.task_names = teller.task_names if teller else ()
+
+    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        random = np.random.default_rng(derive(seed, "seats"))
+        policy_of = np.repeat(np.arange(len(self.counts)), self.counts)
+        alone = len(self.policies) == 1
+        self.seats = np.stack([policy_of if alone else random.permutation(policy_of) for _ in range(num_envs)])
+        self._places = [
+            np.nonzero(self.seats == index)[1].reshape(num_envs, count) for index, count in enumerate(self.counts)
+        ]
+        for index, policy in enumerate(self.policies):
+            policy.reset(num_envs, self.counts[index], seed if index == 0 else derive(seed, "policy", index))
+
+    def step(self, observations: np.ndarray) -> np.ndarray:
+        if len(self.policies) == 1:
+            return self._ask(0, observations)
+        actions = np.zeros(observations.shape[:2], np.int32)
+        for index, places in enumerate(self._places):
+            seen = np.take_along_axis(observations, places[:, :, None, None], 1)
+            np.put_along_axis(actions, places, self._ask(index, seen).astype(np.int32, copy=False), 1)
+        return actions
+
+    def _ask(self, index: int, observations: np.ndarray) -> np.ndarray:
+        policy = self.policies[index]
+        if not isinstance(policy, Adviser):
+            return policy.step(observations)
+        advice = self._advice[index] = policy.advise(observations)
+        return advice.actions
+
+    @property
+    def values(self) -> np.ndarray | None:
+        """Values of the last observations, float32 [envs, agents], NaN where a policy has none; None if all have."""
+        if not any(self._advice):
+            return None
+        values = np.full(self.seats.shape, np.nan, np.float32)
+        for advice, places in zip(self._advice, self._places, strict=True):
+            if advice is not None:
+                np.put_along_axis(values, places, advice.values.float().cpu().numpy().reshape(places.shape), 1)
+        return values
+
+    @property
+    def roles(self) -> np.ndarray:
+        return self._told(lambda policy: policy.roles, UNKNOWN)
+
+    @property
+    def tasks(self) -> np.ndarray:
+        return self._told(lambda policy: policy.tasks, UNKNOWN)
+
+    @property
+    def targets(self) -> np.ndarray:
+        return self._told(lambda policy: policy.targets, NOWHERE, 2)
+
+    def _told(self, ask: Callable[[Telling], np.ndarray], missing: int, *width: int) -> np.ndarray:
+        """What the policies tell, int32 [envs, agents, *width]."""
+        told = np.full((*self.seats.shape, *width), missing, np.int32)
+        rows = np.arange(len(self.seats))[:, None]
+        for policy, places in zip(self.policies, self._places, strict=True):
+            if tells(policy) and (policy.role_names, policy.task_names) == (self.role_names, self.task_names):
+                told[rows, places] = ask(policy)
+        return told
+
+    def end_episodes(self, ended: np.ndarray) -> None:
+        for policy in self.policies:
+            policy.end_episodes(ended)

@@ -1,0 +1,26 @@
+"""Where evaluation meets training: the trainer calls an evaluator and does not know how it plays."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import nn
+
+from metta.rl.build import Plan
+from metta.rl.metrics import Metrics
+from metta.rl.run_folder import RunFolder
+
+
+class Evaluator(Protocol):
+    """Plays suites of missions with the network as it is."""
+
+    def __call__(self, net: nn.Module, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+        """`eval_<suite>/…` metrics after an epoch; none where it is not due, or where `stop` came true."""
+        ...
+
+
+EvaluatorOf = Callable[[Plan], Evaluator]
+
+
+def never(plan: Plan) -> Evaluator:
+    """No evaluation."""
+    return lambda net, epoch, folder, stop: {}

@@ -1,0 +1,40 @@
+"""The viewer's page with something to show put into it. Its sources are in viewer/, built by `npm run build`."""
+
+import base64
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from metta.common.errors import UserError
+from metta.common.files import write_atomic
+from metta.eval.replay.file import read_replay
+
+SLOT = '<script id="source" type="application/json">{}</script>'
+
+
+def _page(source: object) -> str:
+    html = files("metta.view").joinpath("page/index.html").read_text("utf-8")
+    text = json.dumps(source).replace("<", "\\u003c")  # nothing in it can end the script element
+    head, found, tail = html.partition(SLOT.format("null"))
+    assert found, "the built page has no slot for its source"
+    return head + SLOT.format(text) + tail
+
+
+def replay_page(data: bytes) -> str:
+    """A page that shows the replay file `data` and needs nothing else."""
+    return _page({"replay": base64.b64encode(data).decode()})
+
+
+def live_page() -> str:
+    """A page that follows the game of the server it came from."""
+    return _page({"live": True})
+
+
+def write_replay_page(path: Path, out: Path) -> None:
+    """Write the replay file `path` as one HTML file. Raises UserError for a damaged replay and where writing fails."""
+    replay = read_replay(path).check()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, replay_page(replay.data))
+    except OSError as error:
+        raise UserError(f"{out}: the page cannot be written ({error.strerror})") from None

@@ -1,0 +1,107 @@
+"""Charts of a report as SVG: a metric with its interval for each policy, and roles over time."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from metta.eval.gear import EVERY, WORN
+from metta.eval.statistics import Summary
+
+POLICY_COLOURS = ("#7cc4ff", "#ffb454", "#37d399", "#ff8fc7", "#b78bff", "#facc15", "#2dd4bf", "#ff7a86")
+GEAR_COLOURS = {
+    "none": "#4b5768", "aligner": "#b78bff", "scrambler": "#ff8fc7", "miner": "#f5b942", "scout": "#5ec8ff",
+}  # fmt: skip
+WIDTH, ROW, MARGIN, AXIS = 300, 34, 12, 20  # pixels
+TIME_WIDTH, TIME_HEIGHT = 620, 110
+
+
+def colour(policy: int) -> str:
+    """The colour of a policy by its place in the line-up."""
+    return POLICY_COLOURS[policy % len(POLICY_COLOURS)]
+
+
+def metric_chart(summaries: Sequence[Summary]) -> str:
+    """A row for each policy: a dot for each episode, the mean as a line, its interval as a bar."""
+    values = [value for summary in summaries for value in summary.per_episode]
+    ticks = _ticks(min(0.0, *values), max(0.0, *values))
+    low, high = ticks[0], ticks[-1]
+    height = ROW * len(summaries) + AXIS
+
+    def x(value: float) -> float:
+        return MARGIN + (value - low) / (high - low) * (WIDTH - 2 * MARGIN)
+
+    marks = []
+    for tick in ticks:
+        anchor = "start" if tick == low else "end" if tick == high else "middle"
+        marks.append(f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="0" y2="{height - AXIS}"/>')
+        marks.append(f'<text x="{x(tick):.1f}" y="{height - 5}" text-anchor="{anchor}">{tick:,.10g}</text>')
+    for index, summary in enumerate(summaries):
+        middle, paint = ROW * index + ROW / 2, colour(index)
+        if None not in summary.ci95:
+            left, right = (x(float(end or 0)) for end in summary.ci95)
+            marks.append(
+                f'<rect x="{left:.1f}" y="{middle - 9}" width="{max(1.5, right - left):.1f}" height="18" rx="3" '
+                f'fill="{paint}" opacity=".28"/>'
+            )
+        marks += [
+            f'<circle cx="{x(value):.1f}" cy="{middle + _jitter(k):.1f}" r="2" fill="{paint}" opacity=".65"/>'
+            for k, value in enumerate(summary.per_episode)
+        ]
+        at = x(summary.mean)
+        marks.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{middle - 12}" y2="{middle + 12}" stroke="{paint}" '
+            f'stroke-width="2.5"/>'
+        )
+    return _svg(WIDTH, height, marks)
+
+
+def role_chart(lines: Sequence[str], steps: int) -> str:
+    """Share of the agents that wore each gear over the steps of an episode. `lines` as `GearTrack.lines` gives them."""
+    worn = np.array([[int(digit) for digit in line] for line in lines], np.int64)  # [agents, looks]
+    shares = np.stack([(worn == index).mean(0) for index in range(len(WORN))])
+    tops = TIME_HEIGHT - AXIS - np.cumsum(shares, 0) * (TIME_HEIGHT - AXIS)
+    looks = worn.shape[1]
+
+    def x(look: int) -> float:
+        return MARGIN + (TIME_WIDTH - 2 * MARGIN) * min(1.0, look * EVERY / max(1, steps))
+
+    marks, below = [], np.full(looks, float(TIME_HEIGHT - AXIS))
+    for gear, top in zip(WORN, tops, strict=True):
+        edge = [f"{x(k):.1f},{top[k]:.1f}" for k in range(looks)]
+        edge += [f"{x(k):.1f},{below[k]:.1f}" for k in reversed(range(looks))]
+        if (below - top).any():
+            paint, points = GEAR_COLOURS[gear], " ".join(edge)
+            marks.append(f'<polygon points="{points}" fill="{paint}"><title>{gear}</title></polygon>')
+        below = top
+    for share in (0, 0.5, 1):
+        at = MARGIN + (TIME_WIDTH - 2 * MARGIN) * share
+        marks.append(f'<text x="{at:.1f}" y="{TIME_HEIGHT - 5}" text-anchor="middle">{share * steps:,.0f}</text>')
+    return _svg(TIME_WIDTH, TIME_HEIGHT, marks)
+
+
+def gear_legend() -> str:
+    """What the colours of `role_chart` mean."""
+    return "".join(
+        f'<span class="key"><i style="background:{paint}"></i>{escape("no gear" if gear == "none" else gear)}</span>'
+        for gear, paint in GEAR_COLOURS.items()
+    )
+
+
+def _svg(width: int, height: int, marks: Sequence[str]) -> str:
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{"".join(marks)}</svg>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers that cover the range, three or four of them."""
+    rough = (high - low or 1.0) / 3
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(times * unit for times in (1, 2, 2.5, 5, 10) if times * unit >= rough)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [step * k for k in range(first, max(last, first + 1) + 1)]
+
+
+def _jitter(k: int) -> float:
+    """Dots of equal values must not hide each other."""
+    return ((k * 0.618) % 1 - 0.5) * 14

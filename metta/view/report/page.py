@@ -1,0 +1,168 @@
+"""The result of an evaluation as one HTML file: tables, intervals, charts, roles over time, links to replays."""
+
+import os
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from metta.common.errors import UserError
+from metta.common.files import write_atomic
+from metta.eval.contest import ContestResult
+from metta.eval.results import REWARD, RoundResult
+from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.view.page import write_replay_page
+from metta.view.report.charts import colour, gear_legend, metric_chart, role_chart
+
+# Statistics with a chart each, and what they are called; the table below has all.
+CHARTS = {
+    REWARD: "reward",
+    "heart.gained": "hearts gained",
+    "junction.aligned_by_agent": "junctions aligned",
+    "junction.scrambled_by_agent": "junctions scrambled",
+    "death": "deaths",
+    "action.move.success": "successful moves",
+    "cell.visited": "cells visited",
+    "action.failed": "failed actions",
+}
+TEAM_CHARTS = {"cogs/aligned.junction.held": "junctions held by cogs, summed over steps"}
+
+
+def write_report(result: ContestResult, path: Path, replays: Path | None = None) -> None:
+    """Write the report, and beside every replay in `replays` its page. Raises UserError where writing fails."""
+    for name in (row.replay for played in result.rounds for row in played.rows if row.replay):
+        if replays:
+            write_replay_page(replays / name, (replays / name).with_suffix(".html"))
+    style = files("metta.view.report").joinpath("style.css").read_text("utf-8")
+    body = "".join(_sections(result, path, replays))
+    title = ", ".join(dict.fromkeys(name for played in result.rounds for name in played.names))
+    html = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head><body>{body}</body></html>\n'
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, html)
+    except OSError as error:
+        raise UserError(f"{path}: the report cannot be written ({error.strerror})") from None
+
+
+def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterator[str]:
+    played = sum(one.episodes for one in result.rounds)
+    whole = f"{played:,} of {result.episodes:,} episodes, broken off" if result.interrupted else f"{played:,} episodes"
+    yield f"<header><h1>Evaluation</h1><p>{whole}, {len(result.rounds)} mission{'s' * (len(result.rounds) > 1)}</p>"
+    yield _policies(result.rounds[0]) if result.rounds else ""
+    yield "</header>"
+    for message in result.messages:
+        yield f'<p class="warning">{escape(message)}</p>'
+    if len(result.rounds) > 1:
+        yield _overview(result.rounds)
+    for one in result.rounds:
+        yield from _mission(one, path, replays)
+    yield "<footer>Dots are episodes, bars 95 % intervals of the mean (bootstrap), lines means.</footer>"
+
+
+def _policies(result: RoundResult) -> str:
+    """Who plays, in the colours of the charts."""
+    items = (
+        f'<li><i style="background:{colour(index)}"></i><b>{escape(name)}</b> {count} agents'
+        f"{f'<small>{escape(entry.uri)}</small>' if entry.uri != name else ''}</li>"
+        for index, (name, count, entry) in enumerate(
+            zip(result.names, result.played.counts, result.played.entries, strict=True)
+        )
+    )
+    return f'<ul class="policies">{"".join(items)}</ul>'
+
+
+def _overview(rounds: Sequence[RoundResult]) -> str:
+    names = rounds[0].names
+    rows = [
+        [f'<a href="#{escape(one.played.mission.name)}">{escape(one.played.mission.name)}</a>', str(one.episodes)]
+        + [cell for index in range(len(names)) for cell in _cells(summarize(one.rewards(index)))]
+        for one in rounds
+    ]
+    heads = ["mission", "episodes", *(cell for name in names for cell in (escape(name), "95 % interval"))]
+    return f'<section class="card"><h2>Reward per agent and episode</h2>{_table(heads, rows)}</section>'
+
+
+def _mission(result: RoundResult, path: Path, replays: Path | None) -> Iterator[str]:
+    mission, policies = result.played.mission, range(len(result.names))
+    seeds = f"seeds {result.rows[0].seed} to {result.rows[-1].seed}"
+    facts = f"{result.episodes} episodes of {mission.max_steps:,} steps, {mission.agents} agents, {seeds}"
+    yield f'<section class="card" id="{escape(mission.name)}"><h2>{escape(mission.name)}</h2><p>{facts}</p>'
+    metrics = [{REWARD: summarize(result.rewards(index))} | result.agent_metrics(index) for index in policies]
+    game = result.game_metrics()
+    charts = [
+        _chart(title, "per agent and episode", [found[name] for found in metrics])
+        for name, title in CHARTS.items()
+        if all(name in found for found in metrics)
+    ]
+    charts += [_chart(title, "team", [game[name]]) for name, title in TEAM_CHARTS.items() if name in game]
+    yield f'<div class="charts">{"".join(charts)}</div>'
+    yield f"<h3>Gear worn over the episode, share of agents</h3><p>{gear_legend()}</p>"
+    for index in policies:
+        lines = [row.gear[agent] for row in result.rows for agent, seat in enumerate(row.seats) if seat == index]
+        name = escape(result.names[index])
+        yield f'<figure class="roles"><figcaption style="color:{colour(index)}">{name}</figcaption>'
+        yield f"{role_chart(lines, mission.max_steps)}</figure>"
+    yield from _details(result, metrics, game)
+    yield _replays(result, path, replays)
+    yield "</section>"
+
+
+def _details(result: RoundResult, metrics: Sequence[dict[str, Summary]], game: dict[str, Summary]) -> Iterator[str]:
+    """Tables that open on a click: all statistics, roles, agents."""
+    names = dict.fromkeys(name for found in metrics for name in found)
+    heads = ["per agent and episode", *(cell for name in result.names for cell in (escape(name), "95 % interval"))]
+    rows = [[escape(name), *(cell for found in metrics for cell in _cells(found.get(name)))] for name in names]
+    yield _folded("All statistics of agents", _table(heads, rows))
+    rows = [[escape(name), *_cells(summary)] for name, summary in sorted(game.items())]
+    yield _folded("Teams and game", _table(["per episode", "mean", "95 % interval"], rows))
+    rows = [
+        [escape(name), role, show(part["agents_per_episode"]), show(part["avg_reward"])]
+        + [show(part["avg_agent_metrics"].get(key, 0.0)) for key in list(CHARTS)[1:]]
+        for index, name in enumerate(result.names)
+        for role, part in result.roles(index).items()
+    ]
+    yield _folded("By role (gear worn longest)", _table(["policy", "role", "agents", *CHARTS.values()], rows))
+    means = result.per_agent()
+    rows = [
+        [str(agent), *(show(means[key][agent]) if key in means else "0" for key in CHARTS)]
+        for agent in range(result.played.mission.agents)
+    ]
+    yield _folded("By agent", _table(["agent", *CHARTS.values()], rows))
+
+
+def _replays(result: RoundResult, path: Path, replays: Path | None) -> str:
+    """Links to the pages of the replays, relative to the report."""
+    kept = [row for row in result.rows if row.replay]
+    if not replays or not kept:
+        return ""
+    links = []
+    for row in kept:
+        page = (replays / str(row.replay)).with_suffix(".html")
+        link = quote(Path(os.path.relpath(page, path.parent)).as_posix())
+        links.append(f'<a href="{escape(link)}">seed {row.seed}<small>{show(float(np.mean(row.returns)))}</small></a>')
+    return f'<h3>Replays, with the mean reward of all agents</h3><p class="replays">{"".join(links)}</p>'
+
+
+def _chart(title: str, unit: str, summaries: Sequence[Summary]) -> str:
+    means = ", ".join(show(summary.mean) for summary in summaries)
+    return f"<figure><figcaption>{title}<small>{unit}: {means}</small></figcaption>{metric_chart(summaries)}</figure>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _cells(summary: Summary | None) -> tuple[str, str]:
+    return (show(summary.mean), show_interval(summary)) if summary else ("0", "")

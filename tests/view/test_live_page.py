@@ -1,0 +1,127 @@
+"""The page in a real browser, following a match as it is played and taking part in it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metta.view.live import LiveMatch
+from metta.view.server import ViewerServer
+from tests.view.conftest import make_match, until
+
+pytestmark = pytest.mark.browser
+
+
+@contextmanager
+def serving(live: LiveMatch) -> Iterator[ViewerServer]:
+    server = ViewerServer(0, match=live)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        live.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_it_plays_as_soon_as_it_is_watched(page: Any):
+    with serving(LiveMatch(make_match(steps=200))) as server:
+        page.goto(server.address)
+        until(page, "viewer.step.value > 3")
+        assert "live" in page.inner_text(".mark")
+        page.select_option("#speed", "64")
+        until(page, "viewer.step.value === 200")
+        assert page.inner_text(".mark") == "ended"
+
+
+def test_a_paused_match_goes_on_step_by_step(page: Any):
+    live = LiveMatch(make_match(steps=100), playing=False)
+    with serving(live) as server:
+        page.goto(server.address)
+        page.wait_for_selector("#map")
+        for step in (1, 2, 3):
+            page.keyboard.press(".")
+            until(page, f"viewer.step.value === {step}")
+        assert live.match.step == 3
+        page.keyboard.press(",")
+        until(page, "viewer.step.value === 2")
+        assert live.match.step == 3
+        page.keyboard.press("Space")
+        until(page, "viewer.last.value > 5 && viewer.step.value > 5")
+
+
+def test_the_keyboard_takes_a_cog_over(page: Any):
+    live = LiveMatch(make_match(uri="noop", steps=100), playing=False)
+    batch = live.match.batch
+
+    def press(key: str) -> None:
+        step = live.match.step
+        page.keyboard.press(key)
+        until(page, f"viewer.step.value === {step + 1}")
+
+    with serving(live) as server:
+        page.goto(server.address)
+        page.wait_for_selector("#map")
+        page.click("[data-cog='3']")
+        page.click("#take")
+        start = batch.positions()[0]
+        moved = start.copy()
+        for key, way in (("ArrowDown", (1, 0)), ("d", (0, 1)), ("w", (-1, 0)), ("ArrowLeft", (0, -1)), ("d", (0, 1))):
+            press(key)
+            moved[3] += way
+        assert batch.successes()[0].all() and (batch.positions()[0] == moved).all()
+        press("3")
+        header = live.match.recorder.header
+        assert header.vibes[batch.vibes()[0, 3]] == header.vibes[2] and batch.vibes()[0, :3].tolist() == [0, 0, 0]
+        page.keyboard.press("t")
+        page.keyboard.press(".")
+        until(page, "viewer.step.value === 7")
+        assert (batch.positions()[0] == moved).all()
+
+
+def test_who_takes_over_while_it_plays_holds_the_cog_still(page: Any):
+    live = LiveMatch(make_match(steps=300))
+    with serving(live) as server:
+        page.goto(server.address)
+        page.wait_for_selector("#map")
+        page.click("[data-cog='0']")
+        page.keyboard.press("t")
+        until(page, "document.querySelector('#take').textContent.startsWith('Give back')")
+        until(page, f"viewer.step.value > {live.match.step + 2}")
+        held = live.match.batch.positions()[0, 0].tolist()
+        until(page, f"viewer.step.value > {live.match.step + 4}")
+        assert live.match.batch.positions()[0, 0].tolist() == held
+        page.keyboard.press("Escape")
+        until(page, f"viewer.step.value > {live.match.step + 8}")
+        assert live.match.batch.positions()[0, 0].tolist() != held
+
+
+def test_a_live_match_is_shared_as_a_replay_of_what_was_played(page: Any, tmp_path: Path):
+    live = LiveMatch(make_match(steps=40))
+    with serving(live) as server:
+        page.goto(server.address)
+        page.select_option("#speed", "64")
+        until(page, "viewer.step.value === 40")
+        with page.expect_download() as download:
+            page.click("#share")
+        download.value.save_as(tmp_path / "shared.html")
+    page.goto((tmp_path / "shared.html").as_uri())
+    page.wait_for_selector("#map")
+    assert page.evaluate("viewer.last.value") == 40
+
+
+def test_a_policy_that_fails_is_named_on_the_page(page: Any):
+    match = make_match(uri="noop", steps=50)
+
+    def fail(observations: object) -> None:
+        raise ValueError("no idea")
+
+    match.policy.step = fail  # pyright: ignore
+    with serving(LiveMatch(match)) as server:
+        page.goto(server.address)
+        assert page.inner_text(".failure") == "the policy failed: ValueError: no idea"

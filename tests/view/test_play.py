@@ -1,0 +1,56 @@
+"""The play job where standard output is no terminal, and what its page says."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission
+from metta.rl.settings import PlayConfig
+from metta.view.play import play, with_map_seed
+from metta.view.terminal.bindings import BINDINGS
+from tests.view.conftest import Start
+
+
+def printed(capsys: pytest.CaptureFixture[str], **settings: object) -> str:
+    mission = {"max_steps": 40}
+    assert play(PlayConfig.model_validate({"policy_uri": "cogsguard", "mission": mission, **settings})) == 0
+    return capsys.readouterr().out
+
+
+def test_none_prints_only_the_table(capsys: pytest.CaptureFixture[str]):
+    lines = printed(capsys, render="none").splitlines()
+    assert "40 of 40 steps" in lines[0] and "hearts lost" in lines[2] and len(lines) == 4 + 8 + 1
+
+
+def test_log_tells_events_and_how_it_stands_in_order(capsys: pytest.CaptureFixture[str]):
+    lines = printed(capsys, render="log").splitlines()
+    steps = [int(line.removeprefix("step").split("/")[0].split()[0]) for line in lines[1:-13]]
+    assert steps == sorted(steps) and steps[0] == 0 and steps[-1] == 40
+    assert any("puts on" in line for line in lines) and any("clips take junction" in line for line in lines)
+
+
+def test_pictures_are_plain_lines_of_at_most_160_columns(capsys: pytest.CaptureFixture[str]):
+    text = printed(capsys, render="unicode")
+    assert "\x1b" not in text and max(map(len, text.splitlines())) <= 160
+    assert "step 40/40" in text and "🏠" in text and "hearts gained" in text
+
+
+def test_the_map_may_come_from_a_seed_of_its_own(start: Start):
+    mission: Mission = start().mission
+
+    def map_of(seed: int, map_seed: int | None) -> np.ndarray:
+        return build_pool(with_map_seed(mission, map_seed), 1, seed)
+
+    assert (map_of(1, 7) == map_of(2, 7)).all() and (map_of(1, 7) == map_of(7, None)).all()
+    assert (map_of(1, None) != map_of(2, None)).any()
+
+
+def test_the_page_names_every_key_and_every_way_to_render():
+    page = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    for binding in BINDINGS:
+        assert f"| `{binding.shown}` | {binding.does} |" in page
+    for render in get_args(PlayConfig.model_fields["render"].annotation):
+        assert f"`render={render}`" in page

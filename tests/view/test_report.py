@@ -1,0 +1,103 @@
+"""Reports: one file with every number, charts to scale, roles over time, links that lead to the replays."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from metta.common.errors import UserError
+from metta.eval.contest import ContestSettings, run_contest
+from metta.eval.statistics import show, summarize
+from metta.view.report.charts import metric_chart, role_chart
+from metta.view.report.page import write_report
+
+VOID = {"meta", "rect", "line", "circle"}  # without an end tag here
+
+
+class Checked(HTMLParser):
+    """Reads a page; every element that opens is closed, in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        return
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_report_has_the_numbers_and_links_to_the_pages_of_its_replays(tmp_path: Path):
+    replays, path = tmp_path / "kept here", tmp_path / "out" / "report.html"
+    result = run_contest(
+        ContestSettings(
+            policies=["role,proportion=5", "random,proportion=3"],
+            missions=["cogsguard_arena.basic", "cogsguard_arena.scout_tutorial"],
+            cogs=8,
+            episodes=3,
+            steps=60,
+            save_replay_dir=replays,
+        )
+    )
+    write_report(result, path, replays)
+    page = Checked(path.read_text())
+    inner, outer = ([link for link in page.links if link.startswith("#") is anchor] for anchor in (True, False))
+    assert inner == ["#cogsguard_arena.basic", "#cogsguard_arena.scout_tutorial"] and len(outer) == 6
+    for link in outer:
+        found = re.search(r'"replay": "([^"]+)"', (path.parent / unquote(link)).read_text())
+        assert found and base64.b64decode(found[1]).startswith(b"COGREPLY")
+    for played in result.rounds:
+        for policy in (0, 1):
+            for name, summary in played.agent_metrics(policy).items():
+                assert name in page.text and show(summary.mean) in page.text
+
+
+def test_names_from_outside_stay_text(tmp_path: Path):
+    result = run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4))
+    result.rounds[0].names = ("<script>alert(1)</script>",)
+    result.messages.append("<img src=x onerror=alert(1)>")
+    write_report(result, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "<script" not in text and "<img" not in text and "&lt;script&gt;" in text
+    Checked(text)
+
+
+def test_a_report_that_cannot_be_written_costs_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    result = run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4))
+    with pytest.raises(UserError, match="the report cannot be written"):
+        write_report(result, tmp_path / "file" / "report.html")
+
+
+def test_a_chart_is_to_scale():
+    svg = metric_chart([summarize([0.0, 10.0]), summarize([5.0, 5.0])])
+    assert re.findall(r">([\d.]+)</text>", svg) == ["0", "5", "10"]
+    dots = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', svg)]
+    assert dots[0] < dots[2] == dots[3] < dots[1] and dots[2] - dots[0] == pytest.approx(dots[1] - dots[2])
+    assert "nan" not in metric_chart([summarize([0.0])]) and "nan" not in metric_chart([summarize([-2.5, -1.0])])
+
+
+def test_roles_are_stacked_to_the_share_of_their_agents():
+    svg = role_chart(["0111", "0333"], steps=30)
+    areas = dict(re.findall(r'points="([^"]+)"[^>]*><title>(\w+)', svg))
+    shapes = {gear: [tuple(map(float, pair.split(","))) for pair in points.split()] for points, gear in areas.items()}
+    assert set(shapes) == {"none", "aligner", "miner"}
+    bottom = max(y for _, y in shapes["none"])
+    half = [y for x, y in shapes["aligner"][1:4]]
+    assert half == pytest.approx([bottom / 2] * 3) and [y for _, y in shapes["miner"][1:4]] == pytest.approx([0] * 3)

@@ -1,0 +1,60 @@
+/** The whole map in a corner, while only a part of it is seen. */
+
+import type { Game } from "../game";
+import { INK, gearColour } from "../theme";
+import type { Camera } from "./camera";
+
+const SIDE = 150; // pixels, at most
+const EDGE = 12;
+
+export class Minimap {
+  private readonly walls = document.createElement("canvas");
+  private readonly scale: number; // pixels of a cell
+
+  constructor(private readonly game: Game) {
+    const { world } = game;
+    this.scale = SIDE / Math.max(world.rows, world.cols);
+    this.walls.width = world.cols;
+    this.walls.height = world.rows;
+    const ink = this.walls.getContext("2d") as CanvasRenderingContext2D;
+    for (let row = 0; row < world.rows; row++) {
+      for (let col = 0; col < world.cols; col++) {
+        ink.fillStyle = world.isWall(row, col) ? INK.void : INK.wall;
+        ink.fillRect(col, row, 1, 1);
+      }
+    }
+  }
+
+  /** `place` tells row and column of an agent. */
+  draw(ink: CanvasRenderingContext2D, camera: Camera, state: Int32Array, place: (agent: number) => [number, number]): void {
+    const { world } = this.game;
+    const [left, top] = camera.toMap(0, 0);
+    const [right, bottom] = camera.toMap(camera.width, camera.height);
+    const [firstRow, firstCol, lastRow, lastCol] = this.game.bounds;
+    if (left <= firstCol && top <= firstRow && right >= lastCol && bottom >= lastRow) return;
+    const [width, height] = [world.cols * this.scale, world.rows * this.scale];
+    const [x, y] = [EDGE, camera.height - height - EDGE];
+    ink.save();
+    ink.beginPath();
+    ink.roundRect(x, y, width, height, 6);
+    ink.clip();
+    ink.drawImage(this.walls, x, y, width, height);
+    const dot = (row: number, col: number, radius: number, colour: string): void => {
+      ink.fillStyle = colour;
+      ink.beginPath();
+      ink.arc(x + (col + 0.5) * this.scale, y + (row + 0.5) * this.scale, radius, 0, 7);
+      ink.fill();
+    };
+    for (const thing of world.things) {
+      if (thing.plain !== "junction" && thing.plain !== "hub") continue;
+      dot(thing.row, thing.col, thing.plain === "hub" ? 3 : 1.5, this.game.colourOf(world.owner(state, thing.index)) ?? INK.faint);
+    }
+    for (let agent = 0; agent < world.agents; agent++) dot(...place(agent), 2.5, gearColour(world.gear(state, agent)));
+    ink.strokeStyle = INK.text;
+    ink.lineWidth = 1.25;
+    ink.strokeRect(x + (left + 0.5) * this.scale, y + (top + 0.5) * this.scale, (right - left) * this.scale, (bottom - top) * this.scale);
+    ink.restore();
+    ink.strokeStyle = INK.line;
+    ink.strokeRect(x, y, width, height);
+  }
+}

@@ -1,0 +1,29 @@
+/** The panel beside the map: cogs, events or the legend; the inspector of a selected cog. */
+
+import { selected, tab } from "../store";
+import { Cogs, Discs } from "./Cogs";
+import { Events } from "./Events";
+import { Inspector } from "./Inspector";
+import { Legend } from "./Legend";
+
+const TABS = ["cogs", "events", "legend"] as const;
+
+export function Side() {
+  return (
+    <aside class="side">
+      <nav>
+        {TABS.map((name) => (
+          <button key={name} class={tab.value === name ? "on" : ""} data-tab={name} onClick={() => (tab.value = name)}>
+            {name}
+          </button>
+        ))}
+      </nav>
+      <div class="scroll">
+        {tab.value === "cogs" && (selected.value === null ? <Cogs /> : <Discs />)}
+        {tab.value === "cogs" && selected.value !== null && <Inspector agent={selected.value} />}
+        {tab.value === "events" && <Events />}
+        {tab.value === "legend" && <Legend />}
+      </div>
+    </aside>
+  );
+}
