@@ -160,6 +160,7 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
             players.data_dir,
             device,
             trust_pickle=players.trust_pickle,
+            trust_code=players.trust_code,
             isolated=True,
             action_timeout_ms=players.action_timeout_ms,
         )

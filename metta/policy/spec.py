@@ -21,7 +21,7 @@ MOST_ACTIONS = 65_536
 Small = Annotated[int, Field(ge=1, le=65_536)]
 Text = Annotated[str, Field(max_length=200)]
 FeatureId = Annotated[int, Field(ge=0, le=254)]
-Files = Mapping[str, bytes]  # content by path in the bundle
+Contents = Mapping[str, bytes]  # content by path in the bundle
 
 
 class PolicySpec(BaseModel):
@@ -137,7 +137,9 @@ def write_spec(net: PolicyNet, data_path: str, data: bytes, run: str, epoch: int
     return _signed(spec)
 
 
-def write_plain_spec(class_path: str, init_kwargs: dict[str, Any], data_path: str, setup: str, files: Files) -> bytes:
+def write_plain_spec(
+    class_path: str, init_kwargs: dict[str, Any], data_path: str, setup: str, files: Contents
+) -> bytes:
     """The spec of a policy that is no net of ours, with the files that belong to it."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     extra = {"setup_script": setup} if setup else {}

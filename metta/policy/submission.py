@@ -28,7 +28,7 @@ from metta.policy.hosted import ACTION_TIMEOUT_MS, Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sources.place import MOST_BYTES, SPEC
-from metta.policy.spec import Files, write_plain_spec
+from metta.policy.spec import Contents, write_plain_spec
 from metta.policy.uri import built_in_parts, find_bundle, is_built_in, make_built_in, make_policy
 
 MOST_FILES = 1_000
@@ -72,7 +72,7 @@ def create_bundle(
     return out
 
 
-def _class_files(found: UserClass, words: dict[str, str], added: Files, setup: str) -> Files:
+def _class_files(found: UserClass, words: dict[str, str], added: Contents, setup: str) -> Contents:
     """Built once, in a process of its own, to see that it can be and what it imports."""
     found = UserClass(found.origin, found.path, {**found.words, **words}, found.data)
     hosted = HostedPolicy(found, env_info(Mission()))
@@ -86,14 +86,14 @@ def _class_files(found: UserClass, words: dict[str, str], added: Files, setup: s
     return {**files, SPEC: write_plain_spec(found.path, dict(found.words), data, setup, files)}
 
 
-def _scripted_files(policy: str, words: dict[str, str], added: Files) -> Files:
+def _scripted_files(policy: str, words: dict[str, str], added: Contents) -> Contents:
     name, given = built_in_parts(policy)
     make_built_in(name, {**given, **words}, env_info(Mission()))  # takes it these parameters?
     return {**added, SPEC: write_plain_spec(name, {**given, **words}, "", "", added)}
 
 
-def _included(paths: Sequence[Path]) -> Files:
-    """Files, and those below folders, by their path in the bundle."""
+def _included(paths: Sequence[Path]) -> Contents:
+    """Contents, and those below folders, by their path in the bundle."""
     found: dict[str, Path] = {}
     for path in map(Path, paths):
         if not path.exists():
@@ -118,7 +118,7 @@ def _read(paths: Mapping[str, Path]) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in paths.items()}
 
 
-def _write(out: Path, files: Files) -> None:
+def _write(out: Path, files: Contents) -> None:
     try:
         if out.suffix != ".zip":
             with atomic_folder(out) as folder:

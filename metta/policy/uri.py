@@ -109,6 +109,8 @@ def run_folder(uri: str, data_dir: str | Path = "./train_dir") -> Path | None:
 
 def is_built_in(uri: str) -> bool:
     """Does `uri` name a policy that needs no checkpoint, rightly or wrongly spelt?"""
+    if is_class(uri):
+        return False
     plain = _plain(uri)
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from metta.common.errors import UserError
+from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
@@ -260,3 +261,19 @@ def test_what_is_there_and_no_bundle_is_not_replaced(mine: str):
     Path("s").mkdir()
     Path("s", SPEC).write_text("{}")
     assert validate_bundle(create_bundle("role", Path("s")), ARENA).ok
+
+
+@pytest.mark.parametrize(
+    "words", [["policy_uri=submission.zip", "trust_code=true"], ["policy_uri={}"], ["policy_uri=class={}"]]
+)
+def test_a_class_and_its_bundle_are_evaluated_from_the_command_line(
+    words: list[str], mine: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    create_bundle(mine, Path("submission.zip"), {"where": "east"})
+    words = [word.format(f"{mine},kw.where=east") for word in words]
+    short = ["mission=cogsguard_arena.basic", "max_steps=5", "episodes=1", "--format", "json"]
+    assert runner.run(["recipes.experiment.cogsguard.evaluate", *words, *short]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    moved = [metrics[f"env_agent/action.move.{outcome}"]["mean"] for outcome in ("success", "failed")]
+    assert sum(moved) == 5

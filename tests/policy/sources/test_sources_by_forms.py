@@ -5,16 +5,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from metta.common.errors import UserError
+from metta.game.observation import EnvInfo
 from metta.policy.interface import PolicyNet
+from metta.policy.submission import create_bundle
+from metta.policy.uri import make_policy
 from tests.policy.sources.servers import KEY, Site, serve, serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
 Plays = Callable[..., bool]
+STILL = """
+class Still:
+    def __init__(self, info): ...
+    def reset(self, agent, seed): ...
+    def act(self, observation): return 2
+"""
 FORMS = {
     "bundle": lambda net, bundle, at: shutil.copytree(bundle, at),
     "bundle.zip": lambda net, bundle, at: shutil.make_archive(str(at.with_suffix("")), "zip", bundle),
@@ -69,3 +80,23 @@ def test_a_form_plays_from_a_source(
 ):
     FORMS[form](net, bundle, tmp_path / form)
     assert plays(source(tmp_path / form, *servers), trust_pickle=form == "module.pt")
+
+
+@pytest.mark.parametrize("source", [on_disk, as_file_uri, in_a_bucket, at_w_b])
+@pytest.mark.parametrize("form", ["submission", "submission.zip"])
+def test_a_class_in_a_bundle_plays_from_a_source_where_it_is_trusted(
+    form: str,
+    source: Callable[..., str],
+    servers: tuple[Site, Any],
+    tmp_path: Path,
+    info: EnvInfo,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    (tmp_path / "still.py").write_text(STILL)
+    monkeypatch.chdir(tmp_path)
+    uri = source(create_bundle("still.Still", tmp_path / form), *servers)
+    with pytest.raises(UserError, match=r"unknown class 'still\.Still'.*trust_code=true"):
+        make_policy(uri, info)
+    policy = make_policy(uri, info, trust_code=True)
+    policy.reset(1, 2, seed=0)
+    assert policy.step(np.zeros((1, 2, 200, 3), np.uint8)).tolist() == [[2, 2]]
