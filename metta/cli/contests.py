@@ -75,8 +75,8 @@ def run(
     settings = _settings(
         ContestSettings, missions=mission, mission_set=mission_set, policies=policy, episodes=episodes, steps=steps,
         variants=variant, difficulty=difficulty, cogs=cogs, seed=seed, map_seed=map_seed,
-        action_timeout_ms=action_timeout_ms, out=out, save_replay_dir=save_replay_dir, device=device, workers=workers,
-        trust_code=trust_code, trust_pickle=trust_pickle,
+        action_timeout_ms=action_timeout_ms, out=out, save_replay_dir=save_replay_dir, report=report, device=device,
+        workers=workers, trust_code=trust_code, trust_pickle=trust_pickle,
     )  # fmt: skip
     if _told(context, settings):
         return 0
@@ -84,7 +84,7 @@ def run(
     if report:
         from metta.view.report.page import write_report
 
-        write_report(result, report, save_replay_dir)
+        write_report(result, report, settings.replays)
         typer.echo(f"wrote {report}", err=output is not Format.table)
     return _show(result, output, result.document(), lambda: _tables(result))
 

@@ -94,5 +94,7 @@ ActionTimeout = Annotated[
     int, typer.Option("--action-timeout-ms", help="time for one action of a policy's own code", min=1)
 ]
 Workers = Annotated[int | None, typer.Option(help="threads that play; default: all cores", min=1)]
-Replays = Annotated[Path | None, typer.Option("--save-replay-dir", help="folder for replays of the episodes")]
+Replays = Annotated[
+    Path | None, typer.Option("--save-replay-dir", "--replay", help="folder for replays of the episodes")
+]
 Output = Annotated[Format, typer.Option("--format", help="how the result is printed")]

@@ -46,7 +46,14 @@ class ContestSettings(PlayerSettings):
     seed: NonNegativeInt = Field(default=42, description="seed of the first episode")
     map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
     out: Path | None = Field(default=None, description="file that keeps every episode, and from which to go on")
-    save_replay_dir: Path | None = Field(default=None, description="folder for replays")
+    save_replay_dir: Path | None = Field(default=None, description="folder for replays; a report has one beside it")
+    report: Path | None = Field(default=None, description="HTML page of the result, written by the command")
+
+    @property
+    def replays(self) -> Path | None:
+        """Folder for replays, if any are kept."""
+        beside = self.report.with_name(f"{self.report.stem}-replays") if self.report else None
+        return self.save_replay_dir or beside
 
 
 @dataclass(frozen=True)
@@ -103,11 +110,16 @@ def run_contest(settings: ContestSettings) -> ContestResult:
         make_round(mission, entries, settings.episodes, settings.seed, settings.map_seed)
         for mission in resolve_missions(settings)
     ]
-    return play_contest(rounds, settings, settings.out, settings.save_replay_dir)
+    again = settings.save_replay_dir is None  # those beside a report come anew with it
+    return play_contest(rounds, settings, settings.out, settings.replays, replace_replays=again)
 
 
 def play_contest(
-    rounds: Sequence[Round], players: PlayerSettings, out: Path | None = None, replays: Path | None = None
+    rounds: Sequence[Round],
+    players: PlayerSettings,
+    out: Path | None = None,
+    replays: Path | None = None,
+    replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
     names = _names(rounds, players)
@@ -118,7 +130,7 @@ def play_contest(
         if file:
             chunks += file.done
         skip = frozenset((result.round, result.chunk) for result in chunks)
-        if replays:
+        if replays and not replace_replays:
             _check_replays(replays, rounds, names, skip)
         with progress_bar(rounds, skip) as progress:
             try:
