@@ -80,10 +80,12 @@ def run(
     )  # fmt: skip
     if _told(context, settings):
         return 0
+    from metta.view.report.page import check_report, write_report
+
+    if report:
+        check_report(report)
     result = run_contest(settings)
     if report:
-        from metta.view.report.page import write_report
-
         write_report(result, report, settings.replays)
         typer.echo(f"wrote {report}", err=output is not Format.table)
     return _show(result, output, result.document(), lambda: _tables(result))

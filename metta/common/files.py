@@ -19,6 +19,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def ensure_new(path: Path, ours: bytes | None = None) -> None:
+    """Raise UserError if a file would be lost by writing to `path`; one in which `ours` occurs may be replaced."""
+    if not path.exists() or (ours and path.is_file() and ours in path.read_bytes()):
+        return
+    raise UserError(f"{path} exists; it is not overwritten, name another file")
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """A file of at most `most` bytes. Raises UserError for one that is missing, larger or cannot be read."""
     try:

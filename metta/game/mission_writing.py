@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from metta.common.errors import UserError
-from metta.common.files import write_atomic
+from metta.common.files import ensure_new, write_atomic
 from metta.common.settings import Settings
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import SUFFIXES, is_mission_file
@@ -61,6 +61,7 @@ def save_mission(mission: Mission, path: Path) -> None:
     """Write a mission file. Raises UserError for a suffix that no mission file has, or where none can be written."""
     if not is_mission_file(path.name):
         raise UserError(f"{path}: a mission file ends in {', '.join(SUFFIXES)}")
+    ensure_new(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, mission_text(mission, path.suffix.lower()))

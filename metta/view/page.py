@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from metta.common.errors import UserError
-from metta.common.files import write_atomic
+from metta.common.files import ensure_new, write_atomic
 from metta.eval.replay.file import read_replay
 
 SLOT = '<script id="source" type="application/json">{}</script>'
@@ -33,6 +33,7 @@ def live_page() -> str:
 def write_replay_page(path: Path, out: Path) -> None:
     """Write the replay file `path` as one HTML file. Raises UserError for a damaged replay and where writing fails."""
     replay = read_replay(path).check()
+    ensure_new(out, ours=SLOT.partition("{}")[0].encode())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, replay_page(replay.data))

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.segment import SegmentLines
 
 from metta.common.errors import UserError, printable
+from metta.common.files import ensure_new
 from metta.common.logging import warn
 from metta.eval.evaluate import contestants
 from metta.eval.replay.keeping import replay_name
@@ -65,12 +66,17 @@ def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> Non
 
 
 def kept_replay(config: PlayConfig, mission: Mission, uri: str) -> Path | None:
-    """The file in which the episode is kept. Raises UserError where two are named."""
+    """The file in which the episode is kept. Raises UserError where two are named, or it exists."""
     if config.save_replay_file and config.save_replay_dir:
         raise UserError("save_replay_file and save_replay_dir: name one of them")
     if config.save_replay_dir:
-        return Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [uri])
-    return Path(config.save_replay_file) if config.save_replay_file else None
+        kept = Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [uri])
+    elif config.save_replay_file:
+        kept = Path(config.save_replay_file)
+    else:
+        return None
+    ensure_new(kept)
+    return kept
 
 
 def with_map_seed(mission: Mission, seed: int | None) -> Mission:

@@ -57,9 +57,9 @@ def can_open_browser() -> bool:
 
 def serve(server: ViewerServer, open_browser: bool = True) -> None:
     """Open a browser, or print the address where there is none, and answer until Ctrl-C."""
-    opened = open_browser and can_open_browser() and webbrowser.open(server.address)
-    print(f"{'showing' if opened else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
     try:
+        opened = open_browser and can_open_browser() and webbrowser.open(server.address)
+        print(f"{'showing' if opened else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         print()

@@ -101,3 +101,14 @@ def test_roles_are_stacked_to_the_share_of_their_agents():
     bottom = max(y for _, y in shapes["none"])
     half = [y for x, y in shapes["aligner"][1:4]]
     assert half == pytest.approx([bottom / 2] * 3) and [y for _, y in shapes["miner"][1:4]] == pytest.approx([0] * 3)
+
+
+def test_only_a_report_is_replaced_by_a_report(tmp_path: Path):
+    result = run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4))
+    path = tmp_path / "page.html"
+    write_report(result, path)
+    write_report(result, path)
+    path.write_text("my own page")
+    with pytest.raises(UserError, match="it is not overwritten"):
+        write_report(result, path)
+    assert path.read_text() == "my own page"

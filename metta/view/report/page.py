@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from metta.common.errors import UserError
-from metta.common.files import write_atomic
+from metta.common.files import ensure_new, write_atomic
 from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
 from metta.eval.statistics import Summary, show, show_interval, summarize
@@ -28,11 +28,13 @@ CHARTS = {
     "cell.visited": "cells visited",
     "action.failed": "failed actions",
 }
+MARK = '<meta name="generator" content="cogames report">'
 TEAM_CHARTS = {"cogs/aligned.junction.held": "junctions held by cogs, summed over steps"}
 
 
 def write_report(result: ContestResult, path: Path, replays: Path | None = None) -> None:
     """Write the report, and beside every replay in `replays` its page. Raises UserError where writing fails."""
+    check_report(path)
     for name in (row.replay for played in result.rounds for row in played.rows if row.replay):
         if replays:
             write_replay_page(replays / name, (replays / name).with_suffix(".html"))
@@ -41,13 +43,19 @@ def write_report(result: ContestResult, path: Path, replays: Path | None = None)
     title = ", ".join(dict.fromkeys(name for played in result.rounds for name in played.names))
     html = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head><body>{body}</body></html>\n'
+        f'{MARK}<meta name="viewport" content="width=device-width"><style>{style}</style></head>'
+        f"<body>{body}</body></html>\n"
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, html)
     except OSError as error:
         raise UserError(f"{path}: the report cannot be written ({error.strerror})") from None
+
+
+def check_report(path: Path) -> None:
+    """Raise UserError if a file that is no report would be lost."""
+    ensure_new(path, ours=MARK.encode())
 
 
 def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterator[str]:
