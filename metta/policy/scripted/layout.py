@@ -57,9 +57,10 @@ AG_MOST = 38  # hearts that it can carry, once the hub gave no more; 0: not know
 AG_COLUMNS = 39
 
 # `query`: what a search looks for beside offers: penalty of unknown cells, of friendly cells, one cell, and its limits.
+# HOMEWARD: what an unknown cell costs more for each step from there to the hub.
 # SWEPT: the cost up to which the search met no unknown cell; -1 once it met one.
-Q_UNKNOWN, Q_FRIENDLY, Q_CELL, Q_OUTSIDE, Q_CLEAN, Q_LOW, Q_COUNT, Q_SWEPT = range(8)
-Q_COLUMNS = 8
+Q_UNKNOWN, Q_FRIENDLY, Q_CELL, Q_OUTSIDE, Q_CLEAN, Q_LOW, Q_COUNT, Q_SWEPT, Q_HOMEWARD = range(9)
+Q_COLUMNS = 9
 
 
 class State(NamedTuple):

@@ -20,7 +20,9 @@ from metta.policy.scripted.layout import (
     MI_THINGS,
     MINER,
     OURS,
+    PL_LOAD,
     RADIUS,
+    SCRAMBLER,
     SIZE,
     TH_CELL,
     TH_KIND,
@@ -34,6 +36,7 @@ CAPACITY = 40  # elements that a miner carries
 GEAR_PRICE, SIGNATURE_PRICE = 1, 3
 SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon, scrambler oxygen, …
 MAGAZINE = 2  # hearts that a scrambler loads
+OPENING, FIRST_LOAD = 60, 3  # step until which an aligner loads no more than so many
 HALF_DAY = 100  # steps
 DAY_AND_NIGHT = 4  # energy of a tick by day and one by night
 MARGIN = 8  # hp kept when going home
@@ -72,6 +75,15 @@ def can_load(s, g, wanted):
     """May the hub give this agent one more of `wanted` hearts?"""
     hearts, most = s.agents[g, AG_HEART], s.agents[g, AG_MOST]
     return hearts < wanted and (most == 0 or hearts < most)
+
+
+@kernel
+def magazine(t, s, g):
+    """Hearts that an agent loads: few while the first ones must do for all."""
+    if s.agents[g, AG_GEAR] == SCRAMBLER:
+        return MAGAZINE
+    early = s.minds[s.agents[g, AG_MIND], MI_STEP] < OPENING
+    return min(t.plan[PL_LOAD], FIRST_LOAD) if early else t.plan[PL_LOAD]
 
 
 @kernel

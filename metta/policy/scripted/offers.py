@@ -3,12 +3,14 @@
 from metta.policy.scripted.areas import distance, find_homes, is_source
 from metta.policy.scripted.compiled import kernel
 from metta.policy.scripted.layout import (
+    AG_AT,
     AG_CELL,
     AG_ELEMENT,
     AG_GEAR,
     AG_HEART,
     AG_HP,
     AG_INFLUENCE,
+    AG_LENGTH,
     AG_MIND,
     AG_ROLE,
     AG_TARGET,
@@ -38,7 +40,6 @@ from metta.policy.scripted.layout import (
     PL_DEPOT,
     PL_EXPLORE,
     PL_HOME,
-    PL_LOAD,
     PL_PART,
     PL_PATROL,
     PL_RATE,
@@ -46,6 +47,7 @@ from metta.policy.scripted.layout import (
     PL_SLACK,
     Q_CLEAN,
     Q_FRIENDLY,
+    Q_HOMEWARD,
     Q_OUTSIDE,
     Q_UNKNOWN,
     SCRAMBLE,
@@ -62,12 +64,14 @@ from metta.policy.scripted.layout import (
     TH_STOCK,
     THEIRS,
 )  # fmt: skip
-from metta.policy.scripted.needs import MAGAZINE, MARGIN, can_load, can_pay, capacity, cargo, supply, walk
+from metta.policy.scripted.needs import MARGIN, can_load, can_pay, capacity, cargo, magazine, supply, walk
 from metta.policy.scripted.search import offer, offer_cell, offer_place
 
 SETTLED = 400  # step until which the slack grows
 KEPT = 4  # elements that an agent without miner gear can carry
 LATER = 200  # penalty of what can wait
+ENOUGH = 2  # hearts worth coming to the hub for
+AT_HUB = 3  # steps from the hub within which one sees what it gives
 MOST_WORTH = 30  # of a junction as a depot
 
 
@@ -137,24 +141,38 @@ def _offer_miner(t, s, m, g):
 
 
 @kernel
-def promised(t, s, m, members, g):
-    """Hearts that other agents are on their way to load."""
+def _promised(t, s, m, members, g, steps):
+    """Hearts that other agents will load who are at the hub within so many steps."""
     total = 0
     for b in members:
-        if b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_TASK] == LOAD:
+        loads = b != g and s.agents[b, AG_MIND] == m and s.agents[b, AG_TASK] == LOAD
+        if loads and s.agents[b, AG_LENGTH] - s.agents[b, AG_AT] <= steps:
             total += max(1, t.plan[PL_CLAIM] - s.agents[b, AG_HEART])
     return total
 
 
 @kernel
+def _wait_for_hearts(t, s, m, members, g, away):
+    """Steps that an agent would stand at the hub until enough hearts are there, if it went now."""
+    miners = 0
+    for b in members:
+        miners += s.agents[b, AG_MIND] == m and s.agents[b, AG_ROLE] == MINER
+    pace = max(1, t.plan[PL_RATE] // max(1, miners))
+    there = supply(s, m) + away // pace - _promised(t, s, m, members, g, away)
+    return max(0, ENOUGH - there) * pace
+
+
+@kernel
 def _offer_hearts(t, s, m, members, g):
-    """The hub, as long as there are hearts for this agent, or will be when it gets there; returns whether."""
-    hearts = s.agents[g, AG_HEART]
-    if s.minds[m, MI_HUB] == 0 or not can_load(s, g, t.plan[PL_LOAD]):
+    """The hub, to an aligner without hearts from wherever it is, to others as long as some are left for them."""
+    hearts, away = s.agents[g, AG_HEART], distance(s.agents[g, AG_CELL], HUB_CELL)
+    ready = supply(s, m)
+    if s.minds[m, MI_HUB] == 0 or not can_load(s, g, magazine(t, s, g)) or (away <= AT_HUB and ready <= 0):
         return False
-    away = distance(s.agents[g, AG_CELL], HUB_CELL)
-    coming = away // t.plan[PL_RATE] if hearts == 0 else 0
-    if supply(s, m) + coming <= (0 if away <= 3 else promised(t, s, m, members, g)):
+    if hearts == 0:
+        offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * _wait_for_hearts(t, s, m, members, g, away))
+        return True
+    if away > AT_HUB and ready <= _promised(t, s, m, members, g, FAR):
         return False
     offer(s, s.minds[m, MI_HUB] - 1, 4 + 2 * hearts)
     return True
@@ -180,7 +198,8 @@ def _offer_aligner(t, s, m, members, g):
         elif owner == OURS:
             _offer_patrol(t, s, m, i, LATER if able or hearts else 60)
     if s.agents[g, AG_HEART] == 0:
-        return FAR if hearts else 0
+        s.query[Q_HOMEWARD] = 2 if hearts else 0  # look around on the way home, as far as waiting would take
+        return 0
     return t.plan[PL_EXPLORE]
 
 
@@ -206,8 +225,8 @@ def _offer_scrambler(t, s, m, g):
         kind, owner = s.things[m, i, TH_KIND], s.things[m, i, TH_OWNER]
         if (kind in (JUNCTION, TEAM_JUNCTION)) and owner != THEIRS and s.things[m, i, TH_CLAIM] == 0:
             _offer_patrol(t, s, m, i, LATER if busy or not armed else 20)
-    if can_load(s, g, MAGAZINE) and s.minds[m, MI_HUB] and supply(s, m) > 0:
-        offer(s, s.minds[m, MI_HUB] - 1, 20 * s.agents[g, AG_HEART])
+    if can_load(s, g, magazine(t, s, g)) and s.minds[m, MI_HUB] and supply(s, m) > 0:
+        offer(s, s.minds[m, MI_HUB] - 1, 60 * s.agents[g, AG_HEART])
     return LATER if busy or not armed else 10
 
 

@@ -30,7 +30,7 @@ class Plan(Settings):
     dismiss: int = Field(default=12, description="hearts missing at which an aligner becomes a miner")
     claim: int = Field(default=4, description="hearts set aside for an aligner that comes to load")
     slack: int = Field(default=10, description="surplus of an element that costs nothing at step 100; it grows")
-    rate: int = Field(default=12, ge=1, description="steps in which the team mines a heart, for who comes from afar")
+    rate: int = Field(default=17, ge=1, description="steps in which a miner brings in the elements of a heart")
 
     def array(self) -> np.ndarray:
         """In the order of `layout.PL_…`, int32."""

@@ -4,6 +4,7 @@ A step costs 2 inside a friendly area, where energy is free; more outside, by th
 penalty in the same unit; the search ends as soon as nothing farther can be better.
 """
 
+from metta.policy.scripted.areas import distance
 from metta.policy.scripted.compiled import kernel
 from metta.policy.scripted.layout import (
     AG_CELL,
@@ -11,12 +12,14 @@ from metta.policy.scripted.layout import (
     AG_SOLAR,
     BUCKETS,
     FAR,
+    HUB_CELL,
     NODES,
     PATH,
     Q_CELL,
     Q_CLEAN,
     Q_COUNT,
     Q_FRIENDLY,
+    Q_HOMEWARD,
     Q_LOW,
     Q_OUTSIDE,
     Q_SWEPT,
@@ -41,7 +44,7 @@ def no_offers(s, m, count):
     s.query[Q_UNKNOWN] = s.query[Q_FRIENDLY] = s.query[Q_LOW] = FAR
     s.query[Q_CELL] = -1
     s.query[Q_OUTSIDE] = FAR
-    s.query[Q_CLEAN] = s.query[Q_COUNT] = 0
+    s.query[Q_CLEAN] = s.query[Q_COUNT] = s.query[Q_HOMEWARD] = 0
 
 
 @kernel
@@ -80,7 +83,7 @@ def _place_penalty(s, m, cell):
     """Penalty of ending on a cell itself; FAR if that is not looked for."""
     penalty = FAR
     if s.at[m, cell] == UNKNOWN:
-        penalty = s.query[Q_UNKNOWN]
+        penalty = s.query[Q_UNKNOWN] + s.query[Q_HOMEWARD] * distance(cell, HUB_CELL)
     if s.friend[m, cell] > 0 and (s.query[Q_CLEAN] == 0 or s.enemy[m, cell] == 0):
         penalty = min(penalty, s.query[Q_FRIENDLY])
     if cell == s.query[Q_CELL]:

@@ -33,7 +33,6 @@ from metta.policy.scripted.layout import (
     NEUTRAL,
     OURS,
     PATROL,
-    PL_LOAD,
     PL_REVIEW,
     Q_CELL,
     Q_CLEAN,
@@ -55,7 +54,7 @@ from metta.policy.scripted.layout import (
     THEIRS,
     UNKNOWN,
 )  # fmt: skip
-from metta.policy.scripted.needs import MAGAZINE, can_load, can_pay, capacity, cargo, in_danger, is_powerless, supply
+from metta.policy.scripted.needs import can_load, can_pay, capacity, cargo, in_danger, is_powerless, magazine, supply
 from metta.policy.scripted.offers import offer_gear, offer_work
 from metta.policy.scripted.search import no_offers, offer_place, search
 
@@ -86,9 +85,8 @@ def is_valid(t, s, g):
         role = s.agents[g, AG_ROLE]
         return s.agents[g, AG_GEAR] != role and s.things[m, i, TH_KIND] == STATION + role - 1 and can_pay(s, m, role)
     if task == LOAD:
-        most = MAGAZINE if s.agents[g, AG_GEAR] == SCRAMBLER else t.plan[PL_LOAD]
         hopeful = supply(s, m) > 0 or (s.agents[g, AG_HEART] == 0 and not near)
-        return can_load(s, g, most) and hopeful and (near or age < 4 * t.plan[PL_REVIEW])
+        return can_load(s, g, magazine(t, s, g)) and hopeful and (near or age < 4 * t.plan[PL_REVIEW])
     if task == ALIGN:
         able = s.agents[g, AG_HEART] > 0 and s.agents[g, AG_INFLUENCE] > 0 and s.agents[g, AG_GEAR] == ALIGNER
         return able and owner == NEUTRAL and (near or age < t.plan[PL_REVIEW])
