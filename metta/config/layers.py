@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from metta.common.errors import UserError, suggest
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"  # a link to the folder beside metta/; real in a wheel
 # Branch of the tree -> the group that fills it.
 GROUPS = {
     "phases": "phases",
