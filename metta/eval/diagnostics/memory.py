@@ -38,7 +38,7 @@ class MemoryCheck:
     def look(self, world: World, sight: Sight) -> None:
         """Count after a step of the policy, in the world that it saw."""
         hub = np.argwhere(world.kinds == HUB)[0]
-        minds = minds_of(self.policy) if self.policy else []
+        minds: list[int] = self.policy.minds[0].tolist() if self.policy else []
         memories = {mind: self._memory(mind, hub) for mind in set(minds)}
         self._known = [memories[mind] for mind in minds] or [{}] * len(world.positions)
         for agent, known in enumerate(self._known):
@@ -77,9 +77,3 @@ class MemoryCheck:
 
     def failure(self) -> str | None:
         return next((f"{name}: {self.counts[name]}" for name in FAILURES if self.counts[name]), None)
-
-
-def minds_of(policy: ScriptedPolicy) -> list[int]:
-    """The mind of each agent in environment 0: one for the team, or one for each agent where memory is not shared."""
-    agents = policy.roles.shape[1]
-    return policy._state.agents[:agents, L.AG_MIND].tolist()

@@ -35,7 +35,7 @@ HEART_COST = 10
 CAPACITY = 40  # elements that a miner carries
 GEAR_PRICE, SIGNATURE_PRICE = 1, 3
 SIGNATURE = (1, 0, 2, 3)  # element of which a gear takes three: aligner carbon, scrambler oxygen, …
-MAGAZINE = 2  # hearts that a scrambler loads
+MAGAZINE, RICH = 2, 250  # hearts that a scrambler loads, and the step from which it loads one more
 OPENING, FIRST_LOAD = 60, 3  # step until which an aligner loads no more than so many
 HALF_DAY = 100  # steps
 DAY_AND_NIGHT = 4  # energy of a tick by day and one by night
@@ -80,10 +80,10 @@ def can_load(s, g, wanted):
 @kernel
 def magazine(t, s, g):
     """Hearts that an agent loads: few while the first ones must do for all."""
+    step = s.minds[s.agents[g, AG_MIND], MI_STEP]
     if s.agents[g, AG_GEAR] == SCRAMBLER:
-        return MAGAZINE
-    early = s.minds[s.agents[g, AG_MIND], MI_STEP] < OPENING
-    return min(t.plan[PL_LOAD], FIRST_LOAD) if early else t.plan[PL_LOAD]
+        return MAGAZINE + (step > RICH)
+    return min(t.plan[PL_LOAD], FIRST_LOAD) if step < OPENING else t.plan[PL_LOAD]
 
 
 @kernel

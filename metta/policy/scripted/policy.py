@@ -60,6 +60,11 @@ class ScriptedPolicy:
         return self._state.agents[:, L.AG_TASK].reshape(self._shape)
 
     @property
+    def minds(self) -> np.ndarray:
+        """Mind of each agent, int32 [E, A]: one for a team, or one for each agent where memory is not shared."""
+        return self._state.agents[:, L.AG_MIND].reshape(self._shape)
+
+    @property
     def targets(self) -> np.ndarray:
         """Row and column of each agent's target relative to the hub, int32 [E, A, 2]."""
         cells = self._state.agents[:, L.AG_GOAL]
