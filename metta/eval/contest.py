@@ -19,7 +19,7 @@ from metta.common.errors import UserError
 from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import OutFile, describe
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
-from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
+from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
@@ -123,7 +123,8 @@ def play_contest(
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
     names = _names(rounds, players)
-    build = partial(build_policies, players=players)
+    build, workers = partial(build_policies, players=players), players.workers or available_cores()
+    record = [keep_in(replays)] if replays else []
     chunks: list[ChunkResult] = []
     start, interrupted = time.perf_counter(), False
     with OutFile(out, describe(rounds, names)) if out else nullcontext() as file:
@@ -134,7 +135,7 @@ def play_contest(
             _check_replays(replays, rounds, names, skip)
         with progress_bar(rounds, skip) as progress:
             try:
-                for result in play_rounds(rounds, build, players.workers or available_cores(), progress, skip, replays):
+                for result in play_rounds(rounds, build, workers, progress, skip, *record):
                     chunks.append(result)
                     if file:
                         file.add(result)

@@ -1,7 +1,6 @@
 """Evaluation while a network trains: a suite of missions on fixed seeds, every so many epochs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +8,19 @@ from torch import nn
 
 from metta.common.errors import UserError
 from metta.common.logging import warn
-from metta.eval.episodes import BATCH, StopPlayingError, Watcher, metrics_by_name, play_batch
+from metta.eval.contest import make_round
+from metta.eval.entries import Entry
 from metta.eval.replay.keeping import SUFFIX, BatchRecorder
-from metta.game.engine.batch import EnvBatch, Episode
-from metta.game.maps.pool import build_pool
+from metta.eval.results import REWARD, RoundResult, round_results
+from metta.eval.rounds import Progress, Round, play_rounds
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.fitting import fitted
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
-from metta.policy.team import TeamPolicy
 from metta.rl.build import Plan, build_network
-from metta.rl.machine import available_cores, choose_device
+from metta.rl.machine import available_cores, choose_device, one_thread_each
 from metta.rl.metrics import Metrics
 from metta.rl.run_folder import RunFolder
 from metta.rl.settings import RunConfig
@@ -34,20 +33,6 @@ TRAINING = "training"  # name of the suite that has only the mission of the run
 def train(config: RunConfig) -> Summary:
     """Train with evaluation, see `metta.rl.trainer.train`."""
     return train_with(config, SuiteEvaluator)
-
-
-@dataclass
-class _StopCheck:
-    """Ends a batch when training is asked to stop."""
-
-    stop: Callable[[], bool]
-
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
-        return
-
-    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
-        if self.stop():
-            raise StopPlayingError
 
 
 class SuiteEvaluator:
@@ -75,43 +60,52 @@ class SuiteEvaluator:
     def __call__(self, net: nn.Module, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         if not self._missions or epoch % self._settings.epoch_interval:
             return {}
+        every = self._settings.epoch_interval * self._settings.replay_interval
+        replays = folder.replays if every and epoch % every == 0 else None
+        results = self._play(net, f"{folder.name}:v{epoch}", replays, stop)
+        if len(results) < len(self._missions):
+            return {}
+        metrics: Metrics = {}
+        for label, result in zip(self._missions, results, strict=True):
+            means = {name: summary.mean for name, summary in result.metrics().items()}
+            metrics |= {f"eval_{self._suite}/{label}/{name}": mean for name, mean in means.items()}
+        rewards = [metrics[f"eval_{self._suite}/{label}/{REWARD}"] for label in self._missions]
+        return {f"eval_{self._suite}/{REWARD}": float(np.mean(rewards)), **metrics}
+
+    def _play(self, net: nn.Module, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[RoundResult]:
+        """Play the suite; the results of fewer missions where `stop` came true."""
         copy = build_network(self._plan)
         copy.load_state_dict(net.state_dict())
         copy.to(choose_device(self._plan.config.system.device))
-        metrics: Metrics = {}
-        every = self._settings.epoch_interval * self._settings.replay_interval
-        replays = folder.replays if every and epoch % every == 0 else None
-        try:
-            for label, mission in self._missions.items():
-                policy = NeuralPolicy(fitted(copy, label, env_info(mission)), f"{folder.name}:v{epoch}")
-                replay = replays / f"{label}.v{epoch}{SUFFIX}" if replays else None
-                values = metrics_by_name(self._play(mission, policy, stop, replay))
-                metrics |= {
-                    f"eval_{self._suite}/{label}/{name}": float(np.mean(numbers)) for name, numbers in values.items()
-                }
-        except StopPlayingError:
-            return {}
-        rewards = [metrics[f"eval_{self._suite}/{label}/reward"] for label in self._missions]
-        return {f"eval_{self._suite}/reward": float(np.mean(rewards)), **metrics}
+        settings, entry = self._settings, Entry(name)
+        rounds = {
+            label: make_round(mission, (entry,), settings.episodes, settings.seed)
+            for label, mission in self._missions.items()
+        }
+        labels = {id(played): label for label, played in rounds.items()}
+        progress = Progress()
+        progress.told = lambda done: progress.stopped.set() if stop() else None
 
-    def _play(self, mission: Mission, policy: Policy, stop: Callable[[], bool], replay: Path | None) -> list[Episode]:
-        """Play the episodes of a mission, the first of them into `replay`."""
-        episodes, seed, threads = self._settings.episodes, self._settings.seed, available_cores()
-        maps, team, finished = build_pool(mission, episodes, seed, threads), TeamPolicy([policy], [mission.agents]), []
-        for start in range(0, episodes, BATCH):
-            watchers: list[Watcher] = [_StopCheck(stop)]
-            recorder = BatchRecorder(replay.parent, [replay.name], [seed], [policy.name]) if replay else None
-            if recorder and start == 0:
-                watchers.append(recorder)
-            finished += play_batch(mission, team, maps[start : start + BATCH], seed + start, threads, watchers)
-            if recorder and start == 0:
-                _save(recorder)
-        return finished
+        def build(played: Round) -> list[Policy]:
+            return [NeuralPolicy(fitted(copy, labels[id(played)], env_info(played.mission)), name)]
+
+        def record(played: Round, which: range, names: Sequence[str]) -> BatchRecorder | None:
+            if not replays or which[0]:
+                return None
+            return _Replay(replays, [f"{labels[id(played)]}.{name.rpartition(':')[2]}{SUFFIX}"], [settings.seed], names)
+
+        with one_thread_each():
+            chunks = list(play_rounds(list(rounds.values()), build, available_cores(), progress, record=record))
+        results = round_results(rounds.values(), {name: name}, chunks)
+        return [result for result in results if result.episodes == settings.episodes]
 
 
-def _save(recorder: BatchRecorder) -> None:
+class _Replay(BatchRecorder):
     """Training goes on where the disk takes no replay."""
-    try:
-        recorder.save()
-    except UserError as error:
-        warn(f"{error}; going on")
+
+    def save(self) -> dict[int, str]:
+        try:
+            return super().save()
+        except UserError as error:
+            warn(f"{error}; going on")
+            return {}

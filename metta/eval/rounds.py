@@ -61,6 +61,7 @@ class ChunkResult(BaseModel):
 
 
 Build = Callable[[Round], Sequence[Policy]]
+Record = Callable[[Round, range, Sequence[str]], BatchRecorder | None]  # of the episodes of a chunk, names of policies
 
 
 @runtime_checkable
@@ -106,12 +107,12 @@ def play_rounds(
     workers: int,
     progress: Progress,
     skip: frozenset[tuple[int, int]] = frozenset(),
-    replays: Path | None = None,
+    record: Record = lambda played, which, names: None,
 ) -> Iterator[ChunkResult]:
     """Play all chunks but those in `skip` (round, chunk), and yield each as it ends, in any order.
 
     Each worker is a thread with policies of its own, which `build` makes for a round; compiled policies and nets run at
-    the same time. A folder `replays` gets a file for each episode. Ends early, without the chunks under way, once
+    the same time. `record` gives what records a chunk, if any. Ends early, without the chunks under way, once
     `progress.stopped` is set or the caller goes away.
     Raises what a policy raises.
     """
@@ -129,7 +130,7 @@ def play_rounds(
                 if number != current:
                     close_policies(policies)
                     current, policies = number, tuple(build(rounds[number]))
-                results.put(_play_chunk(rounds[number], number, chunk, policies, progress, replays))
+                results.put(_play_chunk(rounds[number], number, chunk, policies, progress, record))
         except (queue.Empty, StopPlayingError):
             pass
         except BaseException as error:  # raised anew where the results are taken
@@ -158,11 +159,11 @@ def play_rounds(
 
 
 def _play_chunk(
-    played: Round, number: int, chunk: int, policies: Sequence[Policy], progress: Progress, replays: Path | None
+    played: Round, number: int, chunk: int, policies: Sequence[Policy], progress: Progress, record: Record
 ) -> ChunkResult:
     team, gear, which = TeamPolicy(policies, played.counts), GearTrack(), played.of_chunk(chunk)
     seeds, names = [played.map_seeds[k] for k in which], [policy.name for policy in policies]
-    recording = BatchRecorder(replays, replay_files(played, which, names), seeds, names) if replays else None
+    recording = record(played, which, names)
     maps = np.concatenate([build_pool(played.mission, 1, seed, 1) for seed in seeds])
     watchers: list[Watcher] = [gear, _Ticker(progress), *([recording] if recording else [])]
     episodes = play_batch(played.mission, team, maps, played.seeds[which[0]], 1, watchers)
@@ -178,6 +179,16 @@ def _play_chunk(
         faults=[counts for counts, _ in faults],
         messages=[message for _, messages in faults for message in messages],
     )
+
+
+def keep_in(folder: Path) -> Record:
+    """A replay of each episode, in a folder."""
+
+    def record(played: Round, which: range, names: Sequence[str]) -> BatchRecorder:
+        seeds = [played.map_seeds[k] for k in which]
+        return BatchRecorder(folder, replay_files(played, which, names), seeds, names)
+
+    return record
 
 
 def replay_files(played: Round, which: range, names: Sequence[str]) -> list[str]:

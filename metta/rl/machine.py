@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -35,6 +37,17 @@ def set_up(settings: MachineSettings) -> torch.device:
     if device.type == "cpu":
         _keep_freed_memory()
     return device
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Torch works in one thread for each thread that calls it: for jobs that have threads of their own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def torch_stream() -> int:
