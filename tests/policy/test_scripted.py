@@ -196,6 +196,36 @@ def test_it_holds_many_junctions_at_the_end_of_an_episode() -> None:
     assert held > 30
 
 
+def test_the_first_hearts_are_shared_out_among_the_aligners() -> None:
+    play, most = Play("cogsguard", mission(steps=1000), envs=4), 0
+    for _ in range(55):
+        play.step()
+        most = max(most, int(play.batch.inventories()[:, :, 1].max()))
+    assert most == 3  # of the five that the hub has
+
+
+def test_an_aligner_that_used_its_last_heart_seldom_goes_on_outwards() -> None:
+    """Far from the hub it goes home, or looks around on the way; outwards only if it would have to wait there."""
+    play, outwards, all_steps = Play("cogsguard", mission(steps=1000), envs=4), 0, 0
+    for _ in range(300):
+        play.step()
+        empty = (play.policy.roles == ROLES.index("aligner")) & (play.batch.inventories()[:, :, 1] == 0)
+        for e, a in np.argwhere(empty):
+            way = np.abs(play.batch.positions()[e, a] - hub(play, e)).sum()
+            looks = play.policy.tasks[e, a] == L.TASKS.index("explore")
+            outwards += way > 15 and looks and np.abs(play.policy.targets[e, a]).sum() > way + 1
+            all_steps += way > 15
+    assert outwards < 0.1 * all_steps
+
+
+def test_a_team_shares_one_mind_and_a_loner_has_its_own() -> None:
+    team, loners = Play("cogsguard", mission()), Play("cogsguard?shared=false", mission())
+    team.step()
+    loners.step()
+    assert team.policy.minds.tolist() == [[0] * 8, [1] * 8]
+    assert loners.policy.minds.tolist() == np.arange(16).reshape(2, 8).tolist()
+
+
 def test_an_agent_that_can_carry_fewer_hearts_than_it_wants_does_not_wait_for_more() -> None:
     """The mission limits hearts to 3, which no token tells."""
     game = mission("cogsguard_arena.aligner_tutorial", steps=400)
