@@ -28,6 +28,7 @@ from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
+from metta.policy.neural import NeuralPolicy
 from metta.policy.team import share_out
 from metta.policy.uri import make_policy
 from metta.rl.machine import available_cores, choose_device, set_up
@@ -137,11 +138,11 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
-    names = _names(rounds, players)
+    names, identities = _names(rounds, players)
     build = partial(build_policies, players=players)
     chunks: list[ChunkResult] = []
     start, interrupted = time.perf_counter(), False
-    with OutFile(out, rounds, names) if out else nullcontext() as file:
+    with OutFile(out, rounds, identities) if out else nullcontext() as file:
         if file:
             chunks += file.done
         skip = frozenset((result.round, result.chunk) for result in chunks)
@@ -156,7 +157,7 @@ def play_contest(
             except KeyboardInterrupt:
                 interrupted = True
     return ContestResult(
-        rounds=round_results(rounds, names, chunks),
+        rounds=round_results(rounds, _labels(names), chunks),
         episodes=sum(len(played.seeds) for played in rounds),
         messages=list(dict.fromkeys(message for result in chunks for message in result.messages)),
         agent_steps=progress.done,
@@ -200,17 +201,29 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
     ]
 
 
-def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
-    """What each policy calls itself, such as the version that `run:latest` is. Raises UserError for bad ones."""
+def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
+    """What each policy calls itself, and what it is: a net its version, such as `run:latest` names, others their URI.
+
+    Raises UserError for bad ones.
+    """
     set_up(players)
     torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
     names: dict[str, str] = {}
+    identities: dict[str, str] = {}
     for played in rounds:
         if any(entry.uri not in names for entry in played.entries):
             policies = build_policies(played, players)
-            names |= {entry.uri: policy.name for entry, policy in zip(played.entries, policies, strict=True)}
+            for entry, policy in zip(played.entries, policies, strict=True):
+                names[entry.uri] = policy.name
+                identities[entry.uri] = policy.name if isinstance(policy, NeuralPolicy) else entry.uri
             close_policies(policies)
-    return names
+    return names, identities
+
+
+def _labels(names: dict[str, str]) -> dict[str, str]:
+    """Names for tables, by URI; policies that share one, as `role?miner=4` and `role?scout=4` do, have their URIs."""
+    held = Counter(names.values())
+    return {uri: uri if held[name] > 1 else name for uri, name in names.items()}
 
 
 @contextmanager

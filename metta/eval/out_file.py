@@ -19,8 +19,8 @@ from metta.eval.rounds import ChunkResult, Round
 KIND, SCHEMA_VERSION = "metta-evaluation", 1
 
 
-def describe(rounds: Iterable[Round], names: dict[str, str]) -> dict[str, Any]:
-    """Everything that decides the numbers, as JSON; `names` are what the URIs of the policies turned out to be."""
+def describe(rounds: Iterable[Round], identities: dict[str, str]) -> dict[str, Any]:
+    """Everything that decides the numbers, as JSON; `identities` are what the URIs of the policies turned out to be."""
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -28,7 +28,7 @@ def describe(rounds: Iterable[Round], names: dict[str, str]) -> dict[str, Any]:
             {
                 "mission": played.mission.name,
                 "rules": hashlib.sha256(played.mission.model_dump_json().encode()).hexdigest(),
-                "policies": [names.get(entry.uri, entry.uri) for entry in played.entries],
+                "policies": [identities[entry.uri] for entry in played.entries],
                 "agents": list(played.counts),
                 "seeds": _spans(played.seeds),
                 "map_seeds": _spans(played.map_seeds),
@@ -52,9 +52,9 @@ def _spans(seeds: Sequence[int]) -> list[list[int]]:
 class OutFile:
     """Open for one evaluation. `done` are the chunks that it holds already."""
 
-    def __init__(self, path: Path, rounds: Sequence[Round], names: dict[str, str]) -> None:
+    def __init__(self, path: Path, rounds: Sequence[Round], identities: dict[str, str]) -> None:
         """Raises UserError for a file that holds anything else, which stays as it is, or that cannot be written."""
-        self.path, description = path, describe(rounds, names)
+        self.path, description = path, describe(rounds, identities)
         self.done: list[ChunkResult] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -136,6 +136,11 @@ def test_steps_beyond_the_games_most_are_refused_in_one_line():
 # Numbers
 
 
+def test_policies_that_share_a_name_are_told_apart_by_their_uris():
+    (played,) = run_contest(settings("role?miner=4", "role?scout=4", "noop", episodes=1, steps=5)).rounds
+    assert played.names == ("role?miner=4", "role?scout=4", "noop")
+
+
 def test_the_numbers_do_not_depend_on_the_workers():
     one, two = (run_contest(settings("role", "random", workers=workers)).document() for workers in (1, 2))
     assert one == two
@@ -217,6 +222,13 @@ def test_a_file_of_another_evaluation_is_refused_and_left_alone(tmp_path: Path, 
         run_contest(settings("noop", "noop", out=out, **changes) if "policies" not in changes else settings(
             *changes["policies"], out=out))  # fmt: skip
     assert out.read_bytes() == before
+
+
+def test_other_parameters_of_a_policy_are_another_evaluation(tmp_path: Path):
+    small = {"episodes": 1, "steps": 5, "out": tmp_path / "out.jsonl"}
+    run_contest(settings("role?miner=4", **small))
+    with pytest.raises(UserError, match=r"policies of cogsguard_arena\.basic differs"):
+        run_contest(settings("role?scout=4", **small))
 
 
 def test_a_file_that_is_no_evaluation_is_refused_and_left_alone(tmp_path: Path):
