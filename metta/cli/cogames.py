@@ -88,4 +88,6 @@ def _run(argv: Sequence[str]) -> int:
     except typer.Exit as done:  # after --help
         return done.exit_code
     except UsageError as error:
-        raise UserError(getattr(error, "format_message", error.__str__)()) from None
+        if text := getattr(error, "format_message", error.__str__)():
+            raise UserError(text) from None
+        return 0  # a group without a command has shown its help

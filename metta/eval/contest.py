@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,14 +17,18 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from metta.common.errors import UserError
+from metta.common.files import ensure_writable
+from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries
-from metta.eval.out_file import OutFile, describe
+from metta.eval.out_file import OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.game.mission import Mission, MissionSettings
+from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
+from metta.policy.neural import NeuralPolicy
 from metta.policy.team import share_out
 from metta.policy.uri import make_policy
 from metta.rl.machine import available_cores, choose_device, set_up
@@ -77,14 +82,25 @@ class ContestResult:
 
 
 def resolve_missions(settings: ContestSettings) -> list[Mission]:
-    """The missions of a contest, changed as it says. Raises UserError for one that there is not."""
+    """The missions of a contest, changed as it says; files that share a name with others are told apart by their paths.
+
+    Raises UserError for one that there is not.
+    """
     if settings.mission_set and settings.missions:
         raise UserError(f"name missions or the set {settings.mission_set}, not both")
     names = mission_set(settings.mission_set) if settings.mission_set else settings.missions or [DEFAULT_MISSION]
     changes = {"cogs": settings.cogs, "max_steps": settings.steps, "difficulty": settings.difficulty}
     given = {key: value for key, value in changes.items() if value is not None}
     full = dict.fromkeys(name for pattern in names for name in missions_like(pattern))
-    return [build_mission(MissionSettings(name=name, variants=settings.variants, **given)) for name in full]
+    wanted = [{"name": name, "variants": settings.variants, **given} for name in full]
+    missions = [build_mission(validated(MissionSettings, said, "mission")) for said in wanted]
+    held = Counter(mission.name for mission in missions)
+    return [
+        mission.model_copy(update={"name": f"{mission.name} ({name})"})
+        if held[mission.name] > 1 and is_mission_file(name)
+        else mission
+        for name, mission in zip(full, missions, strict=True)
+    ]
 
 
 def make_round(
@@ -122,17 +138,17 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
-    names = _names(rounds, players)
+    names, identities = _names(rounds, players)
     build, workers = partial(build_policies, players=players), players.workers or available_cores()
     record = [keep_in(replays)] if replays else []
     chunks: list[ChunkResult] = []
     start, interrupted = time.perf_counter(), False
-    with OutFile(out, describe(rounds, names)) if out else nullcontext() as file:
+    with OutFile(out, rounds, identities) if out else nullcontext() as file:
         if file:
             chunks += file.done
         skip = frozenset((result.round, result.chunk) for result in chunks)
-        if replays and not replace_replays:
-            _check_replays(replays, rounds, names, skip)
+        if replays:
+            _check_replays(replays, rounds, names, skip, replace_replays)
         with progress_bar(rounds, skip) as progress:
             try:
                 for result in play_rounds(rounds, build, workers, progress, skip, *record):
@@ -142,7 +158,7 @@ def play_contest(
             except KeyboardInterrupt:
                 interrupted = True
     return ContestResult(
-        rounds=round_results(rounds, names, chunks),
+        rounds=round_results(rounds, _labels(names), chunks),
         episodes=sum(len(played.seeds) for played in rounds),
         messages=list(dict.fromkeys(message for result in chunks for message in result.messages)),
         agent_steps=progress.done,
@@ -152,14 +168,19 @@ def play_contest(
 
 
 def _check_replays(
-    folder: Path, rounds: Sequence[Round], names: dict[str, str], skip: frozenset[tuple[int, int]]
+    folder: Path, rounds: Sequence[Round], names: dict[str, str], skip: frozenset[tuple[int, int]], replace: bool
 ) -> None:
-    """Raise UserError if a replay would take the place of a file."""
+    """Raise UserError if replays cannot be written, or one would take the place of another, or of a file."""
+    ensure_writable(folder, "--save-replay-dir")
+    files: set[str] = set()
     for number, played in enumerate(rounds):
         who = [names[entry.uri] for entry in played.entries]
         for chunk in range(played.chunks):
             for file in replay_files(played, played.of_chunk(chunk), who):
-                if (number, chunk) not in skip and (folder / file).exists():
+                if file in files:
+                    raise UserError(f"two teams would have the replay {file}: their policies are called alike")
+                files.add(file)
+                if not replace and (number, chunk) not in skip and (folder / file).exists():
                     raise UserError(f"{folder / file} exists; name another folder for the replays")
 
 
@@ -181,17 +202,29 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
     ]
 
 
-def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
-    """What each policy calls itself, such as the version that `run:latest` is. Raises UserError for bad ones."""
+def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
+    """What each policy calls itself, and what it is: a net its version, such as `run:latest` names, others their URI.
+
+    Raises UserError for bad ones.
+    """
     set_up(players)
     torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
     names: dict[str, str] = {}
+    identities: dict[str, str] = {}
     for played in rounds:
         if any(entry.uri not in names for entry in played.entries):
             policies = build_policies(played, players)
-            names |= {entry.uri: policy.name for entry, policy in zip(played.entries, policies, strict=True)}
+            for entry, policy in zip(played.entries, policies, strict=True):
+                names[entry.uri] = policy.name
+                identities[entry.uri] = policy.name if isinstance(policy, NeuralPolicy) else entry.uri
             close_policies(policies)
-    return names
+    return names, identities
+
+
+def _labels(names: dict[str, str]) -> dict[str, str]:
+    """Names for tables, by URI; policies that share one, as `role?miner=4` and `role?scout=4` do, have their URIs."""
+    held = Counter(names.values())
+    return {uri: uri if held[name] > 1 else name for uri, name in names.items()}
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from metta.policy.interface import Info, Policy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import set_up
-from metta.rl.settings import EnvSettings, EvaluateConfig, PlayConfig, RunConfig, varied
+from metta.rl.settings import EnvSettings, EvaluateConfig, PlayerConfig, RunConfig, varied
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -51,7 +51,7 @@ class Played:
     messages: list[str]  # what went wrong with the policy
 
 
-def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Mission]:
+def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
     """URI, policy and mission of a job. The mission is the one that is named, else what the policy was trained on (or
     the default), with the configured changes.
 
@@ -63,7 +63,7 @@ def contestants(config: EvaluateConfig | PlayConfig) -> tuple[str, Policy, Missi
     return uri, _policy(config, uri, env_info(mission)), mission
 
 
-def mission_of(config: EvaluateConfig | PlayConfig, uri: str) -> Mission:
+def mission_of(config: PlayerConfig, uri: str) -> Mission:
     """The mission of a job with that policy. Raises UserError if there is none such or the policy is of no game."""
     saved = trained_on(uri, config.system.data_dir)
     if saved and saved.env.kind != "metta":
@@ -72,14 +72,14 @@ def mission_of(config: EvaluateConfig | PlayConfig, uri: str) -> Mission:
     return build_mission(varied(trained, config.mission) if config.mission else trained)
 
 
-def _policy(config: EvaluateConfig | PlayConfig, uri: str, info: Info) -> Policy:
+def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
     limit = machine.action_timeout_ms
     return make_policy(uri, info, machine.data_dir, set_up(machine), isolated=True, action_timeout_ms=limit, **trust)
 
 
-def policy_name(config: EvaluateConfig | PlayConfig) -> str:
+def policy_name(config: PlayerConfig) -> str:
     """policy_uri, or the run, or the run that saved last."""
     return config.policy_uri or config.run or newest_run(Path(config.system.data_dir))
 

@@ -19,8 +19,8 @@ from metta.eval.rounds import ChunkResult, Round
 KIND, SCHEMA_VERSION = "metta-evaluation", 1
 
 
-def describe(rounds: Iterable[Round], names: dict[str, str]) -> dict[str, Any]:
-    """Everything that decides the numbers, as JSON; `names` are what the URIs of the policies turned out to be."""
+def describe(rounds: Iterable[Round], identities: dict[str, str]) -> dict[str, Any]:
+    """Everything that decides the numbers, as JSON; `identities` are what the URIs of the policies turned out to be."""
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -28,7 +28,7 @@ def describe(rounds: Iterable[Round], names: dict[str, str]) -> dict[str, Any]:
             {
                 "mission": played.mission.name,
                 "rules": hashlib.sha256(played.mission.model_dump_json().encode()).hexdigest(),
-                "policies": [names.get(entry.uri, entry.uri) for entry in played.entries],
+                "policies": [identities[entry.uri] for entry in played.entries],
                 "agents": list(played.counts),
                 "seeds": _spans(played.seeds),
                 "map_seeds": _spans(played.map_seeds),
@@ -52,14 +52,14 @@ def _spans(seeds: Sequence[int]) -> list[list[int]]:
 class OutFile:
     """Open for one evaluation. `done` are the chunks that it holds already."""
 
-    def __init__(self, path: Path, description: dict[str, Any]) -> None:
+    def __init__(self, path: Path, rounds: Sequence[Round], identities: dict[str, str]) -> None:
         """Raises UserError for a file that holds anything else, which stays as it is, or that cannot be written."""
-        self.path = path
+        self.path, description = path, describe(rounds, identities)
         self.done: list[ChunkResult] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.stat().st_size:
-                self.done = list(_held(path, description))
+                self.done = list(_held(path, rounds, description))
                 cut_after(path, lambda row: True)
             self._file = open(path, "a")  # noqa: SIM115 - closed by __exit__
             if self._file.tell() == 0:
@@ -86,7 +86,7 @@ class OutFile:
         os.fsync(self._file.fileno())
 
 
-def _held(path: Path, description: dict[str, Any]) -> Iterator[ChunkResult]:
+def _held(path: Path, rounds: Sequence[Round], description: dict[str, Any]) -> Iterator[ChunkResult]:
     """The chunks in a file, each once. Raises UserError unless the file is of this evaluation."""
     rows = read_rows(path)
     head = next(rows, {})
@@ -99,21 +99,40 @@ def _held(path: Path, description: dict[str, Any]) -> Iterator[ChunkResult]:
         try:
             result = ChunkResult.model_validate(row)
         except ValidationError:
-            raise UserError(f"{path} is damaged: a line is no result; name a new file") from None
+            result = None
+        if result is None or not _fits(result, rounds):
+            raise UserError(f"{path} is damaged: a line is no result; name a new file")
         if (result.round, result.chunk) not in seen:
             seen.add((result.round, result.chunk))
             yield result
+
+
+def _fits(result: ChunkResult, rounds: Sequence[Round]) -> bool:
+    """Whether it can be a result of these rounds: of episodes that they have, with a value for each agent."""
+    if not 0 <= result.round < len(rounds) or not 0 <= result.chunk < rounds[result.round].chunks:
+        return False
+    played = rounds[result.round]
+    agents, entries = played.mission.agents, len(played.entries)
+    return (
+        len(result.faults) == entries
+        and [row.seed for row in result.rows] == [played.map_seeds[k] for k in played.of_chunk(result.chunk)]
+        and all(
+            all(len(values) == agents for values in (row.seats, row.returns, row.gear, *row.agent.values()))
+            and set(row.seats) == set(range(entries))
+            for row in result.rows
+        )
+    )
 
 
 def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
     """The first thing in which two evaluations differ."""
     if held.get("schema_version") != asked["schema_version"]:
         return "schema_version"
-    there, here = held.get("rounds") or [], asked["rounds"]
-    if len(there) != len(here):
+    there, here = held.get("rounds"), asked["rounds"]
+    if not isinstance(there, list) or len(there) != len(here):
         return "the number of missions"
     for one, other in zip(there, here, strict=True):
         for key in other:
-            if one.get(key) != other[key]:
+            if not isinstance(one, dict) or one.get(key) != other[key]:
                 return f"{key} of {other['mission']}"
     return "its description"

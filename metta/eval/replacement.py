@@ -136,11 +136,13 @@ def run_pickup(settings: ContestSettings, pool: Sequence[str]) -> PickupResult:
     missions = resolve_missions(settings)
     if len(missions) != 1:
         raise UserError(f"pickup plays one mission, got {len(missions)}")
-    (mission,), candidate = missions, parse_entry(settings.policies[0])
+    (mission,), candidate, others = missions, parse_entry(settings.policies[0]), [parse_entry(text) for text in pool]
+    if any(entry.proportion != 1 for entry in (candidate, *others)):
+        raise UserError("pickup knows no proportion: the members of the pool take turns")
     first = settings.seed if settings.map_seed is None else settings.map_seed
     seeds = tuple(range(settings.seed, settings.seed + settings.episodes))
     maps = tuple(range(first, first + settings.episodes))
-    rounds = mixed_rounds(mission, candidate, [parse_entry(text) for text in pool], seeds, maps)
+    rounds = mixed_rounds(mission, candidate, others, seeds, maps)
     contest = play_contest(rounds, settings, settings.out, settings.save_replay_dir)
     return PickupResult(mission, candidate.uri, tuple(pool), _mixes(contest.rounds, candidate, mission), contest)
 

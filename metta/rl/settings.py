@@ -304,36 +304,34 @@ class RunConfig(Settings):
         return self
 
 
-class EvaluateConfig(Settings):
-    """Episodes of one policy on one mission, without learning."""
+class PlayerConfig(Settings):
+    """Who plays what, in jobs without learning."""
 
-    cmd: Literal["evaluate"] = Field(default="evaluate", description="the job")
     run: RunName | None = Field(
         default=None, description="run whose newest checkpoint plays when policy_uri names none"
     )
     policy_uri: str | None = Field(
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
-    env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
+    system: PlayerSettings = PlayerSettings()
+
+
+class EvaluateConfig(PlayerConfig):
+    """Episodes of one policy on one mission, without learning."""
+
+    cmd: Literal["evaluate"] = Field(default="evaluate", description="the job")
+    env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
     format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
     out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
-    system: PlayerSettings = PlayerSettings()
 
 
-class PlayConfig(Settings):
+class PlayConfig(PlayerConfig):
     """One episode to watch."""
 
     cmd: Literal["play"] = Field(default="play", description="the job")
-    run: RunName | None = Field(
-        default=None, description="run whose newest checkpoint plays when policy_uri names none"
-    )
-    policy_uri: str | None = Field(
-        default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
-    )
-    mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
     render: Literal["gui", "unicode", "log", "none"] = Field(
         default="gui", description="in the browser, the terminal, as lines, or only the table at the end"
     )
@@ -346,4 +344,3 @@ class PlayConfig(Settings):
     save_replay_dir: str | None = Field(
         default=None, description="folder for it; the file is named by mission and seed"
     )
-    system: PlayerSettings = PlayerSettings()

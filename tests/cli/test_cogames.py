@@ -36,6 +36,11 @@ def test_without_a_word_it_shows_what_there_is(cogames: Cogames):
     assert done.code == 0 and [name for name in shown if f" {name} " not in done.out] == []
 
 
+def test_a_group_without_a_word_shows_what_there_is(cogames: Cogames):
+    done = cogames("tutorial")
+    assert (done.code, done.err) == (0, "") and "Usage: cogames tutorial" in done.out
+
+
 @pytest.mark.parametrize(
     "words",
     [

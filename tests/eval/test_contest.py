@@ -1,6 +1,7 @@
 """Contests: who sits where, the same numbers for any workers, files to go on from, intervals, documents."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,28 @@ def test_missions_come_by_name_wildcard_file_and_set(tmp_path: Path):
         resolve_missions(settings("role", mission_set="integrated_evals"))
 
 
+def test_missions_of_one_name_are_told_apart_by_their_files(tmp_path: Path):
+    files = [tmp_path / "cave.yaml", tmp_path / "cog.yaml"]
+    files[0].write_text("name: cogsguard_arena.basic\nbase: cogsguard_arena.basic\ncogs: 4\n")
+    files[1].write_text("name: mine\nbase: cogsguard_arena.basic\ncogs: 1\n")
+    named = [str(files[0]), "cogsguard_arena.basic", str(files[1])]
+    found = settings("noop", missions=named, episodes=1, steps=5, save_replay_dir=tmp_path / "games")
+    names = [f"cogsguard_arena.basic ({files[0]})", "cogsguard_arena.basic", "mine"]
+    assert [mission.name for mission in resolve_missions(found)] == names
+    assert len({row.replay for played in run_contest(found).rounds for row in played.rows}) == 3
+
+
+def test_steps_beyond_the_games_most_are_refused_in_one_line():
+    with pytest.raises(UserError, match="max_steps=100000000: should be less than or equal to 10000000"):
+        resolve_missions(settings("role", steps=10**8))
+
+
 # Numbers
+
+
+def test_policies_that_share_a_name_are_told_apart_by_their_uris():
+    (played,) = run_contest(settings("role?miner=4", "role?scout=4", "noop", episodes=1, steps=5)).rounds
+    assert played.names == ("role?miner=4", "role?scout=4", "noop")
 
 
 def test_the_numbers_do_not_depend_on_the_workers():
@@ -202,6 +224,13 @@ def test_a_file_of_another_evaluation_is_refused_and_left_alone(tmp_path: Path, 
     assert out.read_bytes() == before
 
 
+def test_other_parameters_of_a_policy_are_another_evaluation(tmp_path: Path):
+    small = {"episodes": 1, "steps": 5, "out": tmp_path / "out.jsonl"}
+    run_contest(settings("role?miner=4", **small))
+    with pytest.raises(UserError, match=r"policies of cogsguard_arena\.basic differs"):
+        run_contest(settings("role?scout=4", **small))
+
+
 def test_a_file_that_is_no_evaluation_is_refused_and_left_alone(tmp_path: Path):
     out = tmp_path / "notes.txt"
     out.write_text("my notes\n")
@@ -210,6 +239,35 @@ def test_a_file_that_is_no_evaluation_is_refused_and_left_alone(tmp_path: Path):
     assert out.read_text() == "my notes\n"
     with pytest.raises(UserError, match="cannot be used"):
         run_contest(settings("noop", out=tmp_path))
+
+
+@pytest.mark.parametrize("rounds", [3, [3], None])
+def test_the_head_of_a_file_may_be_anything(tmp_path: Path, rounds: Any):
+    out = tmp_path / "out.jsonl"
+    out.write_text(json.dumps({"kind": "metta-evaluation", "schema_version": 1, "rounds": rounds}) + "\n")
+    with pytest.raises(UserError, match="holds another evaluation"):
+        run_contest(settings("noop", out=out))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line | {"round": 1},
+        lambda line: line | {"chunk": 9},
+        lambda line: line | {"faults": []},
+        lambda line: line | {"rows": line["rows"][:1]},
+        lambda line: line | {"rows": [row | {"seats": [0]} for row in line["rows"]]},
+        lambda line: line | {"rows": [row | {"agent": {"death": [1]}} for row in line["rows"]]},
+    ],
+)
+def test_a_line_that_is_no_result_of_the_evaluation_is_refused(tmp_path: Path, change: Callable[[Any], Any]):
+    out = tmp_path / "out.jsonl"
+    played = settings("noop", out=out, episodes=2, steps=5)
+    run_contest(played)
+    head, line = lines(out)
+    out.write_text(f"{head}\n{json.dumps(change(json.loads(line)))}\n")
+    with pytest.raises(UserError, match="is damaged: a line is no result"):
+        run_contest(played)
 
 
 def test_ctrl_c_leaves_the_episodes_played_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -276,3 +334,11 @@ def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_pat
     assert [agent.policy for agent in replay.header.agents] == result.rows[0].seats
     with pytest.raises(UserError, match=r"seed42\.replay exists"):
         run_contest(kept)
+
+
+def test_a_folder_for_replays_that_cannot_be_is_refused_before_anything_is_played(tmp_path: Path):
+    file, out = tmp_path / "file", tmp_path / "out.jsonl"
+    file.touch()
+    with pytest.raises(UserError, match=r"--save-replay-dir=.*cannot write there"):
+        run_contest(settings("noop", episodes=1, steps=5, save_replay_dir=file, out=out))
+    assert len(lines(out)) == 1

@@ -67,8 +67,14 @@ def test_a_pickup_goes_on_from_its_file(tmp_path: Path):
         ({"policies": ["noop", "random"]}, ["noop"], "judges one policy, got 2"),
         ({"missions": ["cogsguard_arena.*"]}, ["noop"], "plays one mission"),
         ({}, ["rolee"], "did you mean role"),
+        ({}, ["random,proportion=3"], "knows no proportion"),
     ],
 )
 def test_bad_input_is_refused(changes: dict[str, Any], pool: list[str], message: str):
     with pytest.raises(UserError, match=message):
         run_pickup(settings("noop", **changes), pool)
+
+
+def test_teams_whose_replays_would_have_one_name_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="two teams would have the replay"):
+        run_pickup(settings("noop", save_replay_dir=tmp_path), ["noop"])
