@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "recipes.experiment.cogsguard.train"
@@ -91,6 +92,10 @@ def test_evaluate_prints_one_json_document(trained: Path):
     assert reward["ci95"][0] <= reward["mean"] <= reward["ci95"][1]
     again = json.loads(call(trained, "cogsguard.evaluate", "run=demo", "episodes=3", "format=json").stdout)
     assert again == document
+    assert (
+        yaml.safe_load(call(trained, "cogsguard.evaluate", "run=demo", "episodes=3", "--format", "yaml").stdout)
+        == again
+    )
 
 
 @pytest.mark.parametrize("render", ["log", "unicode"])

@@ -1,6 +1,5 @@
 """Evaluate a policy: episodes on maps of fixed seeds, every metric with its interval."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from metta.common.documents import as_text
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
@@ -143,8 +143,8 @@ def evaluate(config: EvaluateConfig) -> int:
     played = _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
     for message in played.messages:
         warn(message)
-    if config.format == "json":
-        print(json.dumps(document(played)))
+    if config.format != "table":
+        print(as_text(config.format, document(played)))
     else:
         Console().print(table(played))
         rate = played.agent_steps / played.seconds
