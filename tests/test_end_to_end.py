@@ -1,6 +1,7 @@
 """The main path through the real command: train, stop, go on, evaluate, watch; and what bad input says."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,11 @@ def test_play_shows_the_episode_and_a_table(trained: Path, render: str):
     done = call(trained, "cogsguard.play", "policy_uri=random", f"render={render}", "max_steps=20")
     assert done.returncode == 0, done.stderr
     assert "step 20/20" in done.stdout and "hearts gained" in done.stdout
+
+
+def test_play_names_the_version_that_plays(trained: Path):
+    done = call(trained, "cogsguard.play", "run=demo", "render=none", "max_steps=5")
+    assert re.search(r"demo:v\d+ plays cogsguard_arena\.aligner_tutorial", done.stdout), done
 
 
 def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path):

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.settings import validated
-from metta.eval.entries import Entry, parse_entries
+from metta.eval.entries import Entry, identity, parse_entries
 from metta.eval.out_file import OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
@@ -28,7 +28,6 @@ from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.neural import NeuralPolicy
 from metta.policy.team import share_out
 from metta.policy.uri import make_policy
 from metta.rl.machine import available_cores, choose_device, set_up
@@ -202,10 +201,7 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
 
 
 def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
-    """What each policy calls itself, and what it is: a net its version, such as `run:latest` names, others their URI.
-
-    Raises UserError for bad ones.
-    """
+    """What each policy calls itself, and its identity, by URI. Raises UserError for bad ones."""
     set_up(players)
     torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
     names: dict[str, str] = {}
@@ -215,7 +211,7 @@ def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, 
             policies = build_policies(played, players)
             for entry, policy in zip(played.entries, policies, strict=True):
                 names[entry.uri] = policy.name
-                identities[entry.uri] = policy.name if isinstance(policy, NeuralPolicy) else entry.uri
+                identities[entry.uri] = identity(entry.uri, policy)
             close_policies(policies)
     return names, identities
 

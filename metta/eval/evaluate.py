@@ -14,7 +14,7 @@ from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
 from metta.eval.contest import make_round, play_contest
-from metta.eval.entries import Entry
+from metta.eval.entries import Entry, identity
 from metta.eval.foreign import foreign_summaries, play_foreign
 from metta.eval.statistics import Summary, show, show_interval
 from metta.game.mission import Mission, MissionSettings
@@ -52,15 +52,16 @@ class Played:
 
 
 def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
-    """URI, policy and mission of a job. The mission is the one that is named, else what the policy was trained on (or
-    the default), with the configured changes.
+    """What plays (`identity`), policy and mission of a job. The mission is the one that is named, else what the policy
+    was trained on (or the default), with the configured changes.
 
     Raises:
         UserError: there is no such policy or mission, or the policy was not trained on the game.
     """
     uri = policy_name(config)
     mission = mission_of(config, uri)
-    return uri, _policy(config, uri, env_info(mission)), mission
+    policy = _policy(config, uri, env_info(mission))
+    return identity(uri, policy), policy, mission
 
 
 def mission_of(config: PlayerConfig, uri: str) -> Mission:
