@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.settings import validated
-from metta.eval.entries import Entry, identity, parse_entries
+from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, play_rounds, replay_files
@@ -201,7 +201,10 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
 
 
 def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
-    """What each policy calls itself, and its identity, by URI. Raises UserError for bad ones."""
+    """What each policy calls itself, and its identity, by URI: that with its name, which of a net is its version.
+
+    Raises UserError for bad ones.
+    """
     set_up(players)
     torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
     names: dict[str, str] = {}
@@ -211,7 +214,7 @@ def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, 
             policies = build_policies(played, players)
             for entry, policy in zip(played.entries, policies, strict=True):
                 names[entry.uri] = policy.name
-                identities[entry.uri] = identity(entry.uri, policy)
+                identities[entry.uri] = f"{entry.uri} ({policy.name})"
             close_policies(policies)
     return names, identities
 

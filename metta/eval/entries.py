@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metta.common.errors import UserError, suggest
-from metta.policy.interface import Policy
-from metta.policy.neural import NeuralPolicy
 
 KEY = "proportion"
 
@@ -45,8 +43,3 @@ def parse_entry(text: str) -> Entry:
 def parse_entries(texts: Sequence[str]) -> tuple[Entry, ...]:
     """All entries of an evaluation, in order."""
     return tuple(parse_entry(text) for text in texts)
-
-
-def identity(uri: str, policy: Policy) -> str:
-    """What plays: a net's own name, such as the version that `run:latest` turned out to be; of others the URI."""
-    return policy.name if isinstance(policy, NeuralPolicy) else uri

@@ -14,13 +14,14 @@ from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
 from metta.eval.contest import make_round, play_contest
-from metta.eval.entries import Entry, identity
+from metta.eval.entries import Entry
 from metta.eval.foreign import foreign_summaries, play_foreign
 from metta.eval.statistics import Summary, show, show_interval
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Info, Policy
+from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import set_up
@@ -52,8 +53,8 @@ class Played:
 
 
 def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
-    """What plays (`identity`), policy and mission of a job. The mission is the one that is named, else what the policy
-    was trained on (or the default), with the configured changes.
+    """What plays (of a net its version, else the URI), policy and mission of a job. The mission is the named one,
+    else what the policy was trained on (or the default), with the configured changes.
 
     Raises:
         UserError: there is no such policy or mission, or the policy was not trained on the game.
@@ -61,7 +62,7 @@ def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
     uri = policy_name(config)
     mission = mission_of(config, uri)
     policy = _policy(config, uri, env_info(mission))
-    return identity(uri, policy), policy, mission
+    return policy.name if isinstance(policy, NeuralPolicy) else uri, policy, mission
 
 
 def mission_of(config: PlayerConfig, uri: str) -> Mission:
