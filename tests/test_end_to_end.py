@@ -1,6 +1,7 @@
 """The main path through the real command: train, stop, go on, evaluate, watch; and what bad input says."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "recipes.experiment.cogsguard.train"
@@ -91,6 +93,10 @@ def test_evaluate_prints_one_json_document(trained: Path):
     assert reward["ci95"][0] <= reward["mean"] <= reward["ci95"][1]
     again = json.loads(call(trained, "cogsguard.evaluate", "run=demo", "episodes=3", "format=json").stdout)
     assert again == document
+    assert (
+        yaml.safe_load(call(trained, "cogsguard.evaluate", "run=demo", "episodes=3", "--format", "yaml").stdout)
+        == again
+    )
 
 
 @pytest.mark.parametrize("render", ["log", "unicode"])
@@ -98,6 +104,11 @@ def test_play_shows_the_episode_and_a_table(trained: Path, render: str):
     done = call(trained, "cogsguard.play", "policy_uri=random", f"render={render}", "max_steps=20")
     assert done.returncode == 0, done.stderr
     assert "step 20/20" in done.stdout and "hearts gained" in done.stdout
+
+
+def test_play_names_the_version_that_plays(trained: Path):
+    done = call(trained, "cogsguard.play", "run=demo", "render=none", "max_steps=5")
+    assert re.search(r"demo:v\d+ plays cogsguard_arena\.aligner_tutorial", done.stdout), done
 
 
 def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path):

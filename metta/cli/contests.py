@@ -29,7 +29,8 @@ from metta.cli.options import (
     complete_mission,
     complete_policy,
 )
-from metta.cli.output import Format, as_text, show
+from metta.cli.output import Format, show
+from metta.common.documents import as_text
 from metta.common.errors import UserError
 from metta.common.settings import validated
 
@@ -195,7 +196,7 @@ def _told(context: typer.Context, settings: "ContestSettings") -> bool:
     from metta.eval.contest import resolve_missions
 
     if instead(context) is Instead.print:
-        print(as_text(Format.yaml, settings.model_dump(mode="json")))
+        print(as_text("yaml", settings.model_dump(mode="json")))
     elif instead(context) is Instead.check:
         played = ", ".join(mission.name for mission in resolve_missions(settings))
         print(f"{context.info_name} {', '.join(settings.policies)}: {settings.episodes} episodes of {played}")

@@ -1,10 +1,11 @@
 """How commands print data: a table for people, or one JSON or YAML document and nothing else."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
+
+from metta.common.documents import as_text
 
 PLAIN_WIDTH = 160  # columns where standard output is no terminal
 
@@ -25,16 +26,7 @@ def show(output: Format, document: dict[str, Any], as_table: Callable[[], Any]) 
             console.print(as_table())
         print("\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()))
     else:
-        print(as_text(output, document))
-
-
-def as_text(output: Format, document: dict[str, Any]) -> str:
-    """A document as JSON or YAML."""
-    if output is Format.json:
-        return json.dumps(document, indent=2)
-    import yaml
-
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).rstrip()
+        print(as_text(output.value, document))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Any:

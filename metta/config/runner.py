@@ -36,7 +36,7 @@ def _flags() -> Parser:
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
-    parser.add_argument("--format", choices=["table", "json"])
+    parser.add_argument("--format", choices=["table", "json", "yaml"])
     return parser
 
 

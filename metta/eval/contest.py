@@ -28,7 +28,6 @@ from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.neural import NeuralPolicy
 from metta.policy.team import share_out
 from metta.policy.uri import make_policy
 from metta.rl.machine import available_cores, choose_device, set_up
@@ -203,7 +202,7 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
 
 
 def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
-    """What each policy calls itself, and what it is: a net its version, such as `run:latest` names, others their URI.
+    """What each policy calls itself, and its identity, by URI: that with its name, which of a net is its version.
 
     Raises UserError for bad ones.
     """
@@ -216,7 +215,7 @@ def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, 
             policies = build_policies(played, players)
             for entry, policy in zip(played.entries, policies, strict=True):
                 names[entry.uri] = policy.name
-                identities[entry.uri] = policy.name if isinstance(policy, NeuralPolicy) else entry.uri
+                identities[entry.uri] = f"{entry.uri} ({policy.name})"
             close_policies(policies)
     return names, identities
 

@@ -1,6 +1,6 @@
 """Playing whole episodes of one policy on one mission, many at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -54,37 +54,12 @@ def play_batch(
         batch.close()
 
 
-class _Count:
-    """Tells how many steps have been made."""
-
-    def __init__(self, told: Callable[[int], None]) -> None:
-        self._told, self._steps = told, 0
-
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
-        return
-
-    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
-        self._steps += 1
-        self._told(self._steps)
-
-
-def play_episodes(
-    mission: Mission,
-    policy: Policy,
-    episodes: int,
-    seed: int,
-    threads: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> list[Episode]:
-    """Play `episodes` episodes; episode k has the map of seed `seed + k`.
-
-    `progress` is told the number of steps played after each step of a batch.
-    """
+def play_episodes(mission: Mission, policy: Policy, episodes: int, seed: int, threads: int = 1) -> list[Episode]:
+    """Play `episodes` episodes; episode k has the map of seed `seed + k`."""
     maps = build_pool(mission, episodes, seed, threads)
-    watchers = [_Count(progress)] if progress else []
     finished: list[Episode] = []
     for start in range(0, episodes, BATCH):
-        finished += play_batch(mission, policy, maps[start : start + BATCH], seed + start, threads, watchers)
+        finished += play_batch(mission, policy, maps[start : start + BATCH], seed + start, threads)
     return finished
 
 

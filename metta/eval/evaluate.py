@@ -1,6 +1,5 @@
 """Evaluate a policy: episodes on maps of fixed seeds, every metric with its interval."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from metta.common.documents import as_text
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
@@ -21,6 +21,7 @@ from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Info, Policy
+from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import set_up
@@ -52,15 +53,16 @@ class Played:
 
 
 def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
-    """URI, policy and mission of a job. The mission is the one that is named, else what the policy was trained on (or
-    the default), with the configured changes.
+    """What plays (of a net its version, else the URI), policy and mission of a job. The mission is the named one,
+    else what the policy was trained on (or the default), with the configured changes.
 
     Raises:
         UserError: there is no such policy or mission, or the policy was not trained on the game.
     """
     uri = policy_name(config)
     mission = mission_of(config, uri)
-    return uri, _policy(config, uri, env_info(mission)), mission
+    policy = _policy(config, uri, env_info(mission))
+    return policy.name if isinstance(policy, NeuralPolicy) else uri, policy, mission
 
 
 def mission_of(config: PlayerConfig, uri: str) -> Mission:
@@ -143,8 +145,8 @@ def evaluate(config: EvaluateConfig) -> int:
     played = _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
     for message in played.messages:
         warn(message)
-    if config.format == "json":
-        print(json.dumps(document(played)))
+    if config.format != "table":
+        print(as_text(config.format, document(played)))
     else:
         Console().print(table(played))
         rate = played.agent_steps / played.seconds

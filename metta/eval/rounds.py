@@ -43,10 +43,6 @@ class Round:
         """Numbers of the episodes of a chunk."""
         return range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.seeds)))
 
-    @property
-    def agent_steps(self) -> int:
-        return len(self.seeds) * self.mission.max_steps * self.mission.agents
-
 
 class ChunkResult(BaseModel):
     """The episodes of a chunk, and what went wrong with the policies in it."""

@@ -49,7 +49,7 @@ class NoNetError(BrokenBundleError):
     def __init__(self, origin: str, spec: PolicySpec, files: Files) -> None:
         known = ", ".join(f"{net.__module__}.{net.__qualname__}" for net in NETS.values())
         problem = f"unknown class {spec.class_path!r}; it is not imported, known are {known}"
-        super().__init__(f"{origin}: {SPEC}: {problem}; trust_code=true plays code of your own")
+        super().__init__(f"{origin}: {SPEC}: {problem}; trust_code=true (cogames: --trust-code) plays code of your own")
         self.origin, self.spec, self.files = origin, spec, files
 
 

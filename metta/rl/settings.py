@@ -324,7 +324,7 @@ class EvaluateConfig(PlayerConfig):
     env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
     episodes: PositiveInt = Field(default=20, description="episodes to play")
     seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
-    format: Literal["table", "json"] = Field(default="table", description="how the result is printed")
+    format: Literal["table", "json", "yaml"] = Field(default="table", description="how the result is printed")
     out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
 
 

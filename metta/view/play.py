@@ -28,25 +28,25 @@ PLAIN_WIDTH, PLAIN_HEIGHT = 160, 60  # of pictures where standard output is no t
 
 def play(config: PlayConfig) -> int:
     """Run the job. Raises UserError for bad input, among it a renderer that there is not."""
-    uri, policy, mission = contestants(config)
+    label, policy, mission = contestants(config)
     mission = with_map_seed(mission, config.map_seed)
     try:
-        _show(config, uri, policy, mission)
+        _show(config, label, policy, mission)
     finally:
         if isinstance(policy, HostedPolicy):
             policy.close()
             for line in policy.faults.lines():
-                warn(f"{uri}: {line}")
+                warn(f"{label}: {line}")
     return 0
 
 
-def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> None:
-    kept = kept_replay(config, mission, uri)
+def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> None:
+    kept = kept_replay(config, mission, label)
     if config.render == "gui":
-        play_live(mission, policy, config.seed, uri, config.port, config.autostart, kept)
+        play_live(mission, policy, config.seed, label, config.port, config.autostart, kept)
         return
-    match = Match(mission, policy, config.seed, uri)
-    title = printable(f"{uri} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
+    match = Match(mission, policy, config.seed, label)
+    title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
     if config.render == "log":
@@ -65,12 +65,12 @@ def _show(config: PlayConfig, uri: str, policy: Policy, mission: Mission) -> Non
         print(f"replay of {match.step} steps: {kept}")
 
 
-def kept_replay(config: PlayConfig, mission: Mission, uri: str) -> Path | None:
+def kept_replay(config: PlayConfig, mission: Mission, label: str) -> Path | None:
     """The file in which the episode is kept. Raises UserError where two are named, or it exists."""
     if config.save_replay_file and config.save_replay_dir:
         raise UserError("save_replay_file and save_replay_dir: name one of them")
     if config.save_replay_dir:
-        kept = Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [uri])
+        kept = Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [label])
     elif config.save_replay_file:
         kept = Path(config.save_replay_file)
     else:

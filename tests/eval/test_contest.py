@@ -23,6 +23,8 @@ from metta.eval.tables import contest_tables
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
+from metta.policy.bundle import save_bundle
+from metta.policy.nets.registry import build_net
 from metta.policy.simple import NoopPolicy
 from metta.policy.team import TeamPolicy, share_out
 from metta.policy.uri import make_policy
@@ -229,6 +231,16 @@ def test_other_parameters_of_a_policy_are_another_evaluation(tmp_path: Path):
     run_contest(settings("role?miner=4", **small))
     with pytest.raises(UserError, match=r"policies of cogsguard_arena\.basic differs"):
         run_contest(settings("role?scout=4", **small))
+
+
+def test_nets_of_one_name_in_two_folders_are_two_policies(tmp_path: Path):
+    mission = build_mission(MissionSettings(name="cogsguard_arena.basic"))
+    net, out = build_net("mlp", {}, env_info(mission)), tmp_path / "out.jsonl"
+    for folder in ("one", "two"):
+        save_bundle(tmp_path / folder / "net", net, "x", 1, 1)
+    run_contest(settings(str(tmp_path / "one" / "net"), episodes=1, steps=5, out=out))
+    with pytest.raises(UserError, match=r"policies of cogsguard_arena\.basic differs"):
+        run_contest(settings(str(tmp_path / "two" / "net"), episodes=1, steps=5, out=out))
 
 
 def test_a_file_that_is_no_evaluation_is_refused_and_left_alone(tmp_path: Path):

@@ -23,7 +23,7 @@ def load_torch(data: bytes, origin: str, trust_pickle: bool) -> Any:
         if not trust_pickle and "weights_only" in reason.lower():
             raise UserError(
                 f"{origin}: holds more than weights ({_wanted(reason)}) and would run code when opened; "
-                "trust_pickle=true allows that, for files of your own"
+                "trust_pickle=true (cogames: --trust-pickle) allows that, for files of your own"
             ) from None
         raise UserError(f"{origin}: cannot be read as a torch file ({reason[:200] or type(error).__name__})") from None
 
