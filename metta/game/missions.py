@@ -10,7 +10,6 @@ from typing import Any
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import below, changed, validated
-from metta.game.engine.tables import TableBuilder
 from metta.game.maps.drawn import check_maps, drawn_map
 from metta.game.maps.sites import site
 from metta.game.mission import Mission, MissionSettings, TeamSettings
@@ -87,7 +86,7 @@ def load_mission(name: str) -> Mission:
         raise UserError(f"mission '{name}' is ambiguous: {', '.join(found)}")
     where = f"{found[0]}:"
     settings = validated(MissionSettings, {"name": found[0]} | _catalogue()[found[0]], where)
-    return define_mission(_with_pictures(settings, Mission(), DATA, where), where)
+    return _defined(_with_pictures(settings, Mission(), DATA, where), where)  # those that come with the game are sound
 
 
 def build_mission(settings: MissionSettings) -> Mission:
@@ -161,13 +160,20 @@ def _base(settings: MissionSettings) -> Mission:
 
 
 def define_mission(settings: MissionSettings, where: str) -> Mission:
-    """A mission of its own: settings over a base or, without one, over the whole game in the arena."""
+    """A mission of its own: settings over a base or, without one, over the whole game in the arena.
+
+    Raises UserError for settings that make no mission which can be played.
+    """
+    return _checked(_defined(settings, where), where)
+
+
+def _defined(settings: MissionSettings, where: str) -> Mission:
     with _located(where, "base"):
         mission = _base(settings) if settings.base else Mission()
     own: dict[str, Any] = {"name": settings.name, "variants": mission.variants}
     if settings.max_steps is not None:
         own |= {"max_steps": settings.max_steps, "built_steps": None}
-    return _checked(_apply(changed(mission, own, where), settings, where), where)
+    return _apply(changed(mission, own, where), settings, where)
 
 
 def _apply(mission: Mission, settings: MissionSettings, where: str) -> Mission:
@@ -224,6 +230,8 @@ def _with_agents(mission: Mission, cogs: int, where: str) -> dict[str, Any]:
 
 def _checked(mission: Mission, where: str) -> Mission:
     """The mission, when the engine can play it and its picture has room for everybody."""
+    from metta.game.engine.tables import TableBuilder  # here because lists of missions are wanted at once
+
     with _located(where, ""):
         TableBuilder(mission, (1, 1), 1)
         if mission.map.picture:
