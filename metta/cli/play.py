@@ -7,6 +7,7 @@ import typer
 
 from metta.cli.jobs import mission_words, run_recipe
 from metta.cli.options import (
+    ActionTimeout,
     Cogs,
     Device,
     Difficulty,
@@ -48,6 +49,7 @@ def play(
     save_replay_dir: Annotated[str | None, typer.Option(help="folder for it, named by mission and seed")] = None,
     seed: Seed = 42,
     map_seed: MapSeed = None,
+    action_timeout_ms: ActionTimeout = 250,
     device: Device = "auto",
     trust_code: TrustCode = False,
     trust_pickle: TrustPickle = False,
@@ -56,7 +58,8 @@ def play(
     words = mission_words(mission, variant, difficulty, cogs) | {
         "policy_uri": policy, "max_steps": steps, "render": render, "speed": speed, "autostart": str(autostart).lower(),
         "port": port, "save_replay_file": save_replay_file, "save_replay_dir": save_replay_dir, "seed": seed,
-        "map_seed": map_seed, "device": device, "trust_code": trust_code, "trust_pickle": trust_pickle,
+        "map_seed": map_seed, "system.action_timeout_ms": action_timeout_ms,
+        "device": device, "trust_code": trust_code, "trust_pickle": trust_pickle,
     }  # fmt: skip
     return run_recipe(context, "cogsguard.play", words)
 
