@@ -91,7 +91,7 @@ def examples() -> list[Example]:
 def plain(text: str, numbers: bool) -> list[str]:
     """Lines without what depends on widths, and on request without numbers."""
     text = re.sub(r"([─━═])[─━═ ]*", r"\1", re.sub(r"[ \t]+", " ", text))
-    text = text if numbers else re.sub(r"-?\d[\d.,]*", "0", text)
+    text = text if numbers else re.sub(r"-?\d[\d.,]*(e-?\d+)?", "0", text)
     return [line.strip() for line in text.strip().splitlines()]
 
 
