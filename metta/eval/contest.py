@@ -137,7 +137,8 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
-    names, identities = _names(rounds, players)
+    names = _names(rounds, players)
+    identities = {uri: f"{uri} ({name})" for uri, name in names.items()}  # the name of a net is its version
     build, workers = partial(build_policies, players=players), players.workers or available_cores()
     record = [keep_in(replays)] if replays else []
     chunks: list[ChunkResult] = []
@@ -201,23 +202,17 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
     ]
 
 
-def _names(rounds: Sequence[Round], players: PlayerSettings) -> tuple[dict[str, str], dict[str, str]]:
-    """What each policy calls itself, and its identity, by URI: that with its name, which of a net is its version.
-
-    Raises UserError for bad ones.
-    """
+def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
+    """What each policy calls itself, by URI. Raises UserError for bad ones."""
     set_up(players)
     torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
     names: dict[str, str] = {}
-    identities: dict[str, str] = {}
     for played in rounds:
         if any(entry.uri not in names for entry in played.entries):
             policies = build_policies(played, players)
-            for entry, policy in zip(played.entries, policies, strict=True):
-                names[entry.uri] = policy.name
-                identities[entry.uri] = f"{entry.uri} ({policy.name})"
+            names |= {entry.uri: policy.name for entry, policy in zip(played.entries, policies, strict=True)}
             close_policies(policies)
-    return names, identities
+    return names
 
 
 def _labels(names: dict[str, str]) -> dict[str, str]:

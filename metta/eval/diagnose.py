@@ -165,7 +165,7 @@ def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
 def _finding(
     mission: Mission, results: Sequence[RoundResult | None], settings: DiagnoseSettings, before: float | None
 ) -> Finding:
-    rewards = [{row.seed: float(np.mean(row.returns)) for row in result.rows} if result else {} for result in results]
+    rewards = [{row.seed: row.score for row in result.rows} if result else {} for result in results]
     own, *others = rewards
     baseline = others.pop(0) if settings.baseline else {}
     strong = others.pop(0) if settings.strong else {}

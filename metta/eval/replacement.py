@@ -154,7 +154,7 @@ def _mixes(rounds: Sequence[RoundResult], candidate: Entry, mission: Mission) ->
         held = zip(result.played.entries, result.played.counts, strict=True)
         k = next((count for entry, count in held if entry is candidate), 0)
         for row in result.rows:
-            scores[k][row.seed] = float(np.mean(row.returns))
+            scores[k][row.seed] = row.score
     common = sorted(set.intersection(*(set(scores[k]) for k in range(mission.agents + 1))))
     if not common:
         raise KeyboardInterrupt  # broken off before any episode was played by all mixes

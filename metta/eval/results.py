@@ -52,7 +52,7 @@ class RoundResult:
     def metrics(self) -> dict[str, Summary]:
         """Everything under the names that training reports; means over all agents."""
         return _summaries(
-            {REWARD: np.mean(row.returns)}
+            {REWARD: row.score}
             | {f"env_agent/{name}": np.mean(values) for name, values in row.agent.items()}
             | {f"env_collective/{team}/{n}": value for team, stats in row.teams.items() for n, value in stats.items()}
             | {f"env_game/{name}": value for name, value in row.game.items()}

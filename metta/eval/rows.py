@@ -27,6 +27,11 @@ class EpisodeRow(BaseModel):
     gear: list[str] = []  # what each agent wore, see metta.eval.gear
     replay: str | None = None  # file, relative to the folder of replays
 
+    @property
+    def score(self) -> float:
+        """Mean return of all agents."""
+        return float(np.mean(self.returns))
+
 
 def make_row(episode: Episode, seed: int, seats: np.ndarray, gear: GearTrack, replay: str | None) -> EpisodeRow:
     """What is kept of an episode."""

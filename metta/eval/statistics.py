@@ -45,6 +45,11 @@ def show(value: float | None) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
+def as_cells(summary: Summary | None) -> tuple[str, str]:
+    """Mean and interval as cells of a table; a statistic that nothing touched is 0."""
+    return (show(summary.mean), show_interval(summary)) if summary else ("0", "")
+
+
 def show_interval(summary: Summary) -> str:
     """The interval in words."""
     low, high = summary.ci95

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
-from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.eval.statistics import as_cells, summarize
 
 # Rows of a mission's table; the document has all statistics.
 AGENT_ROWS = (
@@ -36,7 +36,7 @@ def mission_table(result: RoundResult) -> Table:
     metrics = [{REWARD: summarize(result.rewards(index))} | result.agent_metrics(index) for index in policies]
     for name in (REWARD, *AGENT_ROWS):
         if any(name in found for found in metrics):
-            table.add_row(name, *(cell for found in metrics for cell in _cells(found.get(name))))
+            table.add_row(name, *(cell for found in metrics for cell in as_cells(found.get(name))))
     for index in policies:
         for kind, count in sorted(result.faults[index].items()):
             cells = [cell for other in policies for cell in (f"{count:,}" if other == index else "", "")]
@@ -45,7 +45,7 @@ def mission_table(result: RoundResult) -> Table:
     table.add_section()
     for name in GAME_ROWS:
         if name in game:
-            table.add_row(f"{name} (team)", *_cells(game[name]), *[""] * (2 * len(result.names) - 2))
+            table.add_row(f"{name} (team)", *as_cells(game[name]), *[""] * (2 * len(result.names) - 2))
     return table
 
 
@@ -60,10 +60,6 @@ def overview(result: ContestResult) -> Table:
         table.add_column("95 % interval", justify="right")
     for played in result.rounds:
         rewards = [summarize(played.rewards(index)) for index in range(len(names))]
-        cells = (cell for reward in rewards for cell in _cells(reward))
+        cells = (cell for reward in rewards for cell in as_cells(reward))
         table.add_row(played.played.mission.name, str(played.episodes), *cells)
     return table
-
-
-def _cells(summary: Summary | None) -> tuple[str, str]:
-    return (show(summary.mean), show_interval(summary)) if summary else ("0", "")

@@ -7,13 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
 from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
-from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.eval.statistics import Summary, as_cells, show, summarize
 from metta.view.page import write_replay_page
 from metta.view.report.charts import colour, gear_legend, metric_chart, role_chart
 
@@ -89,7 +87,7 @@ def _overview(rounds: Sequence[RoundResult]) -> str:
     names = rounds[0].names
     rows = [
         [f'<a href="#{escape(one.played.mission.name)}">{escape(one.played.mission.name)}</a>', str(one.episodes)]
-        + [cell for index in range(len(names)) for cell in _cells(summarize(one.rewards(index)))]
+        + [cell for index in range(len(names)) for cell in as_cells(summarize(one.rewards(index)))]
         for one in rounds
     ]
     heads = ["mission", "episodes", *(cell for name in names for cell in (escape(name), "95 % interval"))]
@@ -125,9 +123,9 @@ def _details(result: RoundResult, metrics: Sequence[dict[str, Summary]], game: d
     """Tables that open on a click: all statistics, roles, agents."""
     names = dict.fromkeys(name for found in metrics for name in found)
     heads = ["per agent and episode", *(cell for name in result.names for cell in (escape(name), "95 % interval"))]
-    rows = [[escape(name), *(cell for found in metrics for cell in _cells(found.get(name)))] for name in names]
+    rows = [[escape(name), *(cell for found in metrics for cell in as_cells(found.get(name)))] for name in names]
     yield _folded("All statistics of agents", _table(heads, rows))
-    rows = [[escape(name), *_cells(summary)] for name, summary in sorted(game.items())]
+    rows = [[escape(name), *as_cells(summary)] for name, summary in sorted(game.items())]
     yield _folded("Teams and game", _table(["per episode", "mean", "95 % interval"], rows))
     rows = [
         [escape(name), role, show(part["agents_per_episode"]), show(part["avg_reward"])]
@@ -153,7 +151,7 @@ def _replays(result: RoundResult, path: Path, replays: Path | None) -> str:
     for row in kept:
         page = (replays / str(row.replay)).with_suffix(".html")
         link = quote(Path(os.path.relpath(page, path.parent)).as_posix())
-        links.append(f'<a href="{escape(link)}">seed {row.seed}<small>{show(float(np.mean(row.returns)))}</small></a>')
+        links.append(f'<a href="{escape(link)}">seed {row.seed}<small>{show(row.score)}</small></a>')
     return f'<h3>Replays, with the mean reward of all agents</h3><p class="replays">{"".join(links)}</p>'
 
 
@@ -170,7 +168,3 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _folded(title: str, content: str) -> str:
     return f"<details><summary>{title}</summary>{content}</details>"
-
-
-def _cells(summary: Summary | None) -> tuple[str, str]:
-    return (show(summary.mean), show_interval(summary)) if summary else ("0", "")
