@@ -57,8 +57,11 @@ class SuiteEvaluator:
         for label, mission in self._missions.items():
             fitted(net, f"evals.missions.{label}", env_info(mission))
 
+    def due(self, epoch: int) -> bool:
+        return bool(self._missions) and epoch % self._settings.epoch_interval == 0
+
     def __call__(self, net: nn.Module, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
-        if not self._missions or epoch % self._settings.epoch_interval:
+        if not self.due(epoch):
             return {}
         every = self._settings.epoch_interval * self._settings.replay_interval
         replays = folder.replays if every and epoch % every == 0 else None

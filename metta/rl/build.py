@@ -2,6 +2,7 @@
 
 import getpass
 import hashlib
+import json
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,7 +23,7 @@ from metta.rl.losses.gtd_critic import GtdCritic
 from metta.rl.losses.kickstarter import Kickstarter
 from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
-from metta.rl.machine import choose_device, set_up
+from metta.rl.machine import set_up, settled
 from metta.rl.metrics import hourly_cost
 from metta.rl.npcs import Npcs
 from metta.rl.opponents import Opponents, find_opponents
@@ -55,12 +56,14 @@ class Plan:
         return -(-self.config.trainer.total_timesteps // self.shape.agent_steps)
 
     @property
-    def world(self) -> str:
-        """Hash of everything that the environments' state depends on."""
-        parts = (*self.source.fingerprint, self.config.system.seed)
+    def world(self) -> dict[str, str]:
+        """Hashes of the settings that the environments' state depends on, by their keys."""
+        seed, envs, config = self.config.system.seed, self.shape.envs, self.config
+        world = {**self.source.world, "system.seed": seed, "training_env.num_envs": envs}
         if self.opponents:
-            parts = (*parts, self.shape.agents, [npc.path for npc in self.config.trainer.dual_policy.npcs])
-        return hashlib.sha256(repr((parts, self.shape.envs)).encode()).hexdigest()
+            npcs = [npc.path for npc in config.trainer.dual_policy.npcs]
+            world["trainer.dual_policy"] = [self.shape.agents, npcs]
+        return {key: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for key, part in world.items()}
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def plan_phases(config: RunConfig) -> list[Plan]:
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
-    device = choose_device(config.system.device)
+    config = config.model_copy(update={"system": settled(config.system)})
+    device = torch.device(config.system.device)
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)

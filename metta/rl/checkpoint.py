@@ -8,7 +8,7 @@ import errno
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from metta.rl.run_folder import RunFolder
 
 TENSORS = "state.safetensors"
 NUMBERS = "state.json"
+FORMAT = 2
 STATES_KEPT = 2  # the newest, and one to fall back on
 
 
@@ -44,11 +45,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything of a run at the end of an epoch but the weights, which are the bundle's."""
+    """Everything of a run between two epochs but the weights, which are the bundle's."""
 
     progress: Progress
-    world: str  # hash of what the environments' state depends on
+    world: dict[str, str]  # what the environments' state depends on, by name
+    machine: dict[str, str]  # what the last digits of a result depend on
     tensors: dict[str, Tensor]
+
+    def copied(self) -> "Snapshot":
+        """One that stays as it is while the run goes on."""
+        tensors = {name: tensor.clone() for name, tensor in self.tensors.items()}
+        return replace(self, progress=replace(self.progress), tensors=tensors)
 
 
 class Checkpointer:
@@ -57,6 +64,11 @@ class Checkpointer:
     def __init__(self, folder: RunFolder, keep: int) -> None:
         self.folder, self.keep = folder, keep
         self.last_saved: int | None = None
+
+    def holds(self, epoch: int) -> bool:
+        """Whether this epoch can be resumed from the disk, or is the very beginning."""
+        parts = self.folder.checkpoint(epoch), self.folder.state(epoch)
+        return epoch == 0 or (epoch == self.last_saved and all(part.is_dir() for part in parts))
 
     def save(self, net: PolicyNet, snapshot: Snapshot) -> bool:
         """Write a checkpoint. When the disk is full, warn, keep what was there and return False."""
@@ -112,9 +124,10 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     """Write a trainer state; `folder` is there only once everything is on disk."""
     data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()})
     numbers: dict[str, Any] = {
-        "format": 1,
+        "format": FORMAT,
         "progress": asdict(snapshot.progress),
         "world": snapshot.world,
+        "machine": snapshot.machine,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     numbers["check"] = _check(numbers)
@@ -134,7 +147,8 @@ def load_snapshot(folder: Path) -> Snapshot:
             raise BrokenBundleError(f"{folder}/{TENSORS}: damaged or cut short (its SHA-256 does not match)")
         known = {field.name for field in fields(Progress)}
         progress = Progress(**{key: value for key, value in numbers["progress"].items() if key in known})
-        return Snapshot(progress, numbers["world"], load_tensors(data))
+        world = numbers["world"] if numbers["format"] == FORMAT else {}  # formerly one hash of it all
+        return Snapshot(progress, world, numbers.get("machine", {}), load_tensors(data))
     except OSError as error:
         raise BrokenBundleError(f"{folder}: no complete trainer state ({error.strerror})") from error
     except (KeyError, TypeError, ValueError, SafetensorError) as error:

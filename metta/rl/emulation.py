@@ -50,8 +50,8 @@ class Foreign:
         return self.info
 
     @property
-    def fingerprint(self) -> tuple[object, ...]:
-        return (self._settings.model_dump_json(),)
+    def world(self) -> dict[str, object]:
+        return {"env": self._settings.model_dump(mode="json")}
 
     def build(self, num_envs: int, seed: int) -> "EmulatedBatch":
         return EmulatedBatch(self._settings, self.info, num_envs, derive(seed, "environments"), self._workers or 1)

@@ -88,8 +88,8 @@ class Source(Protocol):
         ...
 
     @property
-    def fingerprint(self) -> tuple[object, ...]:
-        """All that the environments' state depends on, beside seed and number."""
+    def world(self) -> dict[str, object]:
+        """The settings that the environments' state depends on, beside seed and number, by their keys."""
         ...
 
     @property
@@ -130,9 +130,10 @@ class Game:
         return env_info(self.mission)
 
     @property
-    def fingerprint(self) -> tuple[object, ...]:
-        settings = self.settings
-        return self.mission.model_dump_json(), settings.map_pool, settings.fresh_maps, settings.desync_episodes
+    def world(self) -> dict[str, object]:
+        drawn = ("map_pool", "fresh_maps", "desync_episodes")
+        settings = {f"training_env.{name}": getattr(self.settings, name) for name in drawn}
+        return {"mission": self.mission.model_dump(mode="json"), "env.backend": self.backend, **settings}
 
     @property
     def always(self) -> tuple[str, ...]:

@@ -13,6 +13,10 @@ from metta.rl.run_folder import RunFolder
 class Evaluator(Protocol):
     """Plays suites of missions with the network as it is."""
 
+    def due(self, epoch: int) -> bool:
+        """Whether there is something to play after that epoch."""
+        ...
+
     def __call__(self, net: nn.Module, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         """`eval_<suite>/…` metrics after an epoch; none where it is not due, or where `stop` came true."""
         ...
@@ -21,6 +25,16 @@ class Evaluator(Protocol):
 EvaluatorOf = Callable[[Plan], Evaluator]
 
 
+class NoEvaluation:
+    """Nothing is ever played."""
+
+    def due(self, epoch: int) -> bool:
+        return False
+
+    def __call__(self, net: nn.Module, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+        return {}
+
+
 def never(plan: Plan) -> Evaluator:
     """No evaluation."""
-    return lambda net, epoch, folder, stop: {}
+    return NoEvaluation()

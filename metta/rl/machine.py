@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from metta.common.errors import UserError
-from metta.rl.settings import MachineSettings
+from metta.rl.settings import MachineSettings, SystemSettings
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -23,6 +23,12 @@ def choose_device(name: str) -> torch.device:
         have = ", ".join(known for known, found in there.items() if found)
         raise UserError(f"system.device={name}: this machine (or this build of torch) has none; it has {have}")
     return torch.device(name)
+
+
+def settled(settings: SystemSettings) -> SystemSettings:
+    """The settings with what they leave to the machine said: so they repeat a run on another one."""
+    threads = settings.threads or available_cores()
+    return settings.model_copy(update={"device": choose_device(settings.device).type, "threads": threads})
 
 
 def available_cores() -> int:

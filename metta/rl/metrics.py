@@ -6,6 +6,7 @@ Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collec
 import json
 import math
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -135,11 +136,20 @@ class MetricsFile:
         if path.exists():
             cut_after(path, lambda line: line.get(EPOCH, 0) <= epoch)
         self.earlier = last_rows(path, EARLIER) if path.exists() else []
-        self._file = open(path, "a")  # noqa: SIM115 - closed by close()
+        self._path = path
+        self._file = open(path, "a+")  # noqa: SIM115 - closed by close()
 
     def write(self, metrics: Metrics) -> None:
         """Append one line. A disk that is full costs the line, not the run: raises OSError once, stays usable."""
         self._file.write(json.dumps({name: _json_number(value) for name, value in metrics.items()}) + "\n")
+        self._file.flush()
+
+    def write_again(self) -> None:
+        """Make the file anew with all its lines: it was deleted, but not for this process, which has it open."""
+        with self._file as lost:
+            lost.seek(0)
+            self._file = open(self._path, "a+")  # noqa: SIM115 - closed by close()
+            shutil.copyfileobj(lost, self._file)
         self._file.flush()
 
     def close(self) -> None:

@@ -1,14 +1,32 @@
 """What a run's parts hold between two epochs, taken out and put back."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from metta.common.errors import UserError
 from metta.common.logging import warn
+from metta.common.seeds import derive
 from metta.policy.bundle import Bundle
 from metta.rl.build import Parts, Plan
 from metta.rl.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run before an epoch: how far it was, and weights and state unless they can be had from the disk."""
+
+    progress: Progress
+    kept: tuple[dict[str, Tensor], Snapshot] | None = None
+
+
+def take_start(plan: Plan, parts: Parts, progress: Progress) -> Start:
+    """A copy of the run as it is, in memory: 30 MB for a net of 2.5 M parameters, and 51 KiB per environment."""
+    weights = {name: tensor.clone() for name, tensor in parts.net.state_dict().items()}
+    snapshot = take_snapshot(plan, parts, progress).copied()
+    return Start(snapshot.progress, (weights, snapshot))
 
 
 def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
@@ -20,14 +38,14 @@ def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
         "global.numpy": _numpy_state(),
         **{f"rollout.{name}": tensor for name, tensor in parts.rollout.state_dict().items()},
     }
-    return Snapshot(progress, plan.world, tensors)
+    return Snapshot(progress, plan.world, _machine(parts), tensors)
 
 
 def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Progress:
     """Put a checkpoint into freshly built parts and return how far it is.
 
-    Environments that differ from the checkpoint's start new episodes, with a warning. Raise UserError if the network
-    differs.
+    What cannot go on begins anew, with a warning: environments under other settings, random numbers on another device.
+    Raise UserError if the network differs.
     """
     net, tensors = parts.net, snapshot.tensors
     if (net.name, net.settings, net.heads, net.info) != (bundle.net, bundle.settings, bundle.heads, bundle.info):
@@ -38,18 +56,47 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
         )
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)
-    for name, generator in parts.generators.items():
-        if (state := tensors.get(f"generator.{name}")) is not None:  # None: of a part that is new to the run
-            generator.set_state(state)
+    if snapshot.machine and (differs := _changed(snapshot.machine, _machine(parts))):
+        here = ", ".join(f"{name} {_machine(parts)[name]} (before: {snapshot.machine.get(name)})" for name in differs)
+        warn(f"run={plan.run}: goes on with {here}; numbers will differ from an uninterrupted run's")
+    _restore_generators(plan, parts, snapshot)
     torch.set_rng_state(tensors["global.torch"])
     _set_numpy_state(tensors["global.numpy"])
-    if snapshot.world == plan.world:
+    if not (changed := _changed(snapshot.world, plan.world)):
         carried = {name.removeprefix("rollout."): part for name, part in tensors.items() if name.startswith("rollout.")}
         parts.rollout.load_state_dict(carried)
     else:
-        warn(f"run={plan.run}: mission or environments changed since the checkpoint; new episodes start")
+        why = (
+            f"other {', '.join(changed)} than at the checkpoint"
+            if snapshot.world
+            else "a checkpoint of an older version"
+        )
+        warn(f"run={plan.run}: {why}; new episodes start")
         parts.rollout.start()
     return snapshot.progress
+
+
+def _restore_generators(plan: Plan, parts: Parts, snapshot: Snapshot) -> None:
+    """Go on with every random generator; one whose state is of another kind of device starts anew, by the epoch."""
+    for name, generator in parts.generators.items():
+        state = snapshot.tensors.get(f"generator.{name}")
+        if state is None:  # of a part that is new to the run
+            continue
+        if len(state) == len(generator.get_state()):
+            generator.set_state(state)
+        else:
+            generator.manual_seed(derive(plan.config.system.seed, name, snapshot.progress.epoch))
+
+
+def _machine(parts: Parts) -> dict[str, str]:
+    """What the sums of floating-point numbers depend on, beside the settings."""
+    threads = {"threads": str(torch.get_num_threads())} if parts.device.type == "cpu" else {}
+    return {"device": parts.device.type, **threads, "torch": torch.__version__}
+
+
+def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Names under which two descriptions differ."""
+    return [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
 
 
 def _numpy_state() -> Tensor:

@@ -72,35 +72,80 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
 
+class RunLock:
+    """Holds a run's folder while the run goes on in this process; the file has its process id until the run ends well.
+
+    Raises UserError if the folder cannot be written or another process holds it.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self.take()
+
+    def take(self) -> None:
+        """Hold the folder, which is made if it is not there."""
+        ensure_writable(self._run, f"run={self._run.name}: system.data_dir")
+        self._file = _locked(self._run)
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the folder was deleted, moved or replaced, and with it all that was saved."""
+        try:
+            return not os.path.samestat(os.stat(self._run / LOCK), os.fstat(self._file.fileno()))
+        except OSError:
+            return True
+
+    def release(self, well: bool) -> None:
+        """Let go of the folder."""
+        with self._file as file:
+            if well:
+                file.truncate(0)
+
+
+@dataclass(frozen=True)
+class OpenRun(RunFolder):
+    """The folder of a run that goes on in this process."""
+
+    lock: RunLock
+
+
 @contextmanager
-def open_run(data_dir: Path, name: str) -> Iterator[RunFolder]:
+def open_run(data_dir: Path, name: str) -> Iterator[OpenRun]:
     """Create or reopen a run's folder and hold its lock. Raise UserError if it cannot be written or is in use."""
     ensure_writable(data_dir, "system.data_dir")
-    folder = RunFolder(data_dir / name)
-    ensure_writable(folder.path, f"run={name}: system.data_dir")
-    with hold_lock(folder.path) as lock:
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    folder, well = OpenRun(data_dir / name, RunLock(data_dir / name)), False
+    try:
         for part in (folder.path, folder.checkpoints, folder.states):
             part.mkdir(exist_ok=True)
             remove_partials(part)
         yield folder
-        lock.truncate(0)
+        well = True
+    finally:
+        folder.lock.release(well)
 
 
 @contextmanager
-def hold_lock(run: Path) -> Iterator[TextIO]:
+def hold_lock(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder. Raise UserError if another process does."""
-    with open(run / LOCK, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+    with _locked(run):
+        yield
+
+
+def _locked(run: Path) -> TextIO:
+    """The run's lock file, open and locked."""
+    lock = open(run / LOCK, "a+")  # noqa: SIM115 - closing it lets go of the lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        with lock:
             lock.seek(0)
             owner = lock.read().strip()
-            by = f" by process {owner}" if owner else ""
-            raise UserError(f"run={run.name}: in use{by}; wait for it, stop it, or choose another run name") from error
-        yield lock
+        by = f" by process {owner}" if owner else ""
+        raise UserError(f"run={run.name}: in use{by}; wait for it, stop it, or choose another run name") from error
+    return lock
 
 
 def is_running(run: Path) -> bool:

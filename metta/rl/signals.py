@@ -1,12 +1,25 @@
-"""Stopping on request: the first Ctrl-C or SIGTERM asks the loop to finish, the second ends the process at once."""
+"""Stopping on request: the first Ctrl-C or SIGTERM asks the loop to end, the second ends the process at once."""
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from metta.common.logging import note
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+Stop = Callable[[], bool]  # whether the run has been asked to stop
+
+
+def go_on() -> bool:
+    """A `Stop` that never comes true."""
+    return False
+
+
+class StoppedError(Exception):
+    """An epoch was given up midway because a signal asked to stop; the run is to go back to its start."""
 
 
 class StopRequest:
@@ -35,4 +48,4 @@ class StopRequest:
         if self._asked is not None:
             os._exit(128 + number)
         self._asked = signal.Signals(number)
-        note(f"{self._asked.name}: finishing this step and saving; once more to stop at once")
+        note(f"{self._asked.name}: saving, then stopping; once more to stop at once")

@@ -1,7 +1,8 @@
 """The training loop: collect, update on minibatches, report, save."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metta.common.code_version import code_version
@@ -15,14 +16,16 @@ from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_m
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.progress import ProgressView
-from metta.rl.resume import restore, take_snapshot
-from metta.rl.run_folder import RunFolder, open_run
+from metta.rl.resume import Start, restore, take_snapshot, take_start
+from metta.rl.run_folder import OpenRun, open_run
 from metta.rl.settings import RunConfig
-from metta.rl.signals import StopRequest
+from metta.rl.signals import Stop, StoppedError, StopRequest, go_on
 from metta.rl.start import start_from
 from metta.rl.timing import Stopwatch
 from metta.rl.update import DivergedError
 from metta.rl.wandb_logger import WandbLogger
+
+PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ def _train(planned: Plan, evaluator: Evaluator) -> Summary:
 class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
-    def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator) -> None:
+    def __init__(self, planned: Plan, folder: OpenRun, evaluator: Evaluator) -> None:
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
         self.stopwatch = Stopwatch()
         self.progress = Progress()
         self.metrics: Metrics = {}
+        self.code = code_version()
+        self.seconds = math.inf  # that an epoch is expected to take
 
     def run(self, stop: StopRequest) -> Summary:
         """Train to the end, or until `stop` comes true; whatever was learned is saved."""
@@ -73,25 +78,62 @@ class Trainer:
         if resumed and resumed[1].progress.agent_steps >= self.config.trainer.total_timesteps:
             return self._already_finished(resumed[1].progress)
         self._build(resumed)
-        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+        self._describe_run()
         self._open_reports()
         try:
             with self.view:
-                while not self.finished and not stop():
-                    self.stopwatch.reset()
-                    guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
-                    if not self.parts.rollout.collect(self.stopwatch, stop):
-                        break
-                    self.report({**self.learn(stop), **guidance}, stop)
-                    if self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
-                        self.save()
-                saved = self.save()
+                saved = self._train(stop)
         finally:
             self._close_reports()
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
         self._say_end()
         return self._summary()
+
+    def _train(self, stop: Stop) -> bool:
+        """Epoch after epoch. Only whole ones are ever saved: a stopped run goes on as one that was never stopped.
+
+        Return whether the run as it is now is saved.
+        """
+        while not self.finished and not stop():
+            start = self._keep_start()
+            try:
+                self._epoch(stop if start else go_on)
+            except StoppedError:
+                return start is not None and self._go_back(start)
+        return self.save()
+
+    def _epoch(self, stop: Stop) -> None:
+        """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
+        begin = time.perf_counter()
+        self.stopwatch.reset()
+        guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
+        if not self.parts.rollout.collect(self.stopwatch, stop):
+            raise StoppedError
+        self.report({**self.learn(stop), **guidance}, stop)
+        if lost := self.folder.lock.lost:
+            self._make_folder_anew()
+        if lost or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
+            self.save()
+        took = time.perf_counter() - begin
+        self.seconds = took if math.isinf(self.seconds) else max(took, self.seconds / 2)
+
+    def _keep_start(self) -> Start | None:
+        """The run before an epoch, to go back to if that is stopped midway; None where it is soon finished anyway."""
+        if self.checkpointer.holds(self.progress.epoch):
+            return Start(replace(self.progress))
+        if self.seconds < PATIENCE and not self.evaluator.due(self.progress.epoch + 1):
+            return None
+        return take_start(self.plan, self.parts, self.progress)
+
+    def _go_back(self, start: Start) -> bool:
+        """Take the run back to the start of an epoch and return whether it is saved."""
+        self.progress = start.progress
+        if start.kept is None:
+            return self.checkpointer.holds(self.progress.epoch)
+        weights, snapshot = start.kept
+        self.parts.net.load_state_dict(weights)
+        return self._save(snapshot)
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
         self.parts = build(self.plan)
@@ -112,7 +154,7 @@ class Trainer:
         """How much of training lies behind, 0 to 1; schedules follow it."""
         return min(1.0, self.progress.agent_steps / (self.plan.epochs * self.plan.shape.agent_steps))
 
-    def learn(self, stop: StopRequest) -> Metrics:
+    def learn(self, stop: Stop) -> Metrics:
         """Update on the collected batch and count it."""
         rate = learning_rate(self.config.trainer.optimizer, self.share_done)
         set_learning_rate(self.parts.optimizer, rate)
@@ -120,14 +162,18 @@ class Trainer:
             metrics = self.parts.updater.update(self.parts.rollout.experience, self.share_done, self.stopwatch, stop)
         except DivergedError as error:
             raise self._explained(error) from error
+        if metrics is None:
+            raise StoppedError
         self.progress.epoch += 1
         self.progress.agent_steps += self.plan.shape.agent_steps
         return {**metrics, "hyperparameters/learning_rate": rate}
 
-    def report(self, metrics: Metrics, stop: StopRequest) -> None:
+    def report(self, metrics: Metrics, stop: Stop) -> None:
         """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B."""
         seconds, phases = self.stopwatch.read()
         evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop)
+        if stop():
+            raise StoppedError
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.npcs.report(
@@ -159,14 +205,31 @@ class Trainer:
 
     def save(self) -> bool:
         """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
-        if self.progress.epoch == (self.checkpointer.last_saved or 0):
+        if self.checkpointer.holds(self.progress.epoch):
             return True
-        saved = self.checkpointer.save(self.parts.net, take_snapshot(self.plan, self.parts, self.progress))
+        return self._save(take_snapshot(self.plan, self.parts, self.progress))
+
+    def _save(self, snapshot: Snapshot) -> bool:
+        saved = self.checkpointer.save(self.parts.net, snapshot)
         if saved:
             epoch, keep = self.progress.epoch, self.config.checkpointer.keep
             self.view.checkpoint = f"v{epoch}"
             self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)
         return saved
+
+    def _make_folder_anew(self) -> None:
+        """Write what is known of the run where its folder was deleted, moved or replaced while it went on.
+
+        Raise UserError if another process runs there by now.
+        """
+        warn(f"run {self.folder.name}: {self.folder.path} is gone, and its checkpoints with it; made anew")
+        self.folder.lock.take()
+        self._describe_run()
+        self.file.write_again()
+
+    def _describe_run(self) -> None:
+        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+        self.folder.note_start(self.progress.epoch, self.code)
 
     def _count(self, epoch_seconds: float) -> None:
         now = time.perf_counter()
@@ -181,9 +244,7 @@ class Trainer:
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
-        code = code_version()
-        folder.note_start(self.progress.epoch, code)
-        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
+        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), self.code)
         self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()

@@ -41,8 +41,9 @@ class Updater:
 
     def update(
         self, experience: Experience, progress: float, stopwatch: Stopwatch, stop: Callable[[], bool]
-    ) -> Metrics:
-        """Learn from `experience` at `progress` (0 to 1) of training; ends early if `stop` comes true.
+    ) -> Metrics | None:
+        """Learn from `experience` at `progress` (0 to 1) of training. Return None, having learned from a part of it, if
+        `stop` came true between two minibatches.
 
         As in PufferLib 3, advantages are computed anew for every minibatch: with the probability ratios and values
         that the segments visited so far have under the present network. Raise DivergedError at the first number that
@@ -53,6 +54,8 @@ class Updater:
         advantages = torch.empty_like(values)
         self.sampler.start(self.shape.segments, progress, experience.lessons and experience.lessons.seen)
         for _ in range(self.shape.minibatches):
+            if stop():
+                return None
             with stopwatch.phase("advantage"):
                 self._advantages(experience, values, ratios, advantages)
                 draw = self.sampler.draw(self.shape.minibatch_segments, advantages)
@@ -67,7 +70,7 @@ class Updater:
             ratios[:, draw.segments] = prediction.log_ratios.detach().exp()
             values[:, draw.segments] = prediction.values.detach()
             mean.add(metrics)
-            if stop() or (limit is not None and float(metrics.get("approx_kl", 0.0)) > limit):
+            if limit is not None and float(metrics.get("approx_kl", 0.0)) > limit:
                 break
         self._check_weights()
         scheduled = {f"hyperparameters/{name}": value for name, value in self.sampler.scheduled.items()}
