@@ -51,7 +51,7 @@ def ptx(batch: EnvBatch) -> dict[str, str]:
         kernels.observe_step: (tables, state, buffers),
         kernels.end_step: (tables, state, buffers, log),
         kernels.record_episodes: (state, log),
-        kernels.renew_episodes: (tables, state, frames, log, state, frames, np.uint64(0), True, True),
+        kernels.renew_episodes: (tables, state, frames, log, state, frames, *array(np.uint64), True, True),
     }
     code = {}
     with pytest.MonkeyPatch.context() as patch:  # numba asks the driver for the device to compile functions for

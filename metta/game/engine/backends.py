@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.common.seeds import Seed
 from metta.game.engine.batch import Batch, EnvBatch
 from metta.game.mission import Mission
 
@@ -19,14 +20,14 @@ def make_batch(
     num_envs: int,
     *,
     maps: np.ndarray,
-    seed: int = 0,
+    seed: Seed = 0,
     threads: int = 1,
     auto_reset: bool = True,
     desync: bool = False,
     stream: Callable[[], int] | None = None,
 ) -> Batch:
-    """Environments of one mission; `threads` is for the processor alone. With `stream` (see `CudaEnvBatch`) the
-    buffers of a device lie there too, without it on the host.
+    """Environments of one mission, of one seed for all or one for each; `threads` is for the processor alone. With
+    `stream` (see `CudaEnvBatch`) the buffers of a device lie there too, without it on the host.
 
     Raises:
         UserError: the maps do not fit the mission, or the device or its compiler is missing.

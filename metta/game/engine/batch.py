@@ -12,9 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.common.seeds import Seed
 from metta.game.cache import announce_compilation
 from metta.game.engine import layout as L
 from metta.game.engine.cpu import reset_some, step_range
+from metta.game.engine.random import environment_keys
 from metta.game.engine.tables import TableBuilder
 from metta.game.maps.cells import JUNCTION, KIND_MASK, TEAM_SHIFT, WALL
 from metta.game.maps.drawn import check_maps
@@ -64,8 +66,8 @@ class Batch(ABC):
         self._map_counts: dict[int, dict[str, float]] = {}
 
     @abstractmethod
-    def reset(self, observations: Any, seed: int | None = None) -> None:
-        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+    def reset(self, observations: Any, seed: Seed | None = None) -> None:
+        """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
 
     @abstractmethod
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
@@ -235,14 +237,15 @@ class EnvBatch(Batch):
         num_envs: int,
         *,
         maps: np.ndarray,
-        seed: int = 0,
+        seed: Seed = 0,
         threads: int = 1,
         auto_reset: bool = True,
         desync: bool = False,
         renewal: MapRenewal | None = None,
     ):
-        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step. With `renewal`,
-        `take_episodes` puts a new map into the pool for every episode that it hands out.
+        """`maps` is the pool, uint8 [P, H, W]; `seed` is one for all environments or one for each; `desync` cuts
+        every first episode at a random step. With `renewal`, `take_episodes` puts a new map into the pool for every
+        episode that it hands out.
 
         Raises:
             UserError: the maps do not fit the mission.
@@ -251,14 +254,16 @@ class EnvBatch(Batch):
         self._threads = max(1, min(threads, num_envs))
         self._state = self._allocate(self._threads, _aligned)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
-        self._seed, self._auto_reset, self._desync, self._renewal = seed, auto_reset, desync, renewal
+        self._keys = environment_keys(seed, num_envs)
+        self._auto_reset, self._desync, self._renewal = auto_reset, desync, renewal
         self._ended: list[Rows] = []
         self._shares = [_halving(*share) for share in pairwise(np.linspace(0, num_envs, self._threads + 1, dtype=int))]
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
-    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
-        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
-        self._seed = self._seed if seed is None else seed
+    def reset(self, observations: np.ndarray, seed: Seed | None = None) -> None:
+        """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
+        if seed is not None:
+            self._keys = environment_keys(seed, self.num_envs)
         self._state.env[:] = 0
         self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)
@@ -268,8 +273,8 @@ class EnvBatch(Batch):
         self._reset(which, observations)
 
     def _reset(self, which: np.ndarray, observations: np.ndarray, desync: bool = False, slot: int = 0) -> None:
-        seed, which = np.uint64(self._seed), which.astype(np.int64)
-        reset_some(self._tables, self._flat, which, seed, desync, slot, observations.reshape(-1))
+        which = which.astype(np.int64)
+        reset_some(self._tables, self._flat, which, self._keys, desync, slot, observations.reshape(-1))
 
     def step(
         self,

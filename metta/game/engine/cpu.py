@@ -1,7 +1,5 @@
 """Launchers for the CPU: many environments, one after the other, on the thread that calls."""
 
-import numpy as np
-
 from metta.game.compiled import rule
 from metta.game.engine.layout import T_AGENTS
 from metta.game.engine.observe import encode_agents, observe, observe_agent
@@ -28,11 +26,14 @@ def step_range(tables, s, start, stop, slot, actions, observations, rewards, ter
 
 
 @rule
-def reset_some(tables, s, which, seed, desync, slot, observations):
-    """Start the next episode of the listed environments and write their first observations, using one scratch slot."""
+def reset_some(tables, s, which, keys, desync, slot, observations):
+    """Start the next episode of the listed environments and write their first observations, using one scratch slot.
+
+    `keys` uint64 [E] are those of all environments.
+    """
     for i in range(which.size):
         e = which[i]
-        start_episode(tables.ints, tables.maps, s, e, np.uint64(seed))
+        start_episode(tables.ints, tables.maps, s, e, keys[e])
         if desync:
             draw_limit(tables.ints, s, e)
         observe(tables, s, e, slot, observations)

@@ -179,16 +179,17 @@ def record_episodes(s, log):
 
 
 @partial(cuda.jit, **OPTIONS)
-def renew_episodes(tables, s, target, log, pool, starts, seed, begin, desync):
+def renew_episodes(tables, s, target, log, pool, starts, keys, begin, desync):
     """Start the next episode of the environments that ended, or with `begin` the first of all. Blocks and threads as
-    `record_episodes`; `pool` and `starts` hold state and observations at the start of an episode on every map."""
+    `record_episodes`; `pool` and `starts` hold state and observations at the start of an episode on every map, `keys`
+    uint64 [E] those of the environments."""
     envs, maps = s.rng.size, pool.rng.size
     first, step = cuda.threadIdx.x, cuda.blockDim.x
     count = envs if begin else log.clock[CL_ENDED]
     for i in range(cuda.blockIdx.x, count, cuda.gridDim.x):
         e = i if begin else log.ended[i]
         episode = 0 if begin else s.env[env_row(e) + EN_EPISODE]
-        m = choose_map(e, episode, maps, seed)
+        m = choose_map(e, episode, maps, keys[e])
         cuda.syncthreads()  # everyone has read the number of the episode
         copy_row(s.cells, e, pool.cells, m, s.cells.size // envs, first, step)
         copy_row(s.bits, e, pool.bits, m, s.bits.size // envs, first, step)
@@ -202,6 +203,6 @@ def renew_episodes(tables, s, target, log, pool, starts, seed, begin, desync):
         copy_row(target.observations, e, starts.observations, m, target.observations.size // envs, first, step)
         cuda.syncthreads()
         if first == 0:
-            open_episode(s, e, episode, maps, seed)
+            open_episode(s, e, episode, maps, keys[e])
             if desync:
                 draw_limit(tables.ints, s, e)

@@ -7,6 +7,7 @@ import numpy as np
 from numba import cuda
 
 from metta.common.errors import UserError
+from metta.common.seeds import Seed
 from metta.game.engine import layout as L
 from metta.game.engine.batch import Batch, EnvBatch, Episode
 from metta.game.engine.cuda import (
@@ -24,6 +25,7 @@ from metta.game.engine.cuda import (
     record_episodes,
     renew_episodes,
 )
+from metta.game.engine.random import environment_keys
 from metta.game.mission import Mission
 
 LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
@@ -49,12 +51,13 @@ class CudaEnvBatch(Batch):
         num_envs: int,
         *,
         maps: np.ndarray,
-        seed: int = 0,
+        seed: Seed = 0,
         auto_reset: bool = True,
         desync: bool = False,
         stream: Callable[[], int] = lambda: 0,
     ):
-        """`maps` is the pool, uint8 [P, H, W]; `desync` cuts every first episode at a random step.
+        """`maps` is the pool, uint8 [P, H, W]; `seed` one for all environments or one for each; `desync` cuts every
+        first episode at a random step.
 
         Raises:
             UserError: the maps do not fit the mission, or there is no device.
@@ -64,7 +67,8 @@ class CudaEnvBatch(Batch):
         super().__init__(mission, num_envs, maps)
         if self.num_agents > MOST_THREADS:
             raise UserError(f"the cuda backend plays at most {MOST_THREADS} agents per environment")
-        self._seed, self._auto_reset, self._desync, self._stream = np.uint64(seed), auto_reset, desync, stream
+        self._keys = _upload(environment_keys(seed, num_envs))
+        self._auto_reset, self._desync, self._stream = auto_reset, desync, stream
         self._lanes = max(1, min(LANES, BLOCK // self.num_agents))
         self._state = self._allocate(num_envs, _empty)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
@@ -91,9 +95,10 @@ class CudaEnvBatch(Batch):
             **{name: _empty(room * (part.size // self.num_envs), part.dtype) for name, part in rows.items()},
         )
 
-    def reset(self, observations: Any, seed: int | None = None) -> None:
-        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
-        self._seed = self._seed if seed is None else np.uint64(seed)
+    def reset(self, observations: Any, seed: Seed | None = None) -> None:
+        """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
+        if seed is not None:
+            self._write(self._keys, environment_keys(seed, self.num_envs))
         self._taken = self._finished()
         self._renew(_flat_view(observations), begin=True)
 
@@ -113,7 +118,7 @@ class CudaEnvBatch(Batch):
     def _renew(self, observations: Any, begin: bool) -> None:
         grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, self._queue()
         args = (self._device_tables, self._flat, Frames(observations), self._log, self._starts, self._first)
-        renew_episodes[grid](*args, self._seed, begin, begin and self._desync)
+        renew_episodes[grid](*args, self._keys, begin, begin and self._desync)
 
     def _finished(self) -> int:
         """Episodes that have finished since the batch was made."""
@@ -168,8 +173,8 @@ class HostCudaBatch(CudaEnvBatch):
 
     device = "cpu"
 
-    def reset(self, observations: np.ndarray, seed: int | None = None) -> None:
-        """Start the first episode of every environment, from another seed if one is given; writes the observations."""
+    def reset(self, observations: np.ndarray, seed: Seed | None = None) -> None:
+        """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
         there = _upload(observations)
         super().reset(there, seed)
         observations[:] = self._read(there)

@@ -1,7 +1,10 @@
 """Random numbers of one environment: splitmix64 (Steele et al., 2014), one 64-bit word of state each."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from metta.common.seeds import Seed, each_seed
 from metta.game.compiled import rule
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -10,12 +13,25 @@ MIX_2 = np.uint64(0x94D049BB133111EB)
 S27, S30, S31, S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
 
 
-@rule
-def mix(z):
-    """Bijective scrambling of a 64-bit word."""
+def _scrambled(z):
+    """Bijective scrambling of 64-bit words."""
     z = (z ^ (z >> S30)) * MIX_1
     z = (z ^ (z >> S27)) * MIX_2
     return z ^ (z >> S31)
+
+
+mix = rule(_scrambled)  # of one word, in compiled code
+
+
+def environment_keys(seed: Seed, envs: int) -> np.ndarray:
+    """What the random numbers of each environment follow from, uint64 [E].
+
+    Of one seed each environment has its own; of a seed for each, an environment has what it would have alone. Seeds are
+    scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1.
+    """
+    if isinstance(seed, Sequence):
+        return _scrambled(np.array(each_seed(seed, envs), np.uint64))
+    return _scrambled(np.array([seed], np.uint64)) + np.arange(envs, dtype=np.uint64)
 
 
 @rule

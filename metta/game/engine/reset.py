@@ -63,18 +63,18 @@ from metta.game.engine.rows import agent_row, block_row, env_row, float_row, obj
 from metta.game.maps.cells import AGENT, EMPTY, KIND_MASK, TEAM_SHIFT, WALL
 
 AGENT_TYPE = 0  # agents are the first object type
-EPISODE_STRIDE = np.uint64(0xD1B54A32D192ED03)
+MAP_STRIDE = np.uint64(0xD1B54A32D192ED02)
 
 
 @rule
-def choose_map(e, episode, pool, seed):
-    """Map of the environment's next episode: its own number first, then by hash of seed, number and episode.
+def choose_map(e, episode, pool, key):
+    """Map of the environment's next episode: its own number first, then by hash of key, number and episode.
 
-    Here and below seeds are scrambled: environment 1 of seed 0 must not play as environment 0 of seed 1.
+    The keys of one seed are consecutive; the stride keeps an environment's next maps from being its neighbour's.
     """
     if episode == 0:
         return e % pool
-    return np.int64(mix(mix(seed) + np.uint64(e) * EPISODE_STRIDE + np.uint64(episode)) % np.uint64(pool))
+    return np.int64(mix(key + np.uint64(e) * MAP_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @part
@@ -148,13 +148,13 @@ def _next_agent(t, s, e, group):
 
 
 @rule
-def open_episode(s, e, episode, pool, seed):
+def open_episode(s, e, episode, pool, key):
     """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
     one map. Returns the map."""
-    chosen = choose_map(e, episode, pool, seed)
+    chosen = choose_map(e, episode, pool, key)
     s.env[env_row(e) + EN_EPISODE] = episode + 1
     s.env[env_row(e) + EN_MAP] = chosen
-    s.rng[e] = mix(mix(mix(seed) + np.uint64(e)) + np.uint64(episode))
+    s.rng[e] = mix(mix(key) + np.uint64(episode))
     return chosen
 
 
@@ -183,10 +183,10 @@ def _encode_walls(t, s, e):
 
 
 @part
-def start_episode(t, maps, s, e, seed):
-    """Set environment `e` to step 0 of its next episode."""
+def start_episode(t, maps, s, e, key):
+    """Set environment `e`, whose key is `key` (see `random.environment_keys`), to step 0 of its next episode."""
     _clear(t, s, e)
-    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], seed)
+    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], key)
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):
