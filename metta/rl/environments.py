@@ -57,9 +57,9 @@ class Environments(Protocol):
         """Episodes that finished since the last call."""
         ...
 
-    def take_cut(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Of the last step the agents for whom time ran out though the task goes on: their indices int64 [n] among all
-        agents, and what they last saw [n, ...]; None if there are none."""
+    def take_cut(self) -> tuple[np.ndarray, Any] | None:
+        """Of the last step the agents whose episode was cut short though the task goes on (truncation): their indices
+        int64 [n] among all agents, and what they last saw [n, ...], where the buffers lie; None if there are none."""
         ...
 
     def state_dict(self) -> dict[str, np.ndarray]: ...

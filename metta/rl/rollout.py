@@ -185,14 +185,14 @@ class Rollout:
             if not (npcs.everyone or last):
                 following.copy_(npcs.pick(self._observations))
 
-    def _values_beyond(self, agents: np.ndarray, last: np.ndarray) -> tuple[Tensor, Tensor]:
-        """What is still to come for agents for whom time ran out: the discounted value of what they last saw.
+    def _values_beyond(self, agents: np.ndarray, last: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+        """What is still to come for agents whose episode was cut short: the discounted value of what they last saw.
 
         Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
         """
         places = self.npcs.places(torch.from_numpy(agents).to(self._device))
         learning = places >= 0
-        places, observations = places[learning], torch.from_numpy(last).to(self._device)[learning]
+        places, observations = places[learning], torch.as_tensor(last).to(self._device)[learning]
         if not len(places):
             return places, self._reward_sum[:0]
         output, _ = self.net.act(observations, tuple(part[places] for part in self._state))

@@ -48,6 +48,7 @@ class Pair:
             (np.full((*shape, 200, 3), 7, np.uint8), np.zeros(shape, np.float32), *np.zeros((2, *shape), bool))
             for _ in self.batches
         ]
+        self.cuts = 0  # agents whose episode was cut short
         for batch, buffers in zip(self.batches, self.buffers, strict=True):
             batch.reset(buffers[0])
         self.compare("reset")
@@ -61,6 +62,11 @@ class Pair:
             ("observations", "rewards", "terminals", "truncations"), *self.buffers, strict=True
         ):
             assert one.tobytes() == other.tobytes(), f"{name} differ at {when}"
+        cut, other = (batch.take_cut() for batch in self.batches)
+        assert (cut is None) == (other is None), f"cut episodes differ at {when}"
+        if cut and other:
+            assert cut[0].tolist() == other[0].tolist() and cut[1].tobytes() == other[1].tobytes()
+            self.cuts += len(cut[0])
         states = [batch.state_dict() for batch in self.batches]
         for name, one in states[0].items():
             assert one.tobytes() == states[1][name].tobytes(), f"{name} differ at {when}"
@@ -94,6 +100,24 @@ def test_random_play_with_resets_is_equal(name: str) -> None:
         pair.step(random.integers(-1, 13, (envs, mission.agents)).astype(np.int32))
         pair.compare(f"step {step}")
     assert pair.compare_episodes() >= envs * (steps // length)
+    assert 0 < pair.cuts <= envs * mission.agents  # first episodes alone
+
+
+def test_episodes_that_a_limit_cuts_are_equal_also_from_a_state() -> None:
+    quirks = {"time_limit_is_terminal": False}
+    mission = build_mission(MissionSettings.model_validate({"max_steps": 5, "quirks": quirks}))
+    pair = Pair(mission, build_pool(mission, 2, 0), 2, seed=4, desync=True)
+    actions = np.ones((2, mission.agents), np.int32)
+    for step in range(7):
+        pair.step(actions)
+        pair.compare(step)
+    for batch in pair.batches:
+        batch.load_state_dict(pair.batches[0].state_dict())
+    cuts = pair.cuts
+    for step in range(10):
+        pair.step(actions)
+        pair.compare(step)
+    assert pair.cuts == cuts + 2 * 2 * mission.agents
 
 
 def test_two_teams_with_all_that_can_be_observed_are_equal() -> None:

@@ -25,6 +25,8 @@ from metta.game.mission import Mission
 from metta.game.observation import cell_name, env_info, resources
 
 CHUNK = 16  # environments that a thread takes at a time, at least
+# Agents, int64 [n] among all, and what they last saw, uint8 [n, 200, 3], where the buffers lie.
+Cut = tuple[np.ndarray, Any]
 # Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -77,9 +79,10 @@ class Batch(ABC):
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended."""
 
-    def take_cut(self) -> None:
-        """No episode goes on beyond its end: the time limit is part of the game."""
-        return None
+    @abstractmethod
+    def take_cut(self) -> Cut | None:
+        """Of the last step the agents whose episode was cut short though the game would go on (truncation), where the
+        next one has taken its place; None if there are none."""
 
     @abstractmethod
     def _host_state(self) -> L.State:
@@ -257,6 +260,7 @@ class EnvBatch(Batch):
         self._keys = environment_keys(seed, num_envs)
         self._auto_reset, self._desync, self._renewal = auto_reset, desync, renewal
         self._ended: list[Rows] = []
+        self._cut: list[tuple[np.ndarray, np.ndarray]] = []  # environments, and all that their agents last saw
         self._shares = [_halving(*share) for share in pairwise(np.linspace(0, num_envs, self._threads + 1, dtype=int))]
         self._pool = ThreadPoolExecutor(self._threads - 1, "env") if self._threads > 1 else None
 
@@ -287,6 +291,7 @@ class EnvBatch(Batch):
         """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
         flat = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
         ended: list[Rows] = []
+        self._cut.clear()
         if self._pool is None or self.num_envs <= CHUNK:
             self._advance(0, self.num_envs, 0, flat, ended)
         else:
@@ -300,6 +305,8 @@ class EnvBatch(Batch):
         if which.size:
             ended.append(self._rows(which))
             if self._auto_reset:
+                if (cut := which[flat[4][which * self.num_agents]]).size:
+                    self._cut.append((cut, flat[1].reshape(self.num_envs, -1)[cut]))
                 self._reset(which, flat[1], slot=slot)
 
     def _step_parallel(self, flat: tuple[np.ndarray, ...], ended: list[Rows]) -> None:
@@ -331,6 +338,13 @@ class EnvBatch(Batch):
                 self._map_counts.pop(index, None)
         return episodes
 
+    def take_cut(self) -> Cut | None:
+        taken, self._cut = sorted(self._cut, key=lambda part: part[0][0]), []
+        if not taken:
+            return None
+        envs, seen = (np.concatenate(parts) for parts in zip(*taken, strict=True))
+        return agents_of(envs, self.num_agents), seen.reshape(-1, self.info.num_tokens, L.TOKEN_BYTES)
+
     def state_dict(self) -> dict[str, np.ndarray]:
         return super().state_dict() | (self._renewal.state_dict() if self._renewal else {})
 
@@ -351,6 +365,11 @@ class EnvBatch(Batch):
             self._pool.shutdown()
         if self._renewal:
             self._renewal.close()
+
+
+def agents_of(envs: np.ndarray, agents: int) -> np.ndarray:
+    """Indices among all agents, int64 [n * agents], of those of some environments, int64 [n]."""
+    return (envs[:, None] * agents + np.arange(agents)).reshape(-1)
 
 
 def _halving(start: int, stop: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from numba import cuda
 from metta.common.errors import UserError
 from metta.common.seeds import Seed
 from metta.game.engine import layout as L
-from metta.game.engine.batch import Batch, EnvBatch, Episode
+from metta.game.engine.batch import Batch, Cut, EnvBatch, Episode, agents_of
 from metta.game.engine.cuda import (
     CL_ENDED,
     CL_LOGGED,
@@ -31,6 +31,7 @@ from metta.game.mission import Mission
 LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
 THREADS = 4 if SIMULATED else 32  # of a block without lanes: small, to spread over all multiprocessors
 COPY_THREADS, COPY_BLOCKS = (2, 2) if SIMULATED else (256, 528)  # blocks: four for each multiprocessor of an H200
+NEVER = -1
 LOGGED = 1024  # finished episodes that wait to be taken, at least
 
 
@@ -74,6 +75,9 @@ class CudaEnvBatch(Batch):
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._device_tables = L.Tables(*map(_upload, self._tables))
         self._starts, self._first = self._make_pool(maps)
+        self._cuts = desync or bool(self._builder.header[L.T_TRUNCATE])  # whether any episode is ever cut short
+        self._left: np.ndarray | None = None  # steps until each environment's episode is cut, int64 [E]; None: ask
+        self._cut: Cut | None = None
         self._log = self._make_log(max(LOGGED, num_envs))
         self._taken = 0
         cuda.synchronize()  # what was copied is there, whatever stream comes to use it
@@ -99,7 +103,7 @@ class CudaEnvBatch(Batch):
         """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
         if seed is not None:
             self._write(self._keys, environment_keys(seed, self.num_envs))
-        self._taken = self._finished()
+        self._taken, self._left = self._finished(), None
         self._renew(_flat_view(observations), begin=True)
 
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
@@ -113,12 +117,43 @@ class CudaEnvBatch(Batch):
         end_step[agent_blocks, THREADS, stream](tables, state, buffers, self._log)
         record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](state, self._log)
         if self._auto_reset:
+            if self._cuts:
+                self._keep_cut(observations)
             self._renew(buffers.observations, begin=False)
 
     def _renew(self, observations: Any, begin: bool) -> None:
         grid = min(self.num_envs, COPY_BLOCKS), COPY_THREADS, self._queue()
         args = (self._device_tables, self._flat, Frames(observations), self._log, self._starts, self._first)
         renew_episodes[grid](*args, self._keys, begin, begin and self._desync)
+
+    def _keep_cut(self, observations: Any) -> None:
+        """Copy what the agents see whose episode is cut in this step. When that is follows from limits that were drawn
+        before, so the device is not waited for but once after `reset` or `load_state_dict`."""
+        if self._left is None:
+            self._left = self._steps_to_cut(self._read(self._state.env))
+        else:
+            self._left -= 1
+        cut = np.flatnonzero(self._left == 0)
+        self._cut = (agents_of(cut, self.num_agents), self._pick(observations, cut)) if cut.size else None
+        self._left[cut] = self.mission.max_steps if self._builder.header[L.T_TRUNCATE] else NEVER
+
+    def _steps_to_cut(self, env: np.ndarray) -> np.ndarray:
+        limit, most = env[:, L.EN_LIMIT].astype(np.int64), self.mission.max_steps
+        cut = (limit < most) | bool(self._builder.header[L.T_TRUNCATE])
+        return np.where(cut, np.minimum(limit, most) - env[:, L.EN_STEP], NEVER)
+
+    def _pick(self, observations: Any, envs: np.ndarray) -> Any:
+        """Copies of some environments' observations, [n * A, 200, 3], by the caller's library."""
+        every = observations.reshape(self.num_envs, self.num_agents, self.info.num_tokens, L.TOKEN_BYTES)
+        return every[envs].reshape(-1, self.info.num_tokens, L.TOKEN_BYTES)
+
+    def take_cut(self) -> Cut | None:
+        taken, self._cut = self._cut, None
+        return taken
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        super().load_state_dict(state)
+        self._left = None
 
     def _finished(self) -> int:
         """Episodes that have finished since the batch was made."""
@@ -172,6 +207,9 @@ class HostCudaBatch(CudaEnvBatch):
     """The same for callers whose buffers are numpy arrays: they are copied in every step, which is slow."""
 
     device = "cpu"
+
+    def _pick(self, observations: Any, envs: np.ndarray) -> np.ndarray:
+        return super()._pick(self._read(observations), envs)
 
     def reset(self, observations: np.ndarray, seed: Seed | None = None) -> None:
         """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
