@@ -15,8 +15,9 @@ from pathlib import Path
 
 from bootstrap import ensure_packages
 
+RUN = "checked"
 WORDS = (
-    "agent=lstm", "agent.hidden_size=16", "mission.max_steps=40", "training_env.map_pool=8", "trainer.batch_size=2048",
+    f"run={RUN}", "agent=lstm", "agent.hidden_size=16", "mission.max_steps=40", "training_env.map_pool=8", "trainer.batch_size=2048",
     "trainer.minibatch_size=512", "trainer.bptt_horizon=16", "trainer.total_timesteps=24_576",
     "trainer.update_epochs=2", "checkpointer.epoch_interval=3", "evaluator.epoch_interval=2", "evaluator.episodes=2",
     "system.device=cpu", "system.threads=1",
@@ -118,20 +119,20 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 def check(words: list[str], wanted: int, seed: int, folder: Path) -> int:
     """Interrupt runs so many times; returns the exit code: 1 where one differs from the uninterrupted run."""
-    common = [*words, f"system.data_dir={folder}"]
-    start([*common, "run=whole"], None)
+    whole = folder / "whole" / RUN
+    start([*words, f"system.data_dir={whole.parent}"], None)
     done, runs, interruptions = 0, 0, draw(seed)
     while done < wanted:
         runs += 1
-        torn = f"torn{runs}"
+        torn = folder / f"torn{runs}" / RUN  # of the same name, which a league's reports have
         while True:
             interruption = next(interruptions) if done < wanted else None
-            if not start([*common, f"run={torn}"], interruption):
+            if not start([*words, f"system.data_dir={torn.parent}"], interruption):
                 break
             done += 1
-            saved = [int(entry.name.rpartition(":v")[2]) for entry in (folder / torn / "checkpoints").glob("torn*")]
+            saved = [int(entry.name.rpartition(":v")[2]) for entry in (torn / "checkpoints").glob(f"{RUN}:v*")]
             print(f"{done:>3}  {interruption}: goes on from v{max(saved, default=0)}", flush=True)
-        if found := differences(folder / "whole", folder / torn):
+        if found := differences(whole, torn):
             print(f"run {runs} DIFFERS from the uninterrupted one:", *found, sep="\n  ")
             return 1
         print(f"     run {runs} equals the uninterrupted one", flush=True)
