@@ -17,7 +17,8 @@ from bootstrap import ensure_packages
 
 RUN = "checked"
 WORDS = (
-    f"run={RUN}", "agent=lstm", "agent.hidden_size=16", "mission.max_steps=40", "training_env.map_pool=8", "trainer.batch_size=2048",
+    f"run={RUN}", "agent=lstm", "agent.hidden_size=16", "mission.max_steps=40", "training_env.map_pool=8",
+    "trainer.batch_size=2048",
     "trainer.minibatch_size=512", "trainer.bptt_horizon=16", "trainer.total_timesteps=24_576",
     "trainer.update_epochs=2", "checkpointer.epoch_interval=3", "evaluator.epoch_interval=2", "evaluator.episodes=2",
     "system.device=cpu", "system.threads=1",
