@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from metta.common.errors import UserError
-from metta.eval.contest import ContestSettings, run_contest
+from metta.eval.contest import run_contest
+from metta.eval.settings import ContestSettings
 from metta.eval.statistics import show, summarize
 from metta.view.report.charts import metric_chart, role_chart
 from metta.view.report.page import write_report
