@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import machine
 from metta.common.errors import UserError
 from metta.eval.episodes import metrics_by_name, play_episodes
-from metta.eval.statistics import summarize
+from metta.eval.statistics import interval_head, summarize
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps({"benchmark": "policies", "episodes": args.episodes, "rows": rows, **machine()}))
         return 0
-    print("| policy | mission | junctions held | 95 % interval | deaths per agent | actions/s |")
+    print(f"| policy | mission | junctions held | {interval_head(args.episodes)} | deaths per agent | actions/s |")
     print("|---|---|---|---|---|---|")
     for row in rows:
         low, high = row["ci95"]

@@ -43,7 +43,7 @@ def report(folder: Path) -> int:
 
 
 def compare(folder: Path) -> None:
-    """Junctions aligned per episode by the trained policy and by chance, and the gain by pairs of episodes."""
+    """Junctions aligned and reward of the trained policy and by chance, and the gain by pairs of episodes."""
     from metta.common.defaults import EPISODES, SEED
     from metta.eval.contest import make_round, play_contest
     from metta.eval.entries import Entry
@@ -58,13 +58,19 @@ def compare(folder: Path) -> None:
     contest = play_contest(rounds, PlayerSettings())
     if contest.interrupted:
         raise KeyboardInterrupt
-    trained, random = ({row.seed: sum(row.agent.get(ALIGNED, [])) for row in result.rows} for result in contest.rounds)
-    print(f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}),")
-    print("junctions aligned per episode, with 95 % intervals:")
-    summaries = {"trained": summarize([*trained.values()]), "random": summarize([*random.values()])}
-    for name, summary in (summaries | {"gain": paired(trained, random)}).items():
-        mean, interval = as_cells(summary)
-        print(f"  {name:8} {mean:>6}  ({interval})")
+    print(
+        f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}), 95 % intervals:"
+    )
+    for what, value in (
+        ("junctions aligned per episode", lambda row: sum(row.agent.get(ALIGNED, []))),
+        ("reward per cog and episode", lambda row: row.score),
+    ):
+        trained, random = ({row.seed: value(row) for row in result.rows} for result in contest.rounds)
+        found = {"trained": summarize([*trained.values()]), "random": summarize([*random.values()])}
+        print(f"  {what}")
+        for name, summary in (found | {"gain": paired(trained, random)}).items():
+            mean, interval = as_cells(summary)
+            print(f"    {name:8} {mean:>6} ({interval})")
 
 
 if __name__ == "__main__":

@@ -173,7 +173,8 @@ def test_tables_show_every_mission_and_policy():
     result = run_contest(settings("role", "noop", missions=["cogsguard_arena.*"], episodes=1, steps=4))
     tables = list(contest_tables(result))
     assert len(tables) == len(result.rounds) + 1
-    assert [str(column.header).split("\n")[0] for column in tables[0].columns][1::2] == ["role", "noop"]
+    heads = [str(column.header).split("\n")[0] for column in tables[0].columns]
+    assert heads[1::2] == ["role", "noop"] and heads[2::2] == ["95 % interval, n = 1"] * 2
 
 
 def test_a_role_is_the_gear_worn_longest():

@@ -25,11 +25,14 @@ def settings(policy: str = "scout", **changes: Any) -> DiagnoseSettings:
     return DiagnoseSettings.model_validate(base | changes)
 
 
+MISSION = build_mission(MissionSettings(name=SCOUT))
+
+
 def finding(own: list[float], baseline: list[float] | None = None, before: list[float] | None = None) -> Finding:
     """What is found of these rewards, of the same seeds."""
     by_seed = [dict(enumerate(rewards)) for rewards in (own, baseline or [], before or [])]
     return Finding(
-        mission=build_mission(MissionSettings(name=SCOUT)),
+        mission=MISSION,
         seeds=list(by_seed[0]),
         reward=summarize(own),
         baseline=summarize(baseline) if baseline else None,
