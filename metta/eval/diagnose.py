@@ -67,6 +67,7 @@ class Finding:
             "above the baseline": gain == 1,
             "no clear difference to before": change == 0,
             "no clear difference to the baseline": gain == 0,
+            "too few episodes to compare": bool(self.gain or self.change),  # of those that were played by both
         }
         return next((said for said, holds in found.items() if holds), "")
 
@@ -91,10 +92,12 @@ class Finding:
             **_values("baseline", self.baseline),
             **_values("strong", self.strong),
             **_values("gain", self.gain),
+            "gain_episodes": self.gain.episodes if self.gain else 0,
             "rerun_means": self.reruns,
             "rerun_spread": self.spread,
             "before": self.before,
             **_values("change", self.change),
+            "change_episodes": self.change.episodes if self.change else 0,
             "verdict": self.verdict,
         }
 

@@ -101,7 +101,8 @@ def test_only_the_seeds_that_both_played_are_compared(tmp_path: Path):
     found = run_diagnose(settings(compare=tmp_path)).findings[0]
     assert found.before == pytest.approx(np.mean(before)) and found.change
     assert found.change.per_episode == pytest.approx(np.subtract(found.reward.per_episode[2:], before))
-    assert found.compared(found.change).endswith(", n = 4")
+    assert found.compared(found.change).endswith(", n = 4") and found.verdict == "too few episodes to compare"
+    assert (found.document()["episodes"], found.document()["change_episodes"]) == (6, 4)
 
 
 @pytest.mark.parametrize(
