@@ -57,8 +57,8 @@ def measure(uri: str, mission: Mission, episodes: int, seed: int) -> dict[str, A
     return {
         "policy": uri,
         "mission": mission.name,
-        "held": round(held.mean, 2),
-        "ci95": [None if end is None else round(end, 2) for end in held.ci95],
+        "held": held.mean,
+        "ci95": held.ci95,
         "deaths": round(float(np.mean(values.get(DEATHS, none))), 3),
         "actions_per_second": round(episodes * mission.max_steps * mission.agents / policy.seconds),
     }
@@ -89,8 +89,9 @@ def main(argv: list[str] | None = None) -> int:
     print("|---|---|---|---|---|---|")
     for row in rows:
         low, high = row["ci95"]
+        interval = "–" if low is None else "all equal" if low == high else f"{low:.2f} to {high:.2f}"
         print(
-            f"| `{row['policy']}` | {row['mission']} | {row['held']} | {low} to {high} | {row['deaths']} "
+            f"| `{row['policy']}` | {row['mission']} | {row['held']:.2f} | {interval} | {row['deaths']} "
             f"| {row['actions_per_second']:,} |"
         )
     return 0
