@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup train test test-gpu lint bench bench-gpu clean
+.PHONY: setup train test test-gpu lint docs bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,10 @@ test-gpu: $(STAMP)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+
+# Runs every command of docs/cli.md and writes down what it prints now.
+docs: $(STAMP)
+	@$(BIN)/python -m tests.cli.page
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/env_throughput.py

@@ -54,6 +54,7 @@ def curve(folder: Path, mission: Mission, episodes: int, points: int) -> list[di
         played = play(str(version.folder), mission, episodes * (10 if version is chosen[-1] else 1))
         steps = json.loads((version.folder / "policy_spec.json").read_text())["agent_steps"]
         rows.append({"agent_step": steps, **{name: one.mean for name, one in played.items()}})
+        rows[-1]["episodes"] = played["reward"].episodes
         rows[-1]["ci95"] = {name: one.ci95 for name, one in played.items()}
     return rows
 

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import machine
 from metta.common.errors import UserError
-from metta.eval.contest import ContestSettings, run_contest
+from metta.eval.contest import run_contest
+from metta.eval.settings import ContestSettings
 
 # Agent-steps/s of the original's `scrimmage` on a core of this kind, where it was measured.
 ORIGINAL = {"starter": 2_200, "random": 6_300}

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import machine
 from metta.common.errors import UserError
 from metta.eval.episodes import metrics_by_name, play_episodes
-from metta.eval.statistics import summarize
+from metta.eval.statistics import interval_head, summarize
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
@@ -57,8 +57,8 @@ def measure(uri: str, mission: Mission, episodes: int, seed: int) -> dict[str, A
     return {
         "policy": uri,
         "mission": mission.name,
-        "held": round(held.mean, 2),
-        "ci95": [None if end is None else round(end, 2) for end in held.ci95],
+        "held": held.mean,
+        "ci95": held.ci95,
         "deaths": round(float(np.mean(values.get(DEATHS, none))), 3),
         "actions_per_second": round(episodes * mission.max_steps * mission.agents / policy.seconds),
     }
@@ -85,12 +85,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps({"benchmark": "policies", "episodes": args.episodes, "rows": rows, **machine()}))
         return 0
-    print("| policy | mission | junctions held | 95 % interval | deaths per agent | actions/s |")
+    print(f"| policy | mission | junctions held | {interval_head(args.episodes)} | deaths per agent | actions/s |")
     print("|---|---|---|---|---|---|")
     for row in rows:
         low, high = row["ci95"]
+        interval = "–" if low is None else "all equal" if low == high else f"{low:.2f} to {high:.2f}"
         print(
-            f"| `{row['policy']}` | {row['mission']} | {row['held']} | {low} to {high} | {row['deaths']} "
+            f"| `{row['policy']}` | {row['mission']} | {row['held']:.2f} | {interval} | {row['deaths']} "
             f"| {row['actions_per_second']:,} |"
         )
     return 0

@@ -8,7 +8,7 @@ from bootstrap import ensure_packages
 
 RUN = "first"
 MISSION = "cogsguard_arena.aligner_tutorial"
-EPISODES, SEED = 20, 1_000_000
+ALIGNED = "junction.aligned_by_agent"
 CURVES = ("overview/reward", "env_agent/junction.aligned_by_agent", "env_agent/heart.gained")
 NEXT = f"""What to try next:
   watch it            ./tools/run.py cogsguard.play run={RUN} mission={MISSION}
@@ -43,26 +43,38 @@ def report(folder: Path) -> int:
 
 
 def compare(folder: Path) -> None:
-    """Junctions aligned per episode by the trained policy and by chance, with 95 % intervals."""
+    """Junctions aligned and reward of the trained policy and by chance, and the gain by pairs of episodes."""
+    from metta.common.defaults import EPISODES, SEED
     from metta.eval.contest import make_round, play_contest
     from metta.eval.entries import Entry
+    from metta.eval.settings import PlayerSettings
+    from metta.eval.statistics import as_cells, paired, summarize
     from metta.game.mission import MissionSettings
     from metta.game.missions import build_mission
-    from metta.rl.settings import PlayerSettings
 
     mission = build_mission(MissionSettings(name=MISSION))
-    print(f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}):")
-    for uri in (str(folder), "random"):
-        contest = play_contest([make_round(mission, (Entry(uri),), EPISODES, SEED)], PlayerSettings())
-        results = contest.rounds[0].metrics()
-        aligned, reward = results["env_agent/junction.aligned_by_agent"], results["reward"]
-        low, high = (bound * mission.agents for bound in aligned.ci95 if bound is not None)
-        print(
-            f"  {'trained' if uri != 'random' else uri:8} {aligned.mean * mission.agents:6.2f} junctions aligned per "
-            f"episode ({low:.2f} to {high:.2f}), reward {reward.mean:.2f} per cog"
-        )
+    entries = [Entry(str(folder)), Entry("random")]
+    rounds = [make_round(mission, (entry,), EPISODES, SEED) for entry in entries]
+    contest = play_contest(rounds, PlayerSettings())
+    if contest.interrupted:
+        raise KeyboardInterrupt
+    print(
+        f"{EPISODES} episodes on maps never seen in training (seeds {SEED} to {SEED + EPISODES - 1}), 95 % intervals:"
+    )
+    for what, value in (
+        ("junctions aligned per episode", lambda row: sum(row.agent.get(ALIGNED, []))),
+        ("reward per cog and episode", lambda row: row.score),
+    ):
+        trained, random = ({row.seed: value(row) for row in result.rows} for result in contest.rounds)
+        found = {"trained": summarize([*trained.values()]), "random": summarize([*random.values()])}
+        print(f"  {what}")
+        for name, summary in (found | {"gain": paired(trained, random)}).items():
+            mean, interval = as_cells(summary)
+            print(f"    {name:8} {mean:>6} ({interval})")
 
 
 if __name__ == "__main__":
     ensure_packages()
-    sys.exit(main(sys.argv[1:]))
+    from metta.common.commands import guarded
+
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

@@ -10,7 +10,6 @@ from metta.game.engine.batch import EnvBatch
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 
-MISSION = "cogsguard_arena.basic"
 MAP_POOL = 64
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from metta.adapters.build import MAP_POOL, MISSION, batch_from, begin
+from metta.adapters.build import MAP_POOL, batch_from, begin
+from metta.common.defaults import MISSION
 from metta.common.errors import MissingExtraError
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.statistics import episode_means

@@ -30,12 +30,14 @@ from metta.cli.options import (
     complete_policy,
 )
 from metta.cli.output import Format, show
+from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
 from metta.common.settings import validated
 
 if TYPE_CHECKING:
-    from metta.eval.contest import ContestResult, ContestSettings
+    from metta.eval.contest import ContestResult
+    from metta.eval.settings import ContestSettings
 
     AnySettings = TypeVar("AnySettings", bound=ContestSettings)
 
@@ -49,14 +51,14 @@ def run(
     mission: Missions = None,
     mission_set: MissionSet = None,
     policy: Policies = None,
-    episodes: Episodes = 10,
+    episodes: Episodes = EPISODES,
     steps: Steps = None,
     variant: Variants = None,
     difficulty: Difficulty = None,
     cogs: Cogs = None,
-    seed: Seed = 42,
+    seed: Seed = SEED,
     map_seed: FirstMapSeed = None,
-    action_timeout_ms: ActionTimeout = 250,
+    action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     output: Output = Format.table,
     out: Kept = None,
     report: Report = None,
@@ -71,7 +73,8 @@ def run(
         raise UserError("no policy is named: -p POLICY, in run once for each (cogames policies lists them)")
     if context.info_name == SCRIMMAGE and len(policy) > 1:
         raise UserError(f"scrimmage plays one policy, got {len(policy)}: cogames run plays several")
-    from metta.eval.contest import ContestSettings, run_contest
+    from metta.eval.contest import run_contest
+    from metta.eval.settings import ContestSettings
 
     settings = _settings(
         ContestSettings, missions=mission, mission_set=mission_set, policies=policy, episodes=episodes, steps=steps,
@@ -102,13 +105,13 @@ def pickup(
         str, typer.Option("-m", "--mission", help="what is played", autocompletion=complete_mission)
     ] = "cogsguard_machina_1.basic",
     cogs: Annotated[int, typer.Option("-c", "--cogs", help="number of cogs", min=1)] = 4,
-    episodes: Episodes = 1,
+    episodes: Episodes = EPISODES,
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps per episode", min=1)] = 1000,
     variant: Variants = None,
     difficulty: Difficulty = None,
-    seed: Seed = 50,
+    seed: Seed = SEED,
     map_seed: FirstMapSeed = None,
-    action_timeout_ms: ActionTimeout = 250,
+    action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     output: Output = Format.table,
     out: Kept = None,
     save_replay_dir: Replays = None,
@@ -118,8 +121,8 @@ def pickup(
     trust_pickle: TrustPickle = False,
 ) -> int:
     """Value over replacement: what a policy adds to teams that are drawn from a pool."""
-    from metta.eval.contest import ContestSettings
     from metta.eval.replacement import run_pickup
+    from metta.eval.settings import ContestSettings
 
     settings = _settings(
         ContestSettings, missions=[mission], policies=[policy], episodes=episodes, steps=steps, variants=variant,
@@ -143,7 +146,7 @@ def diagnose(
     ] = None,
     cogs: Cogs = None,
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps per episode", min=1)] = 1000,
-    episodes: Episodes = 3,
+    episodes: Episodes = EPISODES,
     baseline: Annotated[
         str | None,
         typer.Option("--scripted-baseline-policy", help="to be better than", autocompletion=complete_policy),
@@ -158,8 +161,8 @@ def diagnose(
         int, typer.Option("--stability-reruns", help="more runs, on other seeds, to see the spread of means", min=0)
     ] = 0,
     output_dir: Annotated[Path | None, typer.Option(help="folder for the result and its plot")] = None,
-    seed: Seed = 42,
-    action_timeout_ms: ActionTimeout = 250,
+    seed: Seed = SEED,
+    action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     output: Output = Format.table,
     out: Kept = None,
     device: Device = "auto",

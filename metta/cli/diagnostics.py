@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from metta.common.defaults import SEED
 from metta.common.errors import UserError
 from metta.config.composition import compose
 from metta.config.recipes import resolve
@@ -33,7 +34,7 @@ def _flags(description: str, steps: int, agents: int) -> _Flags:
     flags.add_argument("--steps", type=_number(1), default=steps, help="steps to play (%(default)s)")
     flags.add_argument("--agents", type=_number(1), default=agents, help="agents (%(default)s)")
     flags.add_argument("--max-steps", type=_number(1), default=1000, help="length of an episode (%(default)s)")
-    flags.add_argument("--seed", type=_number(0), default=42, help="seed of map and episode (%(default)s)")
+    flags.add_argument("--seed", type=_number(0), default=SEED, help="seed of map and episode (%(default)s)")
     flags.add_argument(
         "--recipe", default="recipes.experiment.cogsguard", help="recipe whose mission is played (%(default)s)"
     )

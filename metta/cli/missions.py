@@ -19,6 +19,7 @@ from metta.cli.options import (
     complete_site,
 )
 from metta.cli.output import Format, show, table
+from metta.common.defaults import MISSION
 from metta.common.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def describe(
 
 
 def make_mission(
-    mission: Mission = "cogsguard_arena.basic",
+    mission: Mission = MISSION,
     variant: Variants = None,
     difficulty: Difficulty = None,
     cogs: Cogs = None,
@@ -89,7 +90,7 @@ def make_mission(
 
     sizes = {"width": width, "height": height, "seed": map_seed}
     changes = {key: value for key, value in sizes.items() if value is not None}
-    built = built_mission(mission or "cogsguard_arena.basic", variant, difficulty, cogs, changes)
+    built = built_mission(mission or MISSION, variant, difficulty, cogs, changes)
     if out is None:
         print(mission_text(built), end="")
         return

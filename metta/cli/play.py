@@ -20,6 +20,7 @@ from metta.cli.options import (
     TrustPickle,
     Variants,
 )
+from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED
 
 Port = Annotated[int, typer.Option(help="port of the page in the browser; 0: any that is free", min=0, max=65535)]
 
@@ -30,7 +31,7 @@ def _renderers() -> list[str]:
 
 def play(
     context: typer.Context,
-    mission: Mission = "cogsguard_arena.basic",
+    mission: Mission = MISSION,
     policy: Policy = "noop",
     variant: Variants = None,
     difficulty: Difficulty = None,
@@ -47,9 +48,9 @@ def play(
     port: Port = 0,
     save_replay_file: Annotated[str | None, typer.Option(help="file in which the episode is kept")] = None,
     save_replay_dir: Annotated[str | None, typer.Option(help="folder for it, named by mission and seed")] = None,
-    seed: Seed = 42,
+    seed: Seed = SEED,
     map_seed: MapSeed = None,
-    action_timeout_ms: ActionTimeout = 250,
+    action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     device: Device = "auto",
     trust_code: TrustCode = False,
     trust_pickle: TrustPickle = False,

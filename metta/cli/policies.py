@@ -8,6 +8,7 @@ import typer
 
 from metta.cli.options import POLICY, ActionTimeout, Mission, Output, complete_policy
 from metta.cli.output import Format, show, table
+from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
 from metta.common.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -82,9 +83,9 @@ def create_bundle(
 
 def validate_bundle(
     bundle: Annotated[Path, typer.Argument(help="bundle, a zip or a folder")],
-    mission: Mission = "cogsguard_arena.basic",
+    mission: Mission = MISSION,
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps to play", min=1)] = 10,
-    action_timeout_ms: ActionTimeout = 250,
+    action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     trust_code: Annotated[bool, typer.Option(help="run the code that it holds, in a process of its own")] = True,
     output: Output = Format.table,
 ) -> int:
@@ -92,7 +93,7 @@ def validate_bundle(
     from metta.cli.missions import built_mission
     from metta.policy.submission import validate_bundle as check
 
-    report = check(bundle, built_mission(mission or "cogsguard_arena.basic"), steps, action_timeout_ms, trust_code)
+    report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code)
     document = {"schema_version": SCHEMA_VERSION, **report.document()}
     show(output, document, lambda: "\n".join(report.lines()))
     return 0 if report.ok else 1

@@ -9,6 +9,7 @@ import typer
 
 from metta.cli.jobs import mission_words, run_recipe
 from metta.cli.options import Cogs, Device, Difficulty, MapSeed, Missions, Seed, Variants, complete_network
+from metta.common.defaults import MISSION, SEED
 from metta.common.errors import UserError, suggest
 
 
@@ -40,7 +41,7 @@ def train(
     run: Annotated[str | None, typer.Option(help="name of the run; default: user, recipe and time")] = None,
     checkpoints: Annotated[str, typer.Option(help="folder that holds the runs")] = "./train_dir",
     log_outputs: Annotated[bool, typer.Option("--log-outputs", help="plain lines in place of a live table")] = False,
-    seed: Seed = 42,
+    seed: Seed = SEED,
     map_seed: MapSeed = None,
     device: Device = "auto",
 ) -> int:
@@ -52,7 +53,7 @@ def train(
         "training_env.num_workers": num_workers, "training_env.num_envs": parallel_envs or vector_batch_size,
         "system.data_dir": checkpoints, "system.log_outputs": log_outputs, "seed": seed, "device": device,
     }  # fmt: skip
-    words |= _missions(mission or ["cogsguard_arena.basic"], steps, variant, difficulty, cogs, map_seed)
+    words |= _missions(mission or [MISSION], steps, variant, difficulty, cogs, map_seed)
     return run_recipe(context, "cogsguard.train", words)
 
 

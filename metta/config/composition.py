@@ -19,9 +19,10 @@ from metta.config.layers import Layer, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.words import Word, varied
+from metta.eval.settings import EvaluateConfig
 from metta.game.missions import build_mission, inlined
 from metta.policy.by_class import CLASS, is_class
-from metta.rl.settings import EvaluateConfig, RunConfig
+from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
 
 POLICY_KEYS = ("policy_uri", "supervisor_policy_uri", "checkpoint_path", "path")

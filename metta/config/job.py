@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import Any
 
 from metta.common.errors import UserError, suggest
-from metta.rl.settings import EvaluateConfig, PlayConfig, RunConfig
+from metta.eval.settings import EvaluateConfig, PlayConfig
+from metta.rl.settings import RunConfig
 
 Config = RunConfig | EvaluateConfig | PlayConfig
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from metta.common.defaults import MISSION
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.settings import validated
@@ -23,6 +23,7 @@ from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
+from metta.eval.settings import ContestSettings, PlayerSettings
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
@@ -31,33 +32,6 @@ from metta.policy.interface import Policy
 from metta.policy.team import share_out
 from metta.policy.uri import make_policy
 from metta.rl.machine import available_cores, choose_device, set_up
-from metta.rl.settings import PlayerSettings
-
-DEFAULT_MISSION = "cogsguard_arena.basic"
-
-
-class ContestSettings(PlayerSettings):
-    """Which policies play which missions, how often, from which seeds, and what is kept."""
-
-    missions: list[str] = Field(default=[], description="names, wildcards or files; none: the arena")
-    mission_set: str | None = Field(default=None, description="a named set of missions")
-    policies: list[str] = Field(description="POLICY[,proportion=X] each")
-    episodes: PositiveInt = Field(default=10, description="episodes per mission")
-    steps: PositiveInt | None = Field(default=None, description="steps per episode; default: the mission's")
-    cogs: PositiveInt | None = Field(default=None, description="number of cogs; default: the mission's")
-    variants: list[str] = Field(default=[], description="variants of every mission")
-    difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
-    seed: NonNegativeInt = Field(default=42, description="seed of the first episode")
-    map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
-    out: Path | None = Field(default=None, description="file that keeps every episode, and from which to go on")
-    save_replay_dir: Path | None = Field(default=None, description="folder for replays; a report has one beside it")
-    report: Path | None = Field(default=None, description="HTML page of the result, written by the command")
-
-    @property
-    def replays(self) -> Path | None:
-        """Folder for replays, if any are kept."""
-        beside = self.report.with_name(f"{self.report.stem}-replays") if self.report else None
-        return self.save_replay_dir or beside
 
 
 @dataclass(frozen=True)
@@ -87,7 +61,7 @@ def resolve_missions(settings: ContestSettings) -> list[Mission]:
     """
     if settings.mission_set and settings.missions:
         raise UserError(f"name missions or the set {settings.mission_set}, not both")
-    names = mission_set(settings.mission_set) if settings.mission_set else settings.missions or [DEFAULT_MISSION]
+    names = mission_set(settings.mission_set) if settings.mission_set else settings.missions or [MISSION]
     changes = {"cogs": settings.cogs, "max_steps": settings.steps, "difficulty": settings.difficulty}
     given = {key: value for key, value in changes.items() if value is not None}
     full = dict.fromkeys(name for pattern in names for name in missions_like(pattern))

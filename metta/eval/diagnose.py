@@ -1,26 +1,26 @@
 """Diagnose a policy: how it does on each mission of a set, beside a baseline, a strong policy, an earlier diagnosis."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, FiniteFloat, ValidationError
 from rich.table import Table
 
 from metta.common.errors import UserError, suggest
-from metta.common.files import read_text, write_atomic
-from metta.eval.contest import ContestResult, ContestSettings, make_round, play_contest, resolve_missions
+from metta.common.files import write_atomic
+from metta.eval.contest import ContestResult, make_round, play_contest, resolve_missions
+from metta.eval.earlier import FILE, earlier_rewards, rules_of
 from metta.eval.entries import parse_entry
 from metta.eval.results import RoundResult
-from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.eval.settings import ContestSettings
+from metta.eval.statistics import FEWEST, Summary, as_cells, paired, show, show_interval, summarize
 from metta.game.mission import Mission
 
 SCHEMA_VERSION = 1
-FILE, PICTURE = "diagnosis.json", "rewards.png"
-MOST_BYTES = 1 << 26  # of an earlier diagnosis
+PICTURE = "rewards.png"
 
 
 class DiagnoseSettings(ContestSettings):
@@ -39,12 +39,14 @@ class Finding:
     """A mission: rewards per episode and agent, of the policy and of others on the same seeds."""
 
     mission: Mission
+    seeds: list[int]
     reward: Summary
     baseline: Summary | None
     strong: Summary | None
     gain: Summary | None  # over the baseline, by pairs of episodes
     reruns: list[float]  # means on other seeds
-    before: float | None  # mean in the earlier diagnosis
+    before: float | None  # mean in the earlier diagnosis, of the seeds in common
+    change: Summary | None  # since then, by pairs of episodes
 
     @property
     def spread(self) -> float | None:
@@ -53,32 +55,49 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """The first thing that a reader should know."""
-        low, high = self.gain.ci95 if self.gain else (None, None)
-        change = None if self.before is None else self.reward.mean - self.before
-        half = (self.reward.ci95[1] or 0) - (self.reward.ci95[0] or 0)
-        if high is not None and high < 0:
-            return "below the baseline"
-        if change is not None and change < -half:
-            return "worse than before"
-        if all(value == 0 for value in self.reward.per_episode):
-            return "scores nothing"
-        if low is not None and low > 0:
-            return "above the baseline"
-        return "no difference to the baseline" if self.gain else ""
+        """The first thing that a reader should know. Of no difference each is said in at most about 5 %."""
+        gain, change = (compared.sign if compared else None for compared in (self.gain, self.change))
+        if self.reward.episodes < FEWEST:
+            return f"too few episodes, at least {FEWEST} are needed"
+        found = {
+            "below the baseline": gain == -1,
+            "worse than before": change == -1,
+            "scores nothing": not any(self.reward.per_episode),
+            "better than before": change == 1,
+            "above the baseline": gain == 1,
+            "no clear difference to before": change == 0,
+            "no clear difference to the baseline": gain == 0,
+            "too few episodes to compare": bool(self.gain or self.change),  # of those that were played by both
+        }
+        return next((said for said, holds in found.items() if holds), "")
+
+    def compared(self, differences: Summary | None) -> str:
+        """The interval of differences by pairs, and how many there are where that is not the number of episodes."""
+        if differences is None:
+            return "–"
+        pairs = f", n = {differences.episodes}" if differences.episodes != self.reward.episodes else ""
+        return f"{show_interval(differences)}{pairs}"
 
     def document(self) -> dict[str, Any]:
+        """An element of `missions` in the JSON document."""
         return {
             "mission_name": self.mission.name,
             "agents": self.mission.agents,
             "max_steps": self.mission.max_steps,
+            "rules": rules_of(self.mission),
+            "episodes": self.reward.episodes,
+            "seeds": self.seeds,
+            "rewards": self.reward.per_episode,
             **_values("reward", self.reward),
             **_values("baseline", self.baseline),
             **_values("strong", self.strong),
             **_values("gain", self.gain),
+            "gain_episodes": self.gain.episodes if self.gain else 0,
             "rerun_means": self.reruns,
             "rerun_spread": self.spread,
             "before": self.before,
+            **_values("change", self.change),
+            "change_episodes": self.change.episodes if self.change else 0,
             "verdict": self.verdict,
         }
 
@@ -110,21 +129,21 @@ class Diagnosis:
         settings = self.settings
         table = Table(title=f"{self.policy}: reward per agent and episode", title_justify="left")
         table.add_column("mission", no_wrap=True)
-        columns = ["reward", "95 % interval"]
+        columns = ["n", "reward", "95 % interval"]
         columns += ["baseline", "gain, 95 % interval"] if settings.baseline else []
         columns += ["strong"] if settings.strong else []
         columns += ["spread of reruns"] if settings.reruns else []
-        columns += ["before"] if settings.compare else []
+        columns += ["before", "change, 95 % interval"] if settings.compare else []
         for column in columns:
             table.add_column(column, justify="right")
         table.add_column("finding")
         for found in self.findings:
-            cells = [show(found.reward.mean), show_interval(found.reward)]
+            cells = [str(found.reward.episodes), *as_cells(found.reward)]
             if settings.baseline:
-                cells += [_mean(found.baseline), show_interval(found.gain) if found.gain else "–"]
+                cells += [_mean(found.baseline), found.compared(found.gain)]
             cells += [_mean(found.strong)] if settings.strong else []
             cells += [show(found.spread)] if settings.reruns else []
-            cells += [show(found.before)] if settings.compare else []
+            cells += [show(found.before), found.compared(found.change)] if settings.compare else []
             table.add_row(found.mission.name, *cells, found.verdict)
         return table
 
@@ -144,10 +163,11 @@ def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
     if len(settings.policies) != 1:
         raise UserError(f"diagnose judges one policy, got {len(settings.policies)}")
     policy = parse_entry(settings.policies[0])
-    before = _earlier(settings.compare) if settings.compare else {}
     if settings.output_dir and (settings.output_dir / FILE).exists():
         raise UserError(f"{settings.output_dir / FILE} exists; name another --output-dir")
     missions = _chosen(resolve_missions(settings), settings.experiments)
+    seeds = range(settings.seed, settings.seed + settings.episodes)
+    before = earlier_rewards(settings.compare, missions, seeds) if settings.compare else {}
     others = [parse_entry(uri) for uri in (settings.baseline, settings.strong) if uri]
     runs = [(entry, settings.seed) for entry in (policy, *others)]
     runs += [(policy, settings.seed + (k + 1) * settings.episodes) for k in range(settings.reruns)]
@@ -158,26 +178,28 @@ def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
     for index, mission in enumerate(missions):
         results = [played.get(id(one)) for one in rounds[index * len(runs) : (index + 1) * len(runs)]]
         if results[0]:
-            findings.append(_finding(mission, results, settings, before.get(mission.name)))
+            findings.append(_finding(mission, results, settings, before.get(mission.name, {})))
     return Diagnosis(policy.uri, settings, findings, contest)
 
 
 def _finding(
-    mission: Mission, results: Sequence[RoundResult | None], settings: DiagnoseSettings, before: float | None
+    mission: Mission, results: Sequence[RoundResult | None], settings: DiagnoseSettings, before: Mapping[int, float]
 ) -> Finding:
     rewards = [{row.seed: row.score for row in result.rows} if result else {} for result in results]
     own, *others = rewards
     baseline = others.pop(0) if settings.baseline else {}
     strong = others.pop(0) if settings.strong else {}
-    pairs = [own[seed] - baseline[seed] for seed in own if seed in baseline]
+    again = [before[seed] for seed in own if seed in before]
     return Finding(
         mission=mission,
+        seeds=list(own),
         reward=summarize(list(own.values())),
         baseline=summarize(list(baseline.values())) if baseline else None,
         strong=summarize(list(strong.values())) if strong else None,
-        gain=summarize(pairs) if pairs else None,
+        gain=paired(own, baseline),
         reruns=[float(np.mean(list(rerun.values()))) for rerun in others if rerun],
-        before=before,
+        before=float(np.mean(again)) if again else None,
+        change=paired(own, before),
     )
 
 
@@ -192,45 +214,30 @@ def _chosen(missions: list[Mission], experiments: Sequence[str]) -> list[Mission
     return wanted or missions
 
 
-class _Earlier(BaseModel):
-    """What is read of an earlier diagnosis."""
-
-    class Row(BaseModel):
-        mission_name: str
-        reward: FiniteFloat
-
-    missions: list[Row]
-
-
-def _earlier(folder: Path) -> dict[str, float]:
-    """Rewards by mission. Raises UserError if the folder holds no diagnosis."""
-    try:
-        rows = _Earlier.model_validate_json(read_text(folder / FILE, MOST_BYTES)).missions
-    except ValidationError:
-        raise UserError(f"{folder / FILE}: is no diagnosis") from None
-    return {row.mission_name: row.reward for row in rows}
-
-
 def plot_rewards(diagnosis: Diagnosis, path: Path) -> None:
-    """Bars of rewards by mission, with intervals, into a PNG."""
+    """Bars of rewards by mission, with intervals, into a PNG; none where a policy has not played."""
     from matplotlib.figure import Figure
 
     findings, settings = diagnosis.findings, diagnosis.settings
-    series = [(diagnosis.policy, [found.reward for found in findings])]
+    series: list[tuple[str, list[Summary | None]]] = [(diagnosis.policy, [found.reward for found in findings])]
     if settings.baseline:
-        series.append((settings.baseline, [found.baseline or found.reward for found in findings]))
+        series.append((settings.baseline, [found.baseline for found in findings]))
     if settings.strong:
-        series.append((settings.strong, [found.strong or found.reward for found in findings]))
+        series.append((settings.strong, [found.strong for found in findings]))
     height = 0.8 / len(series)
     figure = Figure(figsize=(9, 1.2 + 0.35 * len(series) * len(findings)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(findings))
     for index, (name, summaries) in enumerate(series):
-        means = np.array([summary.mean for summary in summaries])
-        ends = [(summary.mean if end is None else end) for summary in summaries for end in summary.ci95]
+        bars = {place + index * height: summary for place, summary in enumerate(summaries) if summary}
+        means = np.array([summary.mean for summary in bars.values()])
+        ends = [summary.mean if end is None else end for summary in bars.values() for end in summary.ci95]
         errors = np.abs(np.array(ends).reshape(-1, 2).T - means)
-        axes.barh(places + index * height, means, height * 0.9, xerr=errors, label=name, ecolor="0.3")
-    axes.set_yticks(places + height * (len(series) - 1) / 2, [found.mission.name for found in findings])
+        axes.barh([*bars], means, height * 0.9, xerr=errors, label=name, ecolor="0.3")
+    names = [f"{found.mission.name}, n = {found.reward.episodes}" for found in findings]
+    axes.set_yticks(np.arange(len(findings)) + height * (len(series) - 1) / 2, names)
+    played = [value for _, summaries in series for summary in summaries if summary for value in summary.per_episode]
+    low, high = min(0.0, *played), max(0.0, *played)
+    axes.set_xlim(1.05 * low, 1.05 * high if high > low else 1.0)  # the interval of few episodes goes far beyond
     axes.invert_yaxis()
     axes.set_xlabel("reward per agent and episode, 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)

@@ -16,7 +16,8 @@ from metta.common.settings import validated
 from metta.eval.contest import make_round, play_contest
 from metta.eval.entries import Entry
 from metta.eval.foreign import foreign_summaries, play_foreign
-from metta.eval.statistics import Summary, show, show_interval
+from metta.eval.settings import EvaluateConfig, PlayerConfig
+from metta.eval.statistics import Summary, as_cells, interval_head
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
@@ -25,7 +26,7 @@ from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import set_up
-from metta.rl.settings import EnvSettings, EvaluateConfig, PlayerConfig, RunConfig, varied
+from metta.rl.settings import EnvSettings, RunConfig, varied
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -130,11 +131,10 @@ def table(played: Played) -> Table:
     output = Table(title=title)
     output.add_column("metric")
     output.add_column("mean", justify="right")
-    output.add_column("95 % interval", justify="right")
+    output.add_column(interval_head(len(played.seeds)), justify="right")
     for name in SHOWN:
         if name in played.results:
-            summary = played.results[name]
-            output.add_row(name, show(summary.mean), show_interval(summary))
+            output.add_row(name, *as_cells(played.results[name]))
     return output
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from rich.table import Table
 
 from metta.common.errors import UserError
-from metta.eval.contest import ContestResult, ContestSettings, play_contest, resolve_missions
+from metta.eval.contest import ContestResult, play_contest, resolve_missions
 from metta.eval.entries import Entry, parse_entry
 from metta.eval.results import RoundResult
 from metta.eval.rounds import Round
-from metta.eval.statistics import Summary, show, show_interval, summarize
+from metta.eval.settings import ContestSettings
+from metta.eval.statistics import Summary, as_cells, interval_head, summarize
 from metta.game.mission import Mission
 
 SCHEMA_VERSION = 1
@@ -63,7 +64,7 @@ class PickupResult:
             "pool": list(self.pool),
             "agents": self.mission.agents,
             "max_steps": self.mission.max_steps,
-            "episodes": len(value.per_episode),
+            "episodes": value.episodes,
             "value_over_replacement": value.mean,
             "value_over_replacement_ci95": list(value.ci95),
             "replacement_mean": self.mixes[0].score.mean,
@@ -84,19 +85,17 @@ class PickupResult:
     def table(self) -> Table:
         """A row for each number of candidates, and the value."""
         value = self.value
-        title = (
-            f"{self.candidate} among {', '.join(self.pool)} on {self.mission.name}: {len(value.per_episode)} episodes"
-        )
+        title = f"{self.candidate} among {', '.join(self.pool)} on {self.mission.name}: {value.episodes} episodes"
         table = Table(title=title, title_justify="left", show_footer=True)
         table.add_column("candidates", "value", justify="right")
         table.add_column("mean score", justify="right")
-        table.add_column("95 % interval", justify="right")
-        table.add_column("over replacement", show(value.mean), justify="right")
-        table.add_column("95 % interval", show_interval(value), justify="right")
+        head, (gain, interval) = interval_head(value.episodes), as_cells(value)
+        table.add_column(head, justify="right")
+        table.add_column("over replacement", gain, justify="right")
+        table.add_column(head, interval, justify="right")
         for mix in self.mixes:
-            gain = (show(mix.gain.mean), show_interval(mix.gain)) if mix.candidates else ("", "")
-            places = f"{mix.candidates} of {self.mission.agents}"
-            table.add_row(places, show(mix.score.mean), show_interval(mix.score), *gain)
+            gains = as_cells(mix.gain) if mix.candidates else ("", "")
+            table.add_row(f"{mix.candidates} of {self.mission.agents}", *as_cells(mix.score), *gains)
         return table
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from metta.eval.gear import role_of
 from metta.eval.rounds import ChunkResult, Round
 from metta.eval.rows import EpisodeRow
-from metta.eval.statistics import Summary, summarize
+from metta.eval.statistics import Summary, summaries, summarize
 
 SCHEMA_VERSION = 1
 REWARD = "reward"
@@ -162,7 +162,7 @@ def _summaries(rows: Iterable[Mapping[str, Any]]) -> dict[str, Summary]:
     """Summary of every name that any row has; a row without it counts as 0."""
     table = list(rows)
     names = dict.fromkeys(name for row in table for name in row)
-    return {name: summarize([float(row.get(name, 0.0)) for row in table]) for name in names}
+    return summaries({name: [float(row.get(name, 0.0)) for row in table] for name in names})
 
 
 def _mean_and_interval(key: str, summaries: dict[str, Summary]) -> dict[str, dict[str, Any]]:

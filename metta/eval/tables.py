@@ -6,7 +6,7 @@ from rich.table import Table
 
 from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
-from metta.eval.statistics import as_cells, summarize
+from metta.eval.statistics import as_cells, interval_head, summarize
 
 # Rows of a mission's table; the document has all statistics.
 AGENT_ROWS = (
@@ -32,7 +32,7 @@ def mission_table(result: RoundResult) -> Table:
     table.add_column("per agent and episode")
     for name, count in zip(result.names, played.counts, strict=True):
         table.add_column(f"{name}\n{count} agents", justify="right")
-        table.add_column("95 % interval", justify="right")
+        table.add_column(interval_head(result.episodes), justify="right")
     metrics = [{REWARD: summarize(result.rewards(index))} | result.agent_metrics(index) for index in policies]
     for name in (REWARD, *AGENT_ROWS):
         if any(name in found for found in metrics):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from metta.common.defaults import MISSION
 from metta.common.errors import suggest
 from metta.common.settings import Settings
 from metta.game.maps.sites import MapSettings
@@ -206,7 +207,7 @@ class QuirkSettings(Settings):
 class Mission(Settings):
     """One playable mission. Variants have been applied to it already; `variants` only names them."""
 
-    name: str = Field(default="cogsguard_arena.basic", pattern=r"^[\w.-]+$", max_length=100, description="site.mission")
+    name: str = Field(default=MISSION, pattern=r"^[\w.-]+$", max_length=100, description="site.mission")
     description: str = Field(default="", description="one sentence for people")
     max_steps: Interval = Field(default=1000, description="steps per episode")
     built_steps: Interval | None = Field(
@@ -275,7 +276,7 @@ class MissionSettings(Settings):
     """A mission and what to change in it: the `mission` branch of the composed tree, and a mission file."""
 
     name: str = Field(
-        default="cogsguard_arena.basic",
+        default=MISSION,
         description="site.mission, a bare site, a mission's own name if unique, or a mission file",
     )
     base: str | dict[str, Any] | None = Field(

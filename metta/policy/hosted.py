@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import UserError, printable
 from metta.policy.by_class import UserClass
 from metta.policy.hosted_child import BOOT, NO_ACTION
 from metta.policy.interface import Info
 from metta.policy.wire import GoneError, LateError, Wire
 
-ACTION_TIMEOUT_MS = 250
 MOST_SECONDS = 10.0  # of a step, however many environments it is for
 GRACE = 5.0  # seconds beyond the limit after which a silent process is ended
 START_SECONDS = 60.0  # to import and build the class, and for each reset

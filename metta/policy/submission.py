@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import UserError
 from metta.common.files import atomic_folder, write_atomic
 from metta.game.engine.batch import EnvBatch
@@ -24,7 +25,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import bundle_files
 from metta.policy.by_class import UserClass, is_class, parse_class
-from metta.policy.hosted import ACTION_TIMEOUT_MS, Faults, HostedPolicy
+from metta.policy.hosted import Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sources.place import MOST_BYTES, SPEC

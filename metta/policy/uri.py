@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 import torch
 import yaml
 
+from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import Bundle, NoNetError, read_bundle
 from metta.policy.by_class import CLASS, is_class, parse_class
 from metta.policy.fitting import net_for
-from metta.policy.hosted import ACTION_TIMEOUT_MS, HostedPolicy
+from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Info, Policy
 from metta.policy.nets.registry import ALIASES, NETS, net_names
 from metta.policy.neural import NeuralPolicy

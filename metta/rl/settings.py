@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from metta.common.defaults import EPISODES, SEED
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
 from metta.rl.dual_policy import DualPolicySettings
@@ -164,8 +165,13 @@ class CheckpointerSettings(Settings):
 
 class EvaluatorSettings(Settings):
     epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
-    episodes: PositiveInt = Field(default=16, description="episodes of each mission per evaluation")
-    seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; the same at every evaluation")
+    episodes: PositiveInt = Field(default=EPISODES, description="episodes of each mission per evaluation")
+    seed: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="seed of the first episode, the same at every evaluation; others than `evaluate` plays, so that a "
+        "checkpoint chosen by these numbers is judged by new ones",
+    )
     replay_interval: int = Field(
         default=0, ge=0, description="evaluations between those whose first episodes are kept as replays; 0 = never"
     )
@@ -202,17 +208,8 @@ class MachineSettings(Settings):
     )
 
 
-class PlayerSettings(MachineSettings):
-    """What playing episodes uses of the machine."""
-
-    action_timeout_ms: PositiveInt = Field(
-        default=250, description="milliseconds that a policy class of your own has for a step of an environment"
-    )
-    workers: PositiveInt | None = Field(default=None, description="batches played at once; default: all cores")
-
-
 class SystemSettings(MachineSettings):
-    seed: int = Field(default=42, ge=0, description="seed of everything random in the run")
+    seed: int = Field(default=SEED, ge=0, description="seed of everything random in the run")
     log_outputs: bool = Field(default=False, description="plain lines of progress in place of a live table")
 
 
@@ -302,45 +299,3 @@ class RunConfig(Settings):
         for run in self.phase_runs:
             _ = run.teaching  # raises where its forms contradict each other
         return self
-
-
-class PlayerConfig(Settings):
-    """Who plays what, in jobs without learning."""
-
-    run: RunName | None = Field(
-        default=None, description="run whose newest checkpoint plays when policy_uri names none"
-    )
-    policy_uri: str | None = Field(
-        default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
-    )
-    mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")
-    system: PlayerSettings = PlayerSettings()
-
-
-class EvaluateConfig(PlayerConfig):
-    """Episodes of one policy on one mission, without learning."""
-
-    cmd: Literal["evaluate"] = Field(default="evaluate", description="the job")
-    env: EnvSettings | None = Field(default=None, description="default: what the policy was trained on")
-    episodes: PositiveInt = Field(default=20, description="episodes to play")
-    seed: int = Field(default=1_000_000, ge=0, description="seed of the first episode; maps and spawns follow from it")
-    format: Literal["table", "json", "yaml"] = Field(default="table", description="how the result is printed")
-    out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
-
-
-class PlayConfig(PlayerConfig):
-    """One episode to watch."""
-
-    cmd: Literal["play"] = Field(default="play", description="the job")
-    render: Literal["gui", "unicode", "log", "none"] = Field(
-        default="gui", description="in the browser, the terminal, as lines, or only the table at the end"
-    )
-    speed: float = Field(default=1, ge=0.25, le=64, description="pace of the live view; 1 is 8 steps per second")
-    seed: int = Field(default=1_000_000, ge=0, description="seed of the episode")
-    map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
-    autostart: bool = Field(default=True, description="gui: begin to play at once")
-    port: int = Field(default=0, ge=0, le=65535, description="gui: port of the page; 0: any that is free")
-    save_replay_file: str | None = Field(default=None, description="file in which the episode is kept")
-    save_replay_dir: str | None = Field(
-        default=None, description="folder for it; the file is named by mission and seed"
-    )

@@ -11,10 +11,10 @@ from metta.common.files import ensure_new
 from metta.common.logging import warn
 from metta.eval.evaluate import contestants
 from metta.eval.replay.keeping import replay_name
+from metta.eval.settings import PlayConfig
 from metta.game.mission import Mission
 from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Policy
-from metta.rl.settings import PlayConfig
 from metta.view.log import play_log, play_with_pauses, summary_table
 from metta.view.match import Match
 from metta.view.scene import scene_of

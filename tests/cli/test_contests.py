@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from metta.config.runner import run
 from metta.game.missions import mission_set
 from tests.cli.conftest import Cogames
 
@@ -97,6 +99,20 @@ def test_a_bundle_that_fails_gives_exit_code_1(cogames: Cogames, tmp_path: Path)
     assert cogames("create-bundle", "-p", "class=broken.Broken", "-o", "broken").code == 0
     done = cogames("validate-bundle", "broken")
     assert done.code == 1 and "no idea" in done.out and done.out.endswith("failed\n"), done
+
+
+def test_everything_that_plays_has_the_same_defaults(cogames: Cogames, capsys: pytest.CaptureFixture[str]):
+    measuring = ("scrimmage -p role", "run -p role", "eval -p role", "pickup -p role --pool noop", "diagnose role")
+    jobs = [yaml.safe_load(cogames("--cfg", "job", *words.split()).out) for words in measuring]
+    assert {(job["episodes"], job["seed"], job["map_seed"], job["action_timeout_ms"]) for job in jobs} == {
+        (10, 42, None, 250)
+    }
+    assert run(["cogsguard.evaluate", "--cfg=job"]) == 0
+    evaluate = yaml.safe_load(capsys.readouterr().out)
+    assert (evaluate["episodes"], evaluate["seed"], evaluate["system"]["action_timeout_ms"]) == (10, 42, 250)
+    assert run(["cogsguard.play", "--cfg=job"]) == 0
+    plays = [yaml.safe_load(capsys.readouterr().out), yaml.safe_load(cogames("--cfg", "job", "play").out)]
+    assert {(job["seed"], job["system"]["action_timeout_ms"]) for job in plays} == {(42, 250)}
 
 
 def test_a_job_of_measuring_can_be_checked_and_printed(cogames: Cogames):

@@ -9,8 +9,9 @@ import yaml
 
 from metta.config.layers import GROUPS, options
 from metta.config.schema import find, leaves
+from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.mission import CogSettings
-from metta.rl.settings import EvaluateConfig, PlayConfig, RunConfig
+from metta.rl.settings import RunConfig
 from tests.config.conftest import Outcome
 
 Runner = Callable[..., Outcome]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from metta.common.errors import UserError
-from metta.eval.contest import ContestSettings
 from metta.eval.entries import Entry
 from metta.eval.replacement import mixed_rounds, run_pickup
+from metta.eval.settings import ContestSettings
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 

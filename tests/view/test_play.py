@@ -6,9 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from metta.eval.settings import PlayConfig
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
-from metta.rl.settings import PlayConfig
 from metta.view.play import play, with_map_seed
 from metta.view.terminal.bindings import BINDINGS
 from tests.view.conftest import Start

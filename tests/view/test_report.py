@@ -9,9 +9,10 @@ from urllib.parse import unquote
 import pytest
 
 from metta.common.errors import UserError
-from metta.eval.contest import ContestSettings, run_contest
+from metta.eval.contest import run_contest
+from metta.eval.settings import ContestSettings
 from metta.eval.statistics import show, summarize
-from metta.view.report.charts import metric_chart, role_chart
+from metta.view.report.charts import WIDTH, metric_chart, role_chart
 from metta.view.report.page import write_report
 
 VOID = {"meta", "rect", "line", "circle"}  # without an end tag here
@@ -91,6 +92,25 @@ def test_a_chart_is_to_scale():
     dots = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', svg)]
     assert dots[0] < dots[2] == dots[3] < dots[1] and dots[2] - dots[0] == pytest.approx(dots[1] - dots[2])
     assert "nan" not in metric_chart([summarize([0.0])]) and "nan" not in metric_chart([summarize([-2.5, -1.0])])
+
+
+def test_an_interval_that_goes_on_beyond_the_chart_ends_in_an_arrow():
+    wide, narrow = summarize([1.0, 9.0]), summarize([4.0, 5.0, 6.0, 5.0, 4.0, 6.0])
+    assert metric_chart([wide]).count("<path") == 2 and "<path" not in metric_chart([narrow, summarize([9.0])])
+    left, width = (
+        float(found) for found in re.findall(r'<rect x="([\d.]+)"[^>]* width="([\d.]+)"', metric_chart([wide]))[0]
+    )
+    assert left >= 0 and left + width <= WIDTH
+
+
+def test_every_interval_of_a_report_says_of_how_many_episodes(tmp_path: Path):
+    result = run_contest(ContestSettings(policies=["role", "noop"], episodes=2, steps=30))
+    write_report(result, tmp_path / "report.html")
+    text = Checked((tmp_path / "report.html").read_text()).text
+    assert "95 % interval" in text and text.count("95 % interval") == text.count("95 % interval, n = 2") + text.count(
+        "95 % intervals"
+    )
+    assert "per agent and episode, n = 2: " in text
 
 
 def test_roles_are_stacked_to_the_share_of_their_agents():

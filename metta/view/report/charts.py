@@ -14,6 +14,7 @@ GEAR_COLOURS = {
     "none": "#4b5768", "aligner": "#b78bff", "scrambler": "#ff8fc7", "miner": "#f5b942", "scout": "#5ec8ff",
 }  # fmt: skip
 WIDTH, ROW, MARGIN, AXIS = 300, 34, 12, 20  # pixels
+TIP = 8  # of the arrow where an interval goes on beyond the chart
 TIME_WIDTH, TIME_HEIGHT = 620, 110
 
 
@@ -23,7 +24,10 @@ def colour(policy: int) -> str:
 
 
 def metric_chart(summaries: Sequence[Summary]) -> str:
-    """A row for each policy: a dot for each episode, the mean as a line, its interval as a bar."""
+    """A row for each policy: a dot for each episode, the mean as a line, its interval as a bar.
+
+    The axis covers the episodes and 0; of few episodes an interval goes far beyond, which an arrow says.
+    """
     values = [value for summary in summaries for value in summary.per_episode]
     ticks = _ticks(min(0.0, *values), max(0.0, *values))
     low, high = ticks[0], ticks[-1]
@@ -39,12 +43,15 @@ def metric_chart(summaries: Sequence[Summary]) -> str:
         marks.append(f'<text x="{x(tick):.1f}" y="{height - 5}" text-anchor="{anchor}">{tick:,.10g}</text>')
     for index, summary in enumerate(summaries):
         middle, paint = ROW * index + ROW / 2, colour(index)
-        if None not in summary.ci95:
-            left, right = (x(float(end or 0)) for end in summary.ci95)
+        start, stop = summary.ci95
+        if start is not None and stop is not None:
+            left, right = x(max(start, low)), x(min(stop, high))
             marks.append(
                 f'<rect x="{left:.1f}" y="{middle - 9}" width="{max(1.5, right - left):.1f}" height="18" rx="3" '
                 f'fill="{paint}" opacity=".28"/>'
             )
+            beyond = [(left, -TIP)] * (start < low) + [(right, TIP)] * (stop > high)
+            marks += [f'<path d="M{at:.1f} {middle - 9}l{tip} 9l{-tip} 9z" fill="{paint}"/>' for at, tip in beyond]
         marks += [
             f'<circle cx="{x(value):.1f}" cy="{middle + _jitter(k):.1f}" r="2" fill="{paint}" opacity=".65"/>'
             for k, value in enumerate(summary.per_episode)

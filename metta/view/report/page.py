@@ -11,7 +11,7 @@ from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
 from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
-from metta.eval.statistics import Summary, as_cells, show, summarize
+from metta.eval.statistics import Summary, as_cells, interval_head, show, show_interval, summarize
 from metta.view.page import write_replay_page
 from metta.view.report.charts import colour, gear_legend, metric_chart, role_chart
 
@@ -68,7 +68,8 @@ def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterat
         yield _overview(result.rounds)
     for one in result.rounds:
         yield from _mission(one, path, replays)
-    yield "<footer>Dots are episodes, bars 95 % intervals of the mean (bootstrap), lines means.</footer>"
+    said = "Dots are episodes, lines means, bars 95 % intervals of the mean; an arrow: the interval goes on there."
+    yield f"<footer>{said}</footer>"
 
 
 def _policies(result: RoundResult) -> str:
@@ -122,11 +123,12 @@ def _mission(result: RoundResult, path: Path, replays: Path | None) -> Iterator[
 def _details(result: RoundResult, metrics: Sequence[dict[str, Summary]], game: dict[str, Summary]) -> Iterator[str]:
     """Tables that open on a click: all statistics, roles, agents."""
     names = dict.fromkeys(name for found in metrics for name in found)
-    heads = ["per agent and episode", *(cell for name in result.names for cell in (escape(name), "95 % interval"))]
+    interval = interval_head(result.episodes)
+    heads = ["per agent and episode", *(cell for name in result.names for cell in (escape(name), interval))]
     rows = [[escape(name), *(cell for found in metrics for cell in as_cells(found.get(name)))] for name in names]
     yield _folded("All statistics of agents", _table(heads, rows))
     rows = [[escape(name), *as_cells(summary)] for name, summary in sorted(game.items())]
-    yield _folded("Teams and game", _table(["per episode", "mean", "95 % interval"], rows))
+    yield _folded("Teams and game", _table(["per episode", "mean", interval], rows))
     rows = [
         [escape(name), role, show(part["agents_per_episode"]), show(part["avg_reward"])]
         + [show(part["avg_agent_metrics"].get(key, 0.0)) for key in list(CHARTS)[1:]]
@@ -156,8 +158,9 @@ def _replays(result: RoundResult, path: Path, replays: Path | None) -> str:
 
 
 def _chart(title: str, unit: str, summaries: Sequence[Summary]) -> str:
-    means = ", ".join(show(summary.mean) for summary in summaries)
-    return f"<figure><figcaption>{title}<small>{unit}: {means}</small></figcaption>{metric_chart(summaries)}</figure>"
+    found = ", ".join(f"{show(summary.mean)} ({show_interval(summary)})" for summary in summaries)
+    said = f"{unit}, n = {summaries[0].episodes}: {found}"
+    return f"<figure><figcaption>{title}<small>{said}</small></figcaption>{metric_chart(summaries)}</figure>"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
