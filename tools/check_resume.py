@@ -101,7 +101,7 @@ def differences(left: Path, right: Path) -> list[str]:
     found = []
     epoch = max(int(entry.name[1:]) for entry in (left / "trainer_state").glob("v*"))
     for name in ("checkpoints/{}:v{}/model.safetensors", "trainer_state/v{1}/state.safetensors"):
-        one, other = (run / name.format(run.name, epoch) for run in (left, right))
+        one, other = (run / name.format(RUN, epoch) for run in (left, right))
         if not other.exists() or one.read_bytes() != other.read_bytes():
             found.append(one.name)
     one, other = (_lines(run / "metrics.jsonl") for run in (left, right))
@@ -120,15 +120,16 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 def check(words: list[str], wanted: int, seed: int, folder: Path) -> int:
     """Interrupt runs so many times; returns the exit code: 1 where one differs from the uninterrupted run."""
-    whole = folder / "whole" / RUN
-    start([*words, f"system.data_dir={whole.parent}"], None)
+    words = [*words, f"system.data_dir={folder}"]
+    torn, whole = folder / RUN, folder / "whole"  # of one name and place, of which a league's state and reports tell
+    start(words, None)
+    torn.rename(whole)
     done, runs, interruptions = 0, 0, draw(seed)
     while done < wanted:
         runs += 1
-        torn = folder / f"torn{runs}" / RUN  # of the same name, which a league's reports have
         while True:
             interruption = next(interruptions) if done < wanted else None
-            if not start([*words, f"system.data_dir={torn.parent}"], interruption):
+            if not start(words, interruption):
                 break
             done += 1
             saved = [int(entry.name.rpartition(":v")[2]) for entry in (torn / "checkpoints").glob(f"{RUN}:v*")]
@@ -137,6 +138,7 @@ def check(words: list[str], wanted: int, seed: int, folder: Path) -> int:
             print(f"run {runs} DIFFERS from the uninterrupted one:", *found, sep="\n  ")
             return 1
         print(f"     run {runs} equals the uninterrupted one", flush=True)
+        torn.rename(folder / f"torn{runs}")
     print(f"{done} interruptions in {runs} runs: weights, states and metrics equal, bit by bit")
     return 0
 
