@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bootstrap import ensure_packages
 
@@ -98,12 +99,18 @@ def start(words: list[str], interruption: Interruption | None) -> bool:
 
 def differences(left: Path, right: Path) -> list[str]:
     """What of two finished runs is not the same, clocks aside."""
+    from safetensors.numpy import load_file
+
     found = []
     epoch = max(int(entry.name[1:]) for entry in (left / "trainer_state").glob("v*"))
     for name in ("checkpoints/{}:v{}/model.safetensors", "trainer_state/v{1}/state.safetensors"):
         one, other = (run / name.format(RUN, epoch) for run in (left, right))
-        if not other.exists() or one.read_bytes() != other.read_bytes():
-            found.append(one.name)
+        if not other.exists():
+            found.append(f"{other.name} is missing")
+            continue
+        mine, theirs = load_file(one), load_file(other)
+        names = sorted(mine.keys() | theirs.keys())
+        found += [f"{one.name}: {name}" for name in names if not _equal(mine.get(name), theirs.get(name))]
     one, other = (_lines(run / "metrics.jsonl") for run in (left, right))
     if len(one) != len(other):
         found.append(f"metrics.jsonl: {len(one)} and {len(other)} epochs")
@@ -111,6 +118,10 @@ def differences(left: Path, right: Path) -> list[str]:
         names = [name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)]
         found += [f"epoch {epoch}: {name} is {mine.get(name)} and {theirs.get(name)}" for name in sorted(names)[:3]]
     return found
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and one.dtype == other.dtype and bool((one == other).all())
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
