@@ -6,10 +6,13 @@ from pathlib import Path
 
 from metta.common.code_version import code_version
 from metta.common.errors import UserError
+from metta.common.jsonl import read_rows
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.collapse import CollapseWatch
+from metta.rl.divergence import DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
@@ -21,7 +24,6 @@ from metta.rl.settings import RunConfig
 from metta.rl.signals import StopRequest
 from metta.rl.start import start_from
 from metta.rl.timing import Stopwatch
-from metta.rl.update import DivergedError
 from metta.rl.wandb_logger import WandbLogger
 
 
@@ -140,6 +142,7 @@ class Trainer:
             "metric/total_time": progress.total_seconds,
             "timing_cumulative/sps": progress.agent_steps / max(progress.train_seconds, 1e-9),
             "experience/rewards": rollout.mean_reward,
+            "experience/rewards_abs_max": rollout.largest_reward,
             "experience/area_under_reward": progress.reward_area,
             "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
             **metrics,
@@ -150,6 +153,7 @@ class Trainer:
             **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
+        self.metrics |= self.watch(self.metrics)
         try:
             self.file.write(self.metrics)
         except OSError as error:
@@ -181,6 +185,9 @@ class Trainer:
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
+        actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
+        self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
+        self.watch.recall(read_rows(folder.metrics))
         code = code_version()
         folder.note_start(self.progress.epoch, code)
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
@@ -213,7 +220,7 @@ class Trainer:
         last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
         return DivergedError(
             f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; "
-            "a smaller trainer.optimizer.learning_rate may help"
+            f"{error.advice}"
         )
 
     def _summary(self) -> Summary:
