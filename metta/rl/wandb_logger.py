@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import shlex
 import sys
 import threading
@@ -14,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from metta.common.errors import UserError
+from metta.common.files import read_text
 from metta.common.logging import note, warn
 from metta.common.wandb_client import ARTIFACT_TYPE, artifact_name, logged_in, one_line, wandb_client
 from metta.policy.bundle import SPEC
@@ -21,7 +24,7 @@ from metta.rl.metrics import EPOCH, SCORE, Metrics
 from metta.rl.run_folder import RunFolder
 from metta.rl.settings import WandbSettings
 
-ID_FILE = "wandb_id"
+ID_FILE, ID, MOST_ID_BYTES = "wandb_id", re.compile(r"[\w-]{1,128}"), 200
 INIT_SECONDS = 10  # to wait for an answer when connecting
 OPEN_SECONDS = 60  # for a record on this machine, which waits for nobody
 RETRY_SECONDS = (2.0, 10.0)  # pauses before connecting again
@@ -201,6 +204,11 @@ def offline_records(run: Path) -> list[Path]:
 def _run_id(run: Path) -> str:
     """The run's id at W&B, drawn once and kept, so that a resumed run goes on in the same record."""
     path = run / ID_FILE
-    if not path.exists():
-        path.write_text(os.urandom(4).hex() + "\n")
-    return path.read_text().strip()
+    if path.is_file():
+        with suppress(UserError):
+            if ID.fullmatch(kept := read_text(path, MOST_ID_BYTES).strip()):
+                return kept
+        note(f"wandb: {path} holds no id; the run goes on in a new record there")
+    drawn = os.urandom(4).hex()
+    path.write_text(f"{drawn}\n")
+    return drawn
