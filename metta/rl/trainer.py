@@ -1,6 +1,7 @@
 """The training loop: collect, update on minibatches, report, save."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,6 @@ class Trainer:
     def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator) -> None:
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
-        self.stopwatch = Stopwatch()
         self.progress = Progress()
         self.metrics: Metrics = {}
 
@@ -74,10 +74,10 @@ class Trainer:
         resumed = self.checkpointer.load_newest()
         if resumed and resumed[1].progress.agent_steps >= self.config.trainer.total_timesteps:
             return self._already_finished(resumed[1].progress)
-        self._build(resumed)
-        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
-        self._open_reports()
-        try:
+        with ExitStack() as self.opened:
+            self._build(resumed)
+            self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+            self._open_reports()
             with self.view:
                 while not self.finished and not stop():
                     self.stopwatch.reset()
@@ -88,8 +88,6 @@ class Trainer:
                     if self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
                         self.save()
                 saved = self.save()
-        finally:
-            self._close_reports()
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
         self._say_end()
@@ -97,6 +95,8 @@ class Trainer:
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
         self.parts = build(self.plan)
+        self.opened.callback(self.parts.rollout.close)
+        self.stopwatch = Stopwatch(self.parts.device)
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
@@ -180,9 +180,11 @@ class Trainer:
         self.counted_until = now
 
     def _open_reports(self) -> None:
+        """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
         config, folder = self.config, self.folder
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
+        self.opened.callback(self.file.close)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
         actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
@@ -191,6 +193,7 @@ class Trainer:
         code = code_version()
         folder.note_start(self.progress.epoch, code)
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
+        self.opened.callback(self.wandb.finish)
         self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()
@@ -201,11 +204,6 @@ class Trainer:
             f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
             f"agent-steps, in {folder.path}"
         )
-
-    def _close_reports(self) -> None:
-        self.file.close()
-        self.wandb.finish()
-        self.parts.rollout.close()
 
     def _already_finished(self, progress: Progress) -> Summary:
         self.progress = progress
