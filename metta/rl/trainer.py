@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from metta.common.code_version import code_version
@@ -18,12 +18,13 @@ from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
+from metta.rl.phases import check_begun
 from metta.rl.progress import ProgressView
 from metta.rl.resume import restore, take_snapshot
 from metta.rl.run_folder import RunFolder, open_run
 from metta.rl.settings import RunConfig
 from metta.rl.signals import StopRequest
-from metta.rl.start import start_from
+from metta.rl.start import Origin, start_from
 from metta.rl.timing import Stopwatch
 from metta.rl.wandb_logger import WandbLogger
 
@@ -47,7 +48,9 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
-    *earlier, last = [(planned, evaluator_of(planned)) for planned in plan_phases(config)]
+    plans = plan_phases(config)
+    check_begun(plans)
+    *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
     for planned, evaluator in earlier:
         summary = _train(planned, evaluator)
         if not summary.finished:
@@ -99,10 +102,13 @@ class Trainer:
         self.stopwatch = Stopwatch(self.parts.device)
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed)
+            self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
         else:
+            self.origin = Origin()
             if self.config.init_from:
-                note(f"run {self.folder.name}: starts with the weights of {start_from(self.parts.net, self.config)}")
+                self.origin = start_from(self.parts.net, self.config)
+                note(f"run {self.folder.name}: starts with the weights of {self.origin.label}")
             self.parts.rollout.start()
 
     @property
@@ -191,7 +197,7 @@ class Trainer:
         self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
         self.watch.recall(read_rows(folder.metrics))
         code = code_version()
-        folder.note_start(self.progress.epoch, code)
+        folder.note_start(self.progress.epoch, {**code, **(asdict(self.origin) if self.origin else {})})
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
         self.opened.callback(self.wandb.finish)
         self.monitor = MachineMonitor(self.parts)
