@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from metta.common.errors import UserError
@@ -29,6 +30,7 @@ INIT_SECONDS = 10  # to wait for an answer when connecting
 OPEN_SECONDS = 60  # for a record on this machine, which waits for nobody
 RETRY_SECONDS = (2.0, 10.0)  # pauses before connecting again
 FINISH_SECONDS = 10  # to wait for the last reports at the end of a run
+END_SECONDS = 10  # for the client's service to end after that
 QUEUE_LENGTH = 2_000
 X_AXIS = "metric/agent_step"
 TREE = "composed_tree.yaml"
@@ -46,6 +48,7 @@ class WandbLogger:
         self._unsent: list[Path] = []  # online records of which some may be on this machine only
         self._score: float | None = None
         self._finishing, self._exit_code = threading.Event(), 0
+        self._given_up = False
         self._thread: threading.Thread | None = None
         if settings.mode != "off":
             self._thread = threading.Thread(target=self._run, daemon=True, name="wandb")
@@ -70,12 +73,14 @@ class WandbLogger:
         self._exit_code = int(sys.exc_info()[0] is not None)
         self._finishing.set()
         self._thread.join(2 * INIT_SECONDS + FINISH_SECONDS)
+        self._given_up = self._thread.is_alive()
+        self._end_client()
         if self._left_out:
             warn(f"wandb: {self._left_out} reports left out there; metrics.jsonl has them all")
         if waiting := [*self._unsent, *offline_records(self.folder.path)]:
             command = shlex.join(["wandb", "sync", "--include-online", *map(str, waiting)])
             note(f"wandb: not all of it is there yet; to send the rest: {command}")
-        elif self._thread.is_alive():
+        elif self._given_up:
             warn("wandb: no answer, given up; metrics.jsonl has everything")
 
     def _put(self, send: Send) -> None:
@@ -107,6 +112,8 @@ class WandbLogger:
         except TimeoutError:  # of finish; `_unsent` names the record
             pass
         except Exception as error:  # whatever a third-party service does, training goes on
+            if self._given_up:
+                return
             warn(f"wandb: {one_line(error)}; going on without it, metrics.jsonl has everything")
 
     def _waiting(self) -> Iterator[Send]:
@@ -146,6 +153,17 @@ class WandbLogger:
         """End the client's service, which may be dead already; else the id counts as in use."""
         with suppress(Exception):
             wandb_client().teardown()
+
+    def _end_client(self) -> None:
+        """End the client's service, which would keep this process until it has ended: by asking it, else by force."""
+        ending = threading.Thread(target=self._reset_client, daemon=True, name="wandb-end")
+        ending.start()
+        ending.join(0 if self._given_up else END_SECONDS)
+        if ending.is_alive():
+            for process in _services():
+                with suppress(psutil.Error):
+                    process.kill()
+            ending.join(END_SECONDS)
 
     def _init(self, mode: str) -> Any:
         wandb, settings = wandb_client(), self.settings
@@ -193,6 +211,16 @@ def _add_version(bundle: Path, facts: dict[str, Any], passing: bool, record: Any
     for file in sorted(bundle.iterdir()):
         artifact.add_file(str(file), policy="mutable" if passing else "immutable", skip_cache=True)
     record.log_artifact(artifact, aliases=["latest", f"epoch-{facts['epoch']}"])
+
+
+def _services() -> list[psutil.Process]:
+    """The client's processes that this one has started, and theirs."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.name().startswith("wandb"):
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 def offline_records(run: Path) -> list[Path]:
