@@ -5,6 +5,7 @@ plays fewer and shorter episodes.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_a_state_moves_from_the_processor_to_the_device() -> None:
     pair.compare("the end")
 
 
-def ended(mission: Mission, envs: int, steps: int, **options: object) -> Pair:
+def ended(mission: Mission, envs: int, steps: int, **options: Any) -> Pair:
     pair = Pair(mission, build_pool(mission, 2, 0), envs, **options)
     for _ in range(steps):
         pair.step(np.zeros((envs, mission.agents), np.int32))
