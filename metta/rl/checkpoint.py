@@ -137,7 +137,7 @@ def load_snapshot(folder: Path) -> Snapshot:
         return Snapshot(progress, numbers["world"], load_tensors(data))
     except OSError as error:
         raise BrokenBundleError(f"{folder}: no complete trainer state ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise BrokenBundleError(f"{folder}: not a trainer state ({error})") from error
 
 

@@ -121,6 +121,17 @@ def test_a_start_that_was_cut_short_does_not_cost_the_next(run: Path, config: Co
     assert [json.loads(line)["epoch"] for line in path.read_text().splitlines() if line.endswith("}")] == [0, 1]
 
 
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"check": 1, "progress": []}'])
+def test_a_trainer_state_of_any_bytes_is_broken_and_the_one_before_taken(
+    config: Config, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(trainer={"total_timesteps": 1024}))
+    state = Path(config().system.data_dir) / "tiny" / "trainer_state" / "v2" / "state.json"
+    state.write_bytes(data)
+    assert train(config(trainer={"total_timesteps": 1024})).epoch == 2
+    assert "v2" in (err := capsys.readouterr().err) and err.count("taking the checkpoint before") == 1
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\n", b"two words\n", b"x" * 10_000])
 def test_an_id_that_is_none_is_drawn_anew(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "wandb_id").write_bytes(data)
