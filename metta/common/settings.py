@@ -2,15 +2,31 @@
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from metta.common.errors import UserError, suggest
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32, at full precision
+MOST = 2**63 - 1  # of int64
+LONGEST = 100  # characters of a value that a message shows
+
 
 class Settings(BaseModel):
-    """Settings with strict keys: an unknown one is an error, never dropped."""
+    """Settings with strict keys: an unknown one is an error, never dropped.
+
+    A number must fit where settings are stored: float32, which tensors and the engine's tables have, and int64.
+    """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    @field_validator("*")
+    @classmethod
+    def _number_fits(cls, value: object) -> object:
+        if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+            raise ValueError(f"does not fit float32; should be 0 or from {SMALLEST:.3g} to {LARGEST:.3g} in size")
+        if isinstance(value, int) and not -MOST <= value <= MOST:
+            raise ValueError(f"does not fit 64 bits; should be at most {MOST:,} in size")
+        return value
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,9 +70,18 @@ def first_problem(model: type[BaseModel], error: ValidationError, where: str) ->
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{name}'{suggest(path[-1], fields_at(model, path[:-1]))}"
     value = problem.get("input")
-    shown = "" if isinstance(value, dict | BaseModel) else f"={value!r}"
+    shown = "" if isinstance(value, dict | BaseModel) else f"={_short(value)}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
     return f"{name}{shown}: {message}" if name else message
+
+
+def _short(value: object) -> str:
+    """What was given, without what is beyond a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write numbers of thousands of digits
+        return "…"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 
+from metta.common.documents import read_yaml
 from metta.common.errors import UserError
 from metta.common.settings import below
 from metta.config.job import Config, Job, Kind, kind_of
@@ -22,6 +22,7 @@ from metta.config.words import Word, varied
 from metta.eval.settings import EvaluateConfig
 from metta.game.missions import build_mission, inlined
 from metta.policy.by_class import CLASS, is_class
+from metta.rl.run_folder import MOST_CONFIG_BYTES
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
 
@@ -58,12 +59,7 @@ def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> C
 def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Composed:
     """Compose the job that a run folder saved, under a new name beside it unless a word names one."""
     path = _saved_config(folder)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is no mapping of keys to values")
+    values = read_yaml(path, MOST_CONFIG_BYTES)
     composed = _compose(
         kind_of(values.get("cmd"), str(path)), [[Layer(str(path), values)]], words, [], "repeat", suffix
     )

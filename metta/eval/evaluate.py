@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-from metta.common.documents import as_text
+from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
@@ -26,6 +25,7 @@ from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
 from metta.rl.environments import find_source
 from metta.rl.machine import set_up
+from metta.rl.run_folder import CONFIG, MOST_CONFIG_BYTES
 from metta.rl.settings import EnvSettings, RunConfig, varied
 
 SCHEMA_VERSION = 1
@@ -96,12 +96,23 @@ def newest_run(data_dir: Path) -> str:
 
 
 def trained_on(uri: str, data_dir: str) -> RunConfig | None:
-    """Settings of environment and mission of the run that a checkpoint belongs to; None for other policies."""
+    """Settings of environment and mission of the run that a checkpoint belongs to; None for other policies, and for a
+    run that says nothing of them.
+
+    Raises:
+        UserError: the run's settings are damaged; what it was trained on is not to be guessed.
+    """
     folder = run_folder(uri, data_dir)
-    if folder is None or not (tree := folder / "config.yaml").is_file():
+    if folder is None or not (tree := folder / CONFIG).exists():
         return None
-    saved = yaml.safe_load(tree.read_text())
-    return validated(RunConfig, {key: saved[key] for key in ("env", "mission") if key in saved}, str(tree))
+    try:
+        saved = read_yaml(tree, MOST_CONFIG_BYTES)
+        parts = {key: saved[key] for key in ("env", "mission") if key in saved}
+        if not parts:
+            raise UserError(f"{tree}: names no mission, as the settings of a run do")
+        return validated(RunConfig, parts, f"{tree}:")
+    except UserError as error:
+        raise UserError(f"{error}; mend the file, or remove it and say what to play: mission=NAME") from None
 
 
 def environment_of(uri: str, data_dir: str) -> EnvSettings:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from metta.common.seeds import derive
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch, EnvBatch
@@ -25,9 +27,7 @@ def build_batch(
 
     With `fresh_maps`, new maps take the place of those that were played.
     """
-    first = derive(seed, "maps") >> 1
-    maps = build_pool(mission, map_pool, first, threads)
-    renewal = MapRenewal(mission, first, maps) if fresh_maps and mission.map.seed is None else None
+    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps)
     return EnvBatch(
         mission,
         num_envs,
@@ -48,11 +48,30 @@ def build_device_batch(
     map_pool: int,
     threads: int = 1,
     desync: bool = False,
+    fresh_maps: bool = False,
     stream: Callable[[], int],
 ) -> Batch:
     """The same environments on a CUDA device, with work queued on `stream()` (`CudaEnvBatch`)."""
-    maps = build_pool(mission, map_pool, derive(seed, "maps") >> 1, threads)
-    return make_batch("cuda", mission, num_envs, maps=maps, seed=episode_seed(seed), desync=desync, stream=stream)
+    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps)
+    return make_batch(
+        "cuda",
+        mission,
+        num_envs,
+        maps=maps,
+        seed=episode_seed(seed),
+        desync=desync,
+        renewal=renewal,
+        stream=stream,
+    )
+
+
+def _pool(
+    mission: Mission, size: int, seed: int, threads: int, fresh_maps: bool
+) -> tuple[np.ndarray, MapRenewal | None]:
+    """The maps that are played on first, uint8 [size, H, W], and what brings others."""
+    first = derive(seed, "maps") >> 1
+    maps = build_pool(mission, size, first, threads)
+    return maps, MapRenewal(mission, first, maps) if fresh_maps and mission.map.seed is None else None
 
 
 def episode_seed(seed: int) -> int:

@@ -3,20 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metta.common.errors import UserError, suggest
 from metta.common.files import read_text
 from metta.game.maps.ascii import MOST_BYTES as MOST_PICTURE_BYTES
 from metta.game.maps.ascii import parse
 
 SUFFIXES = (".yaml", ".yml", ".json")
-MOST_BYTES = 1_000_000
-MOST_DEPTH = 50  # brackets and indents within one another: reading takes time that grows with their square
-OPENING = (
-    yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken,
-)  # fmt: skip
-CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 
 def is_mission_file(name: object) -> bool:
@@ -42,38 +34,6 @@ def find_file(name: str, folder: Path | None, where: str) -> Path:
         near = [beside.name for beside in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
         raise UserError(f"{where}: there is no file '{path}'{suggest(path.name, near)}")
     return path
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML or JSON file holds.
-
-    Raises:
-        UserError: a file that is too large, no YAML, no mapping of words, or that refers to parts of itself.
-    """
-    text = read_text(path, MOST_BYTES)
-    try:
-        _check_tokens(text, path)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UserError(f"{path}{place}: no YAML ({error.problem})") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"{path}: no mapping of keys to values")
-    return content
-
-
-def _check_tokens(text: str, path: Path) -> None:
-    """Refuse YAML that would grow when it is read: references, and brackets without end."""
-    depth = 0
-    for token in yaml.scan(text):
-        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-        if isinstance(token, yaml.AliasToken):
-            raise UserError(f"{path}: references (*name) are not read")
-        if depth > MOST_DEPTH:
-            raise UserError(f"{path}: more than {MOST_DEPTH} brackets or indents within one another")
 
 
 def read_picture(path: Path, legend: dict[str, Any]) -> str:

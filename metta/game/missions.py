@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.settings import below, changed, validated
 from metta.game.maps.drawn import check_maps, drawn_map
 from metta.game.maps.sites import site
 from metta.game.mission import Mission, MissionSettings, TeamSettings
-from metta.game.mission_files import find_file, is_mission_file, is_picture_file, read_picture, read_yaml
+from metta.game.mission_files import find_file, is_mission_file, is_picture_file, read_picture
 from metta.game.rewards import check_presets
 from metta.game.variants import apply_variants, with_steps
 

@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -118,19 +119,23 @@ def build(plan: Plan) -> Parts:
     if config.trainer.compile:
         _compile(net, config.trainer.compile_mode, device)
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
-    env = build_environments(plan)
-    experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
-    teacher = None
-    if plan.teacher:
-        generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
-        teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
-        experience = replace(experience, lessons=teacher.lessons)
-    npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
-    rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher, npcs)
-    optimizer = make_optimizer(net, config.trainer.optimizer)
-    sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
-    losses = make_losses(config.trainer, net, config.teaching)
-    updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
+    with ExitStack() as opened:  # closes what is open already if the next cannot be built
+        env = build_environments(plan)
+        opened.callback(env.close)
+        experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
+        teacher = None
+        if plan.teacher:
+            generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
+            teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
+            opened.callback(teacher.close)
+            experience = replace(experience, lessons=teacher.lessons)
+        npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
+        rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher, npcs)
+        optimizer = make_optimizer(net, config.trainer.optimizer)
+        sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
+        losses = make_losses(config.trainer, net, config.teaching)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
+        opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, device)
 
 

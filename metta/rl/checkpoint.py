@@ -151,7 +151,7 @@ def load_snapshot(folder: Path) -> Snapshot:
         return Snapshot(progress, world, numbers.get("machine", {}), load_tensors(data))
     except OSError as error:
         raise BrokenBundleError(f"{folder}: no complete trainer state ({error.strerror})") from error
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise BrokenBundleError(f"{folder}: not a trainer state ({error})") from error
 
 

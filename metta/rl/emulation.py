@@ -79,13 +79,14 @@ class EmulatedBatch:
         self._vector = _vector(settings, num_envs, seed, workers)
         self._returns = np.zeros((num_envs, info.num_agents), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
+        self._numbers = np.zeros(num_envs, np.int64)
         self._episodes: list[Episode] = []
         self._cut: tuple[np.ndarray, np.ndarray] | None = None
 
     def reset(self, observations: np.ndarray) -> None:
         """Start an episode everywhere: other ones at every call, the same in every run of that seed."""
         self._starts += 1
-        self._returns[:], self._steps[:] = 0, 0
+        self._returns[:], self._steps[:], self._numbers[:] = 0, 0, 0
         self._episodes.clear()
         self._vector.async_reset(self._starts * APART)
         observations[:] = self._receive()[0].reshape(observations.shape)
@@ -110,8 +111,10 @@ class EmulatedBatch:
         self._steps += 1
         for env in np.flatnonzero((terminals | truncations).all(-1)):
             steps = int(self._steps[env])
-            self._episodes.append(Episode(int(env), 0, steps, self._returns[env].copy(), {}, {}, {}))
+            number = int(self._numbers[env])
+            self._episodes.append(Episode(int(env), number, 0, steps, self._returns[env].copy(), {}, {}, {}))
             self._returns[env], self._steps[env] = 0, 0
+            self._numbers[env] += 1
 
     def _cut_short(self, infos: list[dict[str, Any]], cut: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Indices and last observations of the agents marked in `cut`, bool [E, A], that `infos` hold."""
@@ -136,6 +139,9 @@ class EmulatedBatch:
     def take_cut(self) -> tuple[np.ndarray, np.ndarray] | None:
         taken, self._cut = self._cut, None
         return taken
+
+    def episode_numbers(self) -> np.ndarray:
+        return self._numbers.copy()
 
     def take_episodes(self) -> list[Episode]:
         taken, self._episodes = self._episodes, []

@@ -57,6 +57,10 @@ class Environments(Protocol):
         """Episodes that finished since the last call."""
         ...
 
+    def episode_numbers(self) -> np.ndarray:
+        """Number of the present episode of every environment, int64 [E], as `Episode.number` counts."""
+        ...
+
     def take_cut(self) -> tuple[np.ndarray, Any] | None:
         """Of the last step the agents whose episode was cut short though the task goes on (truncation): their indices
         int64 [n] among all agents, and what they last saw [n, ...], where the buffers lie; None if there are none."""
@@ -142,13 +146,16 @@ class Game:
     def build(self, num_envs: int, seed: int) -> Batch:
         pool, desync, fresh = self.settings.map_pool, self.settings.desync_episodes, self.settings.fresh_maps
         threads = self.settings.num_workers or available_cores()
+        options: dict[str, Any] = {
+            "seed": seed,
+            "map_pool": pool,
+            "threads": threads,
+            "desync": desync,
+            "fresh_maps": fresh,
+        }
         if self.backend == "cuda":
-            return build_device_batch(
-                self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, stream=torch_stream
-            )
-        return build_batch(
-            self.mission, num_envs, seed=seed, map_pool=pool, threads=threads, desync=desync, fresh_maps=fresh
-        )
+            return build_device_batch(self.mission, num_envs, **options, stream=torch_stream)
+        return build_batch(self.mission, num_envs, **options)
 
     def attributes(self, env: Environments) -> dict[str, float]:
         assert isinstance(env, Batch)

@@ -3,13 +3,10 @@
 Names are those of W&B dashboards: `losses/…`, `env_agent/<stat>`, `env_collective/<team>/<stat>`, `overview/…`.
 """
 
-import json
 import math
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,8 @@ import numpy as np
 import torch
 
 from metta.common.errors import UserError
-from metta.common.jsonl import cut_after, last_rows, read_rows
+from metta.common.jsonl import RowFile, cut_after, is_number, last_rows, read_rows
+from metta.common.logging import warn
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
 
@@ -25,6 +23,7 @@ Metrics = dict[str, float]
 EPOCH = "metric/epoch"
 SCORE = "overview/reward"  # what a checkpoint is judged by where one number is asked for
 HEARTS = "env_agent/heart.gained"
+MOST_SPANS = 8  # of missing epochs that are named
 EARLIER = 200  # lines in which a resumed run looks for the names that it has reported
 STATISTICS = ("env_agent/", "env_collective/", "env_game/")
 
@@ -132,29 +131,38 @@ class MetricsFile:
     """metrics.jsonl: appended line by line, each on its way to the disk before the next epoch begins."""
 
     def __init__(self, path: Path, epoch: int) -> None:
-        """Open it for a run that goes on after `epoch`: later lines, and a torn last one, are dropped."""
+        """Open it for a run that goes on after `epoch`: later lines, and a torn last one, are dropped. Which epochs are
+        missing, damaged or never written, is said."""
         if path.exists():
-            cut_after(path, lambda line: line.get(EPOCH, 0) <= epoch)
+            cut_after(path, lambda line: is_number(line.get(EPOCH, 0)) and line.get(EPOCH, 0) <= epoch)
         self.earlier = last_rows(path, EARLIER) if path.exists() else []
-        self._path = path
-        self._file = open(path, "a+")  # noqa: SIM115 - closed by close()
+        self._file = RowFile(path)
+        written = {line[EPOCH] for line in read_rows(path) if is_number(line.get(EPOCH))}
+        if missing := sorted(set(range(1, epoch + 1)) - written):
+            warn(f"{path}: without epochs {_spans(missing)}; the run itself is whole")
 
     def write(self, metrics: Metrics) -> None:
         """Append one line. A disk that is full costs the line, not the run: raises OSError once, stays usable."""
-        self._file.write(json.dumps({name: _json_number(value) for name, value in metrics.items()}) + "\n")
-        self._file.flush()
+        self._file.write({name: _json_number(value) for name, value in metrics.items()})
 
     def write_again(self) -> None:
-        """Make the file anew with all its lines: it was deleted, but not for this process, which has it open."""
-        with self._file as lost:
-            lost.seek(0)
-            self._file = open(self._path, "a+")  # noqa: SIM115 - closed by close()
-            shutil.copyfileobj(lost, self._file)
-        self._file.flush()
+        """Make the file anew, with all its lines, where it was deleted."""
+        self._file.write_again()
 
     def close(self) -> None:
-        with suppress(OSError):  # what a full disk did not take has been warned of
-            self._file.close()
+        self._file.close()
+
+
+def _spans(numbers: list[int]) -> str:
+    """Ascending numbers in words: 3, 5-7."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:MOST_SPANS]]
+    return ", ".join([*shown, *["…"] * (len(spans) > MOST_SPANS)])
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

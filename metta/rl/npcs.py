@@ -132,6 +132,7 @@ class Npcs:
     ) -> None:
         """`draws`, on the host, casts episodes; `actions` is the nets', where they run."""
         self.opponents, self.learners = opponents, learners
+        self._count_episodes = lambda: torch.from_numpy(env.episode_numbers())
         self._envs, self._agents, self._device = env.num_envs, env.num_agents, actions.device
         self._npcs = self._agents - learners
         self._see_all = teams(env.info) > 1
@@ -146,6 +147,7 @@ class Npcs:
 
     def start(self) -> None:
         self._uncast = True  # the first batch casts, once the league is known
+        self._numbers = torch.zeros(self._envs, dtype=torch.int64)  # of the environments' present episodes
         self._memory.clear()
         self._others.clear()
         self._forget_batch()
@@ -156,12 +158,14 @@ class Npcs:
         self._forget_batch()
         if self._uncast:
             self._uncast = False
+            self._numbers = self._count_episodes()
             self._cast(torch.arange(self._envs))
         return metrics
 
     def _forget_batch(self) -> None:
         self._rewards = torch.zeros(2, device=self._device)  # sums over the batch: learning agents, NPCs
-        self._played: dict[int, list[tuple[np.ndarray, int]]] = defaultdict(list)  # roles and opponent, by environment
+        # Roles and opponent of the episodes that ended, by environment and number.
+        self._played: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
 
     def pick(self, part: Tensor) -> Tensor:
         return part.index_select(0, self._rows[part.device.type])
@@ -221,9 +225,10 @@ class Npcs:
             return
         over = over.cpu()
         envs = over.nonzero().squeeze(-1)
-        ended_casts = zip(envs.tolist(), self._roles[envs].numpy(), self._against[envs].tolist(), strict=True)
-        for env, roles, index in ended_casts:
-            self._played[env].append((roles, index))
+        episodes = zip(envs.tolist(), self._numbers[envs].tolist(), strict=True)
+        casts = zip(self._roles[envs].numpy(), self._against[envs].tolist(), strict=True)
+        self._played.update(zip(episodes, casts, strict=True))
+        self._numbers[envs] += 1
         for policy in self._others.values():
             policy.end_episodes(over.numpy())
         seats = over.to(self._device).repeat_interleave(self._npcs)
@@ -260,7 +265,7 @@ class Npcs:
         whole: list[Episode] = []
         met: dict[int, list[tuple[float, float]]] = defaultdict(list)
         for episode in episodes:
-            roles, index = self._played[episode.env].pop(0)
+            roles, index = self._played[episode.env, episode.number]
             if not is_whole(episode):
                 continue
             learners, npcs = roles[: self.learners], roles[self.learners :]
@@ -317,6 +322,7 @@ class Npcs:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.start()
         self._uncast = False
+        self._numbers = self._count_episodes()
         numbers = json.loads(state["opponents"].numpy().tobytes())
         self.opponents.load_state_dict(numbers)
         self._roles, self._against = state["roles"].clone(), state["against"].clone()

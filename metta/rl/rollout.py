@@ -104,6 +104,7 @@ class Rollout:
         self._ended = torch.ones(learners, dtype=torch.bool, device=self._device)
         self._reward_mean = torch.zeros(learners, device=self._device)
         self._reward_sum = torch.zeros(learners, device=self._device)
+        self._reward_peak = torch.zeros(learners, device=self._device)
 
     def start(self) -> None:
         """Begin the first episodes."""
@@ -124,6 +125,7 @@ class Rollout:
         horizon, segments = self.experience.actions.shape
         learners = len(self._ended)
         self._reward_sum.zero_()
+        self._reward_peak.zero_()
         for start in range(0, segments, learners):
             columns = slice(start, start + learners)
             for part, kept in zip(self._state, self.experience.state, strict=True):
@@ -144,6 +146,11 @@ class Rollout:
         """Mean reward per agent-step of the last batch, before centring."""
         horizon, segments = self.experience.actions.shape
         return float(self._reward_sum.sum()) / (horizon * segments)
+
+    @property
+    def largest_reward(self) -> float:
+        """The largest reward of an agent-step in the last batch, by its size, before centring."""
+        return float(self._reward_peak.max())
 
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it for those who learn."""
@@ -173,6 +180,7 @@ class Rollout:
             all_rewards = self._rewards.to(self._device)
             rewards = npcs.pick(all_rewards)
             self._reward_sum += rewards
+            torch.maximum(self._reward_peak, rewards.abs(), out=self._reward_peak)
             experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
         self.teacher.end_episodes(over)
         if (cut := self.env.take_cut()) is not None:

@@ -1,7 +1,6 @@
 """The folder of one run: its lock, its settings, where its files lie."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,15 @@ from typing import Any, TextIO
 
 import yaml
 
+from metta.common.documents import read_yaml
 from metta.common.errors import UserError
-from metta.common.files import ensure_writable, remove_partials, write_atomic
+from metta.common.files import ensure_writable, read_text, remove_partials, write_atomic
+from metta.common.jsonl import append_row
+from metta.common.logging import warn
 
 CONFIG = "config.yaml"
+MOST_CONFIG_BYTES = 4_000_000  # missions may hold drawn maps
+LOCK_LENGTH = 32  # characters of it that are read
 LOCK = ".lock"  # held while the run goes on; holds its process id until it ends well
 
 
@@ -56,20 +60,24 @@ class RunFolder:
         return self.states / f"v{epoch}"
 
     def keep_config(self, tree: dict[str, Any], epoch: int) -> None:
-        """Save the composed tree. One that differs and led up to `epoch` stays as config.v<epoch>.yaml."""
+        """Save the composed tree. One that differs and led up to `epoch` stays as config.v<epoch>.yaml; a damaged one
+        as config.v<epoch>.damaged.yaml, which a line says."""
         text, path = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), self.path / CONFIG
-        if path.exists():
-            before = path.read_text()
-            if before == text:
-                return
-            write_atomic(self.path / f"config.v{epoch}.yaml", before)
+        if os.path.lexists(path):
+            kept = self.path / f"config.v{epoch}.yaml"
+            try:
+                if read_text(path, MOST_CONFIG_BYTES) == text:
+                    return
+                read_yaml(path, MOST_CONFIG_BYTES)
+            except UserError as error:
+                kept = kept.with_suffix(".damaged.yaml")
+                warn(f"{error}; kept as {kept.name}, the run goes on with the settings it was given")
+            os.replace(path, kept)
         write_atomic(path, text)
 
     def note_start(self, epoch: int, code: dict[str, Any]) -> None:
         """Add a line to starts.jsonl: when the run was started or went on, after which epoch, with which code."""
-        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "epoch": epoch, **code}
-        with open(self.starts, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_row(self.starts, {"time": datetime.now(UTC).isoformat(timespec="seconds"), "epoch": epoch, **code})
 
 
 class RunLock:
@@ -136,13 +144,13 @@ def hold_lock(run: Path) -> Iterator[None]:
 
 def _locked(run: Path) -> TextIO:
     """The run's lock file, open and locked."""
-    lock = open(run / LOCK, "a+")  # noqa: SIM115 - closing it lets go of the lock
+    lock = open(run / LOCK, "a+", errors="replace")  # noqa: SIM115 - closing it lets go of the lock
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         with lock:
             lock.seek(0)
-            owner = lock.read().strip()
+            owner = lock.read(LOCK_LENGTH).strip()
         by = f" by process {owner}" if owner else ""
         raise UserError(f"run={run.name}: in use{by}; wait for it, stop it, or choose another run name") from error
     return lock
@@ -151,7 +159,7 @@ def _locked(run: Path) -> TextIO:
 def is_running(run: Path) -> bool:
     """Whether a process holds the run's lock."""
     try:
-        with open(run / LOCK) as lock:
+        with open(run / LOCK, errors="replace") as lock:
             if not lock.read(1):  # ended well or never began; not to be disturbed by a look
                 return False
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

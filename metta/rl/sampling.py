@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from metta.rl.divergence import SMALLER_STEPS, DivergedError
 from metta.rl.settings import SamplingSettings
 
 
@@ -57,7 +58,8 @@ class PrioritizedSampler:
     """Segments in proportion to (sum of absolute advantages) ** alpha, weighted back by (N p) ** -beta.
 
     Beta goes from beta0 to 1 over training (Schaul et al. 2016, on segments as in PufferLib 3). Segments from which
-    PPO does not learn come as often as its own do on average.
+    PPO does not learn come as often as its own do on average. `draw` raises DivergedError for advantages that are too
+    large for alpha.
     """
 
     EPSILON = 1e-6  # keeps every segment possible
@@ -77,7 +79,13 @@ class PrioritizedSampler:
         if self._seen is not None:
             mean = priorities[self._seen].mean() if bool(self._seen.any()) else 1.0
             priorities = torch.where(self._seen, priorities, mean)
-        probabilities = priorities / priorities.sum()
+        total = priorities.sum()
+        if not bool(torch.isfinite(total)):
+            raise DivergedError(
+                f"sums of experience/advantages to the power of {self.alpha} are no longer finite",
+                f"a smaller trainer.sampling.prio_alpha helps, or {SMALLER_STEPS}",
+            )
+        probabilities = priorities / total
         segments = torch.multinomial(probabilities, count, generator=self._generator)
         return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self.scheduled["prio_beta"]))
 

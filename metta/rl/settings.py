@@ -152,7 +152,7 @@ class TrainingEnvSettings(Settings):
     vibe_actions: bool = Field(default=False, description="let the policy change vibes (12 actions instead of 5)")
     map_pool: PositiveInt = Field(default=512, description="maps to draw from when an episode starts")
     fresh_maps: bool = Field(
-        default=True, description="new maps, drawn in the background, take the place of those that were played (CPU)"
+        default=True, description="new maps, drawn in the background, take the place of those that were played"
     )
     desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
     supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")

@@ -1,13 +1,52 @@
-"""Starting with the weights of a checkpoint instead of random ones."""
+"""Starting with the weights of a checkpoint instead of random ones, and knowing later which they were."""
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from metta.common.errors import UserError
+from metta.common.jsonl import read_rows
 from metta.game.observation import EnvInfo
+from metta.policy.bundle import Bundle
 from metta.policy.fitting import check_fits
 from metta.policy.interface import Info, PolicyNet
 from metta.policy.uri import find_bundle, is_built_in, list_versions
+from metta.rl.run_folder import RunFolder
 from metta.rl.settings import RunConfig
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run started with, as starts.jsonl keeps it: a checkpoint by name and content, or a new network (None)."""
+
+    init_from: str | None = None
+    weights: str | None = None  # SHA-256 of names, types, shapes and numbers
+
+    @property
+    def label(self) -> str:
+        return self.init_from or "a new network"
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Origin":
+        digest = hashlib.sha256()
+        for name, tensor in sorted(bundle.weights.items()):
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return cls(bundle.name, digest.hexdigest())
+
+    @classmethod
+    def kept(cls, folder: RunFolder) -> "Origin | None":
+        """What the run in a folder started with; None if it has not said."""
+        if not folder.starts.is_file():
+            return None
+        found = None
+        for row in read_rows(folder.starts):
+            known = [row.get(name) for name in ("init_from", "weights")]
+            if "weights" in row and all(value is None or isinstance(value, str) for value in known):
+                found = cls(*known)
+        return found
 
 
 def starts_elsewhere(config: RunConfig) -> bool:
@@ -15,8 +54,8 @@ def starts_elsewhere(config: RunConfig) -> bool:
     return bool(config.init_from) and not list_versions(Path(config.system.data_dir) / (config.run or ""))
 
 
-def start_from(net: PolicyNet, config: RunConfig) -> str:
-    """Give a new network the weights of init_from and return that checkpoint's name. An auxiliary head that only one
+def start_from(net: PolicyNet, config: RunConfig) -> Origin:
+    """Give a new network the weights of init_from and return which checkpoint that is. An auxiliary head that only one
     of them has stays out of it.
 
     Raise UserError if there is no such checkpoint, or it is of another network, or knows other features or actions.
@@ -42,7 +81,7 @@ def start_from(net: PolicyNet, config: RunConfig) -> str:
         head = {id(parameter) for parameter in saved.auxiliary_parameters()}
         weights = {name: weights[name] for name, parameter in saved.named_parameters() if id(parameter) not in head}
     net.load_state_dict(net.state_dict() | weights)
-    return bundle.name
+    return Origin.of(bundle)
 
 
 def _numbering(info: Info) -> object:

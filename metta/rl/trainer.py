@@ -2,27 +2,31 @@
 
 import math
 import time
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from metta.common.code_version import code_version
 from metta.common.errors import UserError
+from metta.common.jsonl import read_rows
 from metta.common.logging import note, warn
 from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.collapse import CollapseWatch
+from metta.rl.divergence import DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
+from metta.rl.phases import check_begun
 from metta.rl.progress import ProgressView
 from metta.rl.resume import Start, restore, take_snapshot, take_start
 from metta.rl.run_folder import OpenRun, open_run
 from metta.rl.settings import RunConfig
 from metta.rl.signals import Stop, StoppedError, StopRequest, go_on
-from metta.rl.start import start_from
+from metta.rl.start import Origin, start_from
 from metta.rl.timing import Stopwatch
-from metta.rl.update import DivergedError
 from metta.rl.wandb_logger import WandbLogger
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
@@ -47,16 +51,19 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
-    *earlier, last = [(planned, evaluator_of(planned)) for planned in plan_phases(config)]
-    for planned, evaluator in earlier:
-        summary = _train(planned, evaluator)
-        if not summary.finished:
-            return summary
-    return _train(*last)
+    plans = plan_phases(config)
+    check_begun(plans)
+    *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+    with StopRequest() as stop:
+        for planned, evaluator in earlier:
+            summary = _train(planned, evaluator, stop)
+            if not summary.finished:
+                return summary
+        return _train(*last, stop)
 
 
-def _train(planned: Plan, evaluator: Evaluator) -> Summary:
-    with open_run(Path(planned.config.system.data_dir), planned.run) as folder, StopRequest() as stop:
+def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest) -> Summary:
+    with open_run(Path(planned.config.system.data_dir), planned.run) as folder:
         return Trainer(planned, folder, evaluator).run(stop)
 
 
@@ -66,7 +73,6 @@ class Trainer:
     def __init__(self, planned: Plan, folder: OpenRun, evaluator: Evaluator) -> None:
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
-        self.stopwatch = Stopwatch()
         self.progress = Progress()
         self.metrics: Metrics = {}
         self.code = code_version()
@@ -77,14 +83,12 @@ class Trainer:
         resumed = self.checkpointer.load_newest()
         if resumed and resumed[1].progress.agent_steps >= self.config.trainer.total_timesteps:
             return self._already_finished(resumed[1].progress)
-        self._build(resumed)
-        self._describe_run()
-        self._open_reports()
-        try:
+        with ExitStack() as self.opened:
+            self._build(resumed)
+            self._describe_run()
+            self._open_reports()
             with self.view:
                 saved = self._train(stop)
-        finally:
-            self._close_reports()
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
         self._say_end()
@@ -137,12 +141,17 @@ class Trainer:
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
         self.parts = build(self.plan)
+        self.opened.callback(self.parts.rollout.close)
+        self.stopwatch = Stopwatch(self.parts.device)
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed)
+            self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
         else:
+            self.origin = Origin()
             if self.config.init_from:
-                note(f"run {self.folder.name}: starts with the weights of {start_from(self.parts.net, self.config)}")
+                self.origin = start_from(self.parts.net, self.config)
+                note(f"run {self.folder.name}: starts with the weights of {self.origin.label}")
             self.parts.rollout.start()
 
     @property
@@ -186,6 +195,7 @@ class Trainer:
             "metric/total_time": progress.total_seconds,
             "timing_cumulative/sps": progress.agent_steps / max(progress.train_seconds, 1e-9),
             "experience/rewards": rollout.mean_reward,
+            "experience/rewards_abs_max": rollout.largest_reward,
             "experience/area_under_reward": progress.reward_area,
             "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
             **metrics,
@@ -196,6 +206,7 @@ class Trainer:
             **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
+        self.metrics |= self.watch(self.metrics)
         try:
             self.file.write(self.metrics)
         except OSError as error:
@@ -229,7 +240,7 @@ class Trainer:
 
     def _describe_run(self) -> None:
         self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
-        self.folder.note_start(self.progress.epoch, self.code)
+        self.folder.note_start(self.progress.epoch, {**self.code, **(asdict(self.origin) if self.origin else {})})
 
     def _count(self, epoch_seconds: float) -> None:
         now = time.perf_counter()
@@ -239,12 +250,18 @@ class Trainer:
         self.counted_until = now
 
     def _open_reports(self) -> None:
+        """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
         config, folder = self.config, self.folder
         source = self.plan.source
         self.file = MetricsFile(folder.metrics, self.progress.epoch)
+        self.opened.callback(self.file.close)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
+        actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
+        self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
+        self.watch.recall(read_rows(folder.metrics))
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), self.code)
+        self.opened.callback(self.wandb.finish)
         self.monitor = MachineMonitor(self.parts)
         self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()
@@ -255,11 +272,6 @@ class Trainer:
             f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
             f"agent-steps, in {folder.path}"
         )
-
-    def _close_reports(self) -> None:
-        self.file.close()
-        self.wandb.finish()
-        self.parts.rollout.close()
 
     def _already_finished(self, progress: Progress) -> Summary:
         self.progress = progress
@@ -274,7 +286,7 @@ class Trainer:
         last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
         return DivergedError(
             f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; "
-            "a smaller trainer.optimizer.learning_rate may help"
+            f"{error.advice}"
         )
 
     def _summary(self) -> Summary:

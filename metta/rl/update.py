@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
 from metta.rl.advantage import compute_advantages
+from metta.rl.divergence import check_advantages, check_experience, check_finite
 from metta.rl.losses.base import Loss, Minibatch, Prediction, predict
 from metta.rl.metrics import Mean, Metrics
 from metta.rl.rollout import Experience
@@ -17,10 +17,6 @@ from metta.rl.sizes import BatchShape
 from metta.rl.timing import Stopwatch
 
 MOST_SHARES = 64  # actions; the shares of more tell nobody anything
-
-
-class DivergedError(UserError):
-    """A loss, a gradient or a weight is no longer a finite number."""
 
 
 class Updater:
@@ -49,6 +45,7 @@ class Updater:
         that the segments visited so far have under the present network. Raise DivergedError at the first number that
         is not finite; the weights are then those before that step.
         """
+        check_experience(experience, self.shape, self.net.info.num_agents)
         mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
         ratios, values = experience.first_ratios(), experience.values.clone()
         advantages = torch.empty_like(values)
@@ -86,6 +83,7 @@ class Updater:
             self.settings.advantage,
             out,
         )
+        check_advantages(out, self.shape, self.net.info.num_agents)
 
     def _forward(self, experience: Experience, segments: Tensor, batch: Minibatch) -> Prediction:
         state = tuple(part[segments] for part in experience.state)
@@ -100,21 +98,18 @@ class Updater:
         metrics = {name: value for result in results for name, value in result.metrics.items()}
         total = torch.stack([result.loss for result in results]).sum()
         if not bool(torch.isfinite(total)):
-            raise _diverged({**metrics, "total_loss": total.detach()})
+            check_finite({**metrics, "total_loss": total.detach()})
         return total, metrics
 
     def _step(self) -> Tensor:
         norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
-        if not bool(torch.isfinite(norm)):
-            raise _diverged({"gradient_norm": norm})
+        check_finite({"gradient_norm": norm})
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
     def _check_weights(self) -> None:
-        norm = nn.utils.get_total_norm(self._parameters).detach()
-        if not bool(torch.isfinite(norm)):
-            raise _diverged({"weight_norm": norm})
+        check_finite({"weight_norm": nn.utils.get_total_norm(self._parameters).detach()})
 
     def _experience_metrics(self, experience: Experience, values: Tensor, advantages: Tensor) -> Metrics:
         values, advantages = experience.seen(values), experience.seen(advantages)
@@ -124,8 +119,10 @@ class Updater:
         return {
             "losses/explained_variance": float(explained),
             "experience/values": float(experience.values.mean()),
+            "experience/values_abs": float(values.abs().mean()),
             "experience/advantages": float(advantages.mean()),
             "experience/advantages_abs": float(advantages.abs().mean()),
+            **_entropy(experience),
             **_action_shares(experience.actions, self.net.info.action_names),
         }
 
@@ -155,7 +152,8 @@ def _action_shares(actions: Tensor, names: tuple[str, ...]) -> Metrics:
     return {f"experience/actions/{name}": count / actions.numel() for name, count in zip(names, counts, strict=True)}
 
 
-def _diverged(metrics: dict[str, Tensor]) -> DivergedError:
-    bad = {name: float(value) for name, value in metrics.items() if not bool(torch.isfinite(value))}
-    named = ", ".join(f"losses/{name} is {value}" for name, value in bad.items())
-    return DivergedError(named)
+def _entropy(experience: Experience) -> Metrics:
+    """Of the policy that played, in nats, from the probabilities of its own actions; none where only a teacher led."""
+    log_probs, lessons = experience.log_probs, experience.lessons
+    own = log_probs if lessons is None else log_probs[:, ~lessons.led]
+    return {"experience/entropy": -float(own.mean())} if own.numel() else {}

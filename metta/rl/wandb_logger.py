@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import shlex
 import sys
 import threading
@@ -12,8 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
+from metta.common.errors import UserError
+from metta.common.files import read_text
 from metta.common.logging import note, warn
 from metta.common.wandb_client import ARTIFACT_TYPE, artifact_name, logged_in, one_line, wandb_client
 from metta.policy.bundle import SPEC
@@ -21,11 +25,12 @@ from metta.rl.metrics import EPOCH, SCORE, Metrics
 from metta.rl.run_folder import RunFolder
 from metta.rl.settings import WandbSettings
 
-ID_FILE = "wandb_id"
+ID_FILE, ID, MOST_ID_BYTES = "wandb_id", re.compile(r"[\w-]{1,128}"), 200
 INIT_SECONDS = 10  # to wait for an answer when connecting
 OPEN_SECONDS = 60  # for a record on this machine, which waits for nobody
 RETRY_SECONDS = (2.0, 10.0)  # pauses before connecting again
 FINISH_SECONDS = 10  # to wait for the last reports at the end of a run
+END_SECONDS = 10  # for the client's service to end after that
 QUEUE_LENGTH = 2_000
 X_AXIS = "metric/agent_step"
 TREE = "composed_tree.yaml"
@@ -43,6 +48,7 @@ class WandbLogger:
         self._unsent: list[Path] = []  # online records of which some may be on this machine only
         self._score: float | None = None
         self._finishing, self._exit_code = threading.Event(), 0
+        self._given_up = False
         self._thread: threading.Thread | None = None
         if settings.mode != "off":
             self._thread = threading.Thread(target=self._run, daemon=True, name="wandb")
@@ -67,12 +73,14 @@ class WandbLogger:
         self._exit_code = int(sys.exc_info()[0] is not None)
         self._finishing.set()
         self._thread.join(2 * INIT_SECONDS + FINISH_SECONDS)
+        self._given_up = self._thread.is_alive()
+        self._end_client()
         if self._left_out:
             warn(f"wandb: {self._left_out} reports left out there; metrics.jsonl has them all")
         if waiting := [*self._unsent, *offline_records(self.folder.path)]:
             command = shlex.join(["wandb", "sync", "--include-online", *map(str, waiting)])
             note(f"wandb: not all of it is there yet; to send the rest: {command}")
-        elif self._thread.is_alive():
+        elif self._given_up:
             warn("wandb: no answer, given up; metrics.jsonl has everything")
 
     def _put(self, send: Send) -> None:
@@ -104,6 +112,8 @@ class WandbLogger:
         except TimeoutError:  # of finish; `_unsent` names the record
             pass
         except Exception as error:  # whatever a third-party service does, training goes on
+            if self._given_up:
+                return
             warn(f"wandb: {one_line(error)}; going on without it, metrics.jsonl has everything")
 
     def _waiting(self) -> Iterator[Send]:
@@ -143,6 +153,17 @@ class WandbLogger:
         """End the client's service, which may be dead already; else the id counts as in use."""
         with suppress(Exception):
             wandb_client().teardown()
+
+    def _end_client(self) -> None:
+        """End the client's service, which would keep this process until it has ended: by asking it, else by force."""
+        ending = threading.Thread(target=self._reset_client, daemon=True, name="wandb-end")
+        ending.start()
+        ending.join(0 if self._given_up else END_SECONDS)
+        if ending.is_alive():
+            for process in _services():
+                with suppress(psutil.Error):
+                    process.kill()
+            ending.join(END_SECONDS)
 
     def _init(self, mode: str) -> Any:
         wandb, settings = wandb_client(), self.settings
@@ -192,6 +213,16 @@ def _add_version(bundle: Path, facts: dict[str, Any], passing: bool, record: Any
     record.log_artifact(artifact, aliases=["latest", f"epoch-{facts['epoch']}"])
 
 
+def _services() -> list[psutil.Process]:
+    """The client's processes that this one has started, and theirs."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.name().startswith("wandb"):
+                found += [child, *child.children(recursive=True)]
+    return found
+
+
 def offline_records(run: Path) -> list[Path]:
     """Records in a run's folder that W&B has not been sent."""
     folders = sorted((run / "wandb").glob("offline-run-*"))
@@ -201,6 +232,11 @@ def offline_records(run: Path) -> list[Path]:
 def _run_id(run: Path) -> str:
     """The run's id at W&B, drawn once and kept, so that a resumed run goes on in the same record."""
     path = run / ID_FILE
-    if not path.exists():
-        path.write_text(os.urandom(4).hex() + "\n")
-    return path.read_text().strip()
+    if path.is_file():
+        with suppress(UserError):
+            if ID.fullmatch(kept := read_text(path, MOST_ID_BYTES).strip()):
+                return kept
+        note(f"wandb: {path} holds no id; the run goes on in a new record there")
+    drawn = os.urandom(4).hex()
+    path.write_text(f"{drawn}\n")
+    return drawn

@@ -15,10 +15,9 @@ from metta.common.jsonl import last_rows, read_rows, sample_rows
 from metta.common.logging import warn
 from metta.eval.curves import LINES, STEP, Points, points
 from metta.policy.sources.runs import list_versions
-from metta.rl.run_folder import CONFIG, RunFolder, is_crashed, is_running
+from metta.rl.run_folder import CONFIG, MOST_CONFIG_BYTES, RunFolder, is_crashed, is_running
 from metta.runs.run import Query, Run, at, newest_values
 
-CONFIG_BYTES = 1 << 20
 NEWEST = 200  # rows in which the newest value of a metric is looked for: statistics come once an episode ends
 
 
@@ -110,12 +109,15 @@ def _read_config(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / CONFIG
     if not path.is_file():
         return {}
-    try:
-        tree = yaml.load(read_text(path, CONFIG_BYTES), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (UserError, yaml.YAMLError) as error:
-        warn(f"{path}: cannot be read, the run is shown without its settings ({str(error).splitlines()[0]})")
-        return {}
-    return tree if isinstance(tree, dict) else {}
+    try:  # libyaml, as there may be many runs
+        tree = yaml.load(read_text(path, MOST_CONFIG_BYTES), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        why = "no mapping of keys to values"
+    except (UserError, yaml.YAMLError, ValueError, RecursionError) as error:
+        tree, why = None, str(error).splitlines()[0]
+    if isinstance(tree, dict):
+        return tree
+    warn(f"{path}: cannot be read, the run is shown without its settings ({why})")
+    return {}
 
 
 def _read_starts(folder: RunFolder) -> list[dict[str, Any]]:

@@ -52,6 +52,7 @@ def ptx(batch: EnvBatch) -> dict[str, str]:
         kernels.end_step: (tables, state, buffers, log),
         kernels.record_episodes: (state, log),
         kernels.renew_episodes: (tables, state, frames, log, state, frames, *array(np.uint64), True, True),
+        kernels.place_starts: (state, frames, state, frames, *array(np.int64)),
     }
     code = {}
     with pytest.MonkeyPatch.context() as patch:  # numba asks the driver for the device to compile functions for

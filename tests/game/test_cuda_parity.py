@@ -5,6 +5,7 @@ plays fewer and shorter episodes.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from metta.common.errors import UserError
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
+from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.traces import Replay, load_trace
@@ -38,12 +40,18 @@ BLUE = ["...@JH.", "...x..."]
 class Pair:
     """The same environments on the processor and on the device, with buffers of their own."""
 
-    def __init__(self, mission: Mission, maps: np.ndarray, envs: int, **options: object):
+    def __init__(
+        self, mission: Mission, maps: np.ndarray, envs: int, *, renewal_from: int | None = None, **options: object
+    ):
+        """`renewal_from` is the seed of the first of `maps` where others are to follow them."""
         shape = (envs, mission.agents)
-        self.batches: list[Batch] = [
-            make_batch(backend, mission, envs, maps=maps, **options)  # type: ignore[arg-type]
-            for backend in ("cpu", "cuda")
-        ]
+        self.batches: list[Batch] = []
+        for backend in ("cpu", "cuda"):
+            own = maps.copy()
+            renewal = None if renewal_from is None else MapRenewal(mission, renewal_from, own)
+            self.batches.append(
+                make_batch(backend, mission, envs, maps=own, renewal=renewal, **options)  # type: ignore[arg-type]
+            )
         self.buffers = [
             (np.full((*shape, 200, 3), 7, np.uint8), np.zeros(shape, np.float32), *np.zeros((2, *shape), bool))
             for _ in self.batches
@@ -76,7 +84,8 @@ class Pair:
         one, other = (batch.take_episodes() for batch in self.batches)
         assert len(one) == len(other)
         for first, second in zip(one, other, strict=True):
-            assert (first.env, first.map, first.steps) == (second.env, second.map, second.steps)
+            assert (first.env, first.number, first.map) == (second.env, second.number, second.map)
+            assert first.steps == second.steps
             assert (first.collective, first.game) == (second.collective, second.game)
             assert first.returns.tobytes() == second.returns.tobytes()
             for name, values in first.agent.items():
@@ -153,17 +162,61 @@ def test_a_state_moves_from_the_processor_to_the_device() -> None:
     pair.compare("the end")
 
 
-def test_of_too_many_finished_episodes_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def ended(mission: Mission, envs: int, steps: int, **options: Any) -> Pair:
+    pair = Pair(mission, build_pool(mission, 2, 0), envs, **options)
+    for _ in range(steps):
+        pair.step(np.zeros((envs, mission.agents), np.int32))
+    return pair
+
+
+def test_however_many_episodes_finish_before_they_are_taken_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metta.game.engine.cuda_batch.LOGGED", 3)
-    mission = build_mission(MissionSettings(max_steps=1))
-    pair = Pair(mission, build_pool(mission, 2, 0), 2)
-    for _ in range(4):
-        pair.step(np.zeros((2, mission.agents), np.int32))
-    kept = pair.batches[1].take_episodes()
-    assert [(episode.env, episode.map) for episode in kept] == [
-        (episode.env, episode.map) for episode in pair.batches[0].take_episodes()[-3:]
+    for length, steps in ((1, 5), (3, 8)):
+        pair = ended(build_mission(MissionSettings(max_steps=length)), 2, steps, desync=True, seed=4)
+        assert pair.compare_episodes() >= 2 * (steps // length)
+        assert pair.compare_episodes() == 0
+
+
+def test_episodes_that_a_graph_plays_beyond_the_log_are_missed_with_a_line_and_known_by_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps that a CUDA graph repeats pass the host by."""
+    monkeypatch.setattr("metta.game.engine.cuda_batch.LOGGED", 3)
+    monkeypatch.setattr("metta.game.engine.cuda_batch.CudaEnvBatch._make_room", lambda batch: None)
+    one, other = (batch.take_episodes() for batch in ended(build_mission(MissionSettings(max_steps=1)), 2, 4).batches)
+    assert [(episode.env, episode.number) for episode in one] == [
+        (env, number) for number in range(4) for env in (0, 1)
     ]
-    assert not pair.batches[1].take_episodes()
+    assert [(episode.env, episode.number) for episode in other] == [(1, 2), (0, 3), (1, 3)]
+    assert "5 of 8 finished episodes are missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("length", [2, 5])
+def test_fresh_maps_come_as_on_the_processor_and_a_state_brings_them(length: int) -> None:
+    mission = build_mission(MissionSettings(name="cogsguard_tutorial.tutorial", max_steps=length))
+    first, pool, envs = 11, 5, 3
+    pair = Pair(mission, build_pool(mission, pool, first), envs, seed=9, desync=True, renewal_from=first)
+    random, seen = np.random.default_rng(4), set()
+
+    def play(pair: Pair, steps: int) -> None:
+        for step in range(steps):
+            pair.step(random.integers(0, 5, (envs, mission.agents)).astype(np.int32))
+            pair.compare(f"step {step}")
+            if step % 4 == 3:
+                pair.compare_episodes()
+            maps = [[batch.map(e).tobytes() for e in range(envs)] for batch in pair.batches]
+            assert maps[0] == maps[1]
+            seen.update(maps[0])
+
+    play(pair, 24)
+    assert len(seen) > pool
+    crossed = Pair(mission, build_pool(mission, pool, first), envs, seed=9, renewal_from=first)
+    for batch, other in zip(crossed.batches, reversed(pair.batches), strict=True):
+        batch.load_state_dict(other.state_dict())
+    crossed.buffers = [tuple(part.copy() for part in buffers) for buffers in pair.buffers]  # type: ignore[misc]
+    play(crossed, 12)
+    for batch in (*pair.batches, *crossed.batches):
+        batch.close()
 
 
 def test_a_batch_of_too_many_agents_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,5 +93,25 @@ class Countless(Doomed):
     action_space = spaces.MultiDiscrete([9] * 9)
 
 
-for kind in (Doomed, Shifted, Countless):
+class Poisoned(gymnasium.Env):
+    """Gymnasium: from a step on it gives a number that spoils the reward or what is observed; episodes of 20 steps."""
+
+    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
+
+    def __init__(self, what: str, value: float, first: int) -> None:
+        self._what, self._value, self._first = what, float(value), first
+        self._steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._steps += 1
+        spoilt = self._value if self._steps >= self._first else 0.1
+        observation = np.array([0.5, spoilt if self._what == "observation" else 0.1], np.float32)
+        reward = spoilt if self._what == "reward" else float(action)
+        return observation, reward, self._steps % 20 == 0, False, {}
+
+
+for kind in (Poisoned, Doomed, Shifted, Countless):
     gymnasium.register(f"{kind.__name__}-v0", kind)

@@ -288,6 +288,28 @@ def test_gradients_of_the_npcs_own_rows_would_be_others(config: Config) -> None:
     assert not any(torch.equal(mine, other) for mine, other in pairs)
 
 
+def test_episodes_find_who_played_them_by_number_though_others_are_missing(config: Config) -> None:
+    """A device's log keeps only so many: what is handed out may lack the oldest."""
+    given = config(trainer=beside("random"), mission={"max_steps": 2}, training_env={"desync_episodes": True})
+    reports = []
+    for first in (0, 21):
+        parts, npcs, _ = collected(given)
+        episodes = parts.rollout.env.take_episodes()
+        assert {episode.number for episode in episodes} > {0, 1, 2}
+        reports.append(npcs.report(episodes[first:][::-1], lambda episode: True, 512)[0])
+    every = {(episode.env, episode.number): episode.returns.tolist() for episode in reports[0]}
+    some = {(episode.env, episode.number): episode.returns.tolist() for episode in reports[1]}
+    assert len(every) == len(some) + 21 and some.items() <= every.items()
+
+
+def test_numbers_of_episodes_go_on_in_a_resumed_run(config: Config) -> None:
+    parts, npcs, _ = collected(config(trainer=beside("random"), mission={"max_steps": 5}))
+    again = build(plan(config(trainer=beside("random"), mission={"max_steps": 5})))
+    again.rollout.load_state_dict(parts.rollout.state_dict())
+    assert isinstance(again.rollout.npcs, Npcs)
+    assert again.rollout.npcs._numbers.tolist() == npcs._numbers.tolist() != [0] * ENVS
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("backend", ["cpu", "cuda"])

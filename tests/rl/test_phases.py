@@ -1,5 +1,7 @@
 """Starting from other weights, and training in phases that do so one after another."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,3 +136,76 @@ def test_what_is_wrong_with_phases_is_said_in_one_line(
     assert runner.run(["cogsguard.curriculum", *words, "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
+
+
+def in_phases(config: Config, **steps: int) -> RunConfig:
+    """Phases of so many agent-steps, in that order."""
+    return config(phases={name: {"total_timesteps": count} for name, count in steps.items()})
+
+
+def files(config: RunConfig) -> dict[str, bytes]:
+    """All that the runs in the data folder have saved."""
+    folder = Path(config.system.data_dir)
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (
+            {"a": 1024, "b": 512, "c": 512},
+            r"tiny\.b has begun with tiny\.a:v1, but tiny\.a, .* 512 agent-steps to 1,024",
+        ),
+        ({"a": 1024, "b": 512, "c": 1024}, r"remove tiny\.b and tiny\.c from .* to train them anew"),
+        (
+            {"a": 512, "b": 2048, "c": 512},
+            r"tiny\.c has begun with tiny\.b:v1, but tiny\.b, .* to 2,048; .*remove tiny\.c",
+        ),
+        ({"b": 512, "a": 512, "c": 512}, r"tiny\.a has begun with a new network, but tiny\.b, .* ends with tiny\.b:v1"),
+        ({"a": 512, "c": 512, "b": 512}, r"tiny\.c has begun with tiny\.b:v1, but tiny\.a, .* ends with tiny\.a:v1"),
+        ({"a": 512, "other": 512, "c": 512}, r"tiny\.c has begun .* tiny\.other, .* has no checkpoint"),
+        ({"b": 512, "a": 512}, r"tiny\.a has begun with a new network"),
+        ({"a": 512, "c": 512}, r"tiny\.c has begun with tiny\.b:v1, but tiny\.a"),
+    ],
+)
+def test_what_a_later_phase_would_never_see_is_refused_and_changes_nothing(
+    config: Config, steps: dict[str, int], expected: str
+) -> None:
+    train(in_phases(config, a=512, b=512, c=512))
+    before = files(config())
+    with pytest.raises(UserError, match=expected):
+        train(in_phases(config, **steps))
+    assert files(config()) == before
+
+
+def test_phases_that_have_not_begun_may_be_changed_and_the_last_one_raised(config: Config) -> None:
+    train(in_phases(config, a=512))
+    assert train(in_phases(config, a=1024, b=512)).finished
+    assert train(in_phases(config, a=1024, b=1024, renamed=512)).finished
+    assert train(in_phases(config, a=1024, b=1024)).finished
+    starts = (Path(config().system.data_dir) / "tiny.b" / "starts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["init_from"] for line in starts] == ["tiny.a:v2"] * 2
+    assert len({json.loads(line)["weights"] for line in starts}) == 1
+
+
+def test_a_later_phase_trains_anew_once_its_folder_is_removed(config: Config) -> None:
+    train(in_phases(config, a=512, b=512))
+    shutil.rmtree(Path(config().system.data_dir) / "tiny.b")
+    train(in_phases(config, a=1024, b=512))
+    (start,) = (Path(config().system.data_dir) / "tiny.b" / "starts.jsonl").read_text().splitlines()
+    assert json.loads(start)["init_from"] == "tiny.a:v2"
+
+
+def test_an_earlier_phase_that_trained_on_by_itself_is_noticed(config: Config) -> None:
+    train(in_phases(config, a=512, b=512))
+    train(config(run="tiny.a", trainer={"total_timesteps": 1024}))
+    with pytest.raises(UserError, match=r"tiny\.b has begun with tiny\.a:v1, but tiny\.a, .* ends with tiny\.a:v2"):
+        train(in_phases(config, a=512, b=512))
+
+
+def test_phases_of_which_nobody_noted_the_start_go_on_if_the_one_before_is_finished(config: Config) -> None:
+    train(in_phases(config, a=512, b=512))
+    (Path(config().system.data_dir) / "tiny.b" / "starts.jsonl").write_text('{"epoch": 0}\n{"torn')
+    assert train(in_phases(config, a=512, b=1024)).finished
+    with pytest.raises(UserError, match=r"tiny\.b has begun, but tiny\.a, .* would be trained from 512"):
+        train(in_phases(config, a=1024, b=1024))

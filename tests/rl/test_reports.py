@@ -31,7 +31,7 @@ METRICS = {
 
 def episode(agent: dict[str, list[float]], collective: dict[str, dict[str, float]], returns: list[float]) -> Episode:
     stats = {name: np.array(values) for name, values in agent.items()}
-    return Episode(0, 0, 10, np.array(returns, np.float32), stats, collective, {"tokens_written": 4.0})
+    return Episode(0, 0, 0, 10, np.array(returns, np.float32), stats, collective, {"tokens_written": 4.0})
 
 
 def test_plain_progress_is_a_line_now_and_then_and_always_the_last(capsys: pytest.CaptureFixture) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,24 @@ def test_a_full_disk_costs_a_checkpoint_but_not_the_run(
     with pytest.raises(UserError, match="epoch 5 could not be saved"):
         train(config(trainer={"total_timesteps": 2560}))
     assert [version.epoch for version in list_versions(folder(config()))] == [1, 4]
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "starts.jsonl"])
+def test_what_is_open_is_closed_if_the_reports_cannot_be_opened(config: Config, file: str) -> None:
+    settings = config(training_env={"num_workers": 2, "num_envs": 64}, trainer={"batch_size": 4096})
+    (folder(settings) / file).mkdir(parents=True)
+    before = set(threading.enumerate())
+    with pytest.raises(IsADirectoryError):
+        train(settings)
+    assert set(threading.enumerate()) <= before
+
+
+def test_what_is_open_is_closed_if_a_run_cannot_go_on(config: Config) -> None:
+    train(config())
+    before = set(threading.enumerate())
+    with pytest.raises(UserError, match="another network"):
+        train(config(agent={"hidden_size": 32}, trainer={"total_timesteps": 4096}))
+    assert set(threading.enumerate()) <= before
 
 
 def test_only_the_newest_checkpoints_are_kept_when_asked(config: Config) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -205,7 +206,6 @@ def test_an_outage_in_mid_run_loses_nothing_and_never_stalls(
 
 
 def test_a_client_that_dies_is_replaced_by_a_record_on_this_machine(server: WandbServer, run: RunFolder) -> None:
-    psutil = pytest.importorskip("psutil")
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     sender = logger(run)
     report(sender, range(1, 3))
@@ -293,6 +293,56 @@ def test_ctrl_c_with_a_server_that_hangs_saves_and_ends_with_0(server: WandbServ
     assert process.returncode == 0, err
     assert "same command goes on" in out and "Traceback" not in err
     assert time.monotonic() - begin < 30
+
+
+STOPPED = """
+import sys
+from metta.rl import trainer, wandb_logger
+from metta.rl.settings import RunConfig
+wandb_logger.INIT_SECONDS, wandb_logger.FINISH_SECONDS, wandb_logger.END_SECONDS = 3, 1, 1
+trainer.train(RunConfig.model_validate_json(sys.argv[1]))
+print("trained", flush=True)
+"""
+
+
+def test_a_service_that_hangs_keeps_no_finished_run_alive(server: WandbServer, config: Config) -> None:
+    """Stopped by a signal it neither answers nor ends."""
+    settings = config(wandb={"mode": "online"}, trainer={"total_timesteps": 10_000_000})
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, settings.model_dump_json()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 90
+    while not list(_folder(settings).glob("wandb/run-*/files/composed_tree.yaml")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    services = [child for child in psutil.Process(process.pid).children(recursive=True) if "wandb" in child.name()]
+    for service in services:
+        service.suspend()
+    process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=90)
+    finally:
+        for part in (process, *services):
+            with suppress(psutil.NoSuchProcess):
+                part.kill()
+    assert process.returncode == 0 and "trained" in out and "Traceback" not in err, err
+    assert "wandb sync" in out or "given up" in err
+    assert time.monotonic() - begin < 60
+    assert services
+
+
+def test_nothing_of_the_client_is_left_to_wait_for_once_a_run_has_finished(server: WandbServer, run: RunFolder) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    sender = logger(run)
+    report(sender, range(1, 4))
+    sender.finish()
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    assert epochs_at(server) == [1, 2, 3]
 
 
 def _folder(config: RunConfig) -> Path:

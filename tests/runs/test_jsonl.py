@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,3 +84,64 @@ def test_the_end_of_a_huge_file_is_read_without_the_rest(tmp_path: Path) -> None
         file.seek(0, os.SEEK_END)
         file.write(b'\n{"i": 1}\n{"i": 2}\n')
     assert jsonl.last_rows(path, 2) == [{"i": 1}, {"i": 2}]
+
+
+FIVE = [{"epoch": 1, "x": {"y": 2}}, {"epoch": 2}, {"epoch": 3, "z": "torn"}, {"epoch": 4}, {"epoch": 5}]
+
+
+def torn_at(line: int, keep: int, *, with_break: bool) -> str:
+    """FIVE of which one ends after `keep` characters."""
+    lines = [json.dumps(row) + "\n" for row in FIVE]
+    lines[line] = lines[line][:keep] + "\n" * with_break
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("with_break", [True, False])
+@pytest.mark.parametrize(("line", "keep"), [(0, 12), (0, 24), (2, 10), (2, 22), (3, 11), (4, 11)])
+def test_a_torn_line_is_said_and_costs_no_other_row(
+    tmp_path: Path, line: int, keep: int, with_break: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(torn_at(line, keep, with_break=with_break))
+    whole = FIVE[:line] + FIVE[line + 1 :]
+    assert list(jsonl.read_rows(path)) == whole
+    assert jsonl.last_rows(path, 9) == whole
+    assert jsonl.sample_rows(path, 9) == (whole, True)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and f"{path}: not every line can be read" in err
+
+
+def test_a_sound_file_is_read_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"i": 1}\n\n{"i": 2}\n')
+    assert list(jsonl.read_rows(path)) == jsonl.last_rows(path, 5) == [{"i": 1}, {"i": 2}]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("before", "after"), [("", 0), ('{"i": 0}\n', 1), ('{"i": 0}', 1), ('{"i": 0, "to', 0)])
+def test_what_is_added_stands_on_a_line_of_its_own(tmp_path: Path, before: str, after: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(before)
+    jsonl.append_row(path, {"i": 1})
+    jsonl.append_row(path, {"i": 2})
+    assert [row["i"] for row in jsonl.read_rows(path)] == [0, 1, 2][1 - after :]
+    assert path.read_text() == (before + "\n" if before and before[-1] != "\n" else before) + '{"i": 1}\n{"i": 2}\n'
+
+
+def test_a_row_that_the_disk_took_in_part_costs_only_itself(tmp_path: Path) -> None:
+    """A limit on the file's size stands for a full disk."""
+    script = f"""
+import resource, signal
+from metta.common.jsonl import RowFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = RowFile({str(tmp_path / "a.jsonl")!r})
+file.write({{"i": 1}})
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+try:
+    file.write({{"i": 2, "x": "y" * 100_000}})
+except OSError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    file.write({{"i": 3}})
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert list(jsonl.read_rows(tmp_path / "a.jsonl")) == [{"i": 1}, {"i": 3}]

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from metta.common.errors import UserError
 from metta.common.seeds import Seed
 from metta.game.engine.batch import Batch, EnvBatch
+from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission
 
 Backend = Literal["cpu", "cuda"]
@@ -24,6 +25,7 @@ def make_batch(
     threads: int = 1,
     auto_reset: bool = True,
     desync: bool = False,
+    renewal: MapRenewal | None = None,
     stream: Callable[[], int] | None = None,
 ) -> Batch:
     """Environments of one mission, of one seed for all or one for each; `threads` is for the processor alone. With
@@ -32,12 +34,19 @@ def make_batch(
     Raises:
         UserError: the maps do not fit the mission, or the device or its compiler is missing.
     """
+    options: dict[str, Any] = {
+        "maps": maps,
+        "seed": seed,
+        "auto_reset": auto_reset,
+        "desync": desync,
+        "renewal": renewal,
+    }
     if backend == "cpu":
-        return EnvBatch(mission, num_envs, maps=maps, seed=seed, threads=threads, auto_reset=auto_reset, desync=desync)
+        return EnvBatch(mission, num_envs, **options, threads=threads)
     if find_spec("numba_cuda") is None:
         raise UserError("backend=cuda needs the package numba-cuda: pip install 'metta[cuda]'")
     from metta.game.engine.cuda_batch import CudaEnvBatch, HostCudaBatch
 
     if stream is None:
-        return HostCudaBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync)
-    return CudaEnvBatch(mission, num_envs, maps=maps, seed=seed, auto_reset=auto_reset, desync=desync, stream=stream)
+        return HostCudaBatch(mission, num_envs, **options)
+    return CudaEnvBatch(mission, num_envs, **options, stream=stream)

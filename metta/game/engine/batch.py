@@ -36,6 +36,7 @@ class Episode:
     """A finished episode: what `Batch.take_episodes` hands out."""
 
     env: int  # environment it was played in
+    number: int  # of that environment's episodes, counted from the first one of the batch
     map: int  # index of its map in the pool
     steps: int
     returns: np.ndarray  # float32 [A]: sum of rewards
@@ -56,15 +57,24 @@ class Batch(ABC):
     resumes = True  # `load_state_dict` goes on in the midst of episodes
     _state: L.State
 
-    def __init__(self, mission: Mission, num_envs: int, maps: np.ndarray):
-        """`maps` is the pool, uint8 [P, H, W]. Raises UserError when the maps do not fit the mission."""
+    def __init__(
+        self,
+        mission: Mission,
+        num_envs: int,
+        maps: np.ndarray,
+        renewal: MapRenewal | None = None,
+        objects: int | None = None,
+    ):
+        """`maps` is the pool, uint8 [P, H, W], which `renewal` renews; `objects` is the room for those of a map, None:
+        for those of the fullest. Raises UserError when the maps do not fit the mission."""
         announce_compilation()
         check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
         self.num_envs, self.num_agents, self._resources = num_envs, mission.agents, len(resources(mission))
-        objects = int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
+        objects = objects or int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
         self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
         self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
+        self._renewal = renewal
         self._map_counts: dict[int, dict[str, float]] = {}
 
     @abstractmethod
@@ -124,6 +134,24 @@ class Batch(ABC):
         """Rows and columns of the maps."""
         return self._tables.maps.shape[1:]
 
+    def episode_numbers(self) -> np.ndarray:
+        """Number of the present episode of every environment, int64 [E]."""
+        return self._env_rows()[:, L.EN_EPISODE].astype(np.int64) - 1
+
+    def _env_rows(self) -> np.ndarray:
+        """The rows `env` of the state where numpy can read them, int32 [E, …]."""
+        return self._host_state().env
+
+    def _renew_maps(self, count: int) -> None:
+        """Put new maps into the pool after so many episodes."""
+        if self._renewal:
+            self._replaced(self._renewal.renew(self._tables.maps, self._env_rows()[:, L.EN_MAP], count))
+
+    def _replaced(self, indices: list[int]) -> None:
+        """Other maps lie at these indices of the pool now."""
+        for index in indices:
+            self._map_counts.pop(index, None)
+
     def _rows(self, which: np.ndarray) -> Rows:
         s = self._host_state()
         return which, s.env[which], s.agents[which], s.teams[which], s.floats[which, :, L.FL_RETURN]
@@ -139,6 +167,7 @@ class Batch(ABC):
                 self._map_counts[chosen] = map_counts(self._tables.maps[chosen], self.mission)
             yield Episode(
                 env=int(e),
+                number=int(env[L.EN_EPISODE]) - 1,
                 map=chosen,
                 steps=int(env[L.EN_STEP]),
                 returns=returns,
@@ -220,11 +249,14 @@ class Batch(ABC):
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that resuming needs, by name; the maps are not part of it."""
-        return {name: array.copy() for name, array in self._host_state()._asdict().items() if name != "scratch"}
+        state = {name: array.copy() for name, array in self._host_state()._asdict().items() if name != "scratch"}
+        return state | (self._renewal.state_dict() if self._renewal else {})
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
-        for name, array in state.items():
+        if self._renewal and "map_numbers" in state:
+            self._replaced(self._renewal.load_state_dict(state, self._tables.maps))
+        for name, array in ((name, array) for name, array in state.items() if name in self._state._fields):
             mine = getattr(self._state, name)
             if mine.shape != array.shape:
                 raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
@@ -245,20 +277,21 @@ class EnvBatch(Batch):
         auto_reset: bool = True,
         desync: bool = False,
         renewal: MapRenewal | None = None,
+        objects: int | None = None,
     ):
         """`maps` is the pool, uint8 [P, H, W]; `seed` is one for all environments or one for each; `desync` cuts
         every first episode at a random step. With `renewal`, `take_episodes` puts a new map into the pool for every
-        episode that it hands out.
+        episode that it hands out. `objects`: as `Batch`.
 
         Raises:
             UserError: the maps do not fit the mission.
         """
-        super().__init__(mission, num_envs, maps)
+        super().__init__(mission, num_envs, maps, renewal, objects)
         self._threads = max(1, min(threads, num_envs))
         self._state = self._allocate(self._threads, _aligned)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._keys = environment_keys(seed, num_envs)
-        self._auto_reset, self._desync, self._renewal = auto_reset, desync, renewal
+        self._auto_reset, self._desync = auto_reset, desync
         self._ended: list[Rows] = []
         self._cut: list[tuple[np.ndarray, np.ndarray]] = []  # environments, and all that their agents last saw
         self._shares = [_halving(*share) for share in pairwise(np.linspace(0, num_envs, self._threads + 1, dtype=int))]
@@ -333,9 +366,7 @@ class EnvBatch(Batch):
         """Episodes that finished since the last call, in the order in which they ended."""
         taken, self._ended = self._ended, []
         episodes = [episode for rows in taken for episode in self._episodes_of(rows)]
-        if self._renewal:
-            for index in self._renewal.renew(self._tables.maps, self._state.env[:, L.EN_MAP], len(episodes)):
-                self._map_counts.pop(index, None)
+        self._renew_maps(len(episodes))
         return episodes
 
     def take_cut(self) -> Cut | None:
@@ -344,15 +375,6 @@ class EnvBatch(Batch):
             return None
         envs, seen = (np.concatenate(parts) for parts in zip(*taken, strict=True))
         return agents_of(envs, self.num_agents), seen.reshape(-1, self.info.num_tokens, L.TOKEN_BYTES)
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        return super().state_dict() | (self._renewal.state_dict() if self._renewal else {})
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        if self._renewal:
-            self._renewal.load_state_dict(state, self._tables.maps)
-            self._map_counts.clear()
-        super().load_state_dict({name: array for name, array in state.items() if name in self._state._fields})
 
     def _host_state(self) -> L.State:
         return self._state

@@ -10,6 +10,8 @@ them together with a policy:
 5. `record_episodes`, a block per episode that has just ended: its statistics go to the log.
 6. `renew_episodes`, likewise: state and first observation of a map are copied from the pool.
 
+Between steps `place_starts` puts new maps into the pool.
+
 Whatever the order in which threads run, the result is the same: additions are of integers, and an environment that
 ended is found in the log by its number.
 """
@@ -89,6 +91,21 @@ def copy_row(target, i, source, j, width, first, step):
     """Copy row `j` to row `i`: every `step`-th element, beginning with the `first`."""
     for k in range(first, width, step):
         target[i * width + k] = source[j * width + k]
+
+
+@rule
+def copy_start(s, i, envs, source, j, first, step):
+    """Copy what an episode starts with, all but its number and random numbers, from row `j` to row `i` of
+    `envs`."""
+    copy_row(s.cells, i, source.cells, j, s.cells.size // envs, first, step)
+    copy_row(s.bits, i, source.bits, j, s.bits.size // envs, first, step)
+    copy_row(s.cover, i, source.cover, j, s.cover.size // envs, first, step)
+    copy_row(s.agents, i, source.agents, j, s.agents.size // envs, first, step)
+    copy_row(s.objects, i, source.objects, j, s.objects.size // envs, first, step)
+    copy_row(s.blocks, i, source.blocks, j, s.blocks.size // envs, first, step)
+    copy_row(s.teams, i, source.teams, j, s.teams.size // envs, first, step)
+    copy_row(s.env, i, source.env, j, s.env.size // envs, first, step)
+    copy_row(s.floats, i, source.floats, j, s.floats.size // envs, first, step)
 
 
 @partial(cuda.jit, **OPTIONS)
@@ -191,18 +208,22 @@ def renew_episodes(tables, s, target, log, pool, starts, keys, begin, desync):
         episode = 0 if begin else s.env[env_row(e) + EN_EPISODE]
         m = choose_map(e, episode, maps, keys[e])
         cuda.syncthreads()  # everyone has read the number of the episode
-        copy_row(s.cells, e, pool.cells, m, s.cells.size // envs, first, step)
-        copy_row(s.bits, e, pool.bits, m, s.bits.size // envs, first, step)
-        copy_row(s.cover, e, pool.cover, m, s.cover.size // envs, first, step)
-        copy_row(s.agents, e, pool.agents, m, s.agents.size // envs, first, step)
-        copy_row(s.objects, e, pool.objects, m, s.objects.size // envs, first, step)
-        copy_row(s.blocks, e, pool.blocks, m, s.blocks.size // envs, first, step)
-        copy_row(s.teams, e, pool.teams, m, s.teams.size // envs, first, step)
-        copy_row(s.env, e, pool.env, m, s.env.size // envs, first, step)
-        copy_row(s.floats, e, pool.floats, m, s.floats.size // envs, first, step)
+        copy_start(s, e, envs, pool, m, first, step)
         copy_row(target.observations, e, starts.observations, m, target.observations.size // envs, first, step)
         cuda.syncthreads()
         if first == 0:
             open_episode(s, e, episode, maps, keys[e])
             if desync:
                 draw_limit(tables.ints, s, e)
+
+
+@partial(cuda.jit, **OPTIONS)
+def place_starts(pool, starts, new, observations, places):
+    """Put state and observations at the start of an episode on new maps into the pool, at `places`, int64 [n]. Blocks
+    and threads as `record_episodes`."""
+    maps = pool.rng.size
+    first, step = cuda.threadIdx.x, cuda.blockDim.x
+    for i in range(cuda.blockIdx.x, places.size, cuda.gridDim.x):
+        copy_start(pool, places[i], maps, new, i, first, step)
+        width = starts.observations.size // maps
+        copy_row(starts.observations, places[i], observations.observations, i, width, first, step)

@@ -7,6 +7,7 @@ import numpy as np
 from numba import cuda
 
 from metta.common.errors import UserError
+from metta.common.logging import warn
 from metta.common.seeds import Seed
 from metta.game.engine import layout as L
 from metta.game.engine.batch import Batch, Cut, EnvBatch, Episode, agents_of
@@ -22,10 +23,12 @@ from metta.game.engine.cuda import (
     end_step,
     live_step,
     observe_step,
+    place_starts,
     record_episodes,
     renew_episodes,
 )
 from metta.game.engine.random import environment_keys
+from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission
 
 LANES, BLOCK = (2, 32) if SIMULATED else (32, 256)  # threads per agent, threads that a block should not exceed
@@ -55,17 +58,18 @@ class CudaEnvBatch(Batch):
         seed: Seed = 0,
         auto_reset: bool = True,
         desync: bool = False,
+        renewal: MapRenewal | None = None,
         stream: Callable[[], int] = lambda: 0,
     ):
         """`maps` is the pool, uint8 [P, H, W]; `seed` one for all environments or one for each; `desync` cuts every
-        first episode at a random step.
+        first episode at a random step; `renewal` as of `EnvBatch`.
 
         Raises:
             UserError: the maps do not fit the mission, or there is no device.
         """
         if not cuda.is_available():
             raise UserError("there is no CUDA device for the environments; backend=cpu runs them on the processor")
-        super().__init__(mission, num_envs, maps)
+        super().__init__(mission, num_envs, maps, renewal)
         if self.num_agents > MOST_THREADS:
             raise UserError(f"the cuda backend plays at most {MOST_THREADS} agents per environment")
         self._keys = _upload(environment_keys(seed, num_envs))
@@ -74,21 +78,31 @@ class CudaEnvBatch(Batch):
         self._state = self._allocate(num_envs, _empty)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
         self._device_tables = L.Tables(*map(_upload, self._tables))
-        self._starts, self._first = self._make_pool(maps)
+        self._starts, self._first = self._start_on(maps)
         self._cuts = desync or bool(self._builder.header[L.T_TRUNCATE])  # whether any episode is ever cut short
         self._left: np.ndarray | None = None  # steps until each environment's episode is cut, int64 [E]; None: ask
         self._cut: Cut | None = None
         self._log = self._make_log(max(LOGGED, num_envs))
-        self._taken = 0
+        self._kept: list[Episode] = []  # taken from the log so that it has room
+        self._taken = self._handed = 0  # episodes read from the log, and handed out
+        self._unread = 0  # steps since the log was read
         cuda.synchronize()  # what was copied is there, whatever stream comes to use it
 
-    def _make_pool(self, maps: np.ndarray) -> tuple[L.State, Frames]:
+    def _start_on(self, maps: np.ndarray) -> tuple[L.State, Frames]:
         """State and observations at the start of an episode on every map, made on the processor."""
-        batch = EnvBatch(self.mission, len(maps), maps=maps)
+        batch = EnvBatch(self.mission, len(maps), maps=maps, objects=int(self._builder.header[L.T_OBJECTS]))
         observations = np.zeros((len(maps), self.num_agents, self.info.num_tokens, L.TOKEN_BYTES), np.uint8)
         batch.reset(observations)
         state = batch._host_state()
         return L.State(*(_upload(array.reshape(-1)) for array in state)), Frames(_upload(observations.reshape(-1)))
+
+    def _replaced(self, indices: list[int]) -> None:
+        super()._replaced(indices)
+        if indices:
+            new, observations = self._start_on(self._tables.maps[indices])
+            cuda.synchronize()  # they are there, whatever stream the kernel runs on
+            grid = min(len(indices), COPY_BLOCKS), COPY_THREADS, self._queue()
+            place_starts[grid](self._starts, self._first, new, observations, _upload(np.array(indices, np.int64)))
 
     def _make_log(self, room: int) -> Log:
         rows = {name: getattr(self._state, name) for name in ("agents", "teams", "env", "floats")}
@@ -103,11 +117,13 @@ class CudaEnvBatch(Batch):
         """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
         if seed is not None:
             self._write(self._keys, environment_keys(seed, self.num_envs))
-        self._taken, self._left = self._finished(), None
+        self._taken = self._handed = self._finished()
+        self._kept, self._unread, self._left = [], 0, None
         self._renew(_flat_view(observations), begin=True)
 
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
         """Queue one step of every environment. Flat actions outside the mission's are counted and ignored."""
+        self._make_room()
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
         envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
         env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
@@ -161,11 +177,31 @@ class CudaEnvBatch(Batch):
         return int(clock[CL_LOGGED] + clock[CL_ENDED])
 
     def take_episodes(self) -> list[Episode]:
-        """Episodes that finished since the last call, in the order in which they ended. Of more than the log holds,
-        max(1024, E), only the newest."""
-        finished, room = self._finished(), self._log.place.size // 2
+        """Episodes that finished since the last call, in the order in which they ended. A warning tells how many are
+        lost, which only steps that a CUDA graph repeats can cause, more than the log holds: max(1024, E) episodes."""
+        taken, self._kept = self._kept + self._read_log(), []
+        finished, self._handed = self._taken - self._handed, self._taken
+        if lost := finished - len(taken):
+            warn(f"{lost} of {finished} finished episodes are missing in the statistics: the device keeps {self._room}")
+        self._renew_maps(finished)
+        return taken
+
+    def _make_room(self) -> None:
+        """Before a step: read the log if it might not hold all episodes that end until then."""
+        self._unread += 1
+        if self.num_envs * (1 + (self._unread - 1) // self.mission.max_steps) > self._room:
+            self._kept += self._read_log()
+            self._unread = 1
+
+    @property
+    def _room(self) -> int:
+        return self._log.place.size // 2
+
+    def _read_log(self) -> list[Episode]:
+        """Of the episodes that finished since the last call those that the log holds, in the order of their ends."""
+        finished, room = self._finished(), self._room
         slots = np.arange(max(self._taken, finished - room), finished) % room
-        self._taken = finished
+        self._taken, self._unread = finished, 0
         if not slots.size:
             return []
         place = self._read(self._log.place).reshape(room, 2)[slots]
@@ -175,6 +211,9 @@ class CudaEnvBatch(Batch):
             for name in ("env", "agents", "teams", "floats")
         )
         return list(self._episodes_of((place[order, 1], env, agents, teams, floats[:, :, L.FL_RETURN])))
+
+    def _env_rows(self) -> np.ndarray:
+        return self._read(self._state.env)
 
     def _host_state(self) -> L.State:
         return L.State(*map(self._read, self._state))
@@ -195,7 +234,8 @@ class CudaEnvBatch(Batch):
             mine.copy_to_device(np.ascontiguousarray(array), stream=self._queue())
 
     def close(self) -> None:
-        pass  # nothing but memory
+        if self._renewal:
+            self._renewal.close()
 
     def _queue(self) -> Any:
         """The stream of the moment, as numba takes it."""

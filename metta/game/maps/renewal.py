@@ -59,13 +59,16 @@ class MapRenewal:
     def state_dict(self) -> dict[str, np.ndarray]:
         return {"map_numbers": self.numbers.copy(), "map_position": np.array([self._next, self._turn], np.int64)}
 
-    def load_state_dict(self, state: dict[str, np.ndarray], maps: np.ndarray) -> None:
-        """Go on from `state_dict`; draws the maps of the pool that it had."""
-        for index in np.flatnonzero(state["map_numbers"] != self.numbers).tolist():
+    def load_state_dict(self, state: dict[str, np.ndarray], maps: np.ndarray) -> list[int]:
+        """Go on from `state_dict`; draws the maps of the pool that it had, and returns the indices of those that are
+        others now."""
+        changed = np.flatnonzero(state["map_numbers"] != self.numbers).tolist()
+        for index in changed:
             maps[index] = build_pool(self._mission, 1, self._seed + int(state["map_numbers"][index]), 1)[0]
         self.numbers[:] = state["map_numbers"]
         self._next, self._turn = (int(value) for value in state["map_position"])
         self._ask_for(self._next // CHUNK)
+        return changed
 
     def close(self) -> None:
         self._executor.shutdown(cancel_futures=True)

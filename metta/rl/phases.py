@@ -1,0 +1,50 @@
+"""Phases that have begun: whether each still starts where the one before ends."""
+
+from itertools import pairwise
+from pathlib import Path
+
+from metta.common.errors import UserError
+from metta.policy.uri import list_versions
+from metta.rl.build import Plan
+from metta.rl.checkpoint import Checkpointer
+from metta.rl.run_folder import RunFolder
+from metta.rl.start import Origin
+
+
+def check_begun(plans: list[Plan]) -> None:
+    """Raise UserError if a phase has begun that would start elsewhere now: the one before is to be trained further, or
+    anew, or ended with other weights than it started from. It would go on from its own and never see the others."""
+    for index, (before, after) in enumerate(pairwise(plans), 1):
+        if not list_versions(_folder(after).path):
+            continue
+        began = Origin.kept(_folder(after))
+        if why := _moved(before, began):
+            begun = [plan.run for plan in plans[index:] if list_versions(_folder(plan).path)]
+            start = f" with {began.label}" if began else ""
+            raise UserError(
+                f"{after.run} has begun{start}, but {why}; to go on, undo that, or remove {_listed(begun)} from "
+                f"{after.config.system.data_dir} to train {'it' if len(begun) == 1 else 'them'} anew, or choose "
+                "another run name"
+            )
+
+
+def _moved(before: Plan, began: Origin | None) -> str:
+    """What has become of the start that the phase before gives; empty where it is still there, or unknown."""
+    loaded = Checkpointer(_folder(before), keep=0).load_newest()
+    if loaded is None:
+        return f"{before.run}, which comes before it, has no checkpoint and would be trained first"
+    bundle, snapshot = loaded
+    done, total = snapshot.progress.agent_steps, before.config.trainer.total_timesteps
+    if done < total:
+        return f"{before.run}, which comes before it, would be trained from {done:,} agent-steps to {total:,}"
+    if began and began.weights != Origin.of(bundle).weights:
+        return f"{before.run}, which comes before it, ends with {bundle.name}"
+    return ""
+
+
+def _folder(plan: Plan) -> RunFolder:
+    return RunFolder(Path(plan.config.system.data_dir) / plan.run)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
