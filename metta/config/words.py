@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from metta.common.errors import UserError
+from metta.config.layers import Source
 
 _WORD = re.compile(r"(?P<prefix>\+\+|\+|~|)(?P<key>[A-Za-z_$][\w.$/@-]*)=(?P<value>.*)", re.DOTALL)
 
@@ -29,8 +30,8 @@ class Word:
     options: tuple["Word", ...] = ()
 
     @property
-    def source(self) -> str:
-        return f"the word '{self.text}'"
+    def source(self) -> Source:
+        return Source(f"the word '{self.text}'", "word")
 
 
 def is_word(text: str) -> bool:
