@@ -2,6 +2,7 @@
 
 import getpass
 import itertools
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from metta.config.layers import Layer, Source, base_layers, experiment_layers, s
 from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.trust import check_typed
-from metta.config.words import Word, varied
+from metta.config.words import MOST_VALUES, Word, varied
 from metta.game.missions import build_mission, inlined
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
@@ -70,6 +71,8 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
 def combinations(words: Sequence[Word]) -> list[tuple[list[Word], str]]:
     """Every combination of the comma lists among the words, with a suffix for the run's name that tells them apart."""
     choices = [varied(word) for word in words]
+    if (jobs := math.prod(map(len, choices))) > MOST_VALUES:
+        raise UserError(f"-m would run {jobs:,} jobs, more than {MOST_VALUES:,}")
     result = []
     for combination in itertools.product(*choices):
         labels = [

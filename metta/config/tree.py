@@ -202,7 +202,8 @@ def to_yaml(config: BaseModel) -> str:
 
 def picks_option(word: Word) -> bool:
     """Tell a word that picks an option of a group, such as agent=lstm, from one that sets a value."""
-    return _unaliased(word.key) in GROUPS and isinstance(word.value, str | int) and not word.delete
+    plain = not (word.delete or word.options)
+    return plain and _unaliased(word.key) in GROUPS and isinstance(word.value, str | int)
 
 
 def option_layer(word: Word) -> Layer:
