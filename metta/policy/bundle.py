@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from metta.common.files import atomic_folder
-from metta.common.logging import warn
+from metta.common.logging import warn_once
 from metta.policy.forms.match import Architecture, known_info, load_into, match
 from metta.policy.forms.tensors import Weights, read_weights
 from metta.policy.interface import Info, NetHeads, PolicyNet
@@ -123,7 +123,7 @@ def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
         architecture = match(weights.tensors, info, place.origin)
         settings = ", ".join(f"{key}={value}" for key, value in architecture.settings.items())
         taken = f"the net {architecture.net} ({settings}), trained on the features that are here"
-        warn(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
+        warn_once(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
         return _bundle(place, architecture, weights)
     return _bundle(place, Architecture(net.name, net.settings, net.heads, net.info), weights)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metta.common.errors import UserError
-from metta.common.logging import warn
+from metta.common.logging import warn_once
 from metta.game.observation import EnvInfo
 from metta.policy.bundle import Bundle
 from metta.policy.interface import Info, NetOutput, PolicyNet, State
@@ -63,7 +63,7 @@ def _check_features(origin: str, trained: EnvInfo, info: EnvInfo) -> None:
     if len(missing) > len(known):
         raise UserError(f"{origin}: trained on other observation features than this mission has ({_few(missing)})")
     if missing:
-        warn(f"{origin}: trained on features that this mission does not show: {_few(missing)}")
+        warn_once(f"{origin}: trained on features that this mission does not show: {_few(missing)}")
 
 
 def _few(names: list[str]) -> str:
