@@ -134,3 +134,24 @@ def test_what_is_wrong_with_phases_is_said_in_one_line(
     assert runner.run(["cogsguard.curriculum", *words, "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.foreign_envs:Mirror")]
+)
+def test_phases_train_on_environments_of_other_libraries(kind: str, name: str, config: Config) -> None:
+    pytest.importorskip("pufferlib")
+    pytest.importorskip(kind)
+    phases = {"short": {"total_timesteps": 512}, "long": {"total_timesteps": 1024}}
+    both = config(run="both", env={"kind": kind, "name": name}, agent={"name": "mlp"}, phases=phases)
+    train(both)
+    found = [find_bundle(f"both.{phase}", both.system.data_dir) for phase in phases]
+    assert [bundle.agent_steps for bundle in found] == [512, 1024]
+    before, after = (bundle.weights for bundle in found)
+    assert any(not torch.equal(tensor, after[key]) for key, tensor in before.items())
+
+
+def test_phases_of_other_sizes_of_a_team_follow_each_other(config: Config) -> None:
+    phases = {"few": {"total_timesteps": 512, "mission": {"cogs": 2}}, "all": {"total_timesteps": 512}}
+    train(team := config(run="team", phases=phases))
+    assert find_bundle("team.all", team.system.data_dir).info.num_agents == 8
