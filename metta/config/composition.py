@@ -144,9 +144,10 @@ def _check_game(config: Config, tree: Tree) -> None:
         played = {built[path].agents: homes[path] for path in built if path.partition(".")[0] in ("mission", "phases")}
         if config.env.kind != "metta":
             played = {_foreign_agents(config, tree): []}
-        envs = config.training_env.num_envs
+        trainer, envs = config.trainer, config.training_env.num_envs
         for agents, at in played.items():
-            tree.blame(lambda agents=agents: batch_shape(config.trainer, agents, envs), "trainer", at)
+            learners = tree.blame(lambda agents=agents: trainer.dual_policy.learners(agents), "trainer.dual_policy", at)
+            tree.blame(lambda learners=learners: batch_shape(trainer, learners, envs), "trainer", at)
 
 
 def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:

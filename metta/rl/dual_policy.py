@@ -91,9 +91,10 @@ class DualPolicySettings(Settings):
             return agents
         share, key = self.policy_a_percentage, "trainer.dual_policy.policy_a_percentage"
         if share == 0:
-            raise UserError(f"{key}=0: no agent would follow the trained policy; 0.5 is half of them")
+            raise UserError(f"{key}=0: no agent would follow the trained policy; 0.5 is half of them", [key])
         if share == 1:
             return agents
         if agents < 2:
-            raise UserError(f"{key}={share:g}: the environment has one agent, nobody is left for the NPC")
+            problem = "the environment has one agent, nobody is left for the NPC"
+            raise UserError(f"{key}={share:g}: {problem}", [key, "trainer.dual_policy.enabled", "mission.cogs"])
         return min(agents - 1, max(1, round(agents * share)))

@@ -212,3 +212,14 @@ def test_multirun_takes_every_form_in_which_hydra_lists_values(
             tree = tree[part]
         found.append(tree)
     assert found == values
+
+
+def test_the_batch_is_divided_among_the_agents_that_learn(run: Runner) -> None:
+    words = ["mission.cogs=6", "trainer.batch_size=48960", "trainer.minibatch_size=16320"]  # 765 segments of 64 steps
+    dual = "trainer.dual_policy={enabled: true, scripted_npc: {policy_uri: noop}, npc_type: scripted}"
+    assert run("cogsguard.train", *words, "--dry-run").code == 2
+    assert run("cogsguard.train", *words, dual, "--dry-run").code == 0
+    assert (
+        "policy_a_percentage=0"
+        in run("cogsguard.train", dual, "trainer.dual_policy.policy_a_percentage=0", "--dry-run").err
+    )
