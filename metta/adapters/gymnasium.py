@@ -96,7 +96,7 @@ class MettaVectorEnv(VectorEnv[Array, Array, Array]):
 
         Raises ValueError for another number of them or what is no action, ResetNeeded before the first reset.
         """
-        acts = checked_actions(actions, self.num_envs, int(self.single_action_space.n))
+        acts = checked_actions(actions, self.num_envs, len(self.batch.info.action_names))
         if not self._began:
             raise ResetNeeded("reset comes before the first step")
         over = self._over

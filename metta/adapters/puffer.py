@@ -72,7 +72,7 @@ class MettaPufferEnv(PufferEnv):
 
         Raises ValueError for another number of them or what is no action.
         """
-        acts = checked_actions(np.ravel(actions), self.num_agents, int(self.single_action_space.n))
+        acts = checked_actions(np.ravel(actions), self.num_agents, len(self.batch.info.action_names))
         self.batch.step(acts, self.observations, self.rewards, self.terminals, self.truncations)
         infos = [_info(episode) for episode in self.batch.take_episodes()]
         return self.observations, self.rewards, self.terminals, self.truncations, infos
