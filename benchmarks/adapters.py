@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Agent-steps per second of each view of the environments beside the engine's own, in turns on the same machine."""
 
-import argparse
 import json
 import statistics
 import sys
@@ -13,12 +12,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line, mission_of, positive
 from benchmarks.machine import machine
 from metta.adapters import gymnasium, pettingzoo, puffer
-from metta.common.errors import UserError
+from metta.common.commands import Parser, at_least
 from metta.game.build import build_batch
-from metta.game.mission import MissionSettings
-from metta.game.missions import build_mission
 
 ACTIONS, MAP_POOL = 64, 64
 Step = Callable[[int], object]
@@ -26,7 +24,7 @@ Step = Callable[[int], object]
 
 def engine(mission: str, envs: int, threads: int) -> tuple[Step, int]:
     """A step of the engine with buffers of the caller's, and the agents in it."""
-    batch = build_batch(build_mission(MissionSettings(name=mission)), envs, seed=0, map_pool=MAP_POOL, threads=threads)
+    batch = build_batch(mission_of(mission), envs, seed=0, map_pool=MAP_POOL, threads=threads)
     shape = (envs, batch.num_agents)
     observations, rewards = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8), np.zeros(shape, np.float32)
     ends, actions = np.zeros((2, *shape), bool), moves(*shape)
@@ -87,26 +85,23 @@ def measure(steps: dict[str, tuple[Step, int]], rounds: int, seconds: float) -> 
     return rates
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--mission", default="cogsguard_arena.basic")
-    parser.add_argument("--envs", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round of one view")
+    parser.add_argument("--envs", type=at_least(1), default=64)
+    parser.add_argument("--threads", type=at_least(1), default=1)
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
+    parser.add_argument("--seconds", type=positive, default=0.5, help="length of a round of one view")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     args = parser.parse_args(argv)
-    try:
-        views = {
-            "engine": engine(args.mission, args.envs, args.threads),
-            "gymnasium": vector_env(args.mission, args.envs, args.threads),
-            "puffer": puffer_env(args.mission, args.envs, args.threads),
-            "engine, 1 environment": engine(args.mission, 1, 1),
-            "pettingzoo, 1 environment": parallel_env(args.mission, 1, 1),
-        }
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    views = {
+        "engine": engine(args.mission, args.envs, args.threads),
+        "gymnasium": vector_env(args.mission, args.envs, args.threads),
+        "puffer": puffer_env(args.mission, args.envs, args.threads),
+        "engine, 1 environment": engine(args.mission, 1, 1),
+        "pettingzoo, 1 environment": parallel_env(args.mission, 1, 1),
+    }
     rates = measure(views, args.rounds, args.seconds)
     medians = {name: round(statistics.median(values)) for name, values in rates.items()}
     if args.json:

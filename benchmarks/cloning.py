@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Cloning against PPO alone: trains both with the same steps, plays their checkpoints on unseen maps, draws a PNG."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -10,13 +9,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line, mission_of
 from benchmarks.machine import machine
+from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError
 from metta.common.jsonl import last_rows
 from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.eval.statistics import Summary, summarize
-from metta.game.mission import Mission, MissionSettings
-from metta.game.missions import build_mission
+from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.uri import list_versions, make_policy
 
@@ -81,29 +81,26 @@ def draw(curves: dict[str, list[dict[str, Any]]], teacher: dict[str, Summary], p
     figure.savefig(path, dpi=110)
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("words", nargs="*", help="key=value for both runs")
     parser.add_argument("--teacher", default="metta://policy/cogsguard?gear=10")
-    parser.add_argument("--steps", type=int, default=12_000_000, help="agent-steps of each run")
-    parser.add_argument("--episodes", type=int, default=5, help="per checkpoint; ten times as many for the last")
-    parser.add_argument("--points", type=int, default=12, help="checkpoints to play")
+    parser.add_argument("--steps", type=at_least(1), default=12_000_000, help="agent-steps of each run")
+    parser.add_argument("--episodes", type=at_least(1), default=5, help="per checkpoint; ten times that for the last")
+    parser.add_argument("--points", type=at_least(1), default=12, help="checkpoints to play")
     parser.add_argument("--data-dir", type=Path, default=Path("train_dir"))
     parser.add_argument("--name", default="cloning", help="what the runs' names begin with; there are none such yet")
     parser.add_argument("--png", type=Path, default=ROOT / "docs/images/cloning.png")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     args = parser.parse_args(argv)
-    mission = build_mission(MissionSettings(name=str(ROOT / MISSION)))
-    try:
-        seconds, curves = {}, {}
-        for label, teacher in (("cloned", args.teacher), ("ppo", None)):
-            run = f"{args.name}-{label}"
-            seconds[label] = train(run, args.data_dir, args.steps, teacher, args.words)
-            curves[label] = curve(args.data_dir / run, mission, args.episodes, args.points)
-        taught = play(args.teacher, mission, 10 * args.episodes)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    mission = mission_of(str(ROOT / MISSION))
+    seconds, curves = {}, {}
+    for label, teacher in (("cloned", args.teacher), ("ppo", None)):
+        run = f"{args.name}-{label}"
+        seconds[label] = train(run, args.data_dir, args.steps, teacher, args.words)
+        curves[label] = curve(args.data_dir / run, mission, args.episodes, args.points)
+    taught = play(args.teacher, mission, 10 * args.episodes)
     draw({"cloning": curves["cloned"], "PPO alone": curves["ppo"]}, taught, args.png)
     last = {
         "teacher": {name: one.mean for name, one in taught.items()},

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Where a step of the engine goes: nanoseconds per agent-step of its parts, and the share of the memory's rate."""
 
-import argparse
 import json
 import statistics
 import sys
@@ -13,8 +12,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line, mission_of
 from benchmarks.machine import machine
-from metta.common.errors import UserError
+from metta.common.commands import Parser, at_least
 from metta.game.compiled import rule
 from metta.game.engine.actions import act
 from metta.game.engine.batch import EnvBatch
@@ -23,8 +23,6 @@ from metta.game.engine.observe import encode_agents, observe
 from metta.game.engine.step import finish, live_agent
 from metta.game.engine.upkeep import hold
 from metta.game.maps.pool import build_pool
-from metta.game.mission import MissionSettings
-from metta.game.missions import build_mission
 
 ACTIONS = 64  # prepared random actions, used in turn
 COPIED = 1 << 28  # bytes, far more than any cache holds
@@ -123,22 +121,19 @@ def copied_per_second(rounds: int) -> float:
     return 2 * COPIED / seconds_of(lambda _: np.copyto(target, source), 1, rounds)
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--mission", default="cogsguard_arena.basic")
-    parser.add_argument("--agents", type=int, default=None, help="cogs per environment (default: the mission's)")
-    parser.add_argument("--envs", type=int, default=64, help=f"at least {HOT}")
-    parser.add_argument("--steps", type=int, default=200, help="steps of a round")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts")
+    parser.add_argument("--agents", type=at_least(1), help="cogs per environment (default: the mission's)")
+    parser.add_argument("--envs", type=at_least(1), default=64, help=f"at least {HOT}")
+    parser.add_argument("--steps", type=at_least(1), default=200, help="steps of a round")
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     args = parser.parse_args(argv)
-    try:
-        mission = build_mission(MissionSettings(name=args.mission, cogs=args.agents))
-        envs = max(HOT, args.envs)
-        batch = EnvBatch(mission, envs, maps=build_pool(mission, max(64, envs), 0), desync=True)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    mission = mission_of(args.mission, cogs=args.agents)
+    envs = max(HOT, args.envs)
+    batch = EnvBatch(mission, envs, maps=build_pool(mission, max(64, envs), 0), desync=True)
     parts, copied = profile(batch, args.steps, args.rounds), copied_per_second(args.rounds)
     touched = STATE_LINES * CACHE_LINE + TOKENS * TOKEN_BYTES
     share = touched / (parts["step"] * 1e-9) / copied

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Agent-steps per second of the engine: random actions, observations, statistics and resets included."""
 
-import argparse
 import json
 import statistics
 import sys
@@ -14,13 +13,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line, mission_of, positive
 from benchmarks.machine import machine
+from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
-from metta.game.mission import MissionSettings
-from metta.game.missions import build_mission
 from metta.rl.machine import torch_stream
 
 MOST_MAPS = 1024  # of the pool
@@ -88,19 +87,20 @@ def measure(batch: Batch, rounds: int, seconds: float) -> tuple[list[float], flo
     return rates, float((locations != 0xFF).sum()) / (batch.num_envs * batch.num_agents)
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--mission", default="cogsguard_arena.basic")
-    parser.add_argument("--agents", type=int, default=None, help="cogs per environment (default: the mission's)")
-    parser.add_argument("--envs", type=int, default=64)
+    parser.add_argument("--agents", type=at_least(1), help="cogs per environment (default: the mission's)")
+    parser.add_argument("--envs", type=at_least(1), default=64)
     parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a round")
+    parser.add_argument("--threads", type=at_least(1), default=1)
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
+    parser.add_argument("--seconds", type=positive, default=1.0, help="length of a round")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     args = parser.parse_args(argv)
     try:
-        mission = build_mission(MissionSettings(name=args.mission, cogs=args.agents))
+        mission = mission_of(args.mission, cogs=args.agents)
         build_pool(mission, 1, 0)  # compiles
         start, count = time.perf_counter(), min(max(64, args.envs), MOST_MAPS)
         pool = build_pool(mission, count, 0, threads=1)

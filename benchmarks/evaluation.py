@@ -10,8 +10,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line
 from benchmarks.machine import machine
-from metta.common.errors import UserError
+from metta.common.commands import Parser, at_least
+from metta.common.settings import validated
 from metta.eval.contest import run_contest
 from metta.eval.settings import ContestSettings
 
@@ -23,9 +25,8 @@ POLICIES = ("random", "starter", "role", "cogsguard?gear=10")
 
 def measure(policy: str, args: argparse.Namespace) -> dict[str, Any]:
     """Play a contest once for the compiler, then again with a watch."""
-    settings = ContestSettings(
-        policies=[policy], missions=[args.mission], episodes=args.episodes, steps=args.steps, workers=args.workers
-    )
+    said = {"episodes": args.episodes, "steps": args.steps, "workers": args.workers}
+    settings = validated(ContestSettings, {"policies": [policy], "missions": [args.mission], **said}, "")
     run_contest(settings.model_copy(update={"episodes": 1, "steps": 2}))
     start = time.perf_counter()
     result = run_contest(settings)
@@ -41,15 +42,16 @@ def measure(policy: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+@in_one_line
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__)
     parser.add_argument("policies", nargs="*", default=POLICIES)
     parser.add_argument("--mission", default="cogsguard_arena.basic")
-    parser.add_argument("--episodes", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--workers", type=int, default=None, help="default: all cores")
+    parser.add_argument("--episodes", type=at_least(1), default=50)
+    parser.add_argument("--steps", type=at_least(1), default=2000)
+    parser.add_argument("--workers", type=at_least(1), help="default: all cores")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = [measure(policy, args) for policy in args.policies]
     if args.json:
         print(json.dumps({"benchmark": "evaluation", "machine": machine(), "mission": args.mission, "rows": rows}))
@@ -63,7 +65,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())

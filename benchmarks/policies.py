@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Measure every scripted policy: reward with its 95 % interval, deaths, and actions per second on one core."""
 
-import argparse
 import json
 import sys
 import time
@@ -12,12 +11,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line, mission_of
 from benchmarks.machine import machine
-from metta.common.errors import UserError
+from metta.common.commands import Parser, at_least
 from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.eval.statistics import interval_head, summarize
-from metta.game.mission import Mission, MissionSettings
-from metta.game.missions import build_mission
+from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.scripted.names import SCRIPTS
 from metta.policy.uri import make_policy
@@ -64,24 +63,21 @@ def measure(uri: str, mission: Mission, episodes: int, seed: int) -> dict[str, A
     }
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("policies", nargs="*", help="names or URIs (default: all names and some mixes)")
     parser.add_argument("--missions", nargs="+", default=MISSIONS)
-    parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=3_000_000)
+    parser.add_argument("--episodes", type=at_least(1), default=20)
+    parser.add_argument("--steps", type=at_least(1), default=1000)
+    parser.add_argument("--seed", type=at_least(0), default=3_000_000)
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a Markdown table")
     args = parser.parse_args(argv)
-    try:
-        names = args.policies or [*SCRIPTS, *VARIATIONS]
-        missions = [build_mission(MissionSettings(name=name, max_steps=args.steps)) for name in args.missions]
-        for mission in missions:  # compile
-            play_episodes(mission.model_copy(update={"max_steps": 2}), make_policy(names[0], env_info(mission)), 1, 0)
-        rows = [measure(name, mission, args.episodes, args.seed) for mission in missions for name in names]
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = args.policies or [*SCRIPTS, *VARIATIONS]
+    missions = [mission_of(name, max_steps=args.steps) for name in args.missions]
+    for mission in missions:  # compile
+        play_episodes(mission.model_copy(update={"max_steps": 2}), make_policy(names[0], env_info(mission)), 1, 0)
+    rows = [measure(name, mission, args.episodes, args.seed) for mission in missions for name in names]
     if args.json:
         print(json.dumps({"benchmark": "policies", "episodes": args.episodes, "rows": rows, **machine()}))
         return 0

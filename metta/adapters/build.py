@@ -25,6 +25,20 @@ def batch_from(
     return build_batch(built, num_envs, seed=seed, map_pool=map_pool, threads=threads, auto_reset=auto_reset)
 
 
+def checked_actions(actions: Any, count: int, choices: int) -> np.ndarray:
+    """Actions of `count` agents as int32 [count]. Raises ValueError for another number of them, for what is no whole
+    number and for one that is not below `choices`."""
+    given = np.asarray(actions)
+    if given.shape != (count,):
+        raise ValueError(f"actions have the shape {given.shape}, this environment needs ({count},)")
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"actions are {given.dtype}, this environment needs whole numbers from 0 to {choices - 1}")
+    if given.min() < 0 or given.max() >= choices:
+        wrong = int(np.flatnonzero((given < 0) | (given >= choices))[0])
+        raise ValueError(f"action {given[wrong]} of agent {wrong} is not one of 0 to {choices - 1}")
+    return np.ascontiguousarray(given, np.int32)
+
+
 def begin(batch: EnvBatch, observations: np.ndarray, seed: int | None, again: bool) -> None:
     """Start episodes everywhere: those of a seed, or without one the first, then (`again`) the next.
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from metta.adapters.build import MAP_POOL, batch_from, begin
+from metta.adapters.build import MAP_POOL, batch_from, begin, checked_actions
 from metta.common.defaults import MISSION
-from metta.common.errors import MissingExtraError
+from metta.common.errors import MissingExtraError, suggest
 from metta.game.engine.batch import EnvBatch, Episode
 
 try:
@@ -48,7 +48,7 @@ class MettaParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
         self.observation_spaces = {agent: Box(0, 255, shape, np.uint8) for agent in self.possible_agents}
         self.action_spaces = {agent: Discrete(choices) for agent in self.possible_agents}
         self._shape = (batch.num_agents, *shape)
-        self._actions = np.zeros(batch.num_agents, np.int32)
+        self._choices = choices
         self._rewards = np.zeros(batch.num_agents, np.float32)
         self._ends = np.zeros((2, batch.num_agents), bool)
         self._began = False
@@ -72,13 +72,18 @@ class MettaParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
     def step(
         self, actions: dict[str, Any]
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Info]]:
-        """Every agent acts; one without an action stands still. Without agents nothing is left to happen."""
+        """Every agent acts; one without an action stands still. Without agents nothing is left to happen.
+
+        Raises ValueError for the name of an agent that there is not, and for what is no action.
+        """
+        if unknown := [agent for agent in actions if agent not in self.action_spaces]:
+            raise ValueError(f"there is no agent {unknown[0]!r}{suggest(str(unknown[0]), self.possible_agents)}")
         if not self.agents:
             return {}, {}, {}, {}, {}
-        for number, agent in enumerate(self.possible_agents):
-            self._actions[number] = actions.get(agent, 0)
+        given = [actions.get(agent, 0) for agent in self.possible_agents]
+        acts = checked_actions(given, len(given), self._choices)
         observations = np.empty(self._shape, np.uint8)
-        self.batch.step(self._actions, observations, self._rewards, *self._ends)
+        self.batch.step(acts, observations, self._rewards, *self._ends)
         terminals, truncations = self._ends.tolist()
         infos: dict[str, Info] = {agent: {} for agent in self.agents}
         for episode in self.batch.take_episodes():

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from metta.adapters.build import MAP_POOL, batch_from, begin
+from metta.adapters.build import MAP_POOL, batch_from, begin, checked_actions
 from metta.common.defaults import MISSION
 from metta.common.errors import MissingExtraError
 from metta.game.engine.batch import EnvBatch, Episode
@@ -69,10 +69,11 @@ class MettaPufferEnv(PufferEnv):
         return self.observations, []
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """Every agent acts: actions [agents] of any integer type. Raises ValueError for another number of them."""
-        acts = np.ascontiguousarray(actions, np.int32)
-        if acts.size != self.num_agents:
-            raise ValueError(f"actions have the shape {acts.shape}, this environment needs ({self.num_agents},)")
+        """Every agent acts: actions [agents] of any integer type.
+
+        Raises ValueError for another number of them or what is no action.
+        """
+        acts = checked_actions(np.ravel(actions), self.num_agents, len(self.batch.info.action_names))
         self.batch.step(acts, self.observations, self.rewards, self.terminals, self.truncations)
         infos = [_info(episode) for episode in self.batch.take_episodes()]
         return self.observations, self.rewards, self.terminals, self.truncations, infos

@@ -1,7 +1,8 @@
 """Errors meant for the person at the keyboard: one line, no traceback."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 def printable(text: str) -> str:
@@ -12,11 +13,13 @@ def printable(text: str) -> str:
 class UserError(Exception):
     """Bad input. The message says what is wrong, where it came from and the nearest valid names; tools exit with 2.
 
-    What it quotes may come from strangers: line breaks and control characters are shown as spaces.
+    What it quotes may come from strangers: line breaks and control characters are shown as spaces. `about` are the
+    settings that are wrong, as paths in the tree of settings, so that whoever composed it can tell who set them.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, about: Iterable[str] = ()) -> None:
         super().__init__(printable(message))
+        self.about = tuple(about)
 
 
 class MissingExtraError(UserError, ImportError):
@@ -24,6 +27,16 @@ class MissingExtraError(UserError, ImportError):
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed: pip install 'metta[{extra}]'")
+
+
+@contextmanager
+def concerning(*about: str) -> Iterator[None]:
+    """A UserError from within is about these settings, unless it says itself what it is about."""
+    try:
+        yield
+    except UserError as error:
+        error.about = error.about or about
+        raise
 
 
 def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:

@@ -1,6 +1,7 @@
 """Lines for the person at the keyboard: notes on standard output, warnings on standard error."""
 
 import sys
+from functools import lru_cache
 
 from metta.common.errors import printable
 
@@ -8,6 +9,12 @@ from metta.common.errors import printable
 def note(text: str) -> None:
     """Print one line."""
     print(text, flush=True)
+
+
+@lru_cache(maxsize=1000)
+def warn_once(text: str) -> None:
+    """`warn`, of what several parts of a job find: the same line comes only once."""
+    warn(text)
 
 
 def warn(text: str) -> None:

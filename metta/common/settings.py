@@ -1,5 +1,7 @@
 """Base of every settings model, and validation with messages for people."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -29,6 +31,25 @@ class Settings(BaseModel):
         return value
 
 
+class SettingError(ValueError):
+    """What a validator of several settings raises: `about` names those of them that are wrong together."""
+
+    def __init__(self, message: str, *about: str) -> None:
+        super().__init__(message)
+        self.about = about
+
+
+@dataclass(frozen=True)
+class OnlyTyped:
+    """Marks a field, in its annotation, through which settings have code run that is not this package's.
+
+    Where `runs_code(value, tree)` is true only a person at the command line may have given the value: files come from
+    strangers. `tree` is the whole config.
+    """
+
+    runs_code: Callable[[Any, Any], bool] = lambda value, tree: bool(value)
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -44,7 +65,7 @@ def validated(model: type[Model], data: dict[str, Any], where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise UserError(first_problem(model, error, where)) from None
+        raise UserError(first_problem(model, error, where), subjects(error, where)) from None
 
 
 def changed(settings: Model, changes: dict[str, Any], where: str = "") -> Model:
@@ -82,6 +103,15 @@ def _short(value: object) -> str:
     except ValueError:  # Python does not write numbers of thousands of digits
         return "…"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def subjects(error: ValidationError, where: str) -> tuple[str, ...]:
+    """Paths, below `where`, of the settings that the first problem of a validation is about."""
+    problem = error.errors()[0]
+    path = below(where, ".".join(str(part) for part in problem["loc"]))
+    cause = problem.get("ctx", {}).get("error")
+    named = cause.about if isinstance(cause, SettingError) else ()
+    return tuple(below(path, name) for name in named) or (path,)
 
 
 def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

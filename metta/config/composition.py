@@ -2,31 +2,25 @@
 
 import getpass
 import itertools
+import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError
-from metta.common.settings import below
 from metta.config.job import Config, Job, Kind, kind_of
-from metta.config.layers import Layer, base_layers, experiment_layers, stack
+from metta.config.layers import Layer, Source, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layer, picks_option
-from metta.config.words import Word, varied
-from metta.eval.settings import EvaluateConfig
+from metta.config.trust import check_typed
+from metta.config.words import MOST_VALUES, Word, varied
 from metta.game.missions import build_mission, inlined
-from metta.policy.by_class import CLASS, is_class
 from metta.rl.run_folder import MOST_CONFIG_BYTES
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
-
-POLICY_KEYS = ("policy_uri", "supervisor_policy_uri", "checkpoint_path", "path")
 
 
 @dataclass
@@ -45,12 +39,12 @@ def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> C
     placed = [f"{word.text}: experiment file" for word in files]
     rest = [word for word in words if word.key != "user"]
     if recipe is None:
-        job, source, stem = *_job_of(experiment), "experiment"
+        (job, source), stem = _job_of(experiment), "experiment"
     else:
         arguments = [word for word in rest if word.key in recipe.parameters]
         placed += [f"{word.text}: parameter {word.key} of {recipe.name}" for word in arguments]
         rest = [word for word in rest if word not in arguments]
-        job, source, stem = recipe.job(arguments), f"the recipe {recipe.name}", recipe.short
+        job, source, stem = recipe.job(arguments), Source(f"the recipe {recipe.name}", "recipe"), recipe.short
     kind = kind_of(job.cmd, source)
     batches = [base_layers(job.cmd), [Layer(source, job.settings)], experiment]
     return _compose(kind, batches, rest, placed, stem, suffix)
@@ -61,7 +55,7 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
     path = _saved_config(folder)
     values = read_yaml(path, MOST_CONFIG_BYTES)
     composed = _compose(
-        kind_of(values.get("cmd"), str(path)), [[Layer(str(path), values)]], words, [], "repeat", suffix
+        kind_of(values.get("cmd"), path), [[Layer(Source(str(path)), values)]], words, [], "repeat", suffix
     )
     config = composed.config
     if isinstance(config, RunConfig) and values.get("run") and all(word.key != "run" for word in words):
@@ -72,6 +66,8 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
 def combinations(words: Sequence[Word]) -> list[tuple[list[Word], str]]:
     """Every combination of the comma lists among the words, with a suffix for the run's name that tells them apart."""
     choices = [varied(word) for word in words]
+    if (jobs := math.prod(map(len, choices))) > MOST_VALUES:
+        raise UserError(f"-m would run {jobs:,} jobs, more than {MOST_VALUES:,}")
     result = []
     for combination in itertools.product(*choices):
         labels = [
@@ -98,6 +94,7 @@ def _compose(
         if word not in picks:
             placed.append(f"{word.text}: key {tree.apply(word)}")
     config = tree.validated(kind.model)
+    check_typed(config, tree)
     _name_run(config, stem, suffix)
     _check_game(config, tree)
     return Composed(kind, config, placed)
@@ -123,63 +120,41 @@ def _check_game(config: Config, tree: Tree) -> None:
     if isinstance(config, RunConfig):
         missions |= {f"evals.missions.{label}": mission for label, mission in config.evals.missions.items()}
         missions |= {f"phases.{name}.mission": run.mission for name, run in _phases(config, tree).items()}
-    _check_imports(config, tree)
-    whole = {path: tree.blame(path, lambda mission=mission: inlined(mission)) for path, mission in missions.items()}
+    homes = {path: [path, "mission"] if path.startswith("phases.") else [path] for path in missions}
+    whole = {
+        path: tree.blame(lambda mission=mission: inlined(mission), "mission", homes[path])
+        for path, mission in missions.items()
+    }
     if "mission" in whole:
         config.mission = whole["mission"]
     if isinstance(config, RunConfig):
         config.evals.missions = {label: whole[f"evals.missions.{label}"] for label in config.evals.missions}
         for name, phase in config.phases.items():
             phase.mission = whole.get(f"phases.{name}.mission")
-    built = {path: tree.blame(path, lambda mission=mission: build_mission(mission)) for path, mission in whole.items()}
+    built = {
+        path: tree.blame(lambda mission=mission: build_mission(mission), "mission", homes[path])
+        for path, mission in whole.items()
+    }
     if isinstance(config, RunConfig):
-        played = {built[path].agents for path in built if path.partition(".")[0] in ("mission", "phases")}
+        played = {built[path].agents: homes[path] for path in built if path.partition(".")[0] in ("mission", "phases")}
         if config.env.kind != "metta":
-            played = {_foreign_agents(config, tree)}
-        for agents in played:
-            tree.blame(
-                "trainer", lambda agents=agents: batch_shape(config.trainer, agents, config.training_env.num_envs)
-            )
+            played = {_foreign_agents(config, tree): []}
+        trainer, envs = config.trainer, config.training_env.num_envs
+        for agents, at in played.items():
+            learners = tree.blame(lambda agents=agents: trainer.dual_policy.learners(agents), "trainer.dual_policy", at)
+            tree.blame(lambda learners=learners: batch_shape(trainer, learners, envs), "trainer", at)
 
 
 def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
     """The runs of the phases that play a mission of their own. Raises UserError for a number of steps of the whole."""
-    source = tree.origin("trainer.total_timesteps") or ""
-    if config.phases and source.startswith("the word"):
+    typed = [source for source in tree.setters("trainer.total_timesteps") if source.kind == "word"]
+    if config.phases and typed:
         name = next(iter(config.phases))
         raise UserError(
-            f"each phase has its own number of steps, such as phases.{name}.total_timesteps=…, from {source}"
+            f"each phase has its own number of steps, such as phases.{name}.total_timesteps=…, from {typed[0]}"
         )
     runs = zip(config.phases.items(), config.phase_runs, strict=False)
     return {name: run for (name, phase), run in runs if phase.mission}
-
-
-def _check_imports(config: Config, tree: Tree) -> None:
-    """Raise UserError if a file, which may be a stranger's, names code to import: only a word may."""
-    env = config.env if isinstance(config, RunConfig | EvaluateConfig) else None
-    named = {"env.name": env.name} if env and env.imports else {}
-    named |= {"system.trust_code": "true"} if config.system.trust_code else {}
-    uris = _policy_uris(OmegaConf.to_container(tree.values))
-    named |= {path: uri for path, uri in uris if uri.startswith(CLASS) or is_class(uri, config.system.data_dir)}
-    for path, value in named.items():
-        source = tree.origin(path) or "the defaults"
-        if not source.startswith("the word"):
-            raise UserError(f"{path}={value} imports code: put it on the command line to allow that, from {source}")
-
-
-def _policy_uris(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Path and value of whatever names a policy; those in a list have the list's path."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _policy_uris(value, below(path, str(key)))
-    elif isinstance(values, list):
-        for value in values:
-            named = {
-                key: value[key] for key in POLICY_KEYS if isinstance(value, dict) and isinstance(value.get(key), str)
-            }
-            yield from ((path, uri) for uri in named.values())
-    elif isinstance(values, str) and path.rpartition(".")[2] in POLICY_KEYS:
-        yield path, values
 
 
 def _foreign_agents(config: RunConfig, tree: Tree) -> int:
@@ -187,15 +162,15 @@ def _foreign_agents(config: RunConfig, tree: Tree) -> int:
     from metta.policy.nets.registry import check_net  # here because these take seconds to import
     from metta.rl.environments import find_source
 
-    info = tree.blame("env", lambda: find_source(config).info)
-    tree.blame("agent", lambda: check_net(config.agent.name, info))
+    info = tree.blame(lambda: find_source(config).info, "env.name")
+    tree.blame(lambda: check_net(config.agent.name, info), "agent.name")
     return info.num_agents
 
 
-def _job_of(experiment: list[Layer]) -> tuple[Job, str]:
+def _job_of(experiment: list[Layer]) -> tuple[Job, Source]:
     """The job that the files of an experiment name with `cmd:`, and the file that does; training without one."""
     named = [(Job(layer.values["cmd"]), layer.source) for layer in experiment if "cmd" in layer.values]
-    return named[-1] if named else (Job("train"), "the defaults")
+    return named[-1] if named else (Job("train"), Source("the defaults"))
 
 
 def _text(word: Word) -> str:

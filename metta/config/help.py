@@ -30,7 +30,7 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
   --cfg job       print the composed tree as YAML
   --dry-run       compose and validate only
   -v, --verbose   show where each word went
-  -m, --multirun  run one job after another for each value of comma lists (seed=1,2,3)
+  -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))
   --from FOLDER   repeat a saved run exactly; words override"""
 
 

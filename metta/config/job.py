@@ -42,7 +42,7 @@ KINDS = {
 }
 
 
-def kind_of(cmd: object, source: str) -> Kind:
+def kind_of(cmd: object, source: object) -> Kind:
     """Look up the kind of job that `cmd` names; raises UserError with the nearest."""
     if not isinstance(cmd, str) or cmd not in KINDS:
         raise UserError(f"no job '{cmd}'{suggest(str(cmd), KINDS)}, from {source}: cmd is one of {', '.join(KINDS)}")

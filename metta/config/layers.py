@@ -1,9 +1,10 @@
 """Hydra groups and experiment files, each file a layer of its own so that an error can name it."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from hydra import initialize_config_dir
@@ -33,10 +34,22 @@ GROUPS = {
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where values come from, in words for people. What is no `file` is a word that somebody typed, or a recipe, which
+    is code of this package; files may be a stranger's."""
+
+    name: str
+    kind: Literal["file", "word", "recipe"] = "file"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Layer:
     """Values laid over the tree, and where they come from; `branch` is set when they are the option of its group."""
 
-    source: str
+    source: Source
     values: Mapping[str, Any]
     branch: str | None = None
 
@@ -52,7 +65,7 @@ def base_layers(cmd: str) -> list[Layer]:
     return _file_layers(cmd, CONFIGS)
 
 
-def experiment_layers(name: str, source: str) -> list[Layer]:
+def experiment_layers(name: str, source: Source) -> list[Layer]:
     """The layers of an experiment: `configs/user/NAME.yaml`, or a path to a YAML file."""
     path = Path(name)
     if name.removesuffix(".yaml") in options("user"):
@@ -103,7 +116,7 @@ def stack(batches: Iterable[list[Layer]]) -> list[Layer]:
 
 def _file_layers(name: str, folder: Path, branch: str = "") -> list[Layer]:
     """Follow the defaults list of a file. Without a package of its own, a file of a group lands in `branch`."""
-    overrides = [] if folder == CONFIGS else [f"hydra.searchpath=[file://{CONFIGS}]"]
+    overrides = [f"hydra.searchpath=[file://{CONFIGS}]"]  # whatever the file says of it: pkg:// would import code
     where = _shown(folder / f"{name}.yaml")
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
@@ -115,13 +128,18 @@ def _file_layers(name: str, folder: Path, branch: str = "") -> list[Layer]:
         raise UserError(f"no {group or 'file'} '{option}'{suggest(option, options(group))}, from {where}") from None
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise UserError(f"cannot read {where}: {_one_line(error)}") from None
-    own = name.rpartition("/")[0].replace("/", ".")
     files = [(entry.config_path, entry.package or "") for entry in defaults]
-    return [_load(path, package, own, branch, folder) for path, package in files if not path.startswith("hydra/")]
+    return [_load(path, package, name, branch, folder) for path, package in files if not path.startswith("hydra/")]
 
 
-def _load(path: str, package: str, own: str, branch: str, folder: Path) -> Layer:
-    file = next(place / f"{path}.yaml" for place in (folder, CONFIGS) if (place / f"{path}.yaml").is_file())
+def _load(path: str, package: str, name: str, branch: str, folder: Path) -> Layer:
+    """One file of the defaults list of the file `name` in `folder`."""
+    own = name.rpartition("/")[0].replace("/", ".")
+    files = [(place, place / f"{os.path.normpath(path)}.yaml") for place in (folder, CONFIGS)]
+    inside = [file for place, file in files if file.resolve().is_relative_to(place.resolve()) and file.is_file()]
+    if not inside:
+        raise UserError(f"defaults: '{path}' leads out of the folder of settings, from {_shown(folder / name)}.yaml")
+    file = inside[0]
     try:
         values = OmegaConf.to_container(OmegaConf.load(file))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
@@ -134,7 +152,7 @@ def _load(path: str, package: str, own: str, branch: str, folder: Path) -> Layer
     group = path.rpartition("/")[0]
     for part in reversed(package.split(".") if package else []):
         values = {part: values}
-    return Layer(_shown(file), values, package if GROUPS.get(package) == group else None)
+    return Layer(Source(_shown(file)), values, package if GROUPS.get(package) == group else None)
 
 
 def _shown(file: Path) -> str:

@@ -1,17 +1,17 @@
 """The composed tree: layers and words laid over the defaults of the models, checked, with a memory of who set what."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from metta.common.errors import UserError, suggest
-from metta.config.layers import GROUPS, Layer
+from metta.common.settings import subjects
+from metta.config.layers import GROUPS, Layer, Source
 from metta.config.schema import Key, Model, find, nearest
 from metta.config.words import Word
 
@@ -30,13 +30,25 @@ ALIASES = {
 }
 
 
+MOST_SOURCES = 3  # named in one line
+
+
+def _no_environment(*names: str) -> str:
+    name = names[0] if names else ""
+    raise UserError(f"${{oc.env:{name}}}: settings do not read the environment; the shell does, as ${name}")
+
+
+# Files come from strangers, and what they say may be sent on, to W&B for one.
+OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
+
+
 @dataclass
 class Tree:
-    """A tree under composition. `origins` maps each path that something set to its source."""
+    """A tree under composition. `origins` maps each path that something set to its source, the newest last."""
 
     model: Model
     values: DictConfig = field(init=False)
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, Source] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.values = OmegaConf.create(self.model().model_dump())
@@ -55,9 +67,9 @@ class Tree:
     def apply(self, word: Word) -> str:
         """Apply one word and return the path that it set."""
         key = self.key(word.key, word.source)
-        self._note(key.path, word.source)
         if word.delete:
             self._delete(key.path, word)
+            self._note(key.path, word.source)
         elif key.model is not None and isinstance(value_for(key, word), str):
             names = ", ".join(child.path.rpartition(".")[2] for child in key.children())
             raise UserError(f"{key.path} has keys of its own ({names}), from {word.source}")
@@ -65,7 +77,7 @@ class Tree:
             self.lay(Layer(word.source, _nested(key.path, value_for(key, word))))
         return key.path
 
-    def key(self, path: str, source: str) -> Key:
+    def key(self, path: str, source: Source) -> Key:
         """Find the key at a path, short spellings included; raises UserError with the nearest one."""
         target = path if find(self.model, path) else _unaliased(path)
         key = find(self.model, target)
@@ -78,47 +90,74 @@ class Tree:
         try:
             return model.model_validate(OmegaConf.to_container(self.values, resolve=True))
         except OmegaConfBaseException as error:
-            raise UserError(f"cannot resolve a value: {str(error).splitlines()[0]}") from None
+            reason = error.__cause__ if isinstance(error.__cause__, UserError) else str(error).splitlines()[0]
+            raise UserError(f"cannot resolve a value: {reason}, from {self.culprit([error.full_key or ''])}") from None
         except ValidationError as error:
             raise UserError(self._explain(error)) from None
 
-    def origin(self, path: str) -> str | None:
-        """Who set the value at `path`, a branch above it or a key below it."""
-        parts = path.split(".")
-        above = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
-        found = next((self.origins[known] for known in above if known in self.origins), None)
-        below = [source for known, source in self.origins.items() if known.startswith(f"{path}.")]
-        return found or (below[-1] if below else None)
+    def setters(self, path: str) -> list[Source]:
+        """Who set what stands at `path`: the key itself, the nearest key above it and those below it."""
+        return [self.origins[key] for key in [*self._own(path), *self._below(path)]]
 
-    def blame(self, branch: str, check: Callable[[], Result]) -> Result:
-        """Run a check of what `branch` says; a UserError from it also names who said so."""
+    def is_typed(self, path: str) -> bool:
+        """Whether a person, or a recipe, wrote all of the value at `path` as it stands, and no file any of it."""
+        written: Any = OmegaConf.to_container(self.values)
+        for part in path.split("."):
+            written = written.get(part) if isinstance(written, dict) else written
+        sources = self.setters(path)
+        return bool(sources) and all(source.kind != "file" for source in sources) and not _interpolates(written)
+
+    def blame(self, check: Callable[[], Result], about: str, homes: Sequence[str] = ()) -> Result:
+        """Run a check; a UserError from it also names who set what it is about, `about` unless it says so itself.
+
+        A check of a mission calls its branch `mission`; `homes` are where its settings stand in this tree, those that
+        count more first.
+        """
         try:
             return check()
         except UserError as error:
-            raise UserError(f"{error}, from {self.culprit(branch, str(error))}") from None
+            keys = [self._placed(key, homes) for key in error.about or (about,)]
+            raise UserError(f"{error}, from {self.culprit(keys)}", error.about) from None
 
-    def culprit(self, branch: str, message: str) -> str:
-        """Who set what a message about `branch` is about: the value or the key below it that the message names."""
-        if branch and not any(known.startswith(f"{branch}.") for known in self.origins):
-            return self.origin(branch) or self.culprit(branch.rpartition(".")[0], message)
-        below = [known for known in reversed(self.origins) if not branch or known.startswith(f"{branch}.")]
-        quoted = [known for known in below if any(f"'{value}'" in message for value in self._texts(known))]
-        named = [known for known in below if re.search(rf"\b{re.escape(known.rpartition('.')[2])}\b", message)]
-        return self.origin(next(iter([*quoted, *named]), branch)) or "the defaults"
+    def culprit(self, keys: Sequence[str]) -> str:
+        """Who set what is wrong with these keys: of those who set one of them the newest. Where nobody did, all who
+        set something in the same branch; where nobody did that either, the defaults."""
+        ages = {path: age for age, path in enumerate(self.origins)}
+        found = [path for key in keys for path in self._own(key)]
+        if found:
+            return str(self.origins[max(found, key=lambda path: ages[path])])
+        for branch in _upwards(keys[0]):
+            if sources := dict.fromkeys(self.origins[path] for path in reversed(self._below(branch))):
+                return " or ".join(str(source) for source in [*sources][:MOST_SOURCES])
+        return "the defaults"
 
-    def _texts(self, path: str) -> list[str]:
-        value = OmegaConf.select(self.values, path)
-        return [str(entry) for entry in value] if isinstance(value, ListConfig) else [str(value)]
+    def _placed(self, key: str, homes: Sequence[str]) -> str:
+        """The path in this tree of a key of a mission that stands at `homes`; any other key as it is."""
+        branch, _, rest = key.partition(".")
+        if branch != "mission" or not homes:
+            return key
+        paths = {home: f"{home}.{rest}" if rest else home for home in homes}
+        said = (path for home, path in paths.items() if self._below(path) or self._own(path, home))
+        return next(said, paths[homes[0]])
 
-    def _note(self, path: str, source: str) -> None:
+    def _own(self, path: str, root: str = "") -> list[str]:
+        """The nearest that something set of a path and those above it, down from `root`; none or one."""
+        return [key for key in _upwards(path) if key in self.origins and key.startswith(root)][:1]
+
+    def _below(self, path: str) -> list[str]:
+        return [known for known in self.origins if known.startswith(f"{path}.")]
+
+    def _note(self, path: str, source: Source) -> None:
         self.origins.pop(path, None)  # so that the newest comes last
         self.origins[path] = source
 
-    def _merge(self, values: DictConfig, source: str) -> None:
+    def _merge(self, values: DictConfig, source: Source) -> None:
         try:
-            self.values = OmegaConf.merge(self.values, values)  # pyright: ignore[reportAttributeAccessIssue]
+            merged = OmegaConf.merge(self.values, values)
         except (OmegaConfBaseException, ValueError) as error:
             raise UserError(f"{str(error).splitlines()[0]}, from {source}") from None
+        assert isinstance(merged, DictConfig)
+        self.values = merged
 
     def _delete(self, path: str, word: Word) -> None:
         above, _, name = path.rpartition(".")
@@ -130,7 +169,7 @@ class Tree:
     def _explain(self, error: ValidationError) -> str:
         first, *others = error.errors(include_url=False)
         path = ".".join(str(part) for part in first["loc"])
-        origin = self.origins.get(path) or self.culprit(path, first["msg"])
+        origin = self.culprit(subjects(error, ""))
         more = f" (and {len(others)} more)" if others else ""
         if first["type"] == "missing":
             return f"{path} is missing, from {origin}{more}"
@@ -163,7 +202,8 @@ def to_yaml(config: BaseModel) -> str:
 
 def picks_option(word: Word) -> bool:
     """Tell a word that picks an option of a group, such as agent=lstm, from one that sets a value."""
-    return _unaliased(word.key) in GROUPS and isinstance(word.value, str | int) and not word.delete
+    plain = not (word.delete or word.options)
+    return plain and _unaliased(word.key) in GROUPS and isinstance(word.value, str | int)
 
 
 def option_layer(word: Word) -> Layer:
@@ -181,6 +221,19 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     for part in reversed(path.split(".")):
         value = {part: value}
     return value
+
+
+def _upwards(path: str) -> list[str]:
+    """A path and those above it."""
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def _interpolates(value: Any) -> bool:
+    """Whether a value, as it was written, refers to others."""
+    if isinstance(value, dict | list):
+        return any(map(_interpolates, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and "${" in value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

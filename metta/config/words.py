@@ -6,10 +6,14 @@ from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from metta.common.errors import UserError
+from metta.config.layers import GROUPS, Source, options
+from metta.game.missions import mission_names
+
+MOST_VALUES = 10_000  # of a word, and jobs of a command
 
 _WORD = re.compile(r"(?P<prefix>\+\+|\+|~|)(?P<key>[A-Za-z_$][\w.$/@-]*)=(?P<value>.*)", re.DOTALL)
 
@@ -29,8 +33,8 @@ class Word:
     options: tuple["Word", ...] = ()
 
     @property
-    def source(self) -> str:
-        return f"the word '{self.text}'"
+    def source(self) -> Source:
+        return Source(f"the word '{self.text}'", "word")
 
 
 def is_word(text: str) -> bool:
@@ -44,7 +48,7 @@ def parse_word(text: str) -> Word:
     if match is None and not re.fullmatch(r"~[A-Za-z_][\w.]*", text):
         raise UserError(f"cannot read the word '{text}': settings are key=value, +key=value or ~key")
     override, value = _read(text, match)
-    key = override.key_or_group if override.package is None else override.package
+    key = _key(override)
     raw = match["value"].strip() if match else ""
     if override.is_delete():
         return Word(text, key, delete=True, raw=raw)
@@ -64,11 +68,38 @@ def varied(word: Word) -> tuple[Word, ...]:
 
 
 def _options(text: str, override: Override) -> tuple[Word, ...]:
+    """The words that a list, `choice(…)`, `range(…)` or `glob(…)` stands for."""
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        raise UserError(f"the word '{text}' has no values to list: an interval is for optimisers; range(…) has steps")
     try:
-        values = list(override.sweep_string_iterator())
-    except (HydraException, TypeError) as error:
+        if isinstance(sweep, RangeSweep) and sweep.step and _length(sweep) > MOST_VALUES:
+            raise UserError(f"the word '{text}' lists more than {MOST_VALUES:,} values")
+        values = _matching(text, override, sweep) if isinstance(sweep, Glob) else [*override.sweep_string_iterator()]
+    except (HydraException, TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"cannot list the values of the word '{text}': {error}") from None
+    if not values:
+        raise UserError(f"the word '{text}' lists no values")
     return tuple(parse_word(f"{text.split('=', 1)[0]}={value}") for value in values)
+
+
+def _length(sweep: RangeSweep) -> float:
+    return ((sweep.stop or 0) - (sweep.start or 0)) / sweep.step
+
+
+def _matching(text: str, override: Override, pattern: Glob) -> list[str]:
+    """The options of a group that a pattern matches; of missions, where it matches none, those of the game."""
+    group = GROUPS.get(key := _key(override), key)
+    if group not in (*GROUPS.values(), "user"):
+        raise UserError(f"the word '{text}': glob picks options of a group, one of {', '.join(GROUPS)}")
+    for names in (options(group), [*mission_names()] if group == "mission" else []):
+        if found := [name for name in names if name in pattern.filter(names)]:
+            return found
+    raise UserError(f"the word '{text}' matches none of {', '.join(options(group))}")
+
+
+def _key(override: Override) -> str:
+    return override.key_or_group if override.package is None else override.package
 
 
 @cache

@@ -20,6 +20,7 @@ from metta.eval.statistics import Summary, as_cells, interval_head
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
+from metta.policy.by_class import is_class
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
@@ -83,8 +84,11 @@ def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
 
 
 def policy_name(config: PlayerConfig) -> str:
-    """policy_uri, or the run, or the run that saved last."""
-    return config.policy_uri or config.run or newest_run(Path(config.system.data_dir))
+    """policy_uri, or the run, or the run that saved last. Raises UserError for a run that would name a class."""
+    data_dir = config.system.data_dir
+    if not config.policy_uri and config.run and is_class(config.run, data_dir):
+        raise UserError(f"run={config.run}: there is no such run in {data_dir}")
+    return config.policy_uri or config.run or newest_run(Path(data_dir))
 
 
 def newest_run(data_dir: Path) -> str:

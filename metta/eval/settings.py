@@ -1,13 +1,14 @@
 """Typed settings of everything that plays without learning; their defaults are those of `metta.common.defaults`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
+from metta.policy.by_class import NAMES_CLASS
 from metta.rl.settings import EnvSettings, MachineSettings, RunName
 
 
@@ -51,7 +52,7 @@ class PlayerConfig(Settings):
     run: RunName | None = Field(
         default=None, description="run whose newest checkpoint plays when policy_uri names none"
     )
-    policy_uri: str | None = Field(
+    policy_uri: Annotated[str | None, NAMES_CLASS] = Field(
         default=None, description="policy or checkpoint; default: the newest of the run, of the newest run"
     )
     mission: MissionSettings | None = Field(default=None, description="default: what the policy was trained on")

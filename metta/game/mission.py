@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from metta.common.defaults import MISSION
 from metta.common.errors import suggest
-from metta.common.settings import Settings
+from metta.common.settings import SettingError, Settings
 from metta.game.maps.sites import MapSettings
 from metta.game.resources import CLIPS, ELEMENTS, RESOURCES
 
@@ -240,16 +240,16 @@ class Mission(Settings):
     @model_validator(mode="after")
     def _teams_fit(self) -> "Mission":
         if self.num_agents is not None and len(self.teams) > 1 and self.num_agents != self._team_total:
-            raise ValueError(f"num_agents={self.num_agents} but the teams have {self._team_total}")
+            raise SettingError(f"num_agents={self.num_agents} but the teams have {self._team_total}", "cogs", "teams")
         if self._team_total > MOST_AGENTS:
-            raise ValueError(f"the teams have {self._team_total} agents, at most {MOST_AGENTS} play")
+            raise SettingError(f"the teams have {self._team_total} agents, at most {MOST_AGENTS} play", "cogs", "teams")
         if not self.clips.disabled and self.max_steps // self.clips.shortest_interval > MOST_EVENTS:
-            raise ValueError(f"the clips would act more than {MOST_EVENTS:,} times")
+            raise SettingError(f"the clips would act more than {MOST_EVENTS:,} times", "clips", "max_steps")
         if CLIPS in self.teams:
-            raise ValueError(f"no team can be called '{CLIPS}'")
+            raise SettingError(f"no team can be called '{CLIPS}'", "teams")
         shorts = [team.short_name for team in self.teams.values()]
         if len(set(shorts)) < len(shorts):
-            raise ValueError(f"the short names of the teams must differ: {', '.join(shorts)}")
+            raise SettingError(f"the short names of the teams must differ: {', '.join(shorts)}", "teams")
         return self
 
     @property

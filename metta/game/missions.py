@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metta.common.documents import read_yaml
-from metta.common.errors import UserError, suggest
+from metta.common.errors import UserError, concerning, suggest
 from metta.common.settings import below, changed, validated
 from metta.game.maps.drawn import check_maps, drawn_map
 from metta.game.maps.sites import site
@@ -100,9 +100,10 @@ def build_mission(settings: MissionSettings) -> Mission:
         UserError: an unknown mission, variant, preset, team or setting, a value out of range, or a wrong file.
     """
     settings = inlined(settings)
-    mission = _apply(_base(settings), settings, "mission")
+    mission = _apply(_named(settings), settings, "mission")
     if settings.max_steps is not None and settings.max_steps != mission.max_steps:
-        mission = changed(mission, with_steps(mission, settings.max_steps), "mission")
+        with _about("mission.max_steps"):
+            mission = changed(mission, with_steps(mission, settings.max_steps), "mission")
     return _checked(mission, "mission")
 
 
@@ -112,13 +113,15 @@ def inlined(settings: MissionSettings) -> MissionSettings:
     Raises:
         UserError: a file that is missing or wrong, with the file and the key.
     """
-    if settings.base is None and is_mission_file(settings.name):
-        settings = settings.model_copy(update={"base": settings.name})
-    if isinstance(settings.base, str) and is_mission_file(settings.base):
-        content = read_mission(find_file(settings.base, None, "mission"))
+    file = settings.base or settings.name
+    if isinstance(file, str) and is_mission_file(file):
+        with _about("mission.base" if settings.base else "mission.name"):
+            content = read_mission(find_file(file, None, "mission"))
         settings = settings.model_copy(update={"name": content["name"], "base": content})
     if is_picture_file(settings.map.get("picture")):
-        settings = _with_pictures(settings, _base(settings), None, "mission")
+        base = _named(settings)
+        with _about("mission.map.picture"):
+            settings = _with_pictures(settings, base, None, "mission")
     return settings
 
 
@@ -151,6 +154,12 @@ def _with_pictures(settings: MissionSettings, base: Mission, folder: Path | None
     legend = base.map.legend | (own if isinstance(own, dict) else {})
     path = find_file(str(picture), folder, below(where, "map.picture"))
     return settings.model_copy(update={"map": settings.map | {"picture": read_picture(path, legend)}})
+
+
+def _named(settings: MissionSettings) -> Mission:
+    """The mission that the `mission` branch of the tree changes."""
+    with _about("mission.base" if settings.base else "mission.name"):
+        return _base(settings)
 
 
 def _base(settings: MissionSettings) -> Mission:
@@ -187,7 +196,8 @@ def _apply(mission: Mission, settings: MissionSettings, where: str) -> Mission:
     with _located(where, "variants"):
         mission = apply_variants(mission, settings.variants)
     if settings.difficulty:
-        mission = apply_variants(mission, [settings.difficulty])
+        with concerning(below(where, "difficulty")):
+            mission = apply_variants(mission, [settings.difficulty])
     with _located(where, "rewards"):
         check_presets(settings.rewards)
     changes: dict[str, Any] = {"rewards": list(dict.fromkeys([*mission.rewards, *settings.rewards]))}
@@ -199,7 +209,8 @@ def _apply(mission: Mission, settings: MissionSettings, where: str) -> Mission:
     if settings.teams:
         mission = changed(mission, _with_teams(mission, settings.teams, below(where, "teams")), where)
     if settings.cogs is not None:
-        mission = changed(mission, _with_agents(mission, settings.cogs, below(where, "cogs")), where)
+        with _about(below(where, "cogs")):
+            mission = changed(mission, _with_agents(mission, settings.cogs, below(where, "cogs")), where)
     return mission
 
 
@@ -209,7 +220,7 @@ def _with_teams(mission: Mission, branch: dict[str, dict[str, Any]], where: str)
     for name in new:
         if "num_agents" not in branch[name]:
             near = suggest(name, mission.teams)
-            raise UserError(f"{where}: unknown team '{name}'{near}; a new team needs num_agents")
+            raise UserError(f"{where}: unknown team '{name}'{near}; a new team needs num_agents", [where])
     teams = {}
     for name in branch if new else mission.teams:
         before = mission.teams.get(name) or TeamSettings(name=name, short_name=name)
@@ -224,7 +235,7 @@ def _with_agents(mission: Mission, cogs: int, where: str) -> dict[str, Any]:
         return {"num_agents": cogs}
     if cogs % len(mission.teams):
         names = ", ".join(f"teams.{name}.num_agents" for name in mission.teams)
-        raise UserError(f"{where}={cogs} cannot be split among {len(mission.teams)} teams; set {names}")
+        raise UserError(f"{where}={cogs} cannot be split among {len(mission.teams)} teams; set {names}", [where])
     each = cogs // len(mission.teams)
     return {"teams": {name: team.model_dump() | {"num_agents": each} for name, team in mission.teams.items()}}
 
@@ -247,4 +258,15 @@ def _located(where: str, key: str) -> Iterator[None]:
         yield
     except UserError as error:
         text, place = str(error), below(where, key)
-        raise UserError(text if text.startswith(place) else f"{place}: {text}") from None
+        about = error.about if any(name.startswith(place) for name in error.about) else (place,)
+        raise UserError(text if text.startswith(place) else f"{place}: {text}", about) from None
+
+
+@contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Whatever is wrong in here, this key of the tree led to it; what a file says has no key of its own there."""
+    try:
+        yield
+    except UserError as error:
+        error.about = (key,)
+        raise

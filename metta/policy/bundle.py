@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from metta.common.files import atomic_folder
-from metta.common.logging import warn
+from metta.common.logging import warn_once
 from metta.policy.forms.match import Architecture, known_info, load_into, match
 from metta.policy.forms.tensors import Weights, read_weights
 from metta.policy.interface import Info, NetHeads, PolicyNet
@@ -37,10 +37,13 @@ class Bundle:
     agent_steps: int
     weights: dict[str, torch.Tensor]
 
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(self.net, self.settings, self.heads, self.info)
+
     def build(self, device: torch.device | str = "cpu") -> PolicyNet:
         """The net with its weights, on `device`. Raise BrokenBundleError if they do not fit it."""
-        architecture = Architecture(self.net, self.settings, self.heads, self.info)
-        return load_into(architecture, self.weights, self.origin).to(device)
+        return load_into(self.architecture, self.weights, self.origin).to(device)
 
 
 class NoNetError(BrokenBundleError):
@@ -123,9 +126,9 @@ def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
         architecture = match(weights.tensors, info, place.origin)
         settings = ", ".join(f"{key}={value}" for key, value in architecture.settings.items())
         taken = f"the net {architecture.net} ({settings}), trained on the features that are here"
-        warn(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
+        warn_once(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
         return _bundle(place, architecture, weights)
-    return _bundle(place, Architecture(net.name, net.settings, net.heads, net.info), weights)
+    return _bundle(place, Architecture.of(net), weights)
 
 
 def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: PolicySpec | None = None) -> Bundle:

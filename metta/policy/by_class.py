@@ -3,7 +3,7 @@
 The class is built as `Class(info, name="value", …)`, then `load(FILE)` is called. It plays as
 `metta.policy.interface.Policy` says, a batch at a time, or as `metta.policy.per_agent.AgentPolicy` does, one agent at a
 time; the first is taken if it offers both. Naming it imports its module, from the working folder too, so only a person
-may name one: settings from files are refused (metta.config.composition).
+may name one: settings from files are refused (`NAMES_CLASS`).
 
 No torch here: the process that hosts such a class (metta.policy.hosted) starts without it.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metta.common.errors import UserError, suggest
+from metta.common.settings import OnlyTyped
 from metta.policy.per_agent import AgentTeam
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
     if uri.startswith(CLASS):
         return "." in name and not name.startswith("metta.")
     return bool(BARE.fullmatch(name)) and not any(os.path.lexists(Path(folder, name)) for folder in ("", data_dir))
+
+
+# Of every setting that names a policy.
+NAMES_CLASS = OnlyTyped(lambda uri, tree: is_class(uri, tree.system.data_dir))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from metta.common.errors import UserError
-from metta.common.logging import warn
+from metta.common.logging import warn_once
 from metta.game.observation import EnvInfo
 from metta.policy.bundle import Bundle
+from metta.policy.differences import info_differences
 from metta.policy.interface import Info, NetOutput, PolicyNet, State
 
 EMPTY = 255  # of place, feature and value alike, where there is no token
@@ -41,8 +42,9 @@ def check_fits(origin: str, trained: Info, info: Info) -> None:
     Features and tags may have other ids. Those that the policy knows and the environment lacks cost a warning.
     """
     if not (isinstance(trained, EnvInfo) and isinstance(info, EnvInfo)):
-        if trained != info:
-            raise UserError(f"{origin}: trained on other observations or actions than this environment has")
+        if differences := info_differences(trained, info):
+            problem = "trained on other observations or actions than this environment has"
+            raise UserError(f"{origin}: {problem}: {'; '.join(differences)}")
         return
     _check_features(origin, trained, info)
     actions = trained.action_names
@@ -63,7 +65,7 @@ def _check_features(origin: str, trained: EnvInfo, info: EnvInfo) -> None:
     if len(missing) > len(known):
         raise UserError(f"{origin}: trained on other observation features than this mission has ({_few(missing)})")
     if missing:
-        warn(f"{origin}: trained on features that this mission does not show: {_few(missing)}")
+        warn_once(f"{origin}: trained on features that this mission does not show: {_few(missing)}")
 
 
 def _few(names: list[str]) -> str:

@@ -13,6 +13,7 @@ import torch
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
+from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.registry import build_net, check_net
 from metta.rl.environments import Environments, Source, find_source, for_agents
@@ -85,8 +86,9 @@ def plan_phases(config: RunConfig) -> list[Plan]:
     if starts_elsewhere(plans[0].config):
         start_from(build_network(plans[0]), plans[0].config)
     for before, after in pairwise(plans):
-        if before.source.info.features != after.source.info.features:  # pyright: ignore[reportAttributeAccessIssue]
-            raise UserError(f"{after.run}: its mission has other observation features than that of {before.run}")
+        if differences := info_differences(before.source.info, after.source.info):
+            problem = f"has other observation features or actions than that of {before.run}: {'; '.join(differences)}"
+            raise UserError(f"{after.run}: its mission {problem}")
     return plans
 
 

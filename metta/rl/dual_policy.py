@@ -1,28 +1,33 @@
 """Settings of training beside frozen policies: some agents learn, the others are NPCs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from metta.common.errors import UserError
-from metta.common.settings import Settings
+from metta.common.settings import SettingError, Settings
+from metta.policy.by_class import NAMES_CLASS
 from metta.rl.teaching import Share
 
 STARTER = "random"  # plays where a league has no checkpoint yet
 
 
 class CheckpointNpcSettings(Settings):
-    checkpoint_path: str | None = Field(default=None, description="checkpoint that controls the other agents")
+    checkpoint_path: Annotated[str | None, NAMES_CLASS] = Field(
+        default=None, description="checkpoint that controls the other agents"
+    )
 
 
 class ScriptedNpcSettings(Settings):
-    policy_uri: str | None = Field(default=None, description="scripted policy that controls the other agents")
+    policy_uri: Annotated[str | None, NAMES_CLASS] = Field(
+        default=None, description="scripted policy that controls the other agents"
+    )
 
 
 class NpcSettings(Settings):
     """One of several NPCs."""
 
-    path: str = Field(min_length=1, description="any policy: a checkpoint or a scripted one")
+    path: Annotated[str, NAMES_CLASS] = Field(min_length=1, description="any policy: a checkpoint or a scripted one")
     weight: PositiveFloat = Field(default=1.0, description="how often it is drawn, relative to the others")
 
 
@@ -75,7 +80,8 @@ class DualPolicySettings(Settings):
     def _npc_is_named(self) -> "DualPolicySettings":
         if self.enabled and not self.npcs and self.league.mode == "off":
             key = {"checkpoint": "checkpoint_npc.checkpoint_path", "scripted": "scripted_npc.policy_uri"}
-            raise ValueError(f"enabled, but {key[self.npc_type]} names no policy")
+            problem = f"enabled, but {key[self.npc_type]} names no policy"
+            raise SettingError(problem, "enabled", "npc_type", key[self.npc_type], "checkpoint_npcs", "league.mode")
         return self
 
     def learners(self, agents: int) -> int:
@@ -85,9 +91,10 @@ class DualPolicySettings(Settings):
             return agents
         share, key = self.policy_a_percentage, "trainer.dual_policy.policy_a_percentage"
         if share == 0:
-            raise UserError(f"{key}=0: no agent would follow the trained policy; 0.5 is half of them")
+            raise UserError(f"{key}=0: no agent would follow the trained policy; 0.5 is half of them", [key])
         if share == 1:
             return agents
         if agents < 2:
-            raise UserError(f"{key}={share:g}: the environment has one agent, nobody is left for the NPC")
+            problem = "the environment has one agent, nobody is left for the NPC"
+            raise UserError(f"{key}={share:g}: {problem}", [key, "trainer.dual_policy.enabled", "mission.cogs"])
         return min(agents - 1, max(1, round(agents * share)))

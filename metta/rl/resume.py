@@ -10,6 +10,8 @@ from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.seeds import derive
 from metta.policy.bundle import Bundle
+from metta.policy.differences import net_differences
+from metta.policy.forms.match import Architecture
 from metta.rl.build import Parts, Plan
 from metta.rl.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
 
@@ -48,11 +50,10 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
     Raise UserError if the network differs.
     """
     net, tensors = parts.net, snapshot.tensors
-    if (net.name, net.settings, net.heads, net.info) != (bundle.net, bundle.settings, bundle.heads, bundle.info):
+    if differences := net_differences(bundle.architecture, Architecture.of(net)):
         raise UserError(
-            f"run={plan.run}: its checkpoints hold another network or other actions ({bundle.net} {bundle.settings}, "
-            f"{len(bundle.info.action_names)} actions) than asked for ({net.name} {net.settings}, "
-            f"{len(net.info.action_names)} actions); choose another run name"
+            f"run={plan.run}: its checkpoints hold another network than asked for: {'; '.join(differences)}; "
+            "choose another run name"
         )
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from metta.common.defaults import EPISODES, SEED
-from metta.common.settings import Settings
+from metta.common.settings import OnlyTyped, SettingError, Settings
 from metta.game.mission import MissionSettings
+from metta.policy.by_class import NAMES_CLASS
 from metta.rl.dual_policy import DualPolicySettings
 from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
@@ -117,28 +118,45 @@ class TrainerSettings(Settings):
     dual_policy: DualPolicySettings = DualPolicySettings()
 
 
+def _imports(value: Any) -> bool:
+    """Whether the name of an environment, or an argument of one, leads to code: `module:name`, as these libraries and
+    environments that wrap others (`GymV26Environment-v0` with `env_id`) have it."""
+    if isinstance(value, dict):
+        return any(map(_imports, value.values()))
+    if isinstance(value, list):
+        return any(map(_imports, value))
+    return isinstance(value, str) and ":" in value
+
+
+IMPORTS = OnlyTyped(lambda value, tree: _imports(value))
+
+
 class EnvSettings(Settings):
     """What is trained on: a mission of the game, or an environment of another library."""
 
     kind: Literal["metta", "gymnasium", "pettingzoo"] = Field(default="metta", description="whose environments")
-    name: str | None = Field(
+    name: Annotated[str | None, IMPORTS] = Field(
         default=None,
         description="gymnasium: its id, CartPole-v1; pettingzoo: module with a parallel_env, or module:function",
     )
-    kwargs: dict[str, Any] = Field(default={}, description="arguments of an environment of another library")
+    kwargs: Annotated[dict[str, Any], IMPORTS] = Field(
+        default={}, description="arguments of an environment of another library"
+    )
     backend: Literal["cpu", "cuda"] = Field(default="cpu", description="metta: where the environments run")
 
     @property
     def imports(self) -> bool:
-        """Whether the name has code imported that is not the library's own; only a person may ask for that."""
-        return ":" in (self.name or "")
+        """Whether code is imported that is not the library's own; only a person may ask for that."""
+        return _imports(self.name) or _imports(self.kwargs)
 
     @model_validator(mode="after")
     def _name_goes_with_the_kind(self) -> "EnvSettings":
         if self.kind == "metta" and (self.name or self.kwargs):
-            raise ValueError("env.name and env.kwargs need env=gymnasium or env=pettingzoo; the game has mission=NAME")
+            problem = "env.name and env.kwargs need env=gymnasium or env=pettingzoo; the game has mission=NAME"
+            raise SettingError(problem, "name", "kwargs")
         if self.kind != "metta" and not self.name:
-            raise ValueError(f"env={self.kind} needs env.name, such as env.name=CartPole-v1 with env=gymnasium")
+            problem = f"env={self.kind} needs env.name, such as env.name=CartPole-v1 with env=gymnasium"
+            raise SettingError(problem, "kind")
         return self
 
 
@@ -155,7 +173,9 @@ class TrainingEnvSettings(Settings):
         default=True, description="new maps, drawn in the background, take the place of those that were played"
     )
     desync_episodes: bool = Field(default=True, description="cut each environment's first episode at a random step")
-    supervisor_policy_uri: str | None = Field(default=None, description="teacher policy that labels or leads rollouts")
+    supervisor_policy_uri: Annotated[str | None, NAMES_CLASS] = Field(
+        default=None, description="teacher policy that labels or leads rollouts"
+    )
 
 
 class CheckpointerSettings(Settings):
@@ -200,10 +220,10 @@ class MachineSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
     data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
     threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores")
-    trust_pickle: bool = Field(
+    trust_pickle: Annotated[bool, OnlyTyped()] = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )
-    trust_code: bool = Field(
+    trust_code: Annotated[bool, OnlyTyped()] = Field(
         default=False, description="play bundles that hold a class of their own; only for bundles of your own"
     )
 
@@ -257,7 +277,9 @@ class RunConfig(Settings):
     run: RunName | None = Field(
         default=None, description="name of the run and its folder; default: user, recipe and time"
     )
-    init_from: str | None = Field(default=None, description="checkpoint whose weights the network starts with")
+    init_from: Annotated[str | None, NAMES_CLASS] = Field(
+        default=None, description="checkpoint whose weights the network starts with"
+    )
     phases: dict[PhaseName, PhaseSettings] = Field(
         default={}, description="parts by name, each a run of its own that starts from the weights of the one before"
     )
@@ -295,7 +317,14 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _one_teacher(self) -> "RunConfig":
         if self.phases and self.teacher:
-            raise ValueError("teacher: each phase has its own, such as phases.NAME.teacher={policy_uri: …}")
-        for run in self.phase_runs:
-            _ = run.teaching  # raises where its forms contradict each other
+            raise SettingError(
+                "teacher: each phase has its own, such as phases.NAME.teacher={policy_uri: …}", "teacher"
+            )
+        for name, run in zip(self.phases or [""], self.phase_runs, strict=True):
+            try:
+                _ = run.teaching  # raises where its forms contradict each other
+            except SettingError as error:
+                home = f"phases.{name}." if name else ""
+                about = [f"{home}{key}" if key.startswith("teacher") else key for key in error.about]
+                raise SettingError(str(error), *about) from None
         return self

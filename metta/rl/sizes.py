@@ -35,7 +35,10 @@ def batch_shape(settings: TrainerSettings, agents: int, envs: int | None) -> Bat
     if batch % unit:
         what = f"{agents} agents x {horizon} steps (trainer.bptt_horizon)"
         what += f" x {envs} environments (training_env.num_envs)" if envs else ""
-        raise UserError(f"trainer.batch_size={batch} is no multiple of {what} = {unit}; {_nearest(batch, unit)}")
+        raise UserError(
+            f"trainer.batch_size={batch} is no multiple of {what} = {unit}; {_nearest(batch, unit)}",
+            ("trainer.batch_size", "trainer.bptt_horizon", "training_env.num_envs", "mission.cogs"),
+        )
     columns = batch // (agents * horizon)
     envs = envs or _largest_divisor(columns, MOST_ENVS)
     minibatch = min(settings.minibatch_size, batch)
@@ -46,7 +49,8 @@ def batch_shape(settings: TrainerSettings, agents: int, envs: int | None) -> Bat
         nearest = " or ".join(str(size) for size in sorted({below, above}))
         raise UserError(
             f"trainer.minibatch_size={minibatch} must divide trainer.batch_size={batch} into whole segments of "
-            f"{horizon} steps (trainer.bptt_horizon); nearest: {nearest}"
+            f"{horizon} steps (trainer.bptt_horizon); nearest: {nearest}",
+            ("trainer.minibatch_size", "trainer.batch_size", "trainer.bptt_horizon"),
         )
     return BatchShape(
         envs=envs,

@@ -1,16 +1,17 @@
 """Starting with the weights of a checkpoint instead of random ones, and knowing later which they were."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from metta.common.errors import UserError
 from metta.common.jsonl import read_rows
-from metta.game.observation import EnvInfo
 from metta.policy.bundle import Bundle
+from metta.policy.differences import info_differences, net_differences
 from metta.policy.fitting import check_fits
+from metta.policy.forms.match import Architecture
 from metta.policy.interface import Info, PolicyNet
 from metta.policy.uri import find_bundle, is_built_in, list_versions
 from metta.rl.run_folder import RunFolder
@@ -64,17 +65,10 @@ def start_from(net: PolicyNet, config: RunConfig) -> Origin:
     if is_built_in(uri):
         raise UserError(f"init_from={uri}: has no weights; name a run or a checkpoint")
     bundle = find_bundle(uri, config.system.data_dir, net.info, config.system.trust_pickle)
-    if (net.name, net.settings) != (bundle.net, bundle.settings):
-        raise UserError(
-            f"init_from={uri}: holds another network ({bundle.net} {bundle.settings}) than asked for "
-            f"({net.name} {net.settings})"
-        )
-    check_fits(bundle.origin, bundle.info, net.info)
-    have, want = (len(info.action_names) for info in (bundle.info, net.info))
-    if have != want:
-        raise UserError(f"init_from={uri}: has {have} actions, this run {want} (training_env.vibe_actions)")
-    if _numbering(bundle.info) != _numbering(net.info):
-        raise UserError(f"init_from={uri}: numbers features or tags otherwise; play it, or train on its own mission")
+    wanted = replace(Architecture.of(net), heads=bundle.heads, info=bundle.info)
+    if differences := net_differences(bundle.architecture, wanted):
+        raise UserError(f"init_from={uri}: holds another network than asked for: {'; '.join(differences)}")
+    check_same_world(f"init_from={uri}", bundle.info, net.info)
     saved = bundle.build()
     weights = saved.state_dict()
     if saved.heads != net.heads:
@@ -84,6 +78,15 @@ def start_from(net: PolicyNet, config: RunConfig) -> Origin:
     return Origin.of(bundle)
 
 
-def _numbering(info: Info) -> object:
-    """Which feature and tag has which id."""
-    return (info.features, info.tags) if isinstance(info, EnvInfo) else None
+def check_same_world(origin: str, trained: Info, info: Info) -> None:
+    """Raise UserError, which begins with `origin`, where a net that was trained for one environment cannot go on
+    learning in another: features, tags and actions must be the same; the number of agents need not."""
+    differences = info_differences(trained, info)
+    if not differences:
+        return
+    check_fits(origin, trained, info)
+    have, want = (len(known.action_names) for known in (trained, info))
+    if have != want:
+        raise UserError(f"{origin}: has {have} actions, this run {want} (training_env.vibe_actions)")
+    problem = f"numbers features or tags otherwise: {'; '.join(differences)}"
+    raise UserError(f"{origin}: {problem}; play it, or train on its own mission")

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from metta.common.settings import Settings, first_problem
+from metta.common.settings import SettingError, Settings, first_problem, subjects
+from metta.policy.by_class import NAMES_CLASS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Coefficient = Annotated[float, Field(ge=0)]
@@ -31,7 +32,8 @@ class SliceSettings(Settings):
     def _shares_fit(self) -> "SliceSettings":
         total = self.teacher_led_proportion + self.student_led_proportion
         if total > 1 + 1e-9:
-            raise ValueError(f"teacher_led_proportion + student_led_proportion is {total:g}, more than 1")
+            shares = ("teacher_led_proportion", "student_led_proportion")
+            raise SettingError(f"{' + '.join(shares)} is {total:g}, more than 1", *shares)
         return self
 
 
@@ -117,7 +119,7 @@ class TeacherSettings(SliceSettings):
         "eer_kickstarter",
         "eer_cloner",
     ] = Field(default="sliced_cloner", description="what the teacher's actions train")
-    policy_uri: str = Field(min_length=1, description="the teacher")
+    policy_uri: Annotated[str, NAMES_CLASS] = Field(min_length=1, description="the teacher")
     steps: PositiveInt = Field(default=1_000_000_000, description="agent-steps over which the teacher fades out")
     kwargs: dict[str, Any] = Field(default={}, description="settings of the loss that the mode chooses")
 
@@ -160,26 +162,29 @@ def find_teaching(
 ) -> Teaching | None:
     """What `teacher`, `trainer.losses.sliced_scripted_cloner` and `training_env.supervisor_policy_uri` ask for.
 
-    Raise ValueError where they ask for different or impossible things.
+    Raise SettingError where they ask for different or impossible things.
     """
     if teacher is None:
         if cloner.enabled and not uri:
-            raise ValueError(f"{LONG}.enabled needs a teacher: {LONG_URI}=metta://policy/NAME")
+            problem = f"{LONG}.enabled needs a teacher: {LONG_URI}=metta://policy/NAME"
+            raise SettingError(problem, f"{LONG}.enabled", LONG_URI)
         if uri and not cloner.enabled:
-            raise ValueError(
-                f"{LONG_URI} names a teacher, but nothing learns from it: {LONG}.enabled=true, or teacher="
-            )
+            problem = f"{LONG_URI} names a teacher, but nothing learns from it: {LONG}.enabled=true, or teacher="
+            raise SettingError(problem, LONG_URI, f"{LONG}.enabled")
         default = TeacherSettings.model_fields["steps"].default
         return Teaching(uri, "sliced_cloner", default, SlicedClonerSettings(**_section(cloner))) if uri else None
     mode, loss = MODES[teacher.mode], _loss_settings(teacher, cloner)
     if uri and uri != teacher.policy_uri:
-        raise ValueError(f"two teachers: teacher.policy_uri={teacher.policy_uri} and {LONG_URI}={uri}; leave one out")
+        problem = f"two teachers: teacher.policy_uri={teacher.policy_uri} and {LONG_URI}={uri}; leave one out"
+        raise SettingError(problem, "teacher.policy_uri", LONG_URI)
     if cloner.enabled and teacher.mode != "sliced_cloner":
-        raise ValueError(f"teacher.mode={teacher.mode} and {LONG}.enabled=true ask for two losses; leave one out")
+        problem = f"teacher.mode={teacher.mode} and {LONG}.enabled=true ask for two losses; leave one out"
+        raise SettingError(problem, "teacher.mode", f"{LONG}.enabled")
     if loss.student_led_proportion and not mode.sliced:
-        raise ValueError(
+        raise SettingError(
             f"teacher.student_led_proportion: teacher.mode={teacher.mode} labels every segment; "
-            "only teacher.teacher_led_proportion, who acts, can be chosen"
+            "only teacher.teacher_led_proportion, who acts, can be chosen",
+            *("teacher.student_led_proportion", "teacher.kwargs.student_led_proportion", "teacher.mode"),
         )
     return Teaching(teacher.policy_uri, teacher.mode, teacher.steps, loss)
 
@@ -187,7 +192,7 @@ def find_teaching(
 def _loss_settings(teacher: TeacherSettings, cloner: SlicedScriptedClonerSettings) -> SliceSettings:
     """Settings of the mode's loss: the short form's proportions and kwargs above the section of the long form.
 
-    Raise ValueError where both set a field, each to another value.
+    Raise SettingError where both set a field, each to another value.
     """
     shares = {name: share for name in SliceSettings.model_fields if (share := getattr(teacher, name))}
     if teacher.mode != "sliced_cloner":
@@ -198,7 +203,8 @@ def _loss_settings(teacher: TeacherSettings, cloner: SlicedScriptedClonerSetting
     for name in short:
         default, got = SlicedClonerSettings.model_fields[name].default, getattr(loss, name)
         if section[name] not in (default, got):
-            raise ValueError(f"{LONG}.{name}={section[name]} and teacher with {name} {got} differ; leave one out")
+            problem = f"{LONG}.{name}={section[name]} and teacher with {name} {got} differ; leave one out"
+            raise SettingError(problem, f"{LONG}.{name}", f"teacher.{name}", f"teacher.kwargs.{name}")
     return loss
 
 
@@ -210,4 +216,6 @@ def _checked(model: type[Loss], given: dict[str, Any]) -> Loss:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise ValueError(first_problem(model, error, "teacher.kwargs")) from None
+        homes = ("teacher.kwargs", "teacher", LONG)
+        about = [subject for home in homes for subject in subjects(error, home)]
+        raise SettingError(first_problem(model, error, homes[0]), *about) from None

@@ -108,6 +108,83 @@ def test_a_wrong_number_of_actions_is_refused(env: MettaVectorEnv):
         env.step(np.zeros(11, np.int32))
 
 
+@pytest.mark.parametrize(
+    ("actions", "problem"),
+    [
+        (np.zeros(12), "float64"),
+        (np.full(12, 0.5, np.float32), "float32"),
+        (np.ones(12, bool), "bool"),
+        (np.array(["0"] * 12), "<U1"),
+        ([0] * 11 + [-1], "action -1 of agent 11 is not one of 0 to 11"),
+        ([0, 0, 12] + [0] * 9, "action 12 of agent 2"),
+        (np.full(12, 2**32, np.int64), "action 4294967296 of agent 0"),
+        (np.zeros((3, 4), int), r"\(3, 4\)"),
+        (None, "shape"),
+    ],
+)
+def test_what_is_no_action_is_refused(env: MettaVectorEnv, actions: object, problem: str):
+    env.reset()
+    with pytest.raises(ValueError, match=problem):
+        env.step(actions)  # pyright: ignore[reportArgumentType]
+    env.step(np.full(12, 11, np.uint8))
+
+
+def test_a_step_before_the_first_reset_is_refused(env: MettaVectorEnv):
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(np.zeros(12, np.int32))
+
+
+def test_the_next_episode_may_begin_with_the_step_after_the_end():
+    options = {"num_envs": ENVS, "seed": 5, "map_pool": 4, "cogs": AGENTS, "max_steps": STEPS, "rewards": ["credit"]}
+    same, following = make(**options), make(**options, autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP)
+    np.testing.assert_array_equal(same.reset(seed=2)[0], following.reset(seed=2)[0])
+    random = np.random.default_rng(1)
+    for _ in range(3):
+        for step in range(STEPS):
+            actions = random.integers(0, 5, same.num_envs)
+            expected, found = same.step(actions), following.step(actions)
+            for mine, other in zip(expected[1:4], found[1:4], strict=True):
+                np.testing.assert_array_equal(mine, other)
+            if step < STEPS - 1:
+                np.testing.assert_array_equal(expected[0], found[0])
+                assert found[4] == {}
+        np.testing.assert_array_equal(np.stack(expected[4]["final_obs"]), found[0])
+        assert found[4]["_final_info"].all() and "final_obs" not in found[4]
+        for name, values in expected[4]["final_info"]["agent"].items():
+            np.testing.assert_array_equal(values, found[4]["final_info"]["agent"][name])
+        first = expected[0].copy()
+        observations, rewards, terminals, truncations, infos = following.step(random.integers(0, 5, same.num_envs))
+        np.testing.assert_array_equal(observations, first)
+        assert not rewards.any() and not (terminals | truncations).any() and infos == {}
+
+
+def test_gymnasiums_wrappers_for_that_mode_take_it():
+    env = make(num_envs=2, map_pool=4, cogs=2, max_steps=6, autoreset_mode="NextStep")
+    wrappers = gymnasium.wrappers.vector
+    wrapped = wrappers.NormalizeObservation(wrappers.RecordEpisodeStatistics(env))
+    wrapped.reset(seed=3)
+    lengths = []
+    for _ in range(21):
+        observations, *_, infos = wrapped.step(wrapped.action_space.sample())
+        lengths += infos["episode"]["l"].tolist() if "episode" in infos else []
+    assert lengths == [6] * 12 and np.isfinite(observations).all()
+
+
+def test_a_reset_in_between_forgets_that_episodes_were_over():
+    env = make(num_envs=2, map_pool=4, cogs=2, max_steps=6, autoreset_mode="NextStep")
+    env.reset(seed=3)
+    first = play(env, 5)[0][0]
+    env.step(np.zeros(4, int))
+    env.reset(seed=3)
+    np.testing.assert_array_equal(play(env, 5)[0][0], first)
+
+
+def test_other_modes_are_refused():
+    for mode in ("Disabled", "never"):
+        with pytest.raises(ValueError, match=mode):
+            make(map_pool=4, autoreset_mode=mode)
+
+
 def test_a_wrong_setting_names_the_nearest():
     with pytest.raises(UserError, match="did you mean max_steps"):
         make(max_step=3)

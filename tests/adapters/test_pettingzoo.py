@@ -44,3 +44,24 @@ def test_the_last_step_tells_the_statistics_and_leaves_no_agents():
         assert infos[agent]["episode"] == {"r": pytest.approx(reward, abs=1e-4), "l": 15}
         assert infos[agent]["agent"]["energy.gained"] > 0
     assert env.step({}) == ({}, {}, {}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("actions", "problem"),
+    [
+        ({"agent_3": 0}, "no agent 'agent_3'.*did you mean agent_2"),
+        ({"agent_0": 0, 1: 0}, "no agent 1"),
+        ({"agent_1": 1.0}, "float64"),
+        ({"agent_2": 12}, "action 12 of agent 2"),
+        ({"agent_0": -1}, "action -1 of agent 0"),
+        ({"agent_0": "noop"}, "whole numbers"),
+        ({"agent_0": None}, "whole numbers"),
+        ({"agent_0": np.array([1, 2])}, "shape|inhomogeneous"),
+    ],
+)
+def test_unknown_agents_and_what_is_no_action_are_refused(actions: dict, problem: str):
+    env = tiny()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=problem):
+        env.step(actions)
+    env.step({"agent_0": np.int64(3), "agent_1": np.array(2), "agent_2": 11})

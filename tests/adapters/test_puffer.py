@@ -44,3 +44,11 @@ def test_a_wrong_number_of_actions_is_refused():
     env.reset()
     with pytest.raises(ValueError, match=r"\(6,\)"):
         env.step(np.zeros(5, np.int32))
+
+
+@pytest.mark.parametrize("actions", [np.zeros(6), np.full(6, 12), np.full(6, -1), np.full(6, 0.5, np.float32)])
+def test_what_is_no_action_is_refused(actions: np.ndarray):
+    env = make(**SETTINGS)
+    env.reset()
+    with pytest.raises(ValueError, match="0 to 11"):
+        env.step(actions)

@@ -187,3 +187,40 @@ def test_the_keys_of_the_mission_are_known_and_described() -> None:
 def test_every_key_has_a_meaning() -> None:
     keys = [key for tree in (RunConfig, EvaluateConfig, PlayConfig) for key in leaves(tree)]
     assert [key.path for key in keys if not key.meaning] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "path", "values"),
+    [
+        ("agent=glob([t*,m*])", "agent.name", ["mlp", "tutorial"]),
+        ("agent=glob(*,exclude=[*l*])", "agent.name", ["fast"]),
+        ("+trainer=glob(s*)", "trainer.batch_size", [8192]),
+        ("mission=glob(sc*)", "mission.name", ["cogsguard_arena.scout_tutorial", "cogsguard_arena.scrambler_tutorial"]),
+        ("mission=glob(cogsguard_arena.b*)", "mission.name", ["cogsguard_arena.basic"]),
+        ("sim@evals=glob(d*)", "evals.name", ["difficulties"]),
+        ("seed=choice(7,5)", "system.seed", [7, 5]),
+        ("seed=sort(7,5,reverse=true)", "system.seed", [7, 5]),
+        ("seed=range(9,2,-3)", "system.seed", [9, 6, 3]),
+        ("trainer.max_grad_norm=range(0.5,1.5,0.5)", "trainer.max_grad_norm", [0.5, 1.0]),
+    ],
+)
+def test_multirun_takes_every_form_in_which_hydra_lists_values(
+    word: str, path: str, values: list[object], run: Runner
+) -> None:
+    found = []
+    for tree in yaml.safe_load_all(run("cogsguard.train", "-m", word, "run=d", "--cfg", "job").out):
+        for part in path.split("."):
+            tree = tree[part]
+        found.append(tree)
+    assert found == values
+
+
+def test_the_batch_is_divided_among_the_agents_that_learn(run: Runner) -> None:
+    words = ["mission.cogs=6", "trainer.batch_size=48960", "trainer.minibatch_size=16320"]  # 765 segments of 64 steps
+    dual = "trainer.dual_policy={enabled: true, scripted_npc: {policy_uri: noop}, npc_type: scripted}"
+    assert run("cogsguard.train", *words, "--dry-run").code == 2
+    assert run("cogsguard.train", *words, dual, "--dry-run").code == 0
+    assert (
+        "policy_a_percentage=0"
+        in run("cogsguard.train", dual, "trainer.dual_policy.policy_a_percentage=0", "--dry-run").err
+    )

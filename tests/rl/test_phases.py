@@ -209,3 +209,24 @@ def test_phases_of_which_nobody_noted_the_start_go_on_if_the_one_before_is_finis
     assert train(in_phases(config, a=512, b=1024)).finished
     with pytest.raises(UserError, match=r"tiny\.b has begun, but tiny\.a, .* would be trained from 512"):
         train(in_phases(config, a=1024, b=1024))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.foreign_envs:Mirror")]
+)
+def test_phases_train_on_environments_of_other_libraries(kind: str, name: str, config: Config) -> None:
+    pytest.importorskip("pufferlib")
+    pytest.importorskip(kind)
+    phases = {"short": {"total_timesteps": 512}, "long": {"total_timesteps": 1024}}
+    both = config(run="both", env={"kind": kind, "name": name}, agent={"name": "mlp"}, phases=phases)
+    train(both)
+    found = [find_bundle(f"both.{phase}", both.system.data_dir) for phase in phases]
+    assert [bundle.agent_steps for bundle in found] == [512, 1024]
+    before, after = (bundle.weights for bundle in found)
+    assert any(not torch.equal(tensor, after[key]) for key, tensor in before.items())
+
+
+def test_phases_of_other_sizes_of_a_team_follow_each_other(config: Config) -> None:
+    phases = {"few": {"total_timesteps": 512, "mission": {"cogs": 2}}, "all": {"total_timesteps": 512}}
+    train(team := config(run="team", phases=phases))
+    assert find_bundle("team.all", team.system.data_dir).info.num_agents == 8

@@ -26,6 +26,10 @@ class Architecture:
     heads: NetHeads
     info: Info
 
+    @classmethod
+    def of(cls, net: PolicyNet) -> "Architecture":
+        return cls(net.name, net.settings, net.heads, net.info)
+
     def build(self) -> PolicyNet:
         return build_net(self.net, self.settings, self.info, self.heads)
 

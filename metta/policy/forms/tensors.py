@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -18,6 +19,8 @@ KEYS = ("model", "policy", "model_state_dict", "policy_state_dict", "state_dict"
 WRAPPERS = ("module.", "_orig_mod.", "policy.", "model.", "net.")  # of DDP, torch.compile and classes around a net
 MOST_HEADER = 100 << 20  # as safetensors itself
 MOST_TENSORS = 2_000
+BESIDE = (Tensor, int, float, str, np.generic, np.ndarray, type(None))
+SHOWN = 8  # keys in a message
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,33 @@ def read_weights(data: bytes, origin: str, trust_pickle: bool = False) -> Weight
 
 def _from_object(content: Any, origin: str) -> Weights:
     """The weights within the content of a torch file: a module, a state dict, or a dict that holds one."""
+    found = content
     if isinstance(content, dict) and not _is_state(content):
-        keys = [key for key in KEYS if isinstance(content.get(key), nn.Module) or _is_state(content.get(key))]
-        if not keys:
-            found = ", ".join(repr(key) for key in list(content)[:8]) or "nothing"
-            known = ", ".join(repr(key) for key in KEYS)
-            raise BrokenBundleError(f"{origin}: holds no weights: of {known} there is none, but {found}")
-        content = content[keys[0]]
-    if isinstance(content, nn.Module):
-        net = content if isinstance(content, PolicyNet) else None
-        return Weights(_checked(_state_of(content, origin), origin), net)
-    if not _is_state(content):
-        raise BrokenBundleError(f"{origin}: holds no weights but a {type(content).__name__}")
-    return Weights(_checked(content, origin))
+        held = (content[key] for key in KEYS if key in content)
+        found = next((part for part in held if isinstance(part, nn.Module) or _is_state(part)), content)
+    if isinstance(found, nn.Module):
+        net = found if isinstance(found, PolicyNet) else None
+        return Weights(_checked(_state_of(found, origin), origin), net)
+    if not _is_state(found):
+        raise BrokenBundleError(f"{origin}: holds no weights{_found_instead(content)}")
+    return Weights(_checked({name: value for name, value in found.items() if isinstance(value, Tensor)}, origin))
+
+
+def _found_instead(content: Any) -> str:
+    """What is there in place of weights, and why it is none."""
+    if not isinstance(content, dict):
+        return f" but a {type(content).__name__}"
+    if key := next((key for key in KEYS if key in content), None):
+        return f": {key!r} is no module and no dict of tensors, but {_described(content[key])}"
+    known, found = (", ".join(repr(key) for key in keys[:SHOWN]) for keys in (KEYS, [*content]))
+    return f": of {known} there is none, but {found or 'nothing'}"
+
+
+def _described(value: Any) -> str:
+    if not isinstance(value, dict):
+        return f"a {type(value).__name__}"
+    others = [f"{key!r}: {type(part).__name__}" for key, part in value.items() if not isinstance(part, Tensor)]
+    return f"a dict of {', '.join(others[:SHOWN]) or 'nothing'}"
 
 
 def _state_of(module: nn.Module, origin: str) -> dict[str, Tensor]:
@@ -71,7 +88,9 @@ def _state_of(module: nn.Module, origin: str) -> dict[str, Tensor]:
 
 
 def _is_state(content: Any) -> bool:
-    return isinstance(content, dict) and bool(content) and all(isinstance(value, Tensor) for value in content.values())
+    """Whether that is a dict of tensors; plain numbers and text may stand beside them."""
+    values = content.values() if isinstance(content, dict) else ()
+    return any(isinstance(value, Tensor) for value in values) and all(isinstance(value, BESIDE) for value in values)
 
 
 def _checked(state: dict[Any, Tensor], origin: str) -> dict[str, Tensor]:

@@ -1,12 +1,15 @@
-"""Files that torch.save wrote: a pickle, and thus a program. It runs only where the user trusts it."""
+"""Files that torch.save wrote: a pickle, and thus a program. It runs only where the user trusts it; without that, it
+makes tensors, plain containers, and numpy's numbers and arrays of them."""
 
 import io
 import warnings
 from typing import Any
 
 import torch
+from torch.serialization import safe_globals
 
 from metta.common.errors import UserError
+from metta.policy.forms.numpy_data import numpy_globals
 from metta.policy.sources.archive import MAGIC, Archive
 
 
@@ -15,7 +18,7 @@ def load_torch(data: bytes, origin: str, trust_pickle: bool) -> Any:
     if data[:4] == MAGIC:
         Archive(data, origin)  # refuses bombs before torch unpacks them
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), safe_globals(numpy_globals(len(data))):
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not trust_pickle)
     except Exception as error:  # torch raises whatever the content provokes

@@ -24,14 +24,16 @@ def check_net(name: str, info: Info) -> None:
     net_options(name)
     if not isinstance(info, EnvInfo) and not NETS[ALIASES.get(name, name)].any_space:
         able = ", ".join(sorted(net.name for net in NETS.values() if net.any_space))
-        raise UserError(f"agent.name={name}: reads the tokens of the game only; other environments need agent={able}")
+        problem = f"reads the tokens of the game only; other environments need agent={able}"
+        raise UserError(f"agent.name={name}: {problem}", ["agent.name"])
 
 
 def net_options(name: str) -> dict[str, Any]:
     """Settings that the net of that name takes, with their defaults."""
     net = NETS.get(ALIASES.get(name, name))
     if net is None:
-        raise UserError(f"agent.name={name}: unknown net{suggest(name, net_names())}; known: {', '.join(net_names())}")
+        problem = f"unknown net{suggest(name, net_names())}; known: {', '.join(net_names())}"
+        raise UserError(f"agent.name={name}: {problem}", ["agent.name"])
     parameters = inspect.signature(net).parameters
     return {key: parameter.default for key, parameter in parameters.items() if key not in ("info", "heads")}
 
@@ -43,5 +45,6 @@ def build_net(name: str, settings: dict[str, Any], info: Info, heads: NetHeads =
     for key in settings:
         if key not in options:
             known = ", ".join(options)
-            raise UserError(f"agent.{key}: {name} has no such setting{suggest(key, options)}; it takes {known}")
+            problem = f"{name} has no such setting{suggest(key, options)}; it takes {known}"
+            raise UserError(f"agent.{key}: {problem}", [f"agent.{key}"])
     return NETS[ALIASES.get(name, name)](info, heads=heads, **settings)

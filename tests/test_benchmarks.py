@@ -1,0 +1,84 @@
+"""Benchmarks take what the product takes, and fail in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import adapters, cloning, env_profile, env_throughput, evaluation, npc_cost, policies, train_throughput
+
+ROOT = Path(__file__).parents[1]
+ALL = (adapters, cloning, env_profile, env_throughput, evaluation, npc_cost, policies, train_throughput)
+
+
+def only_line(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1 and said.err.startswith("error: "), said
+    return said.err
+
+
+@pytest.mark.parametrize("benchmark", ALL, ids=lambda module: module.__name__)
+def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str]):
+    assert benchmark.main(["--nonsense", "3"]) == 2
+    assert "--nonsense" in only_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "argv", "expected"),
+    [
+        (adapters, ["--envs", "0"], "0 is below 1"),
+        (adapters, ["--seconds", "nan"], "nan is not above 0"),
+        (adapters, ["--mission", "basik"], "did you mean basic"),
+        (cloning, ["--episodes", "many"], "'many' is no whole number"),
+        (env_profile, ["--rounds", "0"], "0 is below 1"),
+        (env_profile, ["--agents", "5000"], "mission.num_agents=5000"),
+        (env_throughput, ["--backend", "cud"], "cuda"),
+        (env_throughput, ["--threads", "-1"], "-1 is below 1"),
+        (env_throughput, ["--mission", "gone.yaml"], "no file 'gone.yaml'"),
+        (evaluation, ["rolle"], "did you mean role"),
+        (evaluation, ["--steps", "0"], "0 is below 1"),
+        (npc_cost, ["--share", "-1"], "-1 is not above 0"),
+        (policies, ["rolle"], "did you mean role"),
+        (policies, ["--steps", "10000000000"], "mission.max_steps"),
+        (train_throughput, ["--threads", "0"], "0 is below 1"),
+        (train_throughput, ["--warmup", "-1"], "-1 is below 0"),
+    ],
+)
+def test_a_wrong_value_is_one_line(benchmark, argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]):
+    assert benchmark.main(argv) == 2
+    assert expected in only_line(capsys)
+
+
+TINY = ["--agents", "2", "--envs", "2", "--horizon", "8"]
+
+
+def apart(name: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: these keep it to one core."""
+    command = [sys.executable, f"benchmarks/{name}.py", *TINY, *argv]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_throughput_is_measured_of_any_option_of_the_agent_group():
+    done = apart("train_throughput", "--policy", "small", "--epochs", "1", "--warmup", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policy"] == "small"
+
+
+def test_the_cost_of_npcs_is_measured_of_any_option_of_the_agent_group():
+    done = apart("npc_cost", "--policy", "lstm", "--rounds", "1", "--minibatches", "2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policy"] == "lstm"
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "expected"),
+    [
+        ("train_throughput", ["--policy", "smal"], "did you mean small"),
+        ("npc_cost", ["--share", "1.5"], "policy_a_percentage"),
+    ],
+)
+def test_what_the_product_refuses_benchmarks_refuse(name: str, argv: list[str], expected: str):
+    done = apart(name, *argv)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and expected in done.stderr, done.stderr
