@@ -67,12 +67,8 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
         carried = {name.removeprefix("rollout."): part for name, part in tensors.items() if name.startswith("rollout.")}
         parts.rollout.load_state_dict(carried)
     else:
-        why = (
-            f"other {', '.join(changed)} than at the checkpoint"
-            if snapshot.world
-            else "a checkpoint of an older version"
-        )
-        warn(f"run={plan.run}: {why}; new episodes start")
+        what = ", ".join(changed) if snapshot.world else "it is of an older version"
+        warn(f"run={plan.run}: mission or environments changed since the checkpoint ({what}); new episodes start")
         parts.rollout.start()
     return snapshot.progress
 

@@ -58,8 +58,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {}
 
 
-LEARNERS = {
+LEARNERS: dict[str, dict[str, Any]] = {
     "ppo": {},
+    "league": {"trainer": {"dual_policy": {"enabled": True, "league": {"mode": "uniform"}}}},
     "taught": {"teacher": {"policy_uri": "role?miner=4", "teacher_led_proportion": 0.5, "student_led_proportion": 0.3}},
     "beside": {"trainer": {"dual_policy": {"enabled": True, "policy_a_percentage": 0.5, "npc_type": "scripted",
                                            "scripted_npc": {"policy_uri": "starter"}}}},
@@ -77,7 +78,9 @@ MOMENTS = {  # of 4 epochs with 8 steps and 4 minibatches each; an evaluation ha
 
 
 CASES = [("ppo", moment, patience) for moment in MOMENTS for patience in (0.0, 60.0)]
-CASES += [(learner, moment, 0.0) for learner in ("taught", "beside") for moment in MOMENTS if "batch" in moment]
+CASES += [
+    (learner, moment, 0.0) for learner in ("taught", "beside", "league") for moment in MOMENTS if "batch" in moment
+]
 
 
 @pytest.mark.parametrize(("learner", "moment", "patience"), CASES)
@@ -93,8 +96,9 @@ def test_a_signal_at_any_moment_changes_nothing(
     evaluator = {"epoch_interval": 2, "episodes": 1}
     changes = {"evaluator": evaluator, "checkpointer": {"epoch_interval": 3}, "run": "torn", **LEARNERS[learner]}
     if learner not in whole:
-        assert train(config(**{**changes, "run": "whole"})).finished
-        whole[learner] = contents(tmp_path / "whole", 4)
+        assert train(config(**changes)).finished
+        whole[learner] = contents(tmp_path / "torn", 4)
+        shutil.rmtree(tmp_path / "torn")
     monkeypatch.setattr(trainer, "PATIENCE", patience)
     with monkeypatch.context() as patched:
         holder, method, number = MOMENTS[moment]

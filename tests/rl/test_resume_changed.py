@@ -21,7 +21,8 @@ def test_a_run_goes_on_with_another_number_of_cogs_in_new_episodes(
     said = capsys.readouterr()
     assert "going on from v1" in said.out
     assert [line for line in said.err.splitlines() if "warning" in line] == [
-        "warning: run=tiny: mission or environments changed since the checkpoint; new episodes start"
+        "warning: run=tiny: mission or environments changed since the checkpoint (mission, training_env.num_envs); "
+        "new episodes start"
     ]
     last = find_bundle("tiny", again.system.data_dir)
     assert (last.agent_steps, last.info.num_agents) == (1536, 4)

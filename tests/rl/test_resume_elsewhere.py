@@ -70,7 +70,7 @@ def test_environments_of_another_backend_begin_anew_and_the_rest_goes_on(
 
     summary = resumed(from_another_backend)
     assert (summary.epoch, summary.agent_steps) == (3, 1536)
-    assert "other env.backend than at the checkpoint; new episodes start" in capsys.readouterr().err
+    assert "changed since the checkpoint (env.backend); new episodes start" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_makes_new_episodes_start_is_named(
     resumed: Callable[..., Any], capsys: pytest.CaptureFixture, changes: dict[str, Any], named: str
 ) -> None:
     assert resumed(lambda snapshot: snapshot, **changes).finished
-    assert f"other {named} than at the checkpoint" in capsys.readouterr().err
+    assert f"changed since the checkpoint ({named}); new episodes start" in capsys.readouterr().err
 
 
 def test_what_a_run_takes_of_the_machine_is_kept_so_that_it_can_be_repeated(config: Config, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which net weights belong to, told from their names and shapes."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from metta.policy.nets.registry import NETS, build_net
 from metta.policy.sources.place import BrokenBundleError
 
 SHOWN = 6
+_DRAWING = threading.Lock()  # torch's global generator is one for all threads
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -31,7 +33,9 @@ class Architecture:
         return cls(net.name, net.settings, net.heads, net.info)
 
     def build(self) -> PolicyNet:
-        return build_net(self.net, self.settings, self.info, self.heads)
+        """The net, for weights to be put into: those that it has are taken from no generator that others draw from."""
+        with _DRAWING, torch.random.fork_rng(devices=[]):
+            return build_net(self.net, self.settings, self.info, self.heads)
 
 
 def load_into(architecture: Architecture, tensors: Mapping[str, Tensor], origin: str) -> PolicyNet:
