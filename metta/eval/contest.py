@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -204,8 +203,7 @@ def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
 
 def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
     """What each policy calls itself, by URI. Raises UserError for bad ones."""
-    set_up(players)
-    torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
+    set_up(players, 1)
     names: dict[str, str] = {}
     for played in rounds:
         if any(entry.uri not in names for entry in played.entries):

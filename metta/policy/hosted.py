@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -140,15 +141,22 @@ class HostedPolicy:
         self._start()
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        self._reset(num_envs, {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}, START_SECONDS)
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        seconds = START_SECONDS + len(seeds) * self._starting  # the class may be built once more for each
+        self._reset(len(seeds), {"num_agents": num_agents, "seeds": list(seeds)}, seconds)
+
+    def _reset(self, num_envs: int, words: dict[str, Any], seconds: float) -> None:
         self._ended = np.zeros(num_envs, bool)
         if self._out or not self._idle():
             self._restart()
         if self._out:
             return
         try:
-            self._call({"reset": {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}}, b"", START_SECONDS)
+            self._call({"reset": words}, b"", seconds)
         except LateError:
-            self._lose("timeouts", f"reset took more than {START_SECONDS:g} s")
+            self._lose("timeouts", f"reset took more than {seconds:.0f} s")
         except GoneError:
             self._lose("errors", self._process.how_it_ended())
 
@@ -234,12 +242,14 @@ class HostedPolicy:
             return False
 
     def _start(self) -> None:
+        start = time.monotonic()
         self._process = _Process(self._folder)
         try:
             self._greet()
         except BaseException:
             self.close()
             raise
+        self._starting = time.monotonic() - start  # seconds
 
     def _greet(self) -> None:
         """Have the class built. Raise UserError if it cannot be."""

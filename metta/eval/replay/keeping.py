@@ -23,8 +23,10 @@ def replay_name(mission: str, seed: int, policies: Sequence[str] = ()) -> str:
 class BatchRecorder:
     """Watches a batch and records its episodes."""
 
-    def __init__(self, folder: Path, names: Sequence[str], seeds: Sequence[int], policies: Sequence[str]) -> None:
-        """`names` are the files of the episodes, `seeds` those of their maps; `policies` who plays."""
+    def __init__(
+        self, folder: Path, names: Sequence[str], seeds: Sequence[tuple[int, int]], policies: Sequence[str]
+    ) -> None:
+        """`names` are the files of the episodes, `seeds` those of each and of its map; `policies` who plays."""
         self._folder, self._names, self._seeds, self._policies = folder, names, seeds, list(policies)
         self._recorders: list[Recorder] = []
         self._team: TeamPolicy | None = None
@@ -36,10 +38,11 @@ class BatchRecorder:
                 batch,
                 env,
                 seed=seed,
+                map_seed=map_seed,
                 policies=self._policies,
                 policy_of=self._team.seats[env].tolist() if self._team else None,
             )
-            for env, seed in enumerate(self._seeds)
+            for env, (seed, map_seed) in enumerate(self._seeds)
         ]
         for recorder in self._recorders:
             recorder.start(policy)
