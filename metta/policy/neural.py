@@ -1,14 +1,14 @@
 """A trained net as a policy that plays."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import repeat
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metta.common.seeds import derive
-from metta.policy.interface import Advice, PolicyNet, State
+from metta.policy.interface import Advice, NetOutput, PolicyNet, State
 from metta.policy.sampling import choose
 
 # Products of matrices, and what is left over by vector instructions, round differently with the number of rows. So
@@ -16,14 +16,6 @@ from metta.policy.sampling import choose
 # filled up to a multiple of ROWS (two vectors of AVX-512: nothing is left over, and no row's place matters).
 EPISODES, ROWS = 8, 32
 FILL = 255  # observations in rows that nobody has: tokens of the game that are not there
-
-
-class _Output(NamedTuple):
-    """What a block of rows came to: actions [n], log-probabilities [n, actions], values [n]."""
-
-    actions: Tensor
-    log_probs: Tensor
-    values: Tensor
 
 
 class NeuralPolicy:
@@ -34,22 +26,24 @@ class NeuralPolicy:
         self.name = name
         self.deterministic = deterministic
         self._device = next(net.parameters()).device
-        self._num_agents, self._block = 0, 0
-        self._states: list[State] = []  # of each block of rows
+        self._num_agents, self._block = 0, 0  # rows that the net acts on at once
+        self._state: State = ()  # of whole blocks
         self._generators: list[torch.Generator] = []  # of as many rows each
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        rows = num_envs * num_agents
-        self._begin(num_agents, rows, rows, [_generator(seed, self._device)])
+        self._begin(num_envs, num_agents, num_envs * num_agents, [_generator(seed, self._device)])
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
         block = -(-EPISODES * num_agents // ROWS) * ROWS
-        self._begin(num_agents, len(seeds) * num_agents, block, [_generator(seed) for seed in seeds])
+        self._begin(len(seeds), num_agents, block, [_generator(seed) for seed in seeds])
 
-    def _begin(self, num_agents: int, rows: int, block: int, generators: list[torch.Generator]) -> None:
-        """Let the net act on blocks of that many rows."""
-        self._num_agents, self._block, self._generators = num_agents, block, generators
-        self._states = [self.net.initial_state(block) for _ in range(-(-rows // block) if rows else 0)]
+    def _begin(self, num_envs: int, num_agents: int, block: int, generators: list[torch.Generator]) -> None:
+        self._num_agents, self._block, self._generators = num_agents, max(1, block), generators
+        self._state = self.net.initial_state(self._whole(num_envs * num_agents))
+
+    def _whole(self, rows: int) -> int:
+        """So many rows, and those that fill up the last block."""
+        return -(-rows // self._block) * self._block
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         return self.advise(observations).actions
@@ -59,18 +53,27 @@ class NeuralPolicy:
         envs, agents = observations.shape[:2]
         rows = envs * agents
         tokens = torch.from_numpy(observations).to(self._device).reshape(rows, *observations.shape[2:])
-        blocks = self._blocks(tokens, FILL)
-        draws = [None] * len(blocks) if self.deterministic else self._blocks(self._draws(rows), 0)
-        parts = [self._act(index, *block) for index, block in enumerate(zip(blocks, draws, strict=True))]
-        output = parts[0] if len(parts) == 1 else _Output(*map(torch.cat, zip(*parts, strict=True)))
-        actions = output.actions[:rows].to("cpu", torch.int32).reshape(envs, agents).numpy()
-        return Advice(actions, output.log_probs[:rows], output.values[:rows])
+        draws = None if self.deterministic else self._filled(self._draws(rows), 0)
+        output = self._act(self._filled(tokens, FILL))
+        log_probs = output.logits.log_softmax(-1)
+        chosen = output.logits.argmax(-1) if draws is None else choose(log_probs, draws)
+        actions = chosen[:rows].to("cpu", torch.int32).reshape(envs, agents).numpy()
+        return Advice(actions, log_probs[:rows], output.values[:rows])
 
-    def _blocks(self, rows: Tensor, fill: float) -> tuple[Tensor, ...]:
-        """Rows [n, ...] in blocks, the last one filled up."""
-        short = len(self._states) * self._block - len(rows)
-        whole = torch.cat([rows, rows.new_full((short, *rows.shape[1:]), fill)]) if short else rows
-        return whole.split(self._block)
+    def _act(self, tokens: Tensor) -> NetOutput:
+        """The net's output for rows of whole blocks, [n, ...], block by block."""
+        if len(tokens) <= self._block:
+            output, self._state = self.net.act(tokens, self._state)
+            return output
+        states = zip(*(part.split(self._block) for part in self._state), strict=True) if self._state else repeat(())
+        parts = [self.net.act(*block) for block in zip(tokens.split(self._block), states, strict=False)]
+        self._state = tuple(torch.cat(part) for part in zip(*(state for _, state in parts), strict=True))
+        return NetOutput(*(torch.cat(part) for part in zip(*(output[:2] for output, _ in parts), strict=True)))
+
+    def _filled(self, rows: Tensor, fill: float) -> Tensor:
+        """Rows [n, ...] and those that fill up the last block."""
+        short = self._whole(len(rows)) - len(rows)
+        return torch.cat([rows, rows.new_full((short, *rows.shape[1:]), fill)]) if short else rows
 
     def _draws(self, rows: int) -> Tensor:
         """Uniform numbers for as many rows, [n, 1]."""
@@ -78,29 +81,21 @@ class NeuralPolicy:
         drawn = [torch.rand(share, 1, generator=one, device=one.device) for one in self._generators]
         return torch.cat(drawn).to(self._device)
 
-    def _act(self, index: int, tokens: Tensor, draws: Tensor | None) -> _Output:
-        output, self._states[index] = self.net.act(tokens, self._states[index])
-        log_probs = output.logits.log_softmax(-1)
-        actions = output.logits.argmax(-1) if draws is None else choose(log_probs, draws)
-        return _Output(actions, log_probs, output.values)
-
     @torch.inference_mode()
     def end_episodes(self, ended: np.ndarray) -> None:
-        rows = torch.from_numpy(ended).to(self._device).repeat_interleave(self._num_agents)
-        for index, marked in enumerate(self._blocks(rows, False)):
-            masked = (part.masked_fill(marked.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._states[index])
-            self._states[index] = tuple(masked)
+        rows = self._filled(torch.from_numpy(ended).to(self._device).repeat_interleave(self._num_agents), False)
+        self._state = tuple(part.masked_fill(rows.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Memory and generator of a batch that plays as one."""
-        (memory,), (generator,) = self._states, self._generators
-        parts = {f"memory.{index}": part.cpu().numpy().copy() for index, part in enumerate(memory)}
-        return {**parts, "generator": generator.get_state().numpy().copy()}
+        (generator,) = self._generators
+        memory = {f"memory.{index}": part.cpu().numpy().copy() for index, part in enumerate(self._state)}
+        return {**memory, "generator": generator.get_state().numpy().copy()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        (memory,), (generator,) = self._states, self._generators
-        parts = (torch.from_numpy(state[f"memory.{index}"]) for index in range(len(memory)))
-        self._states = [tuple(part.to(self._device) for part in parts)]
+        (generator,) = self._generators
+        memory = (torch.from_numpy(state[f"memory.{index}"]) for index in range(len(self._state)))
+        self._state = tuple(part.to(self._device) for part in memory)
         generator.set_state(torch.from_numpy(state["generator"]))
 
 
