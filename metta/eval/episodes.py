@@ -5,7 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from metta.game.engine.batch import EnvBatch, Episode
+from metta.game.engine.backends import Backend, make_batch
+from metta.game.engine.batch import Batch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.statistics import episode_means
@@ -17,7 +18,7 @@ BATCH = 64  # episodes played at once, at most
 class Watcher(Protocol):
     """Looks on while a batch of episodes is played."""
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         """Every episode stands before its first step."""
         ...
 
@@ -37,13 +38,14 @@ def play_batch(
     seeds: Sequence[int],
     threads: int = 1,
     watchers: Sequence[Watcher] = (),
+    backend: Backend = "cpu",
 ) -> list[Episode]:
     """Play one episode on each map, uint8 [E, H, W], from a seed for each; the episodes in that order.
 
     Each is as if it were played alone (`metta.policy.interface.Separate`).
     """
     envs = len(maps)
-    batch = EnvBatch(mission, envs, maps=maps, seed=seeds, threads=threads, auto_reset=False)
+    batch = make_batch(backend, mission, envs, maps=maps, seed=seeds, threads=threads, auto_reset=False)
     try:
         shape = (envs, batch.num_agents)
         observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)

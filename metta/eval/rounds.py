@@ -15,7 +15,7 @@ from metta.eval.episodes import StopPlayingError, Watcher, play_batch
 from metta.eval.gear import GearTrack
 from metta.eval.replay.keeping import BatchRecorder, replay_name
 from metta.eval.rows import EpisodeRow, make_row
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.policy.hosted import Faults, HostedPolicy
@@ -88,7 +88,7 @@ class _Ticker:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         self._agents = batch.num_envs * batch.num_agents
 
     def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:

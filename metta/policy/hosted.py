@@ -35,7 +35,7 @@ START_SECONDS = 60.0  # to import and build the class, and for each reset
 UNKNOWN = np.int32(-9)  # in place of an answer of a wrong size
 MOST_ANSWER = 1 << 24  # bytes
 MOST_MESSAGE = 400  # characters of a fault's message
-MOST_NAME = 60
+MOST_NAME = 64
 
 
 @dataclass
@@ -132,6 +132,7 @@ class HostedPolicy:
         self.faults = Faults()
         self.path = policy.path
         self._origin, self._folder = policy.origin, folder
+        self.content = ""  # digest of the code that was imported and of the data that was loaded
         self._seconds = action_timeout_ms / 1000
         self._num_actions = len(info.action_names)
         self._hello = {**asdict(policy), "info": asdict(info), "seconds": self._seconds}
@@ -264,6 +265,10 @@ class HostedPolicy:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
         self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))
         self.modules: dict[str, str] = text.get("modules", {})  # files of the user's that it imported, by path
+        content = str(text.get("content"))[:MOST_NAME]
+        if self.content not in ("", content):
+            raise UserError(f"{self._origin}: its code or data has changed since it began to play")
+        self.content = content
 
     def _restart(self) -> None:
         self.close()

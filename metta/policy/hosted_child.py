@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metta.common.digests import digest, digest_path
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo, Feature
 from metta.policy.by_class import UserClass, told, user_modules
@@ -78,7 +79,8 @@ class _Host:
         team = isinstance(policy, _JudgedTeam)
         again = partial(found.build, info)
         self._policy = policy if team else _JudgedObjects(self._judge, policy, again, name, len(info.action_names))
-        self._wire.send({"name": name, "team": team, "modules": user_modules()})
+        modules = user_modules()
+        self._wire.send({"name": name, "team": team, "modules": modules, "content": _content(modules, found.data)})
         while True:
             message, payload = self._wire.receive()
             answer = self._reset(message["reset"]) if "reset" in message else self._step(message, payload)
@@ -207,6 +209,12 @@ class _JudgedObjects:
             return actions
         problem = f"{self._name}.step: returned {actions[wrong][0]}; actions are 0 to {self._actions - 1}"
         return np.where(wrong, self._judge.fault("garbage", problem), actions)
+
+
+def _content(modules: dict[str, str], data: str) -> str:
+    """Digest of the files of modules and of the file that was loaded, if any."""
+    loaded = digest_path(Path(data)) if data else ""
+    return digest({name: digest_path(Path(file)) for name, file in modules.items()}, loaded)
 
 
 def read_info(fields: dict[str, Any]) -> "Info":

@@ -34,6 +34,9 @@ class TeamPolicy:
     Tells what the policies tell that name roles and tasks as the first one that tells does.
     """
 
+    role_names: tuple[str, ...] = ()
+    task_names: tuple[str, ...] = ()
+
     def __init__(self, policies: Sequence[Policy], counts: Sequence[int]) -> None:
         """`counts` are the agents of each policy; their sum is the number of agents."""
         self.policies, self.counts = tuple(policies), tuple(counts)
@@ -42,8 +45,8 @@ class TeamPolicy:
         self._places: list[np.ndarray] = []
         self._advice: list[Advice | None] = [None] * len(self.policies)
         teller = next((policy for policy in self.policies if tells(policy)), None)
-        self.role_names = teller.role_names if teller else ()
-        self.task_names = teller.task_names if teller else ()
+        if teller:
+            self.role_names, self.task_names = teller.role_names, teller.task_names
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
         self.reset_each(num_agents, each_seed(seed, num_envs))

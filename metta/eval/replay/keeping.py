@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metta.eval.replay.recorder import Recorder
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
@@ -31,7 +31,7 @@ class BatchRecorder:
         self._recorders: list[Recorder] = []
         self._team: TeamPolicy | None = None
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         self._team = policy if isinstance(policy, TeamPolicy) else None
         self._recorders = [
             Recorder(
