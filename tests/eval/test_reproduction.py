@@ -24,7 +24,7 @@ from metta.policy.neural import NeuralPolicy
 from metta.policy.team import TeamPolicy
 from metta.policy.uri import make_policy
 from metta.rl.machine import one_thread_each
-from tests.cli.conftest import Cogames, cogames  # noqa: F401
+from tests.cli.conftest import Cogames
 
 FIRST, WANTED = 2_700, 2_711  # seeds of the first episode and of the one that is looked at
 STEPS = 12
@@ -161,7 +161,7 @@ def test_every_episode_of_a_contest_can_be_had_alone(net: str, workers: int):
         assert (several[k].episode_seed, several[k].seed) == (70 + k, 400 + k)
 
 
-def test_play_shows_what_was_scored(net: str, cogames: Cogames, tmp_path: Path):  # noqa: F811
+def test_play_shows_what_was_scored(net: str, cogames: Cogames, tmp_path: Path):
     words = ("-m", "cogsguard_arena.basic", "-s", "25")
     games = ("--seed", "51", "--map-seed", "9", "-e", "6", "--save-replay-dir", "scored")
     for policy, name in (("role", "role"), (net, "mine"), ("random", "random")):
