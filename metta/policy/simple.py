@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+AHEAD = 64  # steps for which a generator of one environment draws at a time
 WIDE = ("state", "inc")  # of numpy's PCG64 generator
 
 
@@ -45,19 +46,24 @@ class RandomPolicy:
         self.reset(0, 0, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        self._begin((num_envs, num_agents), [seed])
+        self._begin((1, num_envs, num_agents), [seed])
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        self._begin((1, num_agents), seeds)
+        self._begin((AHEAD, 1, num_agents), seeds)
 
-    def _begin(self, shape: tuple[int, int], seeds: Sequence[int]) -> None:
-        """Draw actions of that shape with each of several generators."""
+    def _begin(self, shape: tuple[int, int, int], seeds: Sequence[int]) -> None:
+        """Draw actions of that shape, [steps, envs, agents], at a time with each of several generators."""
         self._shape = shape
         self._generators = [np.random.default_rng(seed) for seed in seeds]
+        self._drawn = iter(())  # actions of the next steps, each [envs, agents]
 
     def step(self, observations: np.ndarray) -> np.ndarray:
-        drawn = [one.integers(0, self.num_actions, self._shape, dtype=np.int32) for one in self._generators]
-        return np.concatenate(drawn)
+        drawn = next(self._drawn, None)
+        if drawn is None:
+            parts = [one.integers(0, self.num_actions, self._shape, dtype=np.int32) for one in self._generators]
+            self._drawn = iter(np.concatenate(parts, axis=1))
+            drawn = next(self._drawn)
+        return drawn
 
     def end_episodes(self, ended: np.ndarray) -> None:
         return
