@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from metta.policy.interface import Info, Policy
 
 NO_ACTION = {"errors": -1, "garbage": -2, "timeouts": -3}  # what is counted, by the code that tells it
+# Python takes an edited file for its compiled form where both are of one second and size; so none is written.
 BOOT = """import sys; sys.path[:] = sys.argv[3:]
 from metta.policy.hosted_child import main
+sys.dont_write_bytecode = True
 main(int(sys.argv[1]), int(sys.argv[2]))"""
 
 
