@@ -94,8 +94,8 @@ def find_policy(
         return _find_built_in(*built_in_parts(uri))
     try:
         bundle = find_bundle(uri, data_dir, info, trust_pickle)
-    except NoNetError as found:
-        return _find_bundled(found, trust_code, action_timeout_ms)
+    except NoNetError as found:  # is kept: without the frames that led here, which hold what should end with them
+        return _find_bundled(found.with_traceback(None), trust_code, action_timeout_ms)
     return FoundPolicy(
         bundle.content,
         lambda info: NeuralPolicy(net_for(bundle.known_by(info), info, device), bundle.name, deterministic),
