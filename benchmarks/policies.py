@@ -4,6 +4,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.eval.statistics import interval_head, summarize
 from metta.game.mission import Mission
 from metta.game.observation import env_info
+from metta.policy.interface import begin_episodes
 from metta.policy.scripted.names import SCRIPTS
 from metta.policy.uri import make_policy
 
@@ -39,6 +41,9 @@ class Timed:
         self._policy = make_policy(uri, env_info(mission))
         self.name, self.seconds = self._policy.name, 0.0
         self.reset, self.end_episodes = self._policy.reset, self._policy.end_episodes
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        begin_episodes(self._policy, num_agents, seeds)
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         start = time.process_time()

@@ -18,6 +18,8 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
 from metta.policy.uri import make_policy
+from metta.rl.machine import set_up
+from metta.rl.settings import MachineSettings
 
 SCHEMA_VERSION = 1
 FOUR_ROLES = "metta://policy/role?miner=4&scout=2&aligner=2&scrambler=2"
@@ -152,7 +154,7 @@ def _mission(args: argparse.Namespace) -> Mission:
 
 
 def _policy(uri: str, mission: Mission) -> Policy:
-    return make_policy(uri, env_info(mission))
+    return make_policy(uri, env_info(mission), device=set_up(MachineSettings(device="cpu"), 1))
 
 
 def _print(args: argparse.Namespace, mission: Mission, found: dict[str, Any], text: list[str], **more: str) -> None:

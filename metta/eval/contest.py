@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from metta.common.defaults import MISSION
+from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.settings import validated
@@ -27,10 +26,11 @@ from metta.eval.settings import ContestSettings, PlayerSettings
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
-from metta.game.observation import env_info
+from metta.game.observation import EnvInfo, env_info
+from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import share_out
-from metta.policy.uri import make_policy
+from metta.policy.uri import FoundPolicy, find_policy
 from metta.rl.machine import available_cores, choose_device, set_up
 
 
@@ -111,13 +111,13 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
-    names = _names(rounds, players)
-    identities = {uri: f"{uri} ({name})" for uri, name in names.items()}  # the name of a net is its version
-    build, workers = partial(build_policies, players=players), players.workers or available_cores()
+    set_up(players, 1)
+    line_up, workers = LineUp(rounds, players), players.workers or available_cores()
+    names = line_up.names
     record = [keep_in(replays)] if replays else []
     chunks: list[ChunkResult] = []
     start, interrupted = time.perf_counter(), False
-    with OutFile(out, rounds, identities) if out else nullcontext() as file:
+    with OutFile(out, rounds, line_up.identities) if out else nullcontext() as file:
         if file:
             chunks += file.done
         skip = frozenset((result.round, result.chunk) for result in chunks)
@@ -125,7 +125,7 @@ def play_contest(
             _check_replays(replays, rounds, names, skip, replace_replays)
         with progress_bar(rounds, skip) as progress:
             try:
-                for result in play_rounds(rounds, build, workers, progress, skip, *record):
+                for result in play_rounds(rounds, line_up.build, workers, progress, skip, *record):
                     chunks.append(result)
                     if file:
                         file.add(result)
@@ -158,35 +158,78 @@ def _check_replays(
                     raise UserError(f"{folder / file} exists; name another folder for the replays")
 
 
-def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
-    """The policies of a round, one for each entry. Raises UserError for one that there is not."""
-    info, device = env_info(played.mission), choose_device(players.device)
-    return [
-        make_policy(
-            entry.uri,
-            replace(info, num_agents=count),
+@dataclass(frozen=True)
+class Contestant:
+    """A policy as it was when the contest began."""
+
+    found: FoundPolicy
+    name: str  # what it calls itself; of a net its version
+    content: str  # digest of all that decides what it does
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"name": self.name, "sha256": self.content}
+
+
+class LineUp:
+    """The policies of a contest, by URI. Each is read once: everyone plays what lay there when the contest began."""
+
+    def __init__(self, rounds: Sequence[Round], players: PlayerSettings) -> None:
+        """Raises UserError for a policy that there is not, or that cannot play a round."""
+        self._players, self._device = players, choose_device(players.device)
+        self._known: dict[str, Contestant] = {}
+        for played in rounds:
+            if any(entry.uri not in self._known for entry in played.entries):
+                close_policies(self.build(played))
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {uri: known.name for uri, known in self._known.items()}
+
+    @property
+    def identities(self) -> dict[str, dict[str, str]]:
+        """What the policies turned out to be."""
+        return {uri: {"uri": uri, **known.identity} for uri, known in self._known.items()}
+
+    def build(self, played: Round) -> list[Policy]:
+        """The policies of a round, one for each entry. Raises UserError for one whose code has changed meanwhile."""
+        info, built = env_info(played.mission), []
+        try:
+            for entry, count in zip(played.entries, played.counts, strict=True):
+                built.append(self._build(entry.uri, replace(info, num_agents=count)))
+        except BaseException:
+            close_policies(built)
+            raise
+        return built
+
+    def _build(self, uri: str, info: EnvInfo) -> Policy:
+        known = self._known.get(uri)
+        found = known.found if known else self._find(uri, info)
+        policy = found.build(info)
+        content = digest(found.content, policy.content) if isinstance(policy, HostedPolicy) else found.content
+        if known and known.content != content:
+            close_policies([policy])
+            raise UserError(f"{uri}: changed while it played: {known.content[:SHOWN]} before, {content[:SHOWN]} now")
+        self._known[uri] = known or Contestant(found, policy.name, content)
+        return policy
+
+    def _find(self, uri: str, info: EnvInfo) -> FoundPolicy:
+        players = self._players
+        return find_policy(
+            uri,
+            info,
             players.data_dir,
-            device,
+            self._device,
             trust_pickle=players.trust_pickle,
             trust_code=players.trust_code,
             isolated=True,
             action_timeout_ms=players.action_timeout_ms,
         )
-        for entry, count in zip(played.entries, played.counts, strict=True)
-    ]
 
 
-def _names(rounds: Sequence[Round], players: PlayerSettings) -> dict[str, str]:
-    """What each policy calls itself, by URI. Raises UserError for bad ones."""
-    set_up(players)
-    torch.set_num_threads(players.threads or 1)  # each worker is a thread of its own
-    names: dict[str, str] = {}
-    for played in rounds:
-        if any(entry.uri not in names for entry in played.entries):
-            policies = build_policies(played, players)
-            names |= {entry.uri: policy.name for entry, policy in zip(played.entries, policies, strict=True)}
-            close_policies(policies)
-    return names
+def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
+    """The policies of a round alone. Raises UserError as `LineUp`."""
+    return LineUp([], players).build(played)
 
 
 def _labels(names: dict[str, str]) -> dict[str, str]:

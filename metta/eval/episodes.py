@@ -5,19 +5,20 @@ from typing import Protocol
 
 import numpy as np
 
-from metta.game.engine.batch import EnvBatch, Episode
+from metta.game.engine.backends import Backend, make_batch
+from metta.game.engine.batch import Batch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.statistics import episode_means
-from metta.policy.interface import Policy
+from metta.policy.interface import Policy, Separate, begin_episodes
 
-BATCH = 64  # episodes played at once; fixed, so that results do not depend on the machine
+BATCH = 64  # episodes played at once, at most
 
 
 class Watcher(Protocol):
     """Looks on while a batch of episodes is played."""
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         """Every episode stands before its first step."""
         ...
 
@@ -31,17 +32,26 @@ class StopPlayingError(Exception):
 
 
 def play_batch(
-    mission: Mission, policy: Policy, maps: np.ndarray, seed: int, threads: int = 1, watchers: Sequence[Watcher] = ()
+    mission: Mission,
+    policy: Policy,
+    maps: np.ndarray,
+    seeds: Sequence[int],
+    threads: int = 1,
+    watchers: Sequence[Watcher] = (),
+    backend: Backend = "cpu",
 ) -> list[Episode]:
-    """Play one episode on each map, all at once; the episodes in the order of the maps, uint8 [E, H, W]."""
+    """Play one episode on each map, uint8 [E, H, W], from a seed for each; the episodes in that order.
+
+    Each is as if it were played alone (`metta.policy.interface.Separate`).
+    """
     envs = len(maps)
-    batch = EnvBatch(mission, envs, maps=maps, seed=seed, threads=threads, auto_reset=False)
+    batch = make_batch(backend, mission, envs, maps=maps, seed=seeds, threads=threads, auto_reset=False)
     try:
         shape = (envs, batch.num_agents)
         observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
         rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
         batch.reset(observations)
-        policy.reset(envs, batch.num_agents, seed)
+        begin_episodes(policy, batch.num_agents, seeds)
         for watcher in watchers:
             watcher.begin(batch, policy)
         for _ in range(mission.max_steps):
@@ -55,11 +65,13 @@ def play_batch(
 
 
 def play_episodes(mission: Mission, policy: Policy, episodes: int, seed: int, threads: int = 1) -> list[Episode]:
-    """Play `episodes` episodes; episode k has the map of seed `seed + k`."""
-    maps = build_pool(mission, episodes, seed, threads)
+    """Play `episodes` episodes; episode k has seed and map `seed + k`."""
+    maps, seeds = build_pool(mission, episodes, seed, threads), range(seed, seed + episodes)
+    size = BATCH if isinstance(policy, Separate) else 1
     finished: list[Episode] = []
-    for start in range(0, episodes, BATCH):
-        finished += play_batch(mission, policy, maps[start : start + BATCH], seed + start, threads)
+    for start in range(0, episodes, size):
+        part = slice(start, start + size)
+        finished += play_batch(mission, policy, maps[part], seeds[part], threads)
     return finished
 
 

@@ -24,7 +24,6 @@ from metta.policy.by_class import is_class
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
-from metta.rl.environments import find_source
 from metta.rl.machine import set_up
 from metta.rl.run_folder import CONFIG, MOST_CONFIG_BYTES
 from metta.rl.settings import EnvSettings, RunConfig, varied
@@ -80,7 +79,7 @@ def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
     limit = machine.action_timeout_ms
-    return make_policy(uri, info, machine.data_dir, set_up(machine), isolated=True, action_timeout_ms=limit, **trust)
+    return make_policy(uri, info, machine.data_dir, set_up(machine, 1), isolated=True, action_timeout_ms=limit, **trust)
 
 
 def policy_name(config: PlayerConfig) -> str:
@@ -201,7 +200,9 @@ def _play_mission(config: EvaluateConfig) -> Played:
 def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
     if config.mission is not None:
         raise UserError(f"mission: {env.name} has no missions")
-    source = find_source(RunConfig(env=env))
+    from metta.rl.emulation import Foreign  # here because only such runs need the libraries
+
+    source = Foreign(env, None)
     policy = _policy(config, uri, source.info)
     start = time.perf_counter()
     episodes = play_foreign(source, policy, config.episodes, config.seed)

@@ -1,25 +1,37 @@
 """Evaluating what was trained on an environment of another library."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 
 from metta.eval.episodes import BATCH
 from metta.eval.statistics import Summary, summarize
 from metta.game.engine.batch import Episode
-from metta.policy.interface import Policy
-from metta.rl.environments import Source
+from metta.policy.interface import Policy, SpaceInfo, begin_episodes
+from metta.rl.environments import Environments
 
 
-def play_foreign(source: Source, policy: Policy, episodes: int, seed: int) -> list[Episode]:
-    """Play `episodes` episodes, the first of each of as many environments."""
+class Library(Protocol):
+    """Environments that can be had each by itself (`metta.rl.emulation.Foreign`)."""
+
+    @property
+    def info(self) -> SpaceInfo: ...
+
+    def build_each(self, seeds: Sequence[int]) -> Environments: ...
+
+
+def play_foreign(source: Library, policy: Policy, episodes: int, seed: int) -> list[Episode]:
+    """Play `episodes` episodes, the first of each of as many environments; episode k has the seed `seed + k`."""
     finished: list[Episode] = []
     for start in range(0, episodes, BATCH):
-        envs = min(BATCH, episodes - start)
-        batch, info = source.build(envs, seed + start), source.info
+        seeds = range(seed + start, seed + min(start + BATCH, episodes))
+        envs, batch, info = len(seeds), source.build_each(seeds), source.info
         shape = (envs, info.num_agents)
         observations = np.zeros((*shape, *info.observation_shape), info.observation_dtype)
         rewards, ends = np.zeros(shape, np.float32), np.zeros((2, *shape), bool)
         batch.reset(observations)
-        policy.reset(envs, info.num_agents, seed + start)
+        begin_episodes(policy, info.num_agents, seeds)
         first: dict[int, Episode] = {}
         while len(first) < envs:
             batch.step(policy.step(observations), observations, rewards, *ends)

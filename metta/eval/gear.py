@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.game.resources import GEAR, RESOURCES
 from metta.policy.interface import Policy
 
@@ -14,7 +14,7 @@ COLUMNS = [RESOURCES.index(gear) for gear in GEAR]
 class GearTrack:
     """Watches a batch; `lines` has a digit per look for each agent, an index into WORN."""
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         self._batch, self._steps = batch, 0
         self._looks: list[np.ndarray] = []  # each uint8 [E, A]
         self._look()

@@ -95,7 +95,8 @@ class SuiteEvaluator:
         def record(played: Round, which: range, names: Sequence[str]) -> BatchRecorder | None:
             if not replays or which[0]:
                 return None
-            return _Replay(replays, [f"{labels[id(played)]}.{name.rpartition(':')[2]}{SUFFIX}"], [settings.seed], names)
+            file = f"{labels[id(played)]}.{name.rpartition(':')[2]}{SUFFIX}"
+            return _Replay(replays, [file], [(played.seeds[0], played.map_seeds[0])], names)
 
         with one_thread_each():
             chunks = list(play_rounds(list(rounds.values()), build, available_cores(), progress, record=record))

@@ -1,6 +1,7 @@
 """The file of an evaluation (`--out FILE`): a line that says what is played, then a line per chunk that is done.
 
-An evaluation that was broken off goes on with the chunks that are missing.
+An evaluation that was broken off goes on with the chunks that are missing. Policies and the code that plays are known
+by digests of their content: numbers of others are never taken for theirs.
 """
 
 import hashlib
@@ -12,23 +13,28 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from metta.common.errors import UserError
+from metta.common.digests import SHOWN, digest_sources
+from metta.common.errors import UserError, printable
 from metta.common.jsonl import cut_after, read_rows
 from metta.eval.rounds import ChunkResult, Round
 
-KIND, SCHEMA_VERSION = "metta-evaluation", 1
+POLICIES = "policies"
+PLAYING = tuple(Path(__file__).parents[1] / package for package in ("game", "policy"))  # whose code decides numbers
+KIND, SCHEMA_VERSION = "metta-evaluation", 2
+Identity = dict[str, str]  # of a policy: uri, name, sha256 of its content
 
 
-def describe(rounds: Iterable[Round], identities: dict[str, str]) -> dict[str, Any]:
+def describe(rounds: Iterable[Round], identities: dict[str, Identity]) -> dict[str, Any]:
     """Everything that decides the numbers, as JSON; `identities` are what the URIs of the policies turned out to be."""
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
+        "code": digest_sources(*PLAYING),
         "rounds": [
             {
                 "mission": played.mission.name,
                 "rules": hashlib.sha256(played.mission.model_dump_json().encode()).hexdigest(),
-                "policies": [identities[entry.uri] for entry in played.entries],
+                POLICIES: [identities[entry.uri] for entry in played.entries],
                 "agents": list(played.counts),
                 "seeds": _spans(played.seeds),
                 "map_seeds": _spans(played.map_seeds),
@@ -52,7 +58,7 @@ def _spans(seeds: Sequence[int]) -> list[list[int]]:
 class OutFile:
     """Open for one evaluation. `done` are the chunks that it holds already."""
 
-    def __init__(self, path: Path, rounds: Sequence[Round], identities: dict[str, str]) -> None:
+    def __init__(self, path: Path, rounds: Sequence[Round], identities: dict[str, Identity]) -> None:
         """Raises UserError for a file that holds anything else, which stays as it is, or that cannot be written."""
         self.path, description = path, describe(rounds, identities)
         self.done: list[ChunkResult] = []
@@ -93,7 +99,7 @@ def _held(path: Path, rounds: Sequence[Round], description: dict[str, Any]) -> I
     if head.get("kind") != KIND:
         raise UserError(f"{path} is no evaluation; name a new file")
     if head != json.loads(json.dumps(description)):
-        raise UserError(f"{path} holds another evaluation ({_difference(head, description)} differs); name a new file")
+        raise UserError(f"{path} holds another evaluation ({_difference(head, description)}); name a new file")
     seen: set[tuple[int, int]] = set()
     for row in rows:
         try:
@@ -127,12 +133,30 @@ def _fits(result: ChunkResult, rounds: Sequence[Round]) -> bool:
 def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
     """The first thing in which two evaluations differ."""
     if held.get("schema_version") != asked["schema_version"]:
-        return "schema_version"
+        return "schema_version differs"
+    if held.get("code") != asked["code"]:
+        return f"played by other code of metta: {_short(held.get('code'))} there, {_short(asked['code'])} here"
     there, here = held.get("rounds"), asked["rounds"]
     if not isinstance(there, list) or len(there) != len(here):
-        return "the number of missions"
+        return "the number of missions differs"
     for one, other in zip(there, here, strict=True):
         for key in other:
             if not isinstance(one, dict) or one.get(key) != other[key]:
-                return f"{key} of {other['mission']}"
-    return "its description"
+                which = _other_content(one.get(key), other[key]) if isinstance(one, dict) and key == POLICIES else ""
+                return f"{key} of {other['mission']} differs{which}"
+    return "its description differs"
+
+
+def _other_content(held: Any, asked: list[Identity]) -> str:
+    """The first policy in which two line-ups differ, with both digests where only its content does."""
+    if not isinstance(held, list) or len(held) != len(asked):
+        return ""
+    for one, other in zip(held, asked, strict=True):
+        if one != other and isinstance(one, dict) and one.get("uri") == other["uri"]:
+            return f": {other['uri']} was {_short(one.get('sha256'))} there, is {_short(other['sha256'])} here"
+    return ""
+
+
+def _short(content: Any) -> str:
+    """A digest in few characters; a file may hold anything in its place."""
+    return printable(str(content))[:SHOWN]

@@ -96,6 +96,7 @@ class RoundResult:
                 "max_steps": mission.max_steps,
                 "variants": list(mission.variants),
                 "seeds": [row.seed for row in self.rows],
+                "episode_seeds": [row.episode_seed for row in self.rows],
                 "policy_summaries": [self._policy(index) for index in range(len(self.names))],
                 **_mean_and_interval("avg_game_stats", self.game_metrics()),
                 "avg_metrics_per_agent": self.per_agent(),

@@ -15,14 +15,14 @@ from metta.eval.episodes import StopPlayingError, Watcher, play_batch
 from metta.eval.gear import GearTrack
 from metta.eval.replay.keeping import BatchRecorder, replay_name
 from metta.eval.rows import EpisodeRow, make_row
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.policy.hosted import Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
-CHUNK = 8  # episodes played at once, always: results depend neither on the number of workers nor on a break
+CHUNK = 8  # episodes played at once, and kept at once
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Round:
     mission: Mission
     entries: tuple[Entry, ...]
     counts: tuple[int, ...]  # agents of each entry
-    seeds: tuple[int, ...]  # of spawns, events and policies; those of a chunk follow from its first
+    seeds: tuple[int, ...]  # of each episode: of spawns, events, seats and policies
     map_seeds: tuple[int, ...]
 
     @property
@@ -88,7 +88,7 @@ class _Ticker:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         self._agents = batch.num_envs * batch.num_agents
 
     def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
@@ -158,15 +158,16 @@ def _play_chunk(
     played: Round, number: int, chunk: int, policies: Sequence[Policy], progress: Progress, record: Record
 ) -> ChunkResult:
     team, gear, which = TeamPolicy(policies, played.counts), GearTrack(), played.of_chunk(chunk)
-    seeds, names = [played.map_seeds[k] for k in which], [policy.name for policy in policies]
-    recording = record(played, which, names)
-    maps = np.concatenate([build_pool(played.mission, 1, seed, 1) for seed in seeds])
+    seeds, map_seeds = ([kind[k] for k in which] for kind in (played.seeds, played.map_seeds))
+    recording = record(played, which, [policy.name for policy in policies])
+    maps = np.concatenate([build_pool(played.mission, 1, seed, 1) for seed in map_seeds])
     watchers: list[Watcher] = [gear, _Ticker(progress), *([recording] if recording else [])]
-    episodes = play_batch(played.mission, team, maps, played.seeds[which[0]], 1, watchers)
+    episodes = play_batch(played.mission, team, maps, seeds, 1, watchers)
     files = recording.save() if recording else {}
     faults = [_take_faults(policy) for policy in policies]
     rows = [
-        make_row(episode, seeds[env], team.seats[env], gear, files.get(env)) for env, episode in enumerate(episodes)
+        make_row(episode, map_seeds[env], seeds[env], team.seats[env], gear, files.get(env))
+        for env, episode in enumerate(episodes)
     ]
     return ChunkResult(
         round=number,
@@ -181,7 +182,7 @@ def keep_in(folder: Path) -> Record:
     """A replay of each episode, in a folder."""
 
     def record(played: Round, which: range, names: Sequence[str]) -> BatchRecorder:
-        seeds = [played.map_seeds[k] for k in which]
+        seeds = [(played.seeds[k], played.map_seeds[k]) for k in which]
         return BatchRecorder(folder, replay_files(played, which, names), seeds, names)
 
     return record

@@ -18,6 +18,7 @@ class EpisodeRow(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seed: NonNegativeInt  # of its map
+    episode_seed: NonNegativeInt  # of all else: spawns, events, seats and policies
     steps: NonNegativeInt
     seats: list[NonNegativeInt]  # which policy of the line-up each agent had
     returns: list[Value]  # sum of rewards of each agent
@@ -33,10 +34,13 @@ class EpisodeRow(BaseModel):
         return float(np.mean(self.returns))
 
 
-def make_row(episode: Episode, seed: int, seats: np.ndarray, gear: GearTrack, replay: str | None) -> EpisodeRow:
+def make_row(
+    episode: Episode, map_seed: int, seed: int, seats: np.ndarray, gear: GearTrack, replay: str | None
+) -> EpisodeRow:
     """What is kept of an episode."""
     return EpisodeRow(
-        seed=seed,
+        seed=map_seed,
+        episode_seed=seed,
         steps=episode.steps,
         seats=seats.tolist(),
         returns=_short(episode.returns),

@@ -1,13 +1,14 @@
 """Policies on disk: a folder with `policy_spec.json` and safetensors weights, checked byte for byte when read."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save as save_tensors
 
+from metta.common.digests import digest
 from metta.common.files import atomic_folder
 from metta.common.logging import warn_once
 from metta.policy.forms.match import Architecture, known_info, load_into, match
@@ -36,6 +37,18 @@ class Bundle:
     epoch: int
     agent_steps: int
     weights: dict[str, torch.Tensor]
+    assumed: bool = False  # `info` is not said with the weights, but what the asker knows
+
+    @property
+    def content(self) -> str:
+        """Digest of the net, all that it is built from, and its weights: the same in whatever form they lie."""
+        known = None if self.assumed else asdict(self.info)
+        weights = {name: [list(part.shape), _digest_tensor(part)] for name, part in self.weights.items()}
+        return digest(self.net, self.settings, asdict(self.heads), known, weights)
+
+    def known_by(self, info: Info) -> "Bundle":
+        """The same for an asker who knows `info`: it matters to weights that do not say on what they were trained."""
+        return replace(self, info=known_info(self.weights, info)) if self.assumed else self
 
     @property
     def architecture(self) -> Architecture:
@@ -144,4 +157,10 @@ def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: Po
         epoch=spec.epoch if spec else 0,
         agent_steps=spec.agent_steps if spec else 0,
         weights=weights.tensors,
+        assumed=spec.info is None if spec else weights.net is None,
     )
+
+
+def _digest_tensor(tensor: torch.Tensor) -> str:
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(data.data).hexdigest()

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,7 +35,7 @@ START_SECONDS = 60.0  # to import and build the class, and for each reset
 UNKNOWN = np.int32(-9)  # in place of an answer of a wrong size
 MOST_ANSWER = 1 << 24  # bytes
 MOST_MESSAGE = 400  # characters of a fault's message
-MOST_NAME = 60
+MOST_NAME = 64
 
 
 @dataclass
@@ -131,6 +132,7 @@ class HostedPolicy:
         self.faults = Faults()
         self.path = policy.path
         self._origin, self._folder = policy.origin, folder
+        self.content = ""  # digest of the code that was imported and of the data that was loaded
         self._seconds = action_timeout_ms / 1000
         self._num_actions = len(info.action_names)
         self._hello = {**asdict(policy), "info": asdict(info), "seconds": self._seconds}
@@ -140,15 +142,22 @@ class HostedPolicy:
         self._start()
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        self._reset(num_envs, {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}, START_SECONDS)
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        seconds = START_SECONDS + len(seeds) * self._starting  # the class may be built once more for each
+        self._reset(len(seeds), {"num_agents": num_agents, "seeds": list(seeds)}, seconds)
+
+    def _reset(self, num_envs: int, words: dict[str, Any], seconds: float) -> None:
         self._ended = np.zeros(num_envs, bool)
         if self._out or not self._idle():
             self._restart()
         if self._out:
             return
         try:
-            self._call({"reset": {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}}, b"", START_SECONDS)
+            self._call({"reset": words}, b"", seconds)
         except LateError:
-            self._lose("timeouts", f"reset took more than {START_SECONDS:g} s")
+            self._lose("timeouts", f"reset took more than {seconds:.0f} s")
         except GoneError:
             self._lose("errors", self._process.how_it_ended())
 
@@ -234,12 +243,14 @@ class HostedPolicy:
             return False
 
     def _start(self) -> None:
+        start = time.monotonic()
         self._process = _Process(self._folder)
         try:
             self._greet()
         except BaseException:
             self.close()
             raise
+        self._starting = time.monotonic() - start  # seconds
 
     def _greet(self) -> None:
         """Have the class built. Raise UserError if it cannot be."""
@@ -254,6 +265,10 @@ class HostedPolicy:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
         self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))
         self.modules: dict[str, str] = text.get("modules", {})  # files of the user's that it imported, by path
+        content = str(text.get("content"))[:MOST_NAME]
+        if self.content not in ("", content):
+            raise UserError(f"{self._origin}: its code or data has changed since it began to play")
+        self.content = content
 
     def _restart(self) -> None:
         self.close()

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metta.common.digests import digest, digest_path
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo, Feature
 from metta.policy.by_class import UserClass, told, user_modules
@@ -25,11 +26,13 @@ from metta.policy.per_agent import AgentTeam, BadAnswerError, check_actions
 from metta.policy.wire import GoneError, Wire
 
 if TYPE_CHECKING:
-    from metta.policy.interface import Info
+    from metta.policy.interface import Info, Policy
 
 NO_ACTION = {"errors": -1, "garbage": -2, "timeouts": -3}  # what is counted, by the code that tells it
+# Python takes an edited file for its compiled form where both are of one second and size; so none is written.
 BOOT = """import sys; sys.path[:] = sys.argv[3:]
 from metta.policy.hosted_child import main
+sys.dont_write_bytecode = True
 main(int(sys.argv[1]), int(sys.argv[2]))"""
 
 
@@ -67,25 +70,28 @@ class _Host:
     def serve(self) -> None:
         hello, _ = self._wire.receive()
         info = read_info(hello["info"])
-        self._actions = len(info.action_names)
         found = UserClass(**{name: hello[name] for name in ("origin", "path", "words", "data")})
         try:
-            self._policy = found.build(info, partial(_JudgedTeam, self._judge, hello["seconds"]))
+            policy = found.build(info, partial(_JudgedTeam, self._judge, hello["seconds"]))
         except UserError as error:
             self._wire.send({"error": str(error)})
             return
-        name = getattr(self._policy, "name", None)
-        self._name = name if isinstance(name, str) else found.name
-        team = isinstance(self._policy, _JudgedTeam)
-        self._wire.send({"name": self._name, "team": team, "modules": user_modules()})
+        name = getattr(policy, "name", None)
+        name = name if isinstance(name, str) else found.name
+        team = isinstance(policy, _JudgedTeam)
+        again = partial(found.build, info)
+        self._policy = policy if team else _JudgedObjects(self._judge, policy, again, name, len(info.action_names))
+        modules = user_modules()
+        self._wire.send({"name": name, "team": team, "modules": modules, "content": _content(modules, found.data)})
         while True:
             message, payload = self._wire.receive()
             answer = self._reset(message["reset"]) if "reset" in message else self._step(message, payload)
             self._wire.send({"first": self._judge.take()}, answer)
 
-    def _reset(self, words: dict[str, int]) -> bytes:
+    def _reset(self, words: dict[str, Any]) -> bytes:
         self._broken = ""
-        if self._judge(lambda: self._policy.reset(**words)) == NO_ACTION["errors"]:
+        reset = self._policy.reset_each if "seeds" in words else self._policy.reset
+        if self._judge(lambda: reset(**words)) == NO_ACTION["errors"]:
             self._broken = self._judge.first["errors"]
         return b""
 
@@ -101,15 +107,7 @@ class _Host:
             return self._judge.fault("errors", self._broken)
         if ended.any():
             self._policy.end_episodes(ended)
-        actions = self._policy.step(seen)
-        if isinstance(self._policy, _JudgedTeam):
-            return actions
-        actions = check_actions(actions, seen.shape[:2], self._name)
-        wrong = (actions < 0) | (actions >= self._actions)
-        if not wrong.any():
-            return actions
-        problem = f"{self._name}.step: returned {actions[wrong][0]}; actions are 0 to {self._actions - 1}"
-        return np.where(wrong, self._judge.fault("garbage", problem), actions)
+        return self._policy.step(seen)
 
 
 class _Judge:
@@ -160,6 +158,65 @@ class _JudgedTeam(AgentTeam):
             limit = f"the limit is {self._seconds * 1000:.0f} ms"
             return self._judge.fault("timeouts", f"{self.name}.act took {taken * 1000:.0f} ms, {limit}")
         return action
+
+
+class _JudgedObjects:
+    """Objects of a batched class: one for a batch of one seed, or one for each environment, so that what it does
+    there depends on nothing else. The faults of each are its own: the others play on."""
+
+    def __init__(self, judge: _Judge, first: "Policy", again: "Callable[[], Policy]", name: str, actions: int) -> None:
+        """`again` builds another object; actions are 0 to `actions` - 1."""
+        self._judge, self._again, self._name, self._actions = judge, again, name, actions
+        self._objects = [first]
+        self._broken: list[str] = []  # of each object that plays: why its episodes could not begin
+        self._ended: np.ndarray | None = None  # bool [envs]: where they have ended since the last step
+
+    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        self._broken = [self._begin(0, num_envs, num_agents, seed)]
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        self._broken = [self._begin(index, 1, num_agents, seed) for index, seed in enumerate(seeds)]
+
+    def _begin(self, index: int, num_envs: int, num_agents: int, seed: int) -> str:
+        """Why the object of that number cannot begin, "" if it can."""
+
+        def begin() -> None:
+            if index == len(self._objects):
+                self._objects.append(self._again())
+            self._objects[index].reset(num_envs=num_envs, num_agents=num_agents, seed=seed)
+
+        return self._judge.first["errors"] if self._judge(begin) == NO_ACTION["errors"] else ""
+
+    def end_episodes(self, ended: np.ndarray) -> None:
+        self._ended = ended
+
+    def step(self, seen: np.ndarray) -> np.ndarray:
+        """Actions or why there are none, integers [envs, agents]."""
+        ended, self._ended = np.zeros(len(seen), bool) if self._ended is None else self._ended, None
+        parts = enumerate(zip(*(np.split(whole, len(self._broken)) for whole in (seen, ended)), strict=True))
+        return np.concatenate([self._answer(index, *own) for index, own in parts])
+
+    def _answer(self, index: int, seen: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        answer = self._judge(lambda: self._play(index, seen, ended))
+        return np.full(seen.shape[:2], answer) if isinstance(answer, int) else answer
+
+    def _play(self, index: int, seen: np.ndarray, ended: np.ndarray) -> np.ndarray | int:
+        if self._broken[index]:
+            return self._judge.fault("errors", self._broken[index])
+        if ended.any():
+            self._objects[index].end_episodes(ended)
+        actions = check_actions(self._objects[index].step(seen), seen.shape[:2], self._name)
+        wrong = (actions < 0) | (actions >= self._actions)
+        if not wrong.any():
+            return actions
+        problem = f"{self._name}.step: returned {actions[wrong][0]}; actions are 0 to {self._actions - 1}"
+        return np.where(wrong, self._judge.fault("garbage", problem), actions)
+
+
+def _content(modules: dict[str, str], data: str) -> str:
+    """Digest of the files of modules and of the file that was loaded, if any."""
+    loaded = digest_path(Path(data)) if data else ""
+    return digest({name: digest_path(Path(file)) for name, file in modules.items()}, loaded)
 
 
 def read_info(fields: dict[str, Any]) -> "Info":

@@ -1,7 +1,7 @@
 """What a policy is: a network that the trainer trains, and anything that plays a batch of environments."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
@@ -117,6 +117,29 @@ class Policy(Protocol):
     def end_episodes(self, ended: np.ndarray) -> None:
         """Forget the episode of each environment marked in bool [envs]: the next observation is of a new one."""
         ...
+
+
+@runtime_checkable
+class Separate(Protocol):
+    """A policy that can play each environment as if it were alone."""
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        """Forget everything and prepare for an environment per seed. What its agents do then follows from its seed and
+        what they observe, bit for bit, whatever is played beside it. One seed: as `reset` of one environment."""
+        ...
+
+
+def begin_episodes(policy: Policy, num_agents: int, seeds: Sequence[int]) -> None:
+    """Let a policy begin an episode per seed, each as if it were alone.
+
+    Raises TypeError for several where it plays them only as one batch (it is not `Separate`).
+    """
+    if isinstance(policy, Separate):
+        policy.reset_each(num_agents, seeds)
+    elif len(seeds) == 1:
+        policy.reset(1, num_agents, seeds[0])
+    else:
+        raise TypeError(f"{policy.name} cannot play {len(seeds)} environments each by itself")
 
 
 @runtime_checkable

@@ -1,12 +1,12 @@
 """Policies of one agent: the simplest form in which a user's class can play. No torch here: it is slow to import."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from metta.common.errors import UserError, suggest
-from metta.common.seeds import derive
+from metta.common.seeds import derive, each_seed
 
 
 class AgentPolicy(Protocol):
@@ -28,7 +28,7 @@ class BadAnswerError(UserError):
 class AgentTeam:
     """Plays a batch of environments with one `AgentPolicy` per agent and environment.
 
-    Seeds depend on the batch's seed plus the environment's number, so that episodes do not on how they are batched.
+    Seeds depend on that of the environment alone, so that episodes do not on how they are batched.
     """
 
     def __init__(self, make: Callable[[], AgentPolicy], action_names: tuple[str, ...], name: str) -> None:
@@ -36,15 +36,18 @@ class AgentTeam:
         self._make = make
         self._agents = [make()]  # so that a class that cannot be built is known at once
         self._ids = {action: index for index, action in enumerate(action_names)}
-        self._num_agents, self._seed = 1, 0
+        self._num_agents, self._seeds = 1, [0]
         self._episodes = np.zeros(1, np.int64)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        self._num_agents, self._seed = num_agents, seed
-        self._episodes = np.zeros(num_envs, np.int64)
-        wanted = num_envs * num_agents
+        self.reset_each(num_agents, each_seed(seed, num_envs))
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        self._num_agents, self._seeds = num_agents, list(seeds)
+        self._episodes = np.zeros(len(seeds), np.int64)
+        wanted = len(seeds) * num_agents
         self._agents = self._agents[:wanted] + [self._make() for _ in range(wanted - len(self._agents))]
-        for env in range(num_envs):
+        for env in range(len(seeds)):
             self._begin(env)
 
     def step(self, observations: np.ndarray) -> np.ndarray:
@@ -67,7 +70,7 @@ class AgentTeam:
 
     def _begin(self, env: int) -> None:
         for agent in range(self._num_agents):
-            seed = derive(self._seed + env, "agent", agent, int(self._episodes[env]))
+            seed = derive(self._seeds[env], "agent", agent, int(self._episodes[env]))
             self.begin(env * self._num_agents + agent, agent, seed)
 
     def _action_id(self, answer: Any) -> int:

@@ -26,7 +26,7 @@ from metta.game.observation import env_info
 from metta.policy.bundle import bundle_files
 from metta.policy.by_class import UserClass, is_class, parse_class
 from metta.policy.hosted import Faults, HostedPolicy
-from metta.policy.interface import Policy
+from metta.policy.interface import Policy, begin_episodes
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sources.place import MOST_BYTES, SPEC
 from metta.policy.spec import Contents, write_plain_spec
@@ -220,7 +220,7 @@ def _play(policy: Policy, mission: Mission, steps: int) -> list[float]:
     observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
     rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
     batch.reset(observations)
-    policy.reset(*shape, VALIDATION_SEED)
+    begin_episodes(policy, batch.num_agents, [VALIDATION_SEED])
     times = []
     for _ in range(steps):
         start = time.perf_counter()

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from metta.common.digests import digest
 from metta.common.errors import UserError
 from metta.policy.bundle import NoNetError
 from metta.policy.by_class import UserClass
@@ -46,8 +48,21 @@ def play_code(bundle: NoNetError, info: Info, action_timeout_ms: float) -> Hoste
     return policy
 
 
+def code_content(bundle: NoNetError) -> str:
+    """Digest of what a bundle says and holds. Raise UserError as `play_code`."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in _files(bundle)}
+    spec = bundle.spec
+    return digest(spec.class_path, spec.init_kwargs, spec.data_path, spec.setup_script, hashes)
+
+
 def _unpack(bundle: NoNetError, folder: Path) -> None:
-    """Write the files that the spec lists; all of a zip file whose spec lists none."""
+    for name, data in _files(bundle):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def _files(bundle: NoNetError) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the files that the spec lists; all of a zip file whose spec lists none."""
     wanted = bundle.spec.sha256
     names = list(wanted) or (bundle.files.names() if isinstance(bundle.files, Archive) else [])
     if not names:
@@ -63,8 +78,7 @@ def _unpack(bundle: NoNetError, folder: Path) -> None:
         if wanted and hashlib.sha256(data).hexdigest() != wanted[name]:
             raise BrokenBundleError(f"{bundle.origin}: {name} is damaged or cut short (its SHA-256 does not match)")
         left -= len(data)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+        yield name, data
 
 
 def _set_up(origin: str, folder: Path, script: str) -> None:

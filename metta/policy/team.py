@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from metta.common.errors import UserError
-from metta.common.seeds import derive
-from metta.policy.interface import Advice, Adviser, Policy, Telling, tells
+from metta.common.seeds import derive, each_seed
+from metta.policy.interface import Advice, Adviser, Policy, Telling, begin_episodes, tells
 
 UNKNOWN = -1  # role and task of an agent whose policy does not tell
 NOWHERE = -(1 << 20)  # row and column of its target
@@ -34,6 +34,9 @@ class TeamPolicy:
     Tells what the policies tell that name roles and tasks as the first one that tells does.
     """
 
+    role_names: tuple[str, ...] = ()
+    task_names: tuple[str, ...] = ()
+
     def __init__(self, policies: Sequence[Policy], counts: Sequence[int]) -> None:
         """`counts` are the agents of each policy; their sum is the number of agents."""
         self.policies, self.counts = tuple(policies), tuple(counts)
@@ -42,19 +45,22 @@ class TeamPolicy:
         self._places: list[np.ndarray] = []
         self._advice: list[Advice | None] = [None] * len(self.policies)
         teller = next((policy for policy in self.policies if tells(policy)), None)
-        self.role_names = teller.role_names if teller else ()
-        self.task_names = teller.task_names if teller else ()
+        if teller:
+            self.role_names, self.task_names = teller.role_names, teller.task_names
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        random = np.random.default_rng(derive(seed, "seats"))
+        self.reset_each(num_agents, each_seed(seed, num_envs))
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
         policy_of = np.repeat(np.arange(len(self.counts)), self.counts)
         alone = len(self.policies) == 1
-        self.seats = np.stack([policy_of if alone else random.permutation(policy_of) for _ in range(num_envs)])
+        self.seats = np.stack([policy_of if alone else _shuffled(policy_of, derive(seed, "seats")) for seed in seeds])
         self._places = [
-            np.nonzero(self.seats == index)[1].reshape(num_envs, count) for index, count in enumerate(self.counts)
+            np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
         ]
         for index, policy in enumerate(self.policies):
-            policy.reset(num_envs, self.counts[index], seed if index == 0 else derive(seed, "policy", index))
+            own = seeds if index == 0 else [derive(seed, "policy", index) for seed in seeds]
+            begin_episodes(policy, self.counts[index], own)
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         if len(self.policies) == 1:
@@ -107,3 +113,7 @@ class TeamPolicy:
     def end_episodes(self, ended: np.ndarray) -> None:
         for policy in self.policies:
             policy.end_episodes(ended)
+
+
+def _shuffled(values: np.ndarray, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(values)

@@ -8,6 +8,7 @@ a class of your own; a checkpoint of a run, a bundle or a file of weights, on th
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ import torch
 import yaml
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
+from metta.common.digests import digest
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import Bundle, NoNetError, read_bundle
@@ -25,12 +27,12 @@ from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Info, Policy
 from metta.policy.nets.registry import ALIASES, NETS, net_names
 from metta.policy.neural import NeuralPolicy
-from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query
+from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query, scripted_settings
 from metta.policy.simple import NoopPolicy, RandomPolicy
 from metta.policy.sources.locate import is_remote, locate
 from metta.policy.sources.place import BrokenBundleError, Place
 from metta.policy.sources.runs import CHECKPOINTS, VERSION, Version, list_versions
-from metta.policy.submission_code import play_code
+from metta.policy.submission_code import code_content, play_code
 
 __all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
 
@@ -59,16 +61,46 @@ def make_policy(
     With `isolated`, a user's class plays in a process of its own, under a time limit (metta.policy.hosted); our own
     scripts and nets never do. The code in a bundle always does, and only with `trust_code`.
     """
+    found = find_policy(
+        uri, info, data_dir, device, deterministic, trust_pickle, trust_code, isolated, action_timeout_ms
+    )
+    return found.build(info)
+
+
+@dataclass(frozen=True)
+class FoundPolicy:
+    """What a URI led to, read once: what lies there later does not change it, but for code that is imported."""
+
+    content: str  # digest of all that it was read from, code that is imported aside
+    build: Callable[[Info], Policy]  # ready to play where an info holds; raises UserError where it cannot
+
+
+def find_policy(
+    uri: str,
+    info: Info,
+    data_dir: str | Path = "./train_dir",
+    device: torch.device | str = "cpu",
+    deterministic: bool = False,
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+    isolated: bool = False,
+    action_timeout_ms: float = ACTION_TIMEOUT_MS,
+) -> FoundPolicy:
+    """As `make_policy`, for several policies of one content."""
     if is_class(uri, data_dir):
-        found = parse_class(uri)
-        return HostedPolicy(found, info, action_timeout_ms) if isolated else found.build(info)
+        user = parse_class(uri)
+        hosted = partial(HostedPolicy, user, action_timeout_ms=action_timeout_ms)
+        return FoundPolicy(digest(user.path, dict(user.words)), hosted if isolated else user.build)
     if is_built_in(uri):
-        return make_built_in(*built_in_parts(uri), info)
+        return _find_built_in(*built_in_parts(uri))
     try:
         bundle = find_bundle(uri, data_dir, info, trust_pickle)
-    except NoNetError as found:
-        return _make_bundled(found, info, trust_code, action_timeout_ms)
-    return NeuralPolicy(net_for(bundle, info, device), bundle.name, deterministic)
+    except NoNetError as found:  # is kept: without the frames that led here, which hold what should end with them
+        return _find_bundled(found.with_traceback(None), trust_code, action_timeout_ms)
+    return FoundPolicy(
+        bundle.content,
+        lambda info: NeuralPolicy(net_for(bundle.known_by(info), info, device), bundle.name, deterministic),
+    )
 
 
 def find_bundle(
@@ -116,14 +148,19 @@ def is_built_in(uri: str) -> bool:
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
 
-def _make_bundled(bundle: NoNetError, info: Info, trust_code: bool, action_timeout_ms: float) -> Policy:
+def _find_bundled(bundle: NoNetError, trust_code: bool, action_timeout_ms: float) -> FoundPolicy:
     """The policy of a bundle that holds none of our nets. Raise UserError, the bundle itself if it is not trusted."""
     spec = bundle.spec
     if spec.class_path in BUILT_IN:
-        return make_built_in(spec.class_path, spec.init_kwargs, info)
+        return _find_built_in(spec.class_path, spec.init_kwargs)
     if not trust_code:
         raise bundle
-    return play_code(bundle, info, action_timeout_ms)
+    return FoundPolicy(code_content(bundle), lambda info: play_code(bundle, info, action_timeout_ms))
+
+
+def _find_built_in(name: str, words: dict[str, Any]) -> FoundPolicy:
+    settings = scripted_settings(name, words) if name in SCRIPTS else words
+    return FoundPolicy(digest(name, settings), lambda info: make_built_in(name, words, info))
 
 
 def make_built_in(name: str, words: dict[str, Any], info: Info) -> Policy:

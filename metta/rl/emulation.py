@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ MOST_ACTIONS = 4096  # combinations of the components of an action
 SEEDS = 2**31  # most that libraries take
 LAST = "last observations"
 APART = 2**20  # more than there are environments
+Stream = tuple[int, int]  # a seed, and the number of an environment among those that have it
 
 
 class Foreign:
@@ -41,7 +43,7 @@ class Foreign:
         """
         self._settings, self._workers = settings, workers
         self.label = str(settings.name)
-        env = _emulated(settings, 0, 0)
+        env = _emulated(settings, 0, (0, 0))
         self.info = _space_info(self.label, env)
         env.close()
 
@@ -54,7 +56,14 @@ class Foreign:
         return {"env": self._settings.model_dump(mode="json")}
 
     def build(self, num_envs: int, seed: int) -> "EmulatedBatch":
-        return EmulatedBatch(self._settings, self.info, num_envs, derive(seed, "environments"), self._workers or 1)
+        stream = derive(seed, "environments")
+        streams = [(stream, number) for number in range(num_envs)]
+        return EmulatedBatch(self._settings, self.info, streams, self._workers or 1)
+
+    def build_each(self, seeds: Sequence[int]) -> "EmulatedBatch":
+        """An environment per seed, each as the only one that `build` makes of it."""
+        streams = [(derive(seed, "environments"), 0) for seed in seeds]
+        return EmulatedBatch(self._settings, self.info, streams, self._workers or 1)
 
     def attributes(self, env: object) -> dict[str, float]:
         return {"agents": self.info.num_agents}
@@ -73,10 +82,12 @@ class EmulatedBatch:
     device = "cpu"
     resumes = False
 
-    def __init__(self, settings: EnvSettings, info: SpaceInfo, num_envs: int, seed: int, workers: int) -> None:
+    def __init__(self, settings: EnvSettings, info: SpaceInfo, streams: Sequence[Stream], workers: int) -> None:
+        """An environment for each of `streams`, from which its seeds come."""
+        num_envs = len(streams)
         self.info, self.num_envs, self.num_agents = info, num_envs, info.num_agents
-        self._settings, self._seed, self._starts = settings, seed, 0
-        self._vector = _vector(settings, num_envs, seed, workers)
+        self._settings, self._starts = settings, 0
+        self._vector = _vector(settings, streams, workers)
         self._returns = np.zeros((num_envs, info.num_agents), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
         self._numbers = np.zeros(num_envs, np.int64)
@@ -160,11 +171,11 @@ class EmulatedBatch:
 class _Numbered:
     """Seeds of its own for each environment, and the next episode within the step that ends one."""
 
-    number, stream = 0, 0
+    number, stream = 0, (0, 0)  # its place in the batch; what its seeds follow from
 
     def reset(self, seed: int | None = None, options: Any = None) -> Any:
         """Of `seed` only the start matters: PufferLib counts it up over environments, and over processes once more."""
-        own = None if seed is None else derive(self.stream, seed // APART, self.number) % SEEDS
+        own = None if seed is None else derive(self.stream[0], seed // APART, self.stream[1]) % SEEDS
         return super().reset(seed=own)  # pyright: ignore[reportAttributeAccessIssue]
 
     def step(self, action: Any) -> Any:
@@ -205,9 +216,10 @@ class _FlatParallel(PettingZooWrapper):
         return {agent: spaces.flatten(self.env.observation_space(agent), seen) for agent, seen in observations.items()}
 
 
-def _vector(settings: EnvSettings, num_envs: int, stream: int, workers: int) -> Any:
+def _vector(settings: EnvSettings, streams: Sequence[Stream], workers: int) -> Any:
     """PufferLib's vector of emulated environments, in this process or in others."""
-    creators = [partial(_emulated, settings, number, stream) for number in range(num_envs)]
+    num_envs = len(streams)
+    creators = [partial(_emulated, settings, number, stream) for number, stream in enumerate(streams)]
     nothing: dict[str, Any] = {"env_args": [[]] * num_envs, "env_kwargs": [{}] * num_envs}
     if workers == 1:
         return vector.make(creators, **nothing, backend=vector.Serial, num_envs=num_envs)
@@ -218,7 +230,7 @@ def _vector(settings: EnvSettings, num_envs: int, stream: int, workers: int) -> 
     )
 
 
-def _emulated(settings: EnvSettings, number: int, stream: int, buf: Any = None, seed: int = 0) -> Any:
+def _emulated(settings: EnvSettings, number: int, stream: Stream, buf: Any = None, seed: int = 0) -> Any:
     """One environment in PufferLib's terms; it is seeded when it is reset. Raises UserError when it cannot be made."""
     name = str(settings.name)
     kind: Any = _Gymnasium if settings.kind == "gymnasium" else _PettingZoo

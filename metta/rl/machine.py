@@ -36,10 +36,11 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def set_up(settings: MachineSettings) -> torch.device:
-    """Apply the settings to this process and return the device."""
+def set_up(settings: MachineSettings, threads: int | None = None) -> torch.device:
+    """Apply the settings to this process and return the device. Where they say nothing else, torch has as many threads
+    as given, or as there are cores; nets that play have one, as workers share the cores."""
     device = choose_device(settings.device)
-    torch.set_num_threads(settings.threads or available_cores())
+    torch.set_num_threads(settings.threads or threads or available_cores())
     if device.type == "cpu":
         _keep_freed_memory()
     return device

@@ -219,7 +219,7 @@ class MachineSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
     data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
-    threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores")
+    threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores; to play, one")
     trust_pickle: Annotated[bool, OnlyTyped()] = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )

@@ -6,7 +6,7 @@ from metta.eval.replay.recorder import Recorder
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
-from metta.policy.interface import Adviser, Policy
+from metta.policy.interface import Adviser, Policy, begin_episodes
 
 
 class Match:
@@ -20,7 +20,7 @@ class Match:
         self._observations = np.zeros((*shape, self.batch.info.num_tokens, 3), np.uint8)
         self._rewards, self._ends = np.zeros(shape, np.float32), (np.zeros(shape, bool), np.zeros(shape, bool))
         self.batch.reset(self._observations)
-        policy.reset(1, self.batch.num_agents, seed)
+        begin_episodes(policy, self.batch.num_agents, [seed])
         self.returns = np.zeros(self.batch.num_agents, np.float32)
         self.step = 0
         self.recorder = Recorder(self.batch, seed=seed, policies=[label])

@@ -224,3 +224,27 @@ def test_a_batch_of_too_many_agents_is_refused_in_one_line(monkeypatch: pytest.M
     mission = build_mission(MissionSettings())
     with pytest.raises(UserError, match="at most 4 agents"):
         make_batch("cuda", mission, 1, maps=build_pool(mission, 1, 0))
+
+
+def test_an_environment_of_a_seed_of_its_own_plays_there_as_alone_on_the_processor() -> None:
+    """With a draw in every step: two cogs want the same cell."""
+    drawn = Play(["@.@"], max_steps=40, cog={"action_cost": {}})
+    seeds, actions = [77, 5, 78], np.array([4, 3], np.int32)
+    together, alone = (
+        make_batch(backend, drawn.mission, len(own), maps=drawn.batch.map(0)[None], seed=own, auto_reset=False)
+        for backend, own in (("cuda", seeds), ("cpu", [78]))
+    )
+    buffers = [
+        (np.zeros((envs, 2, 200, 3), np.uint8), np.zeros((envs, 2), np.float32), *np.zeros((2, envs, 2), bool))
+        for envs in (3, 1)
+    ]
+    for batch, own in zip((together, alone), buffers, strict=True):
+        batch.reset(own[0])
+    for _ in range(6):
+        for batch, own in zip((together, alone), buffers, strict=True):
+            batch.step(np.tile(actions, (batch.num_envs, 1)), *own)
+        for many, one in zip(buffers[0], buffers[1], strict=True):
+            assert many[2].tobytes() == one[0].tobytes()
+    together.reset(buffers[0][0], [78, 9, 9])
+    alone.reset(buffers[1][0])
+    assert together.state_dict()["rng"][0] == alone.state_dict()["rng"][0]

@@ -3,10 +3,12 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,3 +89,39 @@ def first_movers(seed: int) -> list[str]:
         won.append(batch.successes()[:, 0])
         buffers.step(batch, np.where(batch.successes(), [3, 4], 0).astype(np.int32))
     return ["".join(map(str, row.astype(int))) for row in np.array(won).T]
+
+
+def of_seeds(seeds: Sequence[int], threads: int = 1) -> list[str]:
+    """What each environment of a batch with these seeds plays on one map, whatever its place."""
+    mission = build_mission(MissionSettings(cogs=AGENTS, max_steps=LENGTH, variants=["clips_hard"]))
+    batch = EnvBatch(mission, len(seeds), maps=POOL[:1], seed=seeds, threads=threads, auto_reset=False, desync=True)
+    buffers = Buffers.of(len(seeds), AGENTS)
+    batch.reset(buffers.observations)
+    films = [hashlib.sha256() for _ in seeds]
+    rng = np.random.default_rng(3)
+    for _ in range(LENGTH):
+        buffers.step(batch, np.tile(rng.integers(0, 12, AGENTS).astype(np.int32), (len(seeds), 1)))
+        for env, found in enumerate(films):
+            shown = (buffers.observations, buffers.rewards, buffers.terminals, buffers.truncations)
+            found.update(b"".join(array[env].tobytes() for array in shown))
+    batch.close()
+    return [found.hexdigest() for found in films]
+
+
+def test_an_environment_of_a_seed_of_its_own_plays_as_alone_wherever_it_stands():
+    seeds = [909, 3, 2**63 + 5, 911, 910, *range(30)]
+    together = of_seeds(seeds, threads=3)
+    assert together == of_seeds(seeds[::-1])[::-1] == [of_seeds([seed])[0] for seed in seeds]
+    assert len(set(together)) > 8
+
+
+def test_a_batch_is_reset_to_other_seeds_and_refuses_too_few():
+    mission = build_mission(MissionSettings(cogs=AGENTS, max_steps=LENGTH))
+    batch, buffers = EnvBatch(mission, 2, maps=POOL[:1], seed=[4, 5]), Buffers.of(2, AGENTS)
+    states = []
+    for seeds in ([4, 5], [6, 4], [5, 6]):
+        batch.reset(buffers.observations, seeds)
+        states.append(batch.state_dict()["rng"].tolist())
+    assert states[0] == [states[1][1], states[2][0]] and states[1][0] == states[2][1]
+    with pytest.raises(ValueError, match="3 seeds for 2 environments"):
+        batch.reset(buffers.observations, [1, 2, 3])

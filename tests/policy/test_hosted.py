@@ -23,6 +23,19 @@ from metta.policy.interface import SpaceInfo
 from metta.policy.uri import make_policy
 
 ROOT = Path(__file__).parents[2]
+PICKY = """import numpy as np
+
+class Picky:
+    def __init__(self, info):
+        pass
+    def reset(self, num_envs, num_agents, seed):
+        assert num_envs == 1 and seed != 2, "not with me"
+        self.seed = seed
+    def step(self, observations):
+        return np.full(observations.shape[:2], self.seed) if self.seed != 4 else "east"
+    def end_episodes(self, ended):
+        pass
+"""
 INFO = env_info(Mission())
 CLASSES = "tests.policy.user_policies"
 SHAPE = (2, 8)  # environments, agents
@@ -296,3 +309,20 @@ def test_a_class_plays_environments_of_other_libraries_too():
 
 def test_the_process_of_a_class_starts_without_torch():
     assert (play(host("Light"), 1)[0] == 1).all()
+
+
+def test_where_each_environment_is_played_by_itself_a_batched_class_errs_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An object of the class for each, none of which the faults of another touch."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picky.py").write_text(PICKY)
+    policy = make_policy("class=picky.Picky", INFO, isolated=True, action_timeout_ms=5_000)
+    assert isinstance(policy, HostedPolicy)
+    for seeds in ([1, 2, 3, 4], [2, 3]):
+        policy.reset_each(8, seeds)
+        steps = [policy.step(np.zeros((len(seeds), 8, 200, 3), np.uint8)) for _ in range(3)]
+        wrong = np.isin(seeds, [2, 4])
+        assert [actions[:, 0].tolist() for actions in steps] == [np.where(wrong, 0, seeds).tolist()] * 3
+    assert counts(policy.faults) == (0, (3 + 3) * 8, 3 * 8)
+    policy.close()

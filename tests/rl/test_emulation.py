@@ -16,7 +16,9 @@ import gymnasium
 from metta.common.errors import UserError
 from metta.common.seeds import derive
 from metta.config import runner
+from metta.eval.foreign import play_foreign
 from metta.game.engine.batch import Episode
+from metta.policy.uri import make_policy
 from metta.rl.emulation import SEEDS, EmulatedBatch, Foreign
 from metta.rl.settings import EnvSettings
 
@@ -213,3 +215,17 @@ def test_without_pufferlib_one_line_names_the_extra(
     code, _, errors = run(TRAIN, "env=gymnasium", "env.name=CartPole-v1", "agent=mlp")
     assert code == 2 and errors.startswith("error: pufferlib is not installed: pip install 'metta[puffer]'")
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "policy"),
+    [(CARTPOLE, "random"), (CARTPOLE, "class=tests.policy.user_policies.Crowd"), (MIRROR, "random")],
+)
+def test_an_evaluated_episode_is_the_same_whatever_is_played_beside_it(settings: EnvSettings, policy: str):
+    source = Foreign(settings, None)
+    player = make_policy(policy, source.info, isolated=True, action_timeout_ms=5_000)
+    several = play_foreign(source, player, 7, 30)
+    for k in (0, 3, 6):
+        (alone,) = play_foreign(source, player, 1, 30 + k)
+        assert describe(several[k])[1:] == describe(alone)[1:]
+    assert len({tuple(describe(episode)[2]) for episode in several}) > 1

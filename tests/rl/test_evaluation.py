@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
+from metta.eval.evaluate import evaluate
 from metta.eval.in_training import train
 from metta.eval.replay.file import read_replay
+from metta.eval.settings import EvaluateConfig
 from metta.rl.settings import RunConfig
 
 Config = Callable[..., RunConfig]
@@ -68,3 +70,19 @@ def test_what_cannot_be_evaluated_is_refused_before_training(config: Config):
     run = config(env=foreign, agent={"name": "mlp"}, evaluator={"epoch_interval": 1})
     with pytest.raises(UserError, match=r"evaluator\.epoch_interval"):
         train(run)
+
+
+def test_what_training_reports_is_what_evaluating_its_checkpoint_gives(
+    config: Config, capsys: pytest.CaptureFixture[str]
+):
+    run = config(evaluator={"epoch_interval": 4, "episodes": 9, "seed": 812})
+    train(run)
+    reported = metrics(run)[-1]
+    job = {"policy_uri": "tiny:v4", "episodes": 9, "seed": 812, "format": "json"}
+    system = {"data_dir": run.system.data_dir, "device": "cpu", "workers": 2}
+    capsys.readouterr()
+    evaluate(EvaluateConfig.model_validate({**job, "system": system}))
+    found = json.loads(capsys.readouterr().out)["metrics"]
+    assert {name: reported[f"eval_training/training/{name}"] for name in found} == {
+        name: pytest.approx(values["mean"], rel=1e-12) for name, values in found.items()
+    }

@@ -11,7 +11,7 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, collectives, env_info
 from metta.game.resources import ELEMENTS, GEAR, RESOURCES
-from metta.policy.interface import Policy, tells
+from metta.policy.interface import Policy, begin_episodes, tells
 from metta.policy.scripted.layout import TASKS
 from metta.policy.scripted.policy import ROLES
 
@@ -95,7 +95,7 @@ class Player:
         observations = np.zeros((*shape, self.info.num_tokens, 3), np.uint8)
         rewards, terminals, truncations = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)
         self.batch.reset(observations)
-        self.policy.reset(*shape, self._seed)
+        begin_episodes(self.policy, self.batch.num_agents, [self._seed])
         world = self._world()
         for step in range(1, min(steps, self.mission.max_steps) + 1):
             actions = self.policy.step(observations)

@@ -69,7 +69,8 @@ class Sight(Part):
 class ReplayHeader(Part):
     mission: Name
     variants: Names
-    seed: int
+    seed: int  # of the episode
+    map_seed: int | None = None  # of its map; replays of before do not say
     max_steps: int = Field(ge=1, le=10_000_000)
     policies: Annotated[list[Name], Field(min_length=1, max_length=256)]
     agents: Annotated[list[AgentInfo], Field(min_length=1, max_length=255)]
@@ -111,9 +112,16 @@ class ReplayHeader(Part):
 
 
 def make_header(
-    batch: Batch, env: int, seed: int, policies: list[str], policy_of: list[int], roles: list[str], tasks: list[str]
+    batch: Batch,
+    env: int,
+    seeds: tuple[int, int],
+    policies: list[str],
+    policy_of: list[int],
+    roles: list[str],
+    tasks: list[str],
 ) -> ReplayHeader:
-    """The header of the episode that environment `env` of a batch has just started."""
+    """The header of the episode that environment `env` of a batch has just started; `seeds` are its own and the one
+    that its map has where the mission names none."""
     mission, objects = batch.mission, batch.objects(env)
     names = sorted({thing["type"] for thing in objects})
     teams = [list(collectives(mission)).index(name) for name in mission.teams]
@@ -122,7 +130,8 @@ def make_header(
     return ReplayHeader(
         mission=mission.name,
         variants=mission.variants,
-        seed=seed,
+        seed=seeds[0],
+        map_seed=seeds[1] if mission.map.seed is None else mission.map.seed,
         max_steps=mission.max_steps,
         policies=policies,
         agents=[AgentInfo(team=teams[g], group=g, policy=p) for g, p in zip(groups, policy_of, strict=True)],

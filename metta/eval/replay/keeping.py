@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metta.eval.replay.recorder import Recorder
-from metta.game.engine.batch import EnvBatch
+from metta.game.engine.batch import Batch
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
@@ -23,23 +23,26 @@ def replay_name(mission: str, seed: int, policies: Sequence[str] = ()) -> str:
 class BatchRecorder:
     """Watches a batch and records its episodes."""
 
-    def __init__(self, folder: Path, names: Sequence[str], seeds: Sequence[int], policies: Sequence[str]) -> None:
-        """`names` are the files of the episodes, `seeds` those of their maps; `policies` who plays."""
+    def __init__(
+        self, folder: Path, names: Sequence[str], seeds: Sequence[tuple[int, int]], policies: Sequence[str]
+    ) -> None:
+        """`names` are the files of the episodes, `seeds` those of each and of its map; `policies` who plays."""
         self._folder, self._names, self._seeds, self._policies = folder, names, seeds, list(policies)
         self._recorders: list[Recorder] = []
         self._team: TeamPolicy | None = None
 
-    def begin(self, batch: EnvBatch, policy: Policy) -> None:
+    def begin(self, batch: Batch, policy: Policy) -> None:
         self._team = policy if isinstance(policy, TeamPolicy) else None
         self._recorders = [
             Recorder(
                 batch,
                 env,
                 seed=seed,
+                map_seed=map_seed,
                 policies=self._policies,
                 policy_of=self._team.seats[env].tolist() if self._team else None,
             )
-            for env, seed in enumerate(self._seeds)
+            for env, (seed, map_seed) in enumerate(self._seeds)
         ]
         for recorder in self._recorders:
             recorder.start(policy)

@@ -25,10 +25,19 @@ class Recorder:
     header: ReplayHeader
 
     def __init__(
-        self, batch: Batch, env: int = 0, *, seed: int = 0, policies: list[str], policy_of: list[int] | None = None
+        self,
+        batch: Batch,
+        env: int = 0,
+        *,
+        seed: int = 0,
+        map_seed: int | None = None,
+        policies: list[str],
+        policy_of: list[int] | None = None,
     ) -> None:
-        """`policies` names who plays, `policy_of` which of them each agent is (default: the first)."""
-        self._batch, self._env, self._seed = batch, env, seed
+        """`seed` is that of the episode, and of its map unless that has another; `policies` names who plays,
+        `policy_of` which of them each agent is (default: the first)."""
+        self._batch, self._env = batch, env
+        self._seeds = seed, seed if map_seed is None else map_seed
         self._policies, self._policy_of = policies, policy_of or [0] * batch.num_agents
         self.states: list[bytes] = []  # key states, every CHUNK_STEPS steps
         self.deltas: list[bytes] = []  # from the state before; that of step 0 is empty
@@ -40,7 +49,7 @@ class Recorder:
         self._telling = policy if tells(policy) else None
         roles, tasks = (policy.role_names, policy.task_names) if tells(policy) else ((), ())
         self.header = make_header(
-            self._batch, self._env, self._seed, self._policies, self._policy_of, list(roles), list(tasks)
+            self._batch, self._env, self._seeds, self._policies, self._policy_of, list(roles), list(tasks)
         )
         hubs = [(o["row"], o["col"], o["owner"]) for o in self._batch.objects(self._env) if o["type"].endswith(":hub")]
         names = [self.header.collectives[agent.team] for agent in self.header.agents]

@@ -59,11 +59,12 @@ class LstmNet(ActorCritic):
     def encode(self, observations: Tensor) -> Tensor:
         """Tokens [n, tokens, 3] as bytes / 255 -> [n, hidden].
 
-        Padding bytes are 1 after the division, so all columns that hold only padding add up to a second bias.
+        Padding bytes are 1 after the division, so in training all columns that hold only padding add up to a second
+        bias. Which ones do depends on the whole batch, and with them how sums round: not so when it plays.
         """
         weight = self._net["0"].get_parameter("weight")
         rows = observations.flatten(1)
-        used = used_width(rows)
+        used = used_width(rows) if self.training else rows.shape[1]
         bias = self._net["0"].get_parameter("bias") + weight[:, used:].sum(1)
         hidden = torch.relu_(linear(rows[:, :used].float(), weight[:, :used] * (1 / PADDING), bias))
         return self._net["2"](hidden)

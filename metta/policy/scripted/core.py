@@ -10,10 +10,15 @@ from metta.policy.scripted.moves import act, note_progress
 from metta.policy.scripted.planner import plan_roles
 from metta.policy.scripted.suspicion import feel, review
 
+AGENT_STRIDE = 1000003  # between the random numbers of neighbours
+
 
 @kernel
-def begin_episodes(s, ended, agents, minds, roles, rotate, seed, episodes):
-    """Forget everything of the environments marked in `ended`. roles int32: fixed ones in turn, NONE where free."""
+def begin_episodes(s, ended, agents, minds, roles, rotate, keys, episodes):
+    """Forget everything of the environments marked in `ended`. roles int32: fixed ones in turn, NONE where free.
+
+    keys uint64 [E]: what the random numbers of an environment's agents follow from.
+    """
     for e in range(len(ended)):
         if not ended[e]:
             continue
@@ -26,7 +31,7 @@ def begin_episodes(s, ended, agents, minds, roles, rotate, seed, episodes):
             turn = a + rotate * episodes[e]
             s.agents[g, AG_FIXED] = s.agents[g, AG_ROLE] = roles[turn % len(roles)]
             s.agents[g, AG_NEXT] = -1
-            s.rng[g] = seed + np.uint64(g * 1000003 + episodes[e])
+            s.rng[g] = keys[e] + np.uint64(a * AGENT_STRIDE + episodes[e])
         episodes[e] += 1
 
 

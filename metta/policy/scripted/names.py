@@ -106,14 +106,22 @@ def make_scripted(name: str, words: dict[str, str], info: object) -> "ScriptedPo
 
     if not isinstance(info, EnvInfo):
         raise UserError(f"policy {name} plays CoGsGuard only")
-    script = SCRIPTS[name]
-    parameters = validated(Parameters, {**script.plan, **words}, f"policy {name}")
+    script, parameters = SCRIPTS[name], _parameters(name, words)
     mix, rotate = mix_of(script, parameters), parameters.role_vibes is not None
     roles = parameters.role_vibes if parameters.role_vibes else mix(info.num_agents)
     if not parameters.shared and not rotate:
         roles = [LONERS[k % len(LONERS)] if role == FREE else role for k, role in enumerate(roles)]
     plan = Plan.model_validate({key: getattr(parameters, key) for key in Plan.model_fields})
     return ScriptedPolicy(info, name, plan.array(), roles, parameters.shared, rotate)
+
+
+def scripted_settings(name: str, words: dict[str, str]) -> dict[str, Any]:
+    """All settings of a scripted policy. Raises UserError for a wrong parameter."""
+    return _parameters(name, words).model_dump()
+
+
+def _parameters(name: str, words: dict[str, str]) -> Parameters:
+    return validated(Parameters, {**SCRIPTS[name].plan, **words}, f"policy {name}")
 
 
 def mix_of(script: Script, parameters: Parameters) -> Mix:

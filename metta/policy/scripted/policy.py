@@ -1,5 +1,7 @@
 """A scripted policy: plays by rules of its own, from observations alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metta.game.observation import EnvInfo
@@ -29,19 +31,28 @@ class ScriptedPolicy:
         self.reset(0, info.num_agents, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        numbers = np.arange(num_envs, dtype=np.uint64) * np.uint64(num_agents * core.AGENT_STRIDE)
+        self._begin(num_agents, np.array([seed % (1 << 64)], np.uint64) + numbers)
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        self._begin(num_agents, np.array([seed % (1 << 64) for seed in seeds], np.uint64))
+
+    def _begin(self, num_agents: int, keys: np.ndarray) -> None:
+        """`keys` uint64 [E]: what the random numbers of each environment follow from."""
+        num_envs = len(keys)
         teams = sum(tag.endswith(":hub") for tag in self._info.tags)
         minds = teams if self._shared else num_agents
         self._shape, self._minds = (num_envs, num_agents), minds
         self._state = L.allocate(num_envs, num_agents, minds)
         self._ended = np.ones(num_envs, bool)
         self._episodes = np.zeros(num_envs, np.int64)
-        self._seed = np.uint64(seed % (1 << 64))
+        self._keys = keys
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         envs, agents = self._shape
         if self._ended.any():
-            minds, rotate, seed = self._minds, int(self._rotate), self._seed
-            core.begin_episodes(self._state, self._ended, agents, minds, self._roles, rotate, seed, self._episodes)
+            minds, rotate, keys = self._minds, int(self._rotate), self._keys
+            core.begin_episodes(self._state, self._ended, agents, minds, self._roles, rotate, keys, self._episodes)
         tokens = observations.reshape(envs * agents, *observations.shape[2:])
         core.step_all(self._tables, self._state, envs, agents, self._minds, tokens)
         return self._state.actions.reshape(self._shape).copy()

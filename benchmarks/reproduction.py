@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Show that an episode can be had again: a digest of its result, however it is played.
+
+Alone, in batches of 2, 8 and 64, in contests on 1 and 2 workers, and on the CUDA device or numba's simulation of one,
+where a step takes a second for every agent or two.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from metta.common.digests import SHOWN, digest
+from metta.common.errors import UserError
+from metta.eval.contest import build_policies, make_round, resolve_missions, run_contest
+from metta.eval.entries import Entry
+from metta.eval.episodes import play_batch
+from metta.eval.gear import GearTrack
+from metta.eval.rounds import close_policies
+from metta.eval.rows import EpisodeRow, make_row
+from metta.eval.settings import ContestSettings
+from metta.game.engine.backends import Backend
+from metta.game.maps.pool import build_pool
+from metta.policy.team import TeamPolicy
+
+SEED = 1_000_003
+POLICIES = ("random", "role", "cogsguard?gear=10")
+BATCHES = {"alone": 1, "second of 2": 2, "fourth of 8": 8, "fourth of 64": 64}
+DEVICE = "device"
+
+
+def shown(row: EpisodeRow) -> str:
+    return digest(row.model_dump(exclude={"replay"}))[:SHOWN]
+
+
+def settings(policy: str, args: argparse.Namespace, episodes: int, workers: int = 1) -> ContestSettings:
+    first = SEED - min(3, episodes - 1)
+    return ContestSettings(
+        policies=[policy],
+        cogs=args.cogs,
+        steps=args.steps,
+        episodes=episodes,
+        seed=first,
+        workers=workers,
+        device="cpu",
+    )
+
+
+def in_a_batch(policy: str, args: argparse.Namespace, size: int, backend: Backend = "cpu") -> str:
+    """The episode as one of a batch."""
+    contest = settings(policy, args, size)
+    (mission,), seeds = resolve_missions(contest), range(contest.seed, contest.seed + size)
+    policies = build_policies(make_round(mission, (Entry(policy),), size, contest.seed), contest)
+    team, gear = TeamPolicy(policies, [mission.agents]), GearTrack()
+    maps = build_pool(mission, size, contest.seed, 1)
+    episodes = play_batch(mission, team, maps, seeds, watchers=[gear], backend=backend)
+    close_policies(policies)
+    env = seeds.index(SEED)
+    return shown(make_row(episodes[env], SEED, SEED, team.seats[env], gear, None))
+
+
+def in_a_contest(policy: str, args: argparse.Namespace, workers: int) -> str:
+    """The episode as one of eleven, in two chunks."""
+    rows = run_contest(settings(policy, args, 11, workers)).rounds[0].rows
+    return shown(next(row for row in rows if row.episode_seed == SEED))
+
+
+def on_the_device(policy: str, args: argparse.Namespace) -> str:
+    """The episode alone on the device, in a process of its own: numba must know before it starts what to simulate."""
+    words = [policy, "--steps", str(args.steps), "--cogs", str(args.cogs), "--only", DEVICE]
+    for simulated in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, __file__, *words],
+            env=os.environ | {"NUMBA_ENABLE_CUDASIM": simulated},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode == 0:
+            return done.stdout.strip() + (" (simulated)" if simulated == "1" else "")
+    raise UserError(done.stderr.strip())
+
+
+def measure(policy: str, args: argparse.Namespace) -> dict[str, str]:
+    found = {name: in_a_batch(policy, args, size) for name, size in BATCHES.items()}
+    found |= {f"{workers} worker{'s' * (workers > 1)}": in_a_contest(policy, args, workers) for workers in (1, 2)}
+    if find_spec("numba_cuda") is not None and not args.no_device:
+        found[DEVICE] = on_the_device(policy, args)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("policies", nargs="*", default=POLICIES)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--cogs", type=int, default=4)
+    parser.add_argument("--no-device", action="store_true", help="not on a CUDA device, nor a simulated one")
+    parser.add_argument("--only", choices=[DEVICE], help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    args = parser.parse_args()
+    if args.only:
+        print(in_a_batch(args.policies[0], args, 1, "cuda"))
+        return 0
+    rows = {policy: measure(policy, args) for policy in args.policies}
+    if args.json:
+        print(json.dumps({"benchmark": "reproduction", "steps": args.steps, "cogs": args.cogs, "digests": rows}))
+    else:
+        columns = list(next(iter(rows.values())))
+        print("\n".join(f"| {' | '.join(line)} |" for line in [["policy", *columns], ["---"] * (len(columns) + 1)]))
+        for policy, found in rows.items():
+            print(f"| {' | '.join([f'`{policy}`', *found.values()])} |")
+    same = all(len({value.split()[0] for value in found.values()}) == 1 for found in rows.values())
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"error: {error}")
