@@ -72,6 +72,7 @@ def collected(config: RunConfig) -> tuple[Parts, Npcs, Record]:
 
     npcs.join, npcs.end_step = joined, ended
     parts.rollout.env.step = stepped  # pyright: ignore[reportAttributeAccessIssue]
+    parts.rollout.env.take_cut = lambda: None  # pyright: ignore[reportAttributeAccessIssue] - see test_cut.py
     parts.rollout.start()
     parts.rollout.begin(0, 0)
     assert parts.rollout.collect(Stopwatch(), lambda: False)
