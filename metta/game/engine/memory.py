@@ -1,4 +1,4 @@
-"""Memory operations that numpy cannot say: words stored at any byte."""
+"""Machine operations that numpy cannot say: words at any byte, the lowest bit of a word."""
 
 from typing import Any
 
@@ -25,3 +25,25 @@ def _store(bits: int, kind: Any) -> Any:
 
 
 store_word, store_long = _store(32, types.int64), _store(64, types.uint64)
+
+
+@intrinsic
+def load_long(typing_context: Any, array: Any, index: Any) -> Any:
+    """The eight bytes of a uint8 array from an index on, lowest byte first: uint64."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return types.uint64(array, types.uint64), emit
+
+
+@intrinsic
+def lowest_bit(typing_context: Any, word: Any) -> Any:
+    """Number of the lowest bit that is set in a uint64 other than 0."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), emit

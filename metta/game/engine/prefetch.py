@@ -74,8 +74,8 @@ def _prefetch_share(array, start, stop, line, a, agents):
 
 
 @rule
-def prefetch_window(t, s, e, a, observations):
-    """Ask for the cells that agent `a` sees, the areas where it stands, and the lines that its observation goes to."""
+def prefetch_window(t, s, e, a):
+    """Ask for the cells that agent `a` sees, and for the areas where it stands."""
     g = agent_row(t, e, a)
     row, col = s.agents[g + AG_ROW] - PAD, s.agents[g + AG_COL] - PAD
     corner = e * t[T_CELLS] + cell_at(t, row, col)
@@ -83,6 +83,11 @@ def prefetch_window(t, s, e, a, observations):
         for across in range(0, ((col & 3) + WINDOW - 1) // 4 + 1):
             prefetch_read(s.cells, corner + (down * t[T_TILES] + across) * TILE_CELLS)
     prefetch_read(s.cover, (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES])
-    first = (e * t[T_AGENTS] + a) * TOKENS * TOKEN_BYTES
+
+
+@rule
+def prefetch_observation(number, observations):
+    """Ask for the lines that the observation of the `number`-th agent of all environments goes to."""
+    first = number * TOKENS * TOKEN_BYTES
     for p in range(first, first + TOKENS * TOKEN_BYTES, CACHE_LINE):
         prefetch_write(observations, p)
