@@ -67,7 +67,7 @@ def compare_policy(policy: str, args: argparse.Namespace, python: str) -> dict[s
     return {"what": f"{policy} (there {theirs}), {args.mission}, {args.steps} steps", **pairs.result()}
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("policies", nargs="*", default=POLICIES)
     parser.add_argument("--mission", default="cogsguard_arena.basic")
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=None, help="default: all cores")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     add_options(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.against:
         return against_original("evaluation", args, compare)
     rows = [measure(policy, args) for policy in args.policies]

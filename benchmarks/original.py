@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,10 +61,18 @@ def find_original(python: str | None) -> str:
     return python
 
 
-def use_one_core() -> None:
-    """Stay, with all threads and programs started from now on, on the first core that this program may use."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Stay on one core meanwhile, with all threads and programs that are started: the first that this one may use."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Original:
@@ -179,8 +188,8 @@ def against_original(
             print(json.dumps({"benchmark": benchmark, "against": "original", "skipped": str(reason)}))
         print(f"skipped: {reason}", file=sys.stderr)
         return 0
-    use_one_core()
-    rows = compare(args, python)
+    with one_core():
+        rows = compare(args, python)
     if args.json:
         print(json.dumps({"benchmark": benchmark, "against": "original", "rows": rows, **machine()}))
     else:
