@@ -1,4 +1,4 @@
-"""Machine operations that numpy cannot say: words at any byte, the lowest bit of a word."""
+"""Machine operations that numpy cannot say: words at any byte, the lowest bit of a word, what an index never is."""
 
 from typing import Any
 
@@ -47,3 +47,18 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), emit
+
+
+@intrinsic
+def not_negative(typing_context: Any, index: Any) -> Any:
+    """The same int64, of which the compiler now knows that it is not negative.
+
+    Python counts a negative index from the end; what is known never to be one is spared the question.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        holds = builder.icmp_signed(">=", arguments[0], ir.Constant(ir.IntType(64), 0))
+        builder.assume(holds)
+        return arguments[0]
+
+    return types.int64(types.int64), emit

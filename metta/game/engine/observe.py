@@ -313,16 +313,21 @@ def territory_at(t, s, e, a, location):
 
 
 @cold
-def _put_cell_slowly(tables, s, e, slot, a, cell, location, out, p, end):
-    """Write all that agent `a` sees on a cell, token by token, as many as fit; returns the position and those that
-    did not fit."""
-    t, start, tokens = tables.ints, p, 0
+def _put_cell_slowly(tables, s, e, slot, a, place, out, p, end):
+    """Write all that agent `a` sees on a cell of its window, token by token, as many as fit.
+
+    Returns the position, the tokens that did not fit, and the steps that what stands there was unseen.
+    """
+    t, start, tokens, unseen = tables.ints, p, 0, 0
+    step, packed = s.env[env_row(e) + EN_STEP], t[place]
+    cell = e * t[T_CELLS] + s.agents[agent_row(t, e, a) + AG_CELL] + (packed >> LOCATION_BITS)
+    location, word = packed & LOCATION_MASK, np.int64(s.cells[cell])
+    code = word & CODE_MASK
     if t[T_AOE_VISIBLE]:
         mask = territory_at(t, s, e, a, location)
         if mask:
             p = put_slowly(out, p, end, location, t[F_AOE] | mask << 8)
             tokens += 1
-    code = np.int64(s.cells[cell]) & CODE_MASK
     if CELL_FIRST <= code < CELL_FIRST + t[T_AGENTS]:
         p = put_agent_slowly(t, s, slot, code - CELL_FIRST, out, p, end, location)
         tokens += np.int64(s.scratch[scratch_row(t, slot, code - CELL_FIRST)])
@@ -330,14 +335,17 @@ def _put_cell_slowly(tables, s, e, slot, a, cell, location, out, p, end):
         block = block_row(t, e, code)
         p = put_block_slowly(out, p, end, location, s.blocks[block], s.blocks[block + 1])
         tokens += np.int64(s.blocks[block + 1] >> COUNT_SHIFT)
-    return p, tokens - np.int64((p - start) // THREE)
+    if code not in (CELL_EMPTY, CELL_VOID):
+        unseen = (step - (word >> SEEN_SHIFT)) & CODE_MASK
+        s.cells[cell] = code | (step & CODE_MASK) << SEEN_SHIFT
+    return p, tokens - np.int64((p - start) // THREE), unseen
 
 
 @rule
 def observe_agent(tables, s, e, slot, a, out):
     """Write agent `a`'s observation, 0xFF behind its last token; counts tokens and cell.visited.
 
-    While there is room for whatever may stand on a cell, nothing asks whether it fits. That keeps the loop short.
+    The first loop goes on while there is room for whatever may stand on a cell; the second one looks more closely.
     """
     t = tables.ints
     g, agents = agent_row(t, e, a), t[T_AGENTS]
@@ -354,24 +362,24 @@ def observe_agent(tables, s, e, slot, a, out):
         low, high, room = EVERY_LOW, EVERY_HIGH, base
     for half in range(2):
         bits = high if half else low
-        while bits != ZERO:
+        while bits != ZERO and p <= room:
             packed = t[place + lowest_bit(bits)]
             bits &= bits - ONE
             cell, location = np.uint64(center + (packed >> LOCATION_BITS)), packed & LOCATION_MASK
             word = np.int64(s.cells[cell])
             code = word & CODE_MASK
-            if p > room:
-                p, missing = _put_cell_slowly(tables, s, e, slot, a, cell, location, out, p, end)
-                dropped += missing
-                if code in (CELL_EMPTY, CELL_VOID):
-                    continue
-            elif np.uint64(code - CELL_FIRST) < np.uint64(agents):
+            if np.uint64(code - CELL_FIRST) < np.uint64(agents):
                 p = _put_agent(t, s, slot, code - CELL_FIRST, out, p, location)
             else:
                 block = blocks + np.uint64(code) * TWO
                 p = _put_block(out, p, location, s.blocks[block], s.blocks[block + ONE])
             visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
             s.cells[cell] = code | seen_now
+        while bits != ZERO:
+            p, missing, unseen = _put_cell_slowly(tables, s, e, slot, a, place + lowest_bit(bits), out, p, end)
+            bits &= bits - ONE
+            dropped += missing
+            visited += unseen
         place += HALF_PLACES
     s.agents[g + t[T_STATS] + ST_VISITED] += visited
     s.env[env_row(e) + EN_OBSERVATIONS] += 1
