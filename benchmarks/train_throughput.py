@@ -36,12 +36,12 @@ def sizes(args: argparse.Namespace) -> tuple[int, int]:
     return batch, args.minibatch or min(batch, 16_384)
 
 
-def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochEnd | None = None) -> None:
+def run_epochs(args: argparse.Namespace, run_folder: str, epochs: int, after: EpochEnd | None = None) -> None:
     """Train a few epochs in a throw-away folder; `after` is called at the end of each."""
     from metta.rl.settings import RunConfig
     from metta.rl.trainer import train
 
-    def epoch_end(*_: Any) -> dict[str, float]:
+    def epoch_end(net: Any, epoch: int, folder: Any, stop: Any) -> dict[str, Any]:
         if after:
             after()
         return {}
@@ -60,11 +60,11 @@ def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochE
             },
             "training_env": {"num_envs": args.envs, "num_workers": args.threads},
             "checkpointer": {"epoch_interval": 1_000_000},
-            "system": {"device": args.device, "data_dir": folder, "threads": args.threads},
+            "system": {"device": args.device, "data_dir": run_folder, "threads": args.threads},
         }
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        train(config, lambda _: epoch_end)
+        train(config, lambda plan: epoch_end)
 
 
 def rows_of(folder: str) -> list[dict[str, float]]:
