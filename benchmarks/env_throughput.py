@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Agent-steps per second of the engine: random actions, observations, statistics and resets included."""
 
+import argparse
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.command import in_one_line, mission_of, positive
 from benchmarks.machine import machine
+from benchmarks.original import Original, Pairs, add_options, against_original
 from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError
 from metta.game.engine.backends import make_batch
-from metta.game.engine.batch import Batch
+from metta.game.engine.batch import Batch, EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.rl.machine import torch_stream
 
@@ -27,7 +30,7 @@ ACTIONS = 64  # prepared random actions, used in turn
 Play = Callable[[int], float]  # plays about so many steps; agent-steps per second
 
 
-def host_play(batch: Batch) -> tuple[Play, np.ndarray]:
+def host_play(batch: Batch, clock: Callable[[], float] = time.perf_counter) -> tuple[Play, np.ndarray]:
     """How to play on the processor, and the observations. Buffers belong to this caller, as in training."""
     shape = (batch.num_envs, batch.num_agents)
     observations = np.zeros((*shape, batch.info.num_tokens, 3), np.uint8)
@@ -36,11 +39,11 @@ def host_play(batch: Batch) -> tuple[Play, np.ndarray]:
     batch.reset(observations)
 
     def play(steps: int) -> float:
-        start = time.perf_counter()
+        start = clock()
         for step in range(steps):
             batch.step(actions[step % ACTIONS], observations, rewards, terminals, truncations)
         batch.take_episodes()
-        return steps * batch.num_envs * batch.num_agents / (time.perf_counter() - start)
+        return steps * batch.num_envs * batch.num_agents / (clock() - start)
 
     return play, observations
 
@@ -77,14 +80,47 @@ def random_actions(batch: Batch) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 5, size).astype(np.int32)
 
 
+def steps_of_round(batch: Batch, play: Play, seconds: float) -> int:
+    """Steps that take about so many seconds."""
+    play(ACTIONS)  # compiles, warms caches
+    return max(ACTIONS, int(seconds * play(ACTIONS) / (batch.num_envs * batch.num_agents)))
+
+
+def tokens_per_agent(observations: np.ndarray | torch.Tensor) -> float:
+    """Tokens of the mean observation."""
+    locations = observations[..., 0]
+    return float((locations != 0xFF).sum()) / (locations.shape[0] * locations.shape[1])
+
+
 def measure(batch: Batch, rounds: int, seconds: float) -> tuple[list[float], float]:
     """Agent-steps/s of each round, and tokens per observation."""
     play, observations = device_play(batch) if batch.device == "cuda" else host_play(batch)
-    play(ACTIONS)  # compiles, warms caches
-    steps = max(ACTIONS, int(seconds * play(ACTIONS) / (batch.num_envs * batch.num_agents)))
-    rates = [play(steps) for _ in range(rounds)]
-    locations = observations[..., 0]
-    return rates, float((locations != 0xFF).sum()) / (batch.num_envs * batch.num_agents)
+    steps = steps_of_round(batch, play, seconds)
+    return [play(steps) for _ in range(rounds)], tokens_per_agent(observations)
+
+
+def compare(args: argparse.Namespace, python: str) -> list[dict[str, Any]]:
+    """In turns with the original's environments, as many of them. Raises UserError for what one core cannot."""
+    if args.backend != "cpu" or args.threads != 1:
+        raise UserError("--against original compares on one core: not with --backend cuda or several --threads")
+    mission = mission_of(args.mission, cogs=args.agents)
+    batch = EnvBatch(mission, args.envs, maps=build_pool(mission, min(max(64, args.envs), MOST_MAPS), 0), desync=True)
+    play, observations = host_play(batch, time.process_time)
+    steps = steps_of_round(batch, play, args.seconds)
+    with Original(python, "env", mission=args.mission, agents=args.agents, envs=args.envs) as original:
+        first = original.ask(steps=2)
+        theirs = max(2, round(2 * args.seconds / first["seconds"]))
+        pairs = Pairs(original)
+        for _ in range(args.pairs):
+            pairs.add(play(steps), steps=theirs)
+    return [
+        {
+            "what": f"{mission.name}, {mission.agents} agents, {args.envs} environments",
+            **pairs.result(),
+            "tokens_per_agent": round(tokens_per_agent(observations), 1),
+            "original_tokens_per_agent": round(pairs.last["tokens_per_agent"], 1),
+        }
+    ]
 
 
 @in_one_line
@@ -98,8 +134,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
     parser.add_argument("--seconds", type=positive, default=1.0, help="length of a round")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    add_options(parser)
     args = parser.parse_args(argv)
     try:
+        if args.against:
+            return against_original("env_throughput", args, compare)
         mission = mission_of(args.mission, cogs=args.agents)
         build_pool(mission, 1, 0)  # compiles
         start, count = time.perf_counter(), min(max(64, args.envs), MOST_MAPS)

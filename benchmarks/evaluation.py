@@ -12,34 +12,61 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.command import in_one_line
 from benchmarks.machine import machine
+from benchmarks.original import Original, Pairs, add_options, against_original, rate
 from metta.common.commands import Parser, at_least
 from metta.common.settings import validated
 from metta.eval.contest import run_contest
 from metta.eval.settings import ContestSettings
 
-# Agent-steps/s of the original's `scrimmage` on a core of this kind, where it was measured.
-ORIGINAL = {"starter": 2_200, "random": 6_300}
-SCRIPTED = 2_200  # what a policy of Python code had there
 POLICIES = ("random", "starter", "role", "cogsguard?gear=10")
+# What the original plays beside a policy of ours: the same, where it has that; else its policy of Python code.
+ORIGINALS = {"random": "random"}
+SCRIPTED = "starter"
 
 
-def measure(policy: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Play a contest once for the compiler, then again with a watch."""
+def contest(policy: str, args: argparse.Namespace) -> ContestSettings:
+    """A contest of one policy; all is compiled."""
     said = {"episodes": args.episodes, "steps": args.steps, "workers": args.workers}
     settings = validated(ContestSettings, {"policies": [policy], "missions": [args.mission], **said}, "")
     run_contest(settings.model_copy(update={"episodes": 1, "steps": 2}))
+    return settings
+
+
+def measure(policy: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Play a contest with a watch."""
+    settings = contest(policy, args)
     start = time.perf_counter()
     result = run_contest(settings)
     result.document()
     seconds = time.perf_counter() - start
-    rate = result.agent_steps / seconds
     return {
         "policy": policy,
         "agent_steps": result.agent_steps,
         "seconds": round(seconds, 2),
-        "agent_steps_per_second": round(rate),
-        "times_the_original": round(rate / ORIGINAL.get(policy, SCRIPTED), 1),
+        "agent_steps_per_second": round(result.agent_steps / seconds),
     }
+
+
+def compare(args: argparse.Namespace, python: str) -> list[dict[str, Any]]:
+    """Contests in turns with single episodes of the original's `scrimmage`, all on one core."""
+    args.workers = 1
+    return [compare_policy(policy, args, python) for policy in args.policies]
+
+
+def compare_policy(policy: str, args: argparse.Namespace, python: str) -> dict[str, Any]:
+    """One policy's contests in turns with the original."""
+    settings, theirs = contest(policy, args), ORIGINALS.get(policy, SCRIPTED)
+
+    def play() -> int:
+        result = run_contest(settings)
+        result.document()
+        return result.agent_steps
+
+    with Original(python, "evaluate", mission=args.mission, policy=theirs, steps=args.steps) as original:
+        pairs = Pairs(original)
+        for pair in range(args.pairs):
+            pairs.add(rate(play), seed=pair)
+    return {"what": f"{policy} (there {theirs}), {args.mission}, {args.steps} steps", **pairs.result()}
 
 
 @in_one_line
@@ -51,16 +78,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=at_least(1), default=2000)
     parser.add_argument("--workers", type=at_least(1), help="default: all cores")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
+    add_options(parser)
     args = parser.parse_args(argv)
+    if args.against:
+        return against_original("evaluation", args, compare)
     rows = [measure(policy, args) for policy in args.policies]
     if args.json:
         print(json.dumps({"benchmark": "evaluation", "machine": machine(), "mission": args.mission, "rows": rows}))
         return 0
     for row in rows:
-        print(
-            f"{row['policy']:24} {row['agent_steps_per_second']:>10,} agent-steps/s  {row['seconds']:8.2f} s"
-            f"  {row['times_the_original']:6.1f} x the original"
-        )
+        print(f"{row['policy']:24} {row['agent_steps_per_second']:>10,} agent-steps/s  {row['seconds']:8.2f} s")
     return 0
 
 

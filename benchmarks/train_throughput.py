@@ -9,15 +9,21 @@ import os
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.command import in_one_line, training
 from benchmarks.machine import machine
+from benchmarks.original import Original, Pairs, add_options, against_original
 from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError
 
+EpochEnd = Callable[[], None]
+ORIGINAL_HORIZON = 64  # of the original's recurrent policies
 # What the metrics call phases, by the three parts that the benchmark reports.
 PARTS = {
     "env": ("env",),
@@ -26,17 +32,28 @@ PARTS = {
 }
 
 
-def run_epochs(args: argparse.Namespace, folder: str) -> list[dict[str, float]]:
-    """Train a few epochs in a throw-away folder; the metrics of each."""
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Agent-steps of a batch and of a minibatch."""
+    batch = args.envs * args.agents * args.horizon
+    return batch, args.minibatch or min(batch, 16_384)
+
+
+def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochEnd = lambda: None) -> None:
+    """Train a few epochs in a throw-away folder; `after` is called at the end of each."""
+    from metta.rl.evaluation import NoEvaluation
     from metta.rl.trainer import train
 
-    batch = args.envs * args.agents * args.horizon
-    minibatch = args.minibatch or min(batch, 16_384)
+    class Ended(NoEvaluation):
+        def __call__(self, net: Any, epoch: int, folder: Any, stop: Any) -> dict[str, float]:
+            after()
+            return super().__call__(net, epoch, folder, stop)
+
+    batch, minibatch = sizes(args)
     config = training(
         [
             "run=benchmark",
             *(f"mission={args.mission}", f"mission.cogs={args.agents}", f"agent={args.policy}"),
-            f"trainer.total_timesteps={batch * (args.epochs + args.warmup)}",
+            f"trainer.total_timesteps={batch * epochs}",
             *(f"trainer.batch_size={batch}", f"trainer.minibatch_size={minibatch}"),
             f"trainer.bptt_horizon={args.horizon}",
             *(f"training_env.num_envs={args.envs}", f"training_env.num_workers={args.threads}"),
@@ -45,8 +62,49 @@ def run_epochs(args: argparse.Namespace, folder: str) -> list[dict[str, float]]:
         ]
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        train(config)
+        train(config, lambda plan: Ended())
+
+
+def rows_of(folder: str) -> list[dict[str, float]]:
+    """Metrics of the epochs that `run_epochs` trained there."""
     return [json.loads(line) for line in (Path(folder) / "benchmark" / "metrics.jsonl").read_text().splitlines()]
+
+
+def compare(args: argparse.Namespace, python: str) -> list[dict[str, Any]]:
+    """Epochs in turns with the original's trainer, with batches of the same size. Raises UserError for bad input."""
+    if args.threads != 1 or args.horizon != ORIGINAL_HORIZON:
+        raise UserError(f"--against original compares with one thread and a horizon of {ORIGINAL_HORIZON}")
+    if not args.warmup:
+        raise UserError("--against original needs an epoch before those that count: --warmup 1")
+    args.device = "cpu"
+    batch, minibatch = sizes(args)
+    settings = {"mission": args.mission, "agents": args.agents, "envs": args.envs, "policy": args.policy}
+    with tempfile.TemporaryDirectory() as folder:
+        with Original(python, "train", batch=batch, minibatch=minibatch, **settings) as original:
+            pairs, marks = Pairs(original), []
+
+            def after() -> None:
+                marks.append(time.process_time())
+                if len(marks) > args.warmup:
+                    pairs.add(batch / (marks[-1] - marks[-2]))
+                else:
+                    original.ask()
+                marks[-1] = time.process_time()
+
+            run_epochs(args, folder, args.pairs + args.warmup, after)
+        share = shares(rows_of(folder)[args.warmup :])
+    what = f"{args.policy}, {args.mission}, {args.envs} environments x {args.agents} agents x {args.horizon} steps"
+    return [{"what": what, **pairs.result(), "minibatch": minibatch, "share": share}]
+
+
+def shares(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Parts of an epoch's time, medians."""
+    return {
+        part: round(
+            statistics.median(sum(row.get(f"timing_per_epoch/frac/{name}", 0.0) for name in names) for row in rows), 4
+        )
+        for part, names in PARTS.items()
+    }
 
 
 @in_one_line
@@ -63,23 +121,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=at_least(1), default=5, help="epochs measured, of which the median counts")
     parser.add_argument("--warmup", type=at_least(0), default=2, help="epochs before that")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    add_options(parser)
     args = parser.parse_args(argv)
-    if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[: args.threads])
     try:
+        if args.against:
+            return against_original("train_throughput", args, compare)
+        if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, cores[: args.threads])
         with tempfile.TemporaryDirectory() as folder:
-            rows = run_epochs(args, folder)[args.warmup :]
+            run_epochs(args, folder, args.epochs + args.warmup)
+            rows = rows_of(folder)[args.warmup :]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     rates = [row["timing_per_epoch/sps"] for row in rows]
-    share = {
-        part: round(
-            statistics.median(sum(row.get(f"timing_per_epoch/frac/{name}", 0.0) for name in names) for row in rows), 4
-        )
-        for part, names in PARTS.items()
-    }
+    share = shares(rows)
     result = {
         "benchmark": "train_throughput",
         "agent_steps_per_second": round(statistics.median(rates)),

@@ -13,3 +13,6 @@ OPTIONS: dict[str, Any] = {
 rule: Callable[..., Any] = numba.njit(**OPTIONS)
 # A rule that is called in one place: it becomes part of its caller before compilation, which spares compiling it twice.
 part: Callable[..., Any] = numba.njit(**OPTIONS, inline="always")
+# A rule for rare cases: it stays a call, so that it takes no registers from its caller's loop.
+CALLED = {name: value for name, value in OPTIONS.items() if name != "forceinline"}
+cold: Callable[..., Any] = numba.njit(**CALLED)

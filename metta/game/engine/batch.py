@@ -121,7 +121,7 @@ class Batch(ABC):
             env=zeros((envs, L.EN_COLUMNS), np.int32),
             floats=zeros((envs, agents, header[L.T_FLOAT_COLUMNS]), np.float32),
             rng=zeros((envs,), np.uint64),
-            scratch=zeros((slots, agents, header[L.T_SCRATCH]), np.int32),
+            scratch=zeros((slots, agents, header[L.T_SCRATCH]), np.uint8),
         )
 
     @property

@@ -50,6 +50,9 @@ BLOCK_WORDS = 2
 BLOCK_TOKENS = 5
 BLOCK_COUNT = 15
 
+# `scratch`: rows are read in pieces of eight tokens.
+SCRATCH_FIRST, SCRATCH_PIECE = 8, 24  # bytes
+
 # Columns of `teams`: inventory[R], deposited[R], withdrawn[R], then per object type count, gained, lost, held.
 TEAM_BLOCKS = 3
 
@@ -77,8 +80,8 @@ class State(NamedTuple):
     env: np.ndarray  # int32 [E, EN_COLUMNS]
     floats: np.ndarray  # float32 [E, A, FL_ENTRY + entries]
     rng: np.ndarray  # uint64 [E]: state of the environment's random numbers
-    scratch: np.ndarray  # int32 [slots, A, block]: tokens by which agents are seen this step (their number first);
-    # a slot is used by one environment at a time
+    scratch: np.ndarray  # uint8 [slots, A, block]: tokens by which agents are seen this step: their number, then from
+    # SCRATCH_FIRST on as they lie in an observation, the locations 0; a slot is used by one environment at a time
 
 
 class Tables(NamedTuple):
@@ -153,10 +156,8 @@ SOURCE_AGENT, SOURCE_TEAM, SOURCE_GAIN, SOURCE_DEPOSIT, SOURCE_ZERO = range(5)
 # Rows of `ranks` for one row of the window: the values of its lower bits, then those of its upper bits.
 RANK_LOW_BITS, RANK_HIGH_BITS = 6, 5
 RANK_LOW, RANK_ROWS = 1 << RANK_LOW_BITS, (1 << RANK_LOW_BITS) + (1 << RANK_HIGH_BITS)
-# A de Bruijn sequence: times a power of two, its upper six bits tell which one (Leiserson, Prokop, Randall, 1998).
-DE_BRUIJN = 0x03F79D71B4CB0A89
-# Section S_PLACE: for each place that a window's centre may have in its tile, the window's cells as (cell relative to
-# the centre) << LOCATION_BITS | location. Each half holds the cells of one word of window bits by their DE_BRUIJN keys.
+# Section S_PLACE: for each place that a window's centre may have in its tile, the window's cells in window order as
+# (cell relative to the centre) << LOCATION_BITS | location.
 PLACES = 128
 LOCATION_BITS = 8
 LOCATION_MASK = 0xFF

@@ -6,7 +6,7 @@ Positions are unsigned: that spares the check for a negative index on every acce
 
 import numpy as np
 
-from metta.game.compiled import part, rule
+from metta.game.compiled import cold, part, rule
 from metta.game.engine.grid import cell_at
 from metta.game.engine.layout import (
     AG_CELL,
@@ -26,7 +26,6 @@ from metta.game.engine.layout import (
     CELL_FIRST,
     CELL_VOID,
     CODE_MASK,
-    DE_BRUIJN,
     EN_DROPPED,
     EN_OBJECTS,
     EN_OBSERVATIONS,
@@ -64,6 +63,8 @@ from metta.game.engine.layout import (
     S_OWN_TOKEN,
     S_PLACE,
     S_TEAM_TOKEN,
+    SCRATCH_FIRST,
+    SCRATCH_PIECE,
     SEEN_SHIFT,
     ST_VISITED,
     T_AGENT_TAG,
@@ -79,6 +80,7 @@ from metta.game.engine.layout import (
     T_OWN_TOKENS,
     T_RESOURCES,
     T_REWARD_VISIBLE,
+    T_SCRATCH,
     T_STATS,
     T_TEAM_TOKENS,
     TILE_CELLS,
@@ -87,19 +89,20 @@ from metta.game.engine.layout import (
     WINDOW,
     WINDOW_CELLS,
 )  # fmt: skip
-from metta.game.engine.memory import store_long, store_word
+from metta.game.engine.memory import load_long, lowest_bit, store_long, store_word
 from metta.game.engine.objects import NEUTRAL, kind_value
 from metta.game.engine.rows import agent_row, block_row, env_row, float_row, object_row, scratch_row, team_row
 
 FRIENDLY, ENEMY = 1, 2
 ZERO, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(TOKEN_BYTES)
-BLOCK_BYTES, HALF_BLOCK = np.uint64(16), np.uint64(8)
+BLOCK_BYTES, LONG_BYTES = np.uint64(16), np.uint64(8)
 LOW_LOCATIONS = np.uint64(1 | 1 << 24 | 1 << 48)  # where a block's words take the location: bytes 0, 3 and 6 …
 HIGH_LOCATIONS = np.uint64(1 << 8 | 1 << 32)  # … 9 and 12
+MIDDLE_LOCATIONS, LAST_LOCATIONS = np.uint64(1 << 8 | 1 << 32 | 1 << 56), np.uint64(1 << 16 | 1 << 40)  # … up to 21
+PIECE_BYTES = np.uint64(SCRATCH_PIECE)
 PADDING = 255
 ROW_BITS, ROW_MASK = np.uint64(63), np.uint64((1 << WINDOW) - 1)
 LOW_BITS, LOW_MASK = np.uint64(RANK_LOW_BITS), np.uint64(RANK_LOW - 1)
-SEQUENCE, SEQUENCE_SHIFT = np.uint64(DE_BRUIJN), np.uint64(58)
 HALF_PLACES = np.uint64(PLACES // 2)
 COUNT_SHIFT, BYTE_MASK = np.uint64(56), np.uint64(255)
 EVERY_LOW, EVERY_HIGH = np.uint64((1 << 64) - 1), np.uint64((1 << WINDOW_CELLS - 64) - 1)
@@ -148,39 +151,43 @@ def put_block_slowly(out, p, end, location, low, high):
 
 
 @rule
-def _put_block(out, p, end, location, low, high):
-    """Write the tokens of an object's block, as many as fit before `end`; returns the next position.
+def _put_block(out, p, location, low, high):
+    """Write the tokens of an object's block; returns the next position.
 
     The block is written whole whatever its number of tokens, since a branch would cost more: the next overwrites it.
     """
-    count = high >> COUNT_SHIFT
-    if p + BLOCK_BYTES > end:
-        return put_block_slowly(out, p, end, location, low, high)
     store_long(out, p, low | np.uint64(location) * LOW_LOCATIONS)
-    store_long(out, p + HALF_BLOCK, high | np.uint64(location) * HIGH_LOCATIONS)
-    return p + count * THREE
+    store_long(out, p + LONG_BYTES, high | np.uint64(location) * HIGH_LOCATIONS)
+    return p + (high >> COUNT_SHIFT) * THREE
 
 
 @rule
 def put_agent_slowly(t, s, slot, a, out, p, end, location):
     """Write the tokens by which agent `a` is seen one by one, as many as fit; returns the next position."""
-    first = scratch_row(t, slot, a) + 1
-    for k in range(first, first + s.scratch[first - 1]):
-        p = put_slowly(out, p, end, location, s.scratch[k])
+    row = scratch_row(t, slot, a)
+    first = row + SCRATCH_FIRST
+    for k in range(first, first + TOKEN_BYTES * np.int64(s.scratch[row]), TOKEN_BYTES):
+        p = put_slowly(out, p, end, location, np.int64(s.scratch[k + 1]) | np.int64(s.scratch[k + 2]) << 8)
     return p
 
 
-@part
-def _put_agent(t, s, slot, a, out, p, end, location):
-    """Write the tokens by which agent `a` is seen, as many as fit before `end`; returns the next position."""
-    first = scratch_row(t, slot, a) + 1
-    last = first + s.scratch[first - 1]
-    if p + np.uint64(last - first) * THREE < end:
-        for k in range(first, last):
-            store_word(out, p, location | s.scratch[k] << 8)
-            p += THREE
-        return p
-    return put_agent_slowly(t, s, slot, a, out, p, end, location)
+@rule
+def _put_agent(t, s, slot, a, out, p, location):
+    """Write the tokens by which agent `a` is seen; returns the next position.
+
+    They are copied in pieces of eight tokens: agents differ in their number of tokens, hardly in that of pieces, which
+    spares mispredicted branches. What stands behind the last token the next overwrites.
+    """
+    row = np.uint64(scratch_row(t, slot, a))
+    next_p, k = p + np.uint64(s.scratch[row]) * THREE, row + np.uint64(SCRATCH_FIRST)
+    place = np.uint64(location)
+    while p < next_p:
+        store_long(out, p, load_long(s.scratch, k) | place * LOW_LOCATIONS)
+        store_long(out, p + LONG_BYTES, load_long(s.scratch, k + LONG_BYTES) | place * MIDDLE_LOCATIONS)
+        store_long(out, p + BLOCK_BYTES, load_long(s.scratch, k + BLOCK_BYTES) | place * LAST_LOCATIONS)
+        p += PIECE_BYTES
+        k += PIECE_BYTES
+    return next_p
 
 
 @rule
@@ -192,32 +199,24 @@ def encode_agents(t, s, e, slot):
 
 @part
 def encode_agent(t, s, e, slot, a):
-    """Write the tokens by which others see agent `a` (feature | value << 8) and their number to the slot."""
-    g, tokens = agent_row(t, e, a), s.scratch
-    row = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
-    n = scratch_row(t, slot, a) + 1
-    first = n
-    tokens[n] = t[F_COLLECTIVE] | s.agents[g + AG_TEAM] << 8
-    tokens[n + 1] = t[F_TAG] | t[row + AGENT_TAG] << 8
-    tokens[n + 2] = t[F_TAG] | t[T_AGENT_TAG] << 8
-    n += 3
+    """Write the tokens by which others see agent `a`, and their number, to the slot."""
+    g, out = agent_row(t, e, a), s.scratch
+    agent = t[S_AGENT] + a * (AGENT_STOCK + t[T_RESOURCES])
+    row = scratch_row(t, slot, a)
+    first = np.uint64(row + SCRATCH_FIRST)
+    p = put(out, first, 0, t[F_COLLECTIVE], s.agents[g + AG_TEAM])
+    p = put(out, p, 0, t[F_TAG], t[agent + AGENT_TAG])
+    p = put(out, p, 0, t[F_TAG], t[T_AGENT_TAG])
     if s.agents[g + AG_VIBE]:
-        tokens[n] = t[F_VIBE] | s.agents[g + AG_VIBE] << 8
-        n += 1
-    held, first_feature = g + t[T_HELD], t[T_INVENTORY_FEATURE]
+        p = put(out, p, 0, t[F_VIBE], s.agents[g + AG_VIBE])
+    held = g + t[T_HELD]
     for k in range(held + 1, held + 1 + s.agents[held]):
         item = s.agents[k]
-        amount = s.agents[g + AG_INVENTORY + item]
-        feature = first_feature + 2 * item
-        tokens[n] = feature | (amount & 255) << 8
-        n += 1
-        if amount > 255:
-            tokens[n] = (feature + 1) | (amount >> 8) << 8
-            n += 1
-    tokens[n] = t[F_GROUP] | t[row + AGENT_GROUP] << 8
-    tokens[n + 1] = t[F_FROZEN]
-    tokens[n + 2] = t[F_AGENT_ID] | a << 8
-    tokens[first - 1] = n + 3 - first
+        p = put_amount(out, p, 0, t[T_INVENTORY_FEATURE] + 2 * item, s.agents[g + AG_INVENTORY + item])
+    p = put(out, p, 0, t[F_GROUP], t[agent + AGENT_GROUP])
+    p = put(out, p, 0, t[F_FROZEN], 0)
+    p = put(out, p, 0, t[F_AGENT_ID], a)
+    out[row] = (p - first) // THREE
 
 
 @part
@@ -313,59 +312,79 @@ def territory_at(t, s, e, a, location):
     return _territory(t, s, e, s.agents[g + AG_TEAM], row, col)
 
 
-@rule
-def _put_territory(t, s, e, a, location, out, p, end):
-    """Write the token of the territory at a window location; returns the position and whether there is one."""
-    mask = territory_at(t, s, e, a, location)
-    if not mask:
-        return p, 0
-    return put_slowly(out, p, end, location, t[F_AOE] | mask << 8), 1
+@cold
+def _put_cell_slowly(tables, s, e, slot, a, place, out, p, end):
+    """Write all that agent `a` sees on a cell of its window, token by token, as many as fit.
+
+    Returns the position, the tokens that did not fit, and the steps that what stands there was unseen.
+    """
+    t, start, tokens, unseen = tables.ints, p, 0, 0
+    step, packed = s.env[env_row(e) + EN_STEP], t[place]
+    cell = e * t[T_CELLS] + s.agents[agent_row(t, e, a) + AG_CELL] + (packed >> LOCATION_BITS)
+    location, word = packed & LOCATION_MASK, np.int64(s.cells[cell])
+    code = word & CODE_MASK
+    if t[T_AOE_VISIBLE]:
+        mask = territory_at(t, s, e, a, location)
+        if mask:
+            p = put_slowly(out, p, end, location, t[F_AOE] | mask << 8)
+            tokens += 1
+    if CELL_FIRST <= code < CELL_FIRST + t[T_AGENTS]:
+        p = put_agent_slowly(t, s, slot, code - CELL_FIRST, out, p, end, location)
+        tokens += np.int64(s.scratch[scratch_row(t, slot, code - CELL_FIRST)])
+    elif code not in (CELL_EMPTY, CELL_VOID):
+        block = block_row(t, e, code)
+        p = put_block_slowly(out, p, end, location, s.blocks[block], s.blocks[block + 1])
+        tokens += np.int64(s.blocks[block + 1] >> COUNT_SHIFT)
+    if code not in (CELL_EMPTY, CELL_VOID):
+        unseen = (step - (word >> SEEN_SHIFT)) & CODE_MASK
+        s.cells[cell] = code | (step & CODE_MASK) << SEEN_SHIFT
+    return p, tokens - np.int64((p - start) // THREE), unseen
 
 
 @rule
 def observe_agent(tables, s, e, slot, a, out):
-    """Write agent `a`'s observation, 0xFF behind its last token; counts tokens and cell.visited."""
+    """Write agent `a`'s observation, 0xFF behind its last token; counts tokens and cell.visited.
+
+    The first loop goes on while there is room for whatever may stand on a cell; the second one looks more closely.
+    """
     t = tables.ints
     g, agents = agent_row(t, e, a), t[T_AGENTS]
     base = np.uint64((e * agents + a) * TOKENS) * THREE
     end = base + np.uint64(TOKENS) * THREE
     p = put_global(t, s, e, a, out, base)
-    center, step, everything = s.agents[g + AG_CELL], s.env[env_row(e) + EN_STEP], t[T_AOE_VISIBLE] != 0
+    center, step = s.agents[g + AG_CELL], s.env[env_row(e) + EN_STEP]
     place = np.uint64(t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES)
     center += e * t[T_CELLS]
     blocks, seen_now = np.uint64(block_row(t, e, 0)), (step & CODE_MASK) << SEEN_SHIFT
-    visited, tokens, start = 0, 0, p
+    visited, dropped, room = 0, 0, end - np.uint64(t[T_SCRATCH])
     low, high = _window(tables, s, e, s.agents[g + AG_ROW], s.agents[g + AG_COL])
-    if everything:
-        low, high = EVERY_LOW, EVERY_HIGH
+    if t[T_AOE_VISIBLE]:
+        low, high, room = EVERY_LOW, EVERY_HIGH, base
     for half in range(2):
         bits = high if half else low
-        while bits != ZERO:
-            lowest = bits & (~bits + ONE)
-            bits ^= lowest
-            packed = t[place + (lowest * SEQUENCE >> SEQUENCE_SHIFT)]
+        while bits != ZERO and p <= room:
+            packed = t[place + lowest_bit(bits)]
+            bits &= bits - ONE
             cell, location = np.uint64(center + (packed >> LOCATION_BITS)), packed & LOCATION_MASK
             word = np.int64(s.cells[cell])
             code = word & CODE_MASK
-            if everything:
-                p, shown = _put_territory(t, s, e, a, location, out, p, end)
-                tokens += shown
-                if code in (CELL_EMPTY, CELL_VOID):
-                    continue
-            if CELL_FIRST <= code < CELL_FIRST + agents:
-                p = _put_agent(t, s, slot, code - CELL_FIRST, out, p, end, location)
-                tokens += s.scratch[scratch_row(t, slot, code - CELL_FIRST)]
+            if np.uint64(code - CELL_FIRST) < np.uint64(agents):
+                p = _put_agent(t, s, slot, code - CELL_FIRST, out, p, location)
             else:
                 block = blocks + np.uint64(code) * TWO
-                p = _put_block(out, p, end, location, s.blocks[block], s.blocks[block + ONE])
-                tokens += np.int64(s.blocks[block + ONE] >> COUNT_SHIFT)
+                p = _put_block(out, p, location, s.blocks[block], s.blocks[block + ONE])
             visited += (step - (word >> SEEN_SHIFT)) & CODE_MASK
             s.cells[cell] = code | seen_now
+        while bits != ZERO:
+            p, missing, unseen = _put_cell_slowly(tables, s, e, slot, a, place + lowest_bit(bits), out, p, end)
+            bits &= bits - ONE
+            dropped += missing
+            visited += unseen
         place += HALF_PLACES
     s.agents[g + t[T_STATS] + ST_VISITED] += visited
     s.env[env_row(e) + EN_OBSERVATIONS] += 1
     s.env[env_row(e) + EN_WRITTEN] += np.int64((p - base) // THREE)
-    s.env[env_row(e) + EN_DROPPED] += tokens - np.int64((p - start) // THREE)
+    s.env[env_row(e) + EN_DROPPED] += dropped
     while p < end:
         out[p] = PADDING
         p += ONE

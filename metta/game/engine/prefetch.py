@@ -22,8 +22,6 @@ from metta.game.engine.layout import (
     T_BITS,
     T_CELLS,
     T_COLLECTIVES,
-    T_TILES,
-    TILE_CELLS,
     TOKEN_BYTES,
     TOKENS,
     WINDOW,
@@ -69,20 +67,31 @@ def prefetch_rows(t, s, e, a):
 @rule
 def _prefetch_share(array, start, stop, line, a, agents):
     """Ask for every `agents`-th cache line of array[start:stop], from the `a`-th on."""
-    for k in range(start + a * line, stop, agents * line):
+    k = start + a * line
+    while k < stop:  # a range with a step would be a division
         prefetch_read(array, k)
+        k += agents * line
 
 
 @rule
-def prefetch_window(t, s, e, a, observations):
-    """Ask for the cells that agent `a` sees, the areas where it stands, and the lines that its observation goes to."""
+def prefetch_window(t, s, e, a):
+    """Ask for the cells that agent `a` sees, and for the areas where it stands.
+
+    A window lies on three or four tiles each way. Four are asked for, the last of three twice: that costs less than to
+    mispredict how many there are.
+    """
     g = agent_row(t, e, a)
     row, col = s.agents[g + AG_ROW] - PAD, s.agents[g + AG_COL] - PAD
-    corner = e * t[T_CELLS] + cell_at(t, row, col)
-    for down in range(0, ((row & 3) + WINDOW - 1) // 4 + 1):
-        for across in range(0, ((col & 3) + WINDOW - 1) // 4 + 1):
-            prefetch_read(s.cells, corner + (down * t[T_TILES] + across) * TILE_CELLS)
+    for down in range(0, WINDOW + 1, 4):
+        for across in range(0, WINDOW + 1, 4):
+            cell = cell_at(t, row + min(down, WINDOW - 1), col + min(across, WINDOW - 1))
+            prefetch_read(s.cells, e * t[T_CELLS] + cell)
     prefetch_read(s.cover, (e * t[T_CELLS] + s.agents[g + AG_CELL]) * t[T_COLLECTIVES])
-    first = (e * t[T_AGENTS] + a) * TOKENS * TOKEN_BYTES
+
+
+@rule
+def prefetch_observation(number, observations):
+    """Ask for the lines that the observation of the `number`-th agent of all environments goes to."""
+    first = number * TOKENS * TOKEN_BYTES
     for p in range(first, first + TOKENS * TOKEN_BYTES, CACHE_LINE):
         prefetch_write(observations, p)

@@ -14,38 +14,39 @@ from metta.game.engine.layout import (
     T_SCRATCH,
     T_TEAM_COLUMNS,
 )  # fmt: skip
+from metta.game.engine.memory import not_negative
 
 
 @rule
 def env_row(e):
-    return e * EN_COLUMNS
+    return not_negative(e * EN_COLUMNS)
 
 
 @rule
 def agent_row(t, e, a):
-    return (e * t[T_AGENTS] + a) * t[T_AGENT_COLUMNS]
+    return not_negative((e * t[T_AGENTS] + a) * t[T_AGENT_COLUMNS])
 
 
 @rule
 def float_row(t, e, a):
-    return (e * t[T_AGENTS] + a) * t[T_FLOAT_COLUMNS]
+    return not_negative((e * t[T_AGENTS] + a) * t[T_FLOAT_COLUMNS])
 
 
 @rule
 def object_row(t, e, o):
-    return (e * t[T_OBJECTS] + o) * OB_COLUMNS
+    return not_negative((e * t[T_OBJECTS] + o) * OB_COLUMNS)
 
 
 @rule
 def team_row(t, e, c):
-    return (e * t[T_COLLECTIVES] + c) * t[T_TEAM_COLUMNS]
+    return not_negative((e * t[T_COLLECTIVES] + c) * t[T_TEAM_COLUMNS])
 
 
 @rule
 def block_row(t, e, code):
-    return (e * t[T_CODES] + code) * BLOCK_WORDS
+    return not_negative((e * t[T_CODES] + code) * BLOCK_WORDS)
 
 
 @rule
 def scratch_row(t, slot, a):
-    return (slot * t[T_AGENTS] + a) * t[T_SCRATCH]
+    return not_negative((slot * t[T_AGENTS] + a) * t[T_SCRATCH])

@@ -74,7 +74,7 @@ class TableBuilder:
             L.T_AGENT_COLUMNS: _whole_lines(stats.start + stats.size), L.T_OBJECTS: objects,
             L.T_TEAM_COLUMNS: self.team_stats.size, L.T_CELLS: -(-rows // 4) * tiles * L.TILE_CELLS,
             L.T_CODES: L.CELL_FIRST + mission.agents + objects,
-            L.T_SCRATCH: _whole_lines(1 + PLAIN_TOKENS + 2 * held),
+            L.T_SCRATCH: _scratch_bytes(PLAIN_TOKENS + 2 * held),
             L.T_ADD_BONUSES: not quirks.bonuses_do_not_add,
             L.T_AOE_VISIBLE: not quirks.territory_invisible, L.T_REWARD_VISIBLE: not quirks.last_reward_invisible,
             L.T_FREE_IDLE_USE: not quirks.idle_use_costs_energy, L.T_CUT_INITIAL: not quirks.initial_energy_above_limit,
@@ -275,10 +275,15 @@ def _window_cells(tiles: int) -> list[int]:
     for place in range(L.TILE_CELLS):
         row, col = base + (place >> 2), base + (place & 3)
         for bit, (dr, dc) in enumerate(offsets):
-            key = (L.DE_BRUIJN << bit % 64) % (1 << 64) >> 58
             relative, location = cell(row + dr, col + dc) - cell(row, col), (dr + L.PAD) << 4 | (dc + L.PAD)
-            rows[place, bit // 64 * 64 + key] = relative << L.LOCATION_BITS | location
+            rows[place, bit] = relative << L.LOCATION_BITS | location
     return rows.ravel().tolist()
+
+
+def _scratch_bytes(tokens: int) -> int:
+    """Whole cache lines for so many tokens; they are read in pieces, and a byte is written behind the last."""
+    pieces = -(-(tokens * L.TOKEN_BYTES + 1) // L.SCRATCH_PIECE)
+    return -(-(L.SCRATCH_FIRST + pieces * L.SCRATCH_PIECE) // L.CACHE_LINE) * L.CACHE_LINE
 
 
 def _whole_lines(columns: int) -> int:

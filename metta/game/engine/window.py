@@ -31,11 +31,7 @@ from metta.game.engine.layout import (
 )  # fmt: skip
 from metta.game.engine.observe import (
     COUNT_SHIFT,
-    HALF_PLACES,
-    ONE,
     PADDING,
-    SEQUENCE,
-    SEQUENCE_SHIFT,
     THREE,
     put_agent_slowly,
     put_block_slowly,
@@ -44,8 +40,6 @@ from metta.game.engine.observe import (
     territory_at,
 )
 from metta.game.engine.rows import agent_row, block_row, env_row, scratch_row
-
-HALF = 64  # cells of the window in the first half of the places
 
 
 @rule
@@ -65,8 +59,7 @@ def write_global(t, s, e, a, out):
 def _place(t, s, e, a, k):
     """Index and location of the `k`-th cell of agent `a`'s window."""
     center = s.agents[agent_row(t, e, a) + AG_CELL]
-    place = np.uint64(t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES) + np.uint64(k // HALF) * HALF_PLACES
-    packed = t[place + ((ONE << np.uint64(k % HALF)) * SEQUENCE >> SEQUENCE_SHIFT)]
+    packed = t[t[S_PLACE] + (center & (TILE_CELLS - 1)) * PLACES + k]
     return e * t[T_CELLS] + center + (packed >> LOCATION_BITS), packed & LOCATION_MASK
 
 
