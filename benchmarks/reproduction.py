@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.command import in_one_line
 from metta.common.commands import Parser, at_least
 from metta.common.digests import SHOWN, digest
+from metta.common.errors import UserError
 from metta.eval.contest import build_policies, make_round, resolve_missions, run_contest
 from metta.eval.entries import Entry
 from metta.eval.episodes import play_batch
