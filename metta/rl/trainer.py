@@ -22,7 +22,7 @@ from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.phases import check_begun
 from metta.rl.progress import ProgressView
 from metta.rl.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run_folder import OpenRun, open_run
+from metta.rl.run_folder import OpenRun, open_run, usable
 from metta.rl.settings import RunConfig
 from metta.rl.signals import Stop, StoppedError, StopRequest, go_on
 from metta.rl.start import Origin, start_from
@@ -215,6 +215,8 @@ class Trainer:
         self.view.show(self.metrics)
 
     def save(self) -> bool:
+            if not self.folder.lock.lost and self.file.write_again():
+                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
         """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
         if self.checkpointer.holds(self.progress.epoch):
             return True
@@ -229,18 +231,22 @@ class Trainer:
         return saved
 
     def _make_folder_anew(self) -> None:
-        """Write what is known of the run where its folder was deleted, moved or replaced while it went on.
+        """Write what is known of the run where its folder was deleted, moved or replaced while it went on, or its lock.
 
-        Raise UserError if another process runs there by now.
+        Raise UserError if another process runs there by now, or nothing can be written.
         """
-        warn(f"run {self.folder.name}: {self.folder.path} is gone, and its checkpoints with it; made anew")
         self.folder.lock.take()
-        self._describe_run()
-        self.file.write_again()
+        with usable(self.folder.path):
+            folder = self.file.write_again()
+        if folder:
+            self._describe_run()
+        what = f"{self.folder.path} is gone, and its checkpoints with it" if folder else "its lock was removed"
+        warn(f"run {self.folder.name}: {what}; made anew")
 
     def _describe_run(self) -> None:
-        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
-        self.folder.note_start(self.progress.epoch, {**self.code, **(asdict(self.origin) if self.origin else {})})
+        with usable(self.folder.path):
+            self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+            self.folder.note_start(self.progress.epoch, {**self.code, **(asdict(self.origin) if self.origin else {})})
 
     def _count(self, epoch_seconds: float) -> None:
         now = time.perf_counter()
@@ -253,7 +259,8 @@ class Trainer:
         """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
         config, folder = self.config, self.folder
         source = self.plan.source
-        self.file = MetricsFile(folder.metrics, self.progress.epoch)
+        with usable(folder.path):
+            self.file = MetricsFile(folder.metrics, self.progress.epoch)
         self.opened.callback(self.file.close)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
