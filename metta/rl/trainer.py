@@ -16,6 +16,7 @@ from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.collapse import CollapseWatch
 from metta.rl.divergence import DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
+from metta.rl.machine import enough_memory
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
@@ -51,15 +52,17 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
-    plans = plan_phases(config)
-    check_begun(plans)
-    *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
-    with StopRequest() as stop:
-        for planned, evaluator in earlier:
-            summary = _train(planned, evaluator, stop)
-            if not summary.finished:
-                return summary
-        return _train(*last, stop)
+    with enough_memory(f"run={config.run}"):
+        plans = plan_phases(config)
+        if config.phases:
+            check_begun(plans)
+        *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+        with StopRequest() as stop:
+            for planned, evaluator in earlier:
+                summary = _train(planned, evaluator, stop)
+                if not summary.finished:
+                    return summary
+            return _train(*last, stop)
 
 
 def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest) -> Summary:
