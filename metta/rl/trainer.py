@@ -150,6 +150,9 @@ class Trainer:
             self.progress = restore(self.plan, self.parts, *resumed)
             self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
+            if self.origin and self.origin.differs(self.config.init_from):
+                now = self.config.init_from or "null"
+                warn(f"run={self.folder.name}: has begun with {self.origin.label}; init_from={now} changes nothing")
         else:
             self.origin = Origin()
             if self.config.init_from:
