@@ -14,7 +14,7 @@ from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.collapse import CollapseWatch
-from metta.rl.divergence import DivergedError
+from metta.rl.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.machine import enough_memory
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
@@ -215,14 +215,14 @@ class Trainer:
         self.metrics |= self.watch(self.metrics)
         try:
             self.file.write(self.metrics)
+            if not self.folder.lock.lost and self.file.write_again():
+                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
         except OSError as error:
             warn(f"could not write {self.folder.metrics}: {error.strerror}; going on")
         self.wandb.log(self.metrics)
         self.view.show(self.metrics)
 
     def save(self) -> bool:
-            if not self.folder.lock.lost and self.file.write_again():
-                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
         """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
         if self.checkpointer.holds(self.progress.epoch):
             return True
@@ -297,9 +297,11 @@ class Trainer:
     def _explained(self, error: DivergedError) -> DivergedError:
         saved = self.checkpointer.last_saved
         last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
+        advice, largest = error.advice, self.parts.rollout.largest_reward
+        if advice == SMALLER_STEPS and LARGE_REWARD < largest < math.inf:
+            advice = f"rewards of up to {largest:.3g} are too large, or {advice}"
         return DivergedError(
-            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; "
-            f"{error.advice}"
+            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; {advice}"
         )
 
     def _summary(self) -> Summary:
