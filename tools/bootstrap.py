@@ -4,6 +4,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("hydra", "numba", "omegaconf", "pydantic", "rich", "torch")
@@ -11,6 +12,7 @@ NEEDED = ("hydra", "numba", "omegaconf", "pydantic", "rich", "torch")
 
 def ensure_packages() -> None:
     """Put the project on the path; restart under .venv/bin/python if this Python lacks a package."""
+    sys.excepthook = _without_a_word
     sys.path.insert(0, str(ROOT))
     missing = [name for name in NEEDED if find_spec(name) is None]
     if not missing:
@@ -19,3 +21,11 @@ def ensure_packages() -> None:
     if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
         sys.exit(f"error: missing Python packages: {', '.join(missing)}; run 'make setup' first")
     os.execv(python, [str(python), *sys.argv])
+
+
+def _without_a_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while the packages are loaded, which takes seconds, is answered without a traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
@@ -43,12 +44,25 @@ class RowFile:
             count = self._file.write(data) or 0
             self._torn, data = data[count - 1 : count] != b"\n" if count else self._torn, data[count:]
 
-    def write_again(self) -> None:
-        """Make the file anew with all its rows: it was deleted, but not for this process, which has it open."""
-        with self._file as lost:
-            lost.seek(0)
-            self._file = open(self._path, "ab+", buffering=0)  # noqa: SIM115 - closed by close()
-            shutil.copyfileobj(lost, self._file)
+    def write_again(self) -> bool:
+        """Make the file anew with all its rows if another, or none, is in its place: this process has it open still.
+
+        Return whether that was so; what was in its place is kept as `<name>.replaced`. Raises OSError where the file
+        cannot be made; the rows are not lost then.
+        """
+        with suppress(OSError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno())):
+                return False
+        if os.path.lexists(self._path):
+            os.replace(self._path, self._path.with_name(f"{self._path.name}.replaced"))
+        with ExitStack() as opened:
+            anew = opened.enter_context(open(self._path, "ab+", buffering=0))
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, anew)
+            opened.pop_all()
+        self._file.close()
+        self._file = anew
+        return True
 
     def close(self) -> None:
         self._file.close()

@@ -112,7 +112,7 @@ class Checkpointer:
 
     def _prune(self) -> None:
         """Remove old trainer states, and old checkpoints if only so many are to be kept."""
-        states = sorted(int(entry.name[1:]) for entry in self.folder.states.glob("v*") if entry.name[1:].isdigit())
+        states = sorted(int(entry.name[1:]) for entry in self.folder.states.glob("v*") if entry.name[1:].isdecimal())
         for epoch in states[:-STATES_KEPT]:
             remove_folder(self.folder.state(epoch))
         if self.keep:

@@ -10,11 +10,12 @@ from metta.rl.rollout import Experience
 from metta.rl.sizes import BatchShape
 
 SMALLER_STEPS = "a smaller trainer.optimizer.learning_rate may help"
+LARGE_REWARD = 1e9  # by size, beyond any that is learned from
 ADVICE = {
     "observations": "the environment gave it",
     "values": f"what was observed there is not finite, or {SMALLER_STEPS}",
     "log_probs": SMALLER_STEPS,
-    "rewards": "the environment gave it",
+    "rewards": "the environment gave it, as a reward or as the last observation of an episode that was cut short",
 }
 
 

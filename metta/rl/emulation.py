@@ -102,6 +102,7 @@ class EmulatedBatch:
         self._vector.async_reset(self._starts * APART)
         observations[:] = self._receive()[0].reshape(observations.shape)
 
+    @np.errstate(over="ignore")  # infinite then, of which the trainer tells
     def step(
         self,
         actions: np.ndarray,

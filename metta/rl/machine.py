@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from metta.common.errors import UserError
 from metta.rl.settings import MachineSettings, SystemSettings
 
+OUT_OF_MEMORY = re.compile("can't allocate memory|Storage size calculation overflowed")  # of torch on the processor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -34,6 +36,18 @@ def settled(settings: SystemSettings) -> SystemSettings:
 def available_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Raise UserError, which begins with `what`, where machine or device have not the memory that is asked for."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        needs = "the batch (trainer.batch_size), the network (agent) and the maps (training_env.map_pool)"
+        raise UserError(f"{what}: not enough memory for {needs}: {str(error) or 'the system gives no more'}") from error
 
 
 def set_up(settings: MachineSettings, threads: int | None = None) -> torch.device:

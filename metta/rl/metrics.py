@@ -145,9 +145,9 @@ class MetricsFile:
         """Append one line. A disk that is full costs the line, not the run: raises OSError once, stays usable."""
         self._file.write({name: _json_number(value) for name, value in metrics.items()})
 
-    def write_again(self) -> None:
-        """Make the file anew, with all its lines, where it was deleted."""
-        self._file.write_again()
+    def write_again(self) -> bool:
+        """Make the file anew, with all its lines, if it was deleted or replaced; return whether it was."""
+        return self._file.write_again()
 
     def close(self) -> None:
         self._file.close()

@@ -13,12 +13,13 @@ from metta.rl.start import Origin
 
 def check_begun(plans: list[Plan]) -> None:
     """Raise UserError if a phase has begun that would start elsewhere now: the one before is to be trained further, or
-    anew, or ended with other weights than it started from. It would go on from its own and never see the others."""
-    for index, (before, after) in enumerate(pairwise(plans), 1):
+    anew, ended with other weights than it started from, or is left out. It would go on from its own and never see the
+    others."""
+    for index, (before, after) in [*enumerate(pairwise(plans), 1), (0, (None, plans[0]))]:
         if not list_versions(_folder(after).path):
             continue
         began = Origin.kept(_folder(after))
-        if why := _moved(before, began):
+        if why := _moved(before, began) if before else _left_out(after, began):
             begun = [plan.run for plan in plans[index:] if list_versions(_folder(plan).path)]
             start = f" with {began.label}" if began else ""
             raise UserError(
@@ -40,6 +41,12 @@ def _moved(before: Plan, began: Origin | None) -> str:
     if began and began.weights != Origin.of(bundle).weights:
         return f"{before.run}, which comes before it, ends with {bundle.name}"
     return ""
+
+
+def _left_out(first: Plan, began: Origin | None) -> str:
+    """Whether the first phase of now has begun with weights that nothing gives any more; empty where it has not."""
+    started = began is not None and began.weights is not None
+    return "no phase comes before it, and init_from names no weights" if started and not first.config.init_from else ""
 
 
 def _folder(plan: Plan) -> RunFolder:

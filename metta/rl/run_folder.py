@@ -127,7 +127,8 @@ def open_run(data_dir: Path, name: str) -> Iterator[OpenRun]:
     folder, well = OpenRun(data_dir / name, RunLock(data_dir / name)), False
     try:
         for part in (folder.path, folder.checkpoints, folder.states):
-            part.mkdir(exist_ok=True)
+            with usable(folder.path):
+                part.mkdir(exist_ok=True)
             remove_partials(part)
         yield folder
         well = True
@@ -142,9 +143,19 @@ def hold_lock(run: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def usable(run: Path) -> Iterator[None]:
+    """Raise UserError where a part of a run's folder cannot be opened or written: no plain file, or read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"run={run.name}: {error.filename}: cannot be used ({error.strerror}); move it away") from error
+
+
 def _locked(run: Path) -> TextIO:
     """The run's lock file, open and locked."""
-    lock = open(run / LOCK, "a+", errors="replace")  # noqa: SIM115 - closing it lets go of the lock
+    with usable(run):
+        lock = open(run / LOCK, "a+", errors="replace")  # noqa: SIM115 - closing it lets go of the lock
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -163,10 +174,10 @@ def is_running(run: Path) -> bool:
             if not lock.read(1):  # ended well or never began; not to be disturbed by a look
                 return False
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:  # not there, or no plain file
+        return False
     return False
 
 

@@ -12,6 +12,8 @@ from metta.policy.by_class import NAMES_CLASS
 from metta.rl.dual_policy import DualPolicySettings
 from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
+MOST_THREADS = 4096  # of torch, which gives up at some number
+
 
 def _is_folder_name(name: str) -> str:
     if not re.fullmatch(r"[\w+][\w.+-]{0,199}", name):
@@ -219,7 +221,9 @@ class MachineSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
     data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
-    threads: PositiveInt | None = Field(default=None, description="torch threads; default: all cores; to play, one")
+    threads: PositiveInt | None = Field(
+        default=None, le=MOST_THREADS, description="torch threads; default: all cores; to play, one"
+    )
     trust_pickle: Annotated[bool, OnlyTyped()] = Field(
         default=False, description="open policy files that run code when opened; only for files of your own"
     )

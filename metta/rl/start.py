@@ -1,7 +1,7 @@
 """Starting with the weights of a checkpoint instead of random ones, and knowing later which they were."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ class Origin:
 
     init_from: str | None = None
     weights: str | None = None  # SHA-256 of names, types, shapes and numbers
+    asked: str | None = None  # what the setting init_from said
 
     @property
     def label(self) -> str:
@@ -44,10 +45,15 @@ class Origin:
             return None
         found = None
         for row in read_rows(folder.starts):
-            known = [row.get(name) for name in ("init_from", "weights")]
+            known = [row.get(field.name) for field in fields(cls)]
             if "weights" in row and all(value is None or isinstance(value, str) for value in known):
                 found = cls(*known)
         return found
+
+    def differs(self, asked: str | None) -> bool:
+        """Whether the run would start with something else if it began now; False where what was asked is unknown."""
+        known = self.asked is not None or self.weights is None
+        return known and self.asked != asked
 
 
 def starts_elsewhere(config: RunConfig) -> bool:
@@ -75,7 +81,7 @@ def start_from(net: PolicyNet, config: RunConfig) -> Origin:
         head = {id(parameter) for parameter in saved.auxiliary_parameters()}
         weights = {name: weights[name] for name, parameter in saved.named_parameters() if id(parameter) not in head}
     net.load_state_dict(net.state_dict() | weights)
-    return Origin.of(bundle)
+    return replace(Origin.of(bundle), asked=uri)
 
 
 def check_same_world(origin: str, trained: Info, info: Info) -> None:

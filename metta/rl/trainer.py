@@ -14,15 +14,16 @@ from metta.policy.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.collapse import CollapseWatch
-from metta.rl.divergence import DivergedError
+from metta.rl.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
+from metta.rl.machine import enough_memory
 from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.phases import check_begun
 from metta.rl.progress import ProgressView
 from metta.rl.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run_folder import OpenRun, open_run
+from metta.rl.run_folder import OpenRun, open_run, usable
 from metta.rl.settings import RunConfig
 from metta.rl.signals import Stop, StoppedError, StopRequest, go_on
 from metta.rl.start import Origin, start_from
@@ -51,15 +52,17 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
-    plans = plan_phases(config)
-    check_begun(plans)
-    *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
-    with StopRequest() as stop:
-        for planned, evaluator in earlier:
-            summary = _train(planned, evaluator, stop)
-            if not summary.finished:
-                return summary
-        return _train(*last, stop)
+    with enough_memory(f"run={config.run}"):
+        plans = plan_phases(config)
+        if config.phases:
+            check_begun(plans)
+        *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+        with StopRequest() as stop:
+            for planned, evaluator in earlier:
+                summary = _train(planned, evaluator, stop)
+                if not summary.finished:
+                    return summary
+            return _train(*last, stop)
 
 
 def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest) -> Summary:
@@ -147,6 +150,9 @@ class Trainer:
             self.progress = restore(self.plan, self.parts, *resumed)
             self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
+            if self.origin and self.origin.differs(self.config.init_from):
+                now = self.config.init_from or "null"
+                warn(f"run={self.folder.name}: has begun with {self.origin.label}; init_from={now} changes nothing")
         else:
             self.origin = Origin()
             if self.config.init_from:
@@ -209,6 +215,8 @@ class Trainer:
         self.metrics |= self.watch(self.metrics)
         try:
             self.file.write(self.metrics)
+            if not self.folder.lock.lost and self.file.write_again():
+                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
         except OSError as error:
             warn(f"could not write {self.folder.metrics}: {error.strerror}; going on")
         self.wandb.log(self.metrics)
@@ -229,18 +237,22 @@ class Trainer:
         return saved
 
     def _make_folder_anew(self) -> None:
-        """Write what is known of the run where its folder was deleted, moved or replaced while it went on.
+        """Write what is known of the run where its folder was deleted, moved or replaced while it went on, or its lock.
 
-        Raise UserError if another process runs there by now.
+        Raise UserError if another process runs there by now, or nothing can be written.
         """
-        warn(f"run {self.folder.name}: {self.folder.path} is gone, and its checkpoints with it; made anew")
         self.folder.lock.take()
-        self._describe_run()
-        self.file.write_again()
+        with usable(self.folder.path):
+            folder = self.file.write_again()
+        if folder:
+            self._describe_run()
+        what = f"{self.folder.path} is gone, and its checkpoints with it" if folder else "its lock was removed"
+        warn(f"run {self.folder.name}: {what}; made anew")
 
     def _describe_run(self) -> None:
-        self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
-        self.folder.note_start(self.progress.epoch, {**self.code, **(asdict(self.origin) if self.origin else {})})
+        with usable(self.folder.path):
+            self.folder.keep_config(self.config.model_dump(mode="json"), self.progress.epoch)
+            self.folder.note_start(self.progress.epoch, {**self.code, **(asdict(self.origin) if self.origin else {})})
 
     def _count(self, epoch_seconds: float) -> None:
         now = time.perf_counter()
@@ -253,7 +265,8 @@ class Trainer:
         """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
         config, folder = self.config, self.folder
         source = self.plan.source
-        self.file = MetricsFile(folder.metrics, self.progress.epoch)
+        with usable(folder.path):
+            self.file = MetricsFile(folder.metrics, self.progress.epoch)
         self.opened.callback(self.file.close)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
@@ -284,9 +297,11 @@ class Trainer:
     def _explained(self, error: DivergedError) -> DivergedError:
         saved = self.checkpointer.last_saved
         last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
+        advice, largest = error.advice, self.parts.rollout.largest_reward
+        if advice == SMALLER_STEPS and LARGE_REWARD < largest < math.inf:
+            advice = f"rewards of up to {largest:.3g} are too large, or {advice}"
         return DivergedError(
-            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; "
-            f"{error.advice}"
+            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; {advice}"
         )
 
     def _summary(self) -> Summary:

@@ -34,6 +34,7 @@ def tree(path: str, value: Any) -> dict[str, Any]:
         ("trainer.total_timesteps", 2**63, r"does not fit 64 bits; should be at most 9,223,372,036,854,775,807"),
         pytest.param("trainer.batch_size", 10**9000, "does not fit 64 bits", id="an int of 9000 digits"),
         ("system.seed", 10**30, "does not fit 64 bits"),
+        ("system.threads", 10**11, "should be less than or equal to"),
     ],
 )
 def test_a_number_of_the_trainer_must_fit(path: str, value: Any, expected: str) -> None:

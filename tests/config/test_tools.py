@@ -25,6 +25,13 @@ def test_the_runner_starts_from_any_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_while_the_packages_are_loaded_is_answered_in_a_word(tmp_path: Path) -> None:
+    code = "from bootstrap import ensure_packages; ensure_packages(); raise KeyboardInterrupt"
+    command = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); {code}"
+    done = _start(sys.executable, "-c", command, folder=tmp_path)
+    assert done.returncode in (130, -2) and done.stderr == "interrupted\n"
+
+
 @pytest.mark.skipif(not (ROOT / ".venv/bin/python").exists(), reason="needs the project's .venv")
 def test_the_runner_is_executable_with_a_python_that_lacks_the_packages() -> None:
     done = _start("./tools/run.py", "cogsguard.train", "run=demo", "--dry-run", folder=ROOT)

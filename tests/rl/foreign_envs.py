@@ -94,7 +94,8 @@ class Countless(Doomed):
 
 
 class Poisoned(gymnasium.Env):
-    """Gymnasium: from a step on it gives a number that spoils the reward or what is observed; episodes of 20 steps."""
+    """Gymnasium: from a step on it gives a number that spoils the reward, what is observed, or what is observed last;
+    episodes of 20 steps, which that one cuts short."""
 
     observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
 
@@ -108,9 +109,10 @@ class Poisoned(gymnasium.Env):
     def step(self, action: Any) -> Any:
         self._steps += 1
         spoilt = self._value if self._steps >= self._first else 0.1
-        observation = np.array([0.5, spoilt if self._what == "observation" else 0.1], np.float32)
+        last = self._what == "last" and self._steps % 20 == 0
+        observation = np.array([0.5, spoilt if last or self._what == "observation" else 0.1], np.float32)
         reward = spoilt if self._what == "reward" else float(action)
-        return observation, reward, self._steps % 20 == 0, False, {}
+        return observation, reward, self._steps % 20 == 0 and not last, last, {}
 
 
 for kind in (Poisoned, Doomed, Shifted, Countless):

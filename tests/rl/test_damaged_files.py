@@ -133,6 +133,36 @@ def test_a_trainer_state_of_any_bytes_is_broken_and_the_one_before_taken(
     assert "v2" in (err := capsys.readouterr().err) and err.count("taking the checkpoint before") == 1
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "starts.jsonl", ".lock", "checkpoints", "trainer_state"])
+def test_a_part_of_the_folder_that_cannot_be_opened_is_named_in_one_line(run: Path, config: Config, name: str) -> None:
+    part = run / name
+    part.rename(run / "aside")
+    part.symlink_to(name)  # a link to itself
+    with pytest.raises(UserError, match=rf"run=tiny: .*tiny/{name}: cannot be used \(.*\); move it away"):
+        train(config(trainer={"total_timesteps": 1024}))
+    part.unlink()
+    (run / "aside").rename(part)
+    assert train(config(trainer={"total_timesteps": 1024})).epoch == 2
+
+
+@pytest.mark.parametrize("name", ["checkpoints/tiny:v2", "checkpoints/tiny:v2/policy_spec.json", "trainer_state/v2"])
+def test_a_checkpoint_that_is_a_link_to_itself_is_broken_and_the_one_before_taken(
+    config: Config, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(trainer={"total_timesteps": 1024}))
+    part = Path(config().system.data_dir) / "tiny" / name
+    part.rename(part.with_name("aside"))
+    part.symlink_to(part.name)
+    assert train(config(trainer={"total_timesteps": 1536})).epoch == 3
+    assert capsys.readouterr().err.count("taking the checkpoint before") == 1
+
+
+def test_folders_of_other_names_among_the_trainer_states_do_no_harm(run: Path, config: Config) -> None:
+    for name in ("v²", "vx", "v"):
+        (run / "trainer_state" / name).mkdir()
+    assert train(config(trainer={"total_timesteps": 2048})).epoch == 4
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\n", b"two words\n", b"x" * 10_000])
 def test_an_id_that_is_none_is_drawn_anew(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "wandb_id").write_bytes(data)

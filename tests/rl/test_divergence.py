@@ -70,6 +70,22 @@ def test_an_observation_after_the_last_step_is_named_by_its_value(config: Config
         train(poisoned(config, "observation", float("nan"), 64, "prioritized"))
 
 
+def test_the_last_observation_of_an_episode_that_was_cut_short_may_be_to_blame(config: Config) -> None:
+    with pytest.raises(UserError, match=r"rewards is nan \(environment 0, agent 0, step 16 of 32.* or as the last obs"):
+        train(poisoned(config, "last", float("nan"), 65, "sequential"))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e25, 1e39])
+def test_rewards_too_large_for_the_loss_are_to_blame_and_the_only_line(
+    config: Config, value: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blame = r"value_loss is inf.* rewards of up to 1e\+25 are too large, or " if value < 1e38 else "rewards is inf"
+    with pytest.raises(UserError, match=blame):
+        train(poisoned(config, "reward", value, 70, "sequential"))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def experience() -> Experience:
     return Experience.allocate(SHAPE.horizon, SHAPE.segments, INFO, (), torch.device("cpu"))

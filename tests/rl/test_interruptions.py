@@ -132,6 +132,27 @@ def test_a_run_whose_folder_was_deleted_makes_it_anew(
     assert train(config(**{**changes, "trainer": {"total_timesteps": 3072}})).epoch == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [(".lock", "its lock was removed; made anew"), ("metrics.jsonl", "is gone; made anew")]
+)
+def test_a_single_file_that_was_deleted_is_made_anew_and_the_rest_stays(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    name: str,
+    expected: str,
+) -> None:
+    run = tmp_path / "tiny"
+    at(monkeypatch, Updater, "_step", 10, (run / name).unlink)
+    assert train(config(checkpointer={"epoch_interval": 1})).finished
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+    assert [version.epoch for version in list_versions(run)] == [1, 2, 3, 4]
+    assert [line["metric/epoch"] for line in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert len((run / "starts.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_run_whose_folder_moved_away_does_not_write_into_another_runs(
     config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -55,7 +55,19 @@ def test_a_resumed_run_goes_on_from_its_own_weights(config: Config, capsys: pyte
     train(config(run="after", init_from="before", trainer={"total_timesteps": 512}))
     assert "after: starts with the weights of before:v1" in capsys.readouterr().out
     train(config(run="after", init_from="gone", trainer={"total_timesteps": 1024}))
-    assert "going on from v1" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "going on from v1" in said.out
+    assert "after: has begun with before:v1; init_from=gone changes nothing" in said.err
+    train(config(run="after", init_from="before", trainer={"total_timesteps": 1536}))
+    assert "init_from" not in capsys.readouterr().err
+
+
+def test_weights_asked_for_after_a_run_has_begun_without_any_change_nothing_and_that_is_said(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(trainer={"total_timesteps": 512}))
+    train(config(trainer={"total_timesteps": 1024}, init_from="other"))
+    assert "tiny: has begun with a new network; init_from=other changes nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -194,6 +206,13 @@ def test_a_later_phase_trains_anew_once_its_folder_is_removed(config: Config) ->
     train(in_phases(config, a=1024, b=512))
     (start,) = (Path(config().system.data_dir) / "tiny.b" / "starts.jsonl").read_text().splitlines()
     assert json.loads(start)["init_from"] == "tiny.a:v2"
+
+
+def test_a_phase_does_not_go_on_without_the_one_that_gave_its_weights(config: Config) -> None:
+    train(in_phases(config, a=512, b=512))
+    with pytest.raises(UserError, match=r"tiny\.b has begun with tiny\.a:v1, but no phase comes before it"):
+        train(in_phases(config, b=1024))
+    assert train(config(run="tiny.b", trainer={"total_timesteps": 1024})).finished  # as a run of its own
 
 
 def test_an_earlier_phase_that_trained_on_by_itself_is_noticed(config: Config) -> None:

@@ -197,9 +197,23 @@ def test_what_is_open_is_closed_if_the_reports_cannot_be_opened(config: Config, 
     settings = config(training_env={"num_workers": 2, "num_envs": 64}, trainer={"batch_size": 4096})
     (folder(settings) / file).mkdir(parents=True)
     before = set(threading.enumerate())
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(UserError, match=rf"{file}: cannot be used \(Is a directory\)"):
         train(settings)
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainer": {"batch_size": 2**50, "minibatch_size": 2**50}},
+        {"agent": {"hidden_size": 2**40}},
+        {"agent": {"hidden_size": 2**63 - 1}},
+        {"training_env": {"map_pool": 2**45}},
+    ],
+)
+def test_what_no_memory_holds_is_one_line(config: Config, changes: dict) -> None:
+    with pytest.raises(UserError, match=r"run=tiny: not enough memory for the batch \(trainer\.batch_size\)"):
+        train(config(**changes))
 
 
 def test_what_is_open_is_closed_if_a_run_cannot_go_on(config: Config) -> None:

@@ -145,3 +145,31 @@ except OSError:
 """
     subprocess.run([sys.executable, "-c", script], check=True)
     assert list(jsonl.read_rows(tmp_path / "a.jsonl")) == [{"i": 1}, {"i": 3}]
+
+
+def test_a_file_that_this_process_has_open_is_written_again_only_where_it_is_no_longer_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with jsonl.RowFile(path) as file:
+        file.write({"n": 1})
+        assert not file.write_again()
+        path.unlink()
+        assert file.write_again() and list(jsonl.read_rows(path)) == [{"n": 1}]
+        path.unlink()
+        path.write_text('{"of": "another"}\n')
+        assert file.write_again()
+        file.write({"n": 2})
+    assert list(jsonl.read_rows(path)) == [{"n": 1}, {"n": 2}]
+    assert list(jsonl.read_rows(tmp_path / "rows.jsonl.replaced")) == [{"of": "another"}]
+
+
+def test_rows_are_not_lost_where_the_file_cannot_be_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "rows.jsonl"
+    path.parent.mkdir()
+    with jsonl.RowFile(path) as file:
+        file.write({"n": 1})
+        path.parent.rename(tmp_path / "moved")
+        with pytest.raises(FileNotFoundError):
+            file.write_again()
+        path.parent.mkdir()
+        assert file.write_again()
+    assert list(jsonl.read_rows(path)) == [{"n": 1}]

@@ -57,7 +57,7 @@ class Folder:
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         path = self.path / name
-        if leads_out(name) or not path.resolve().is_relative_to(self.path.resolve()):
+        if leads_out(name) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path)):
             raise UserError(f"{path}: leads out of its folder")
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no plain file")
