@@ -4,7 +4,6 @@
 Beside the intervals of `metta.eval.statistics`: Student's t alone, and the percentile bootstrap (Efron, 1979).
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -14,8 +13,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line
 from benchmarks.machine import machine
-from metta.common.commands import at_least
+from metta.common.commands import Parser, at_least
 from metta.eval.statistics import intervals, t_quantile
 
 EPISODES = (2, 3, 4, 5, 6, 8, 10, 16, 20, 50)
@@ -67,8 +67,9 @@ def measure(draw: Draw, mean: float, episodes: int, evaluations: int, seed: int)
     return found | {ALL_EQUAL: round(float(np.mean(low == high)), 4)}
 
 
+@in_one_line
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--evaluations", type=at_least(1), default=20_000, help="simulated, for each number")
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a Markdown table")

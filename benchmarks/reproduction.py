@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.command import in_one_line
+from metta.common.commands import Parser, at_least
 from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
 from metta.eval.contest import build_policies, make_round, resolve_missions, run_contest
@@ -82,7 +84,7 @@ def on_the_device(policy: str, args: argparse.Namespace) -> str:
         )
         if done.returncode == 0:
             return done.stdout.strip() + (" (simulated)" if simulated == "1" else "")
-    raise UserError(done.stderr.strip())
+    raise UserError(done.stderr.strip().removeprefix("error: "))
 
 
 def measure(policy: str, args: argparse.Namespace) -> dict[str, str]:
@@ -93,15 +95,16 @@ def measure(policy: str, args: argparse.Namespace) -> dict[str, str]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+@in_one_line
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__)
     parser.add_argument("policies", nargs="*", default=POLICIES)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cogs", type=int, default=4)
+    parser.add_argument("--steps", type=at_least(1), default=20)
+    parser.add_argument("--cogs", type=at_least(1), default=4)
     parser.add_argument("--no-device", action="store_true", help="not on a CUDA device, nor a simulated one")
     parser.add_argument("--only", choices=[DEVICE], help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.only:
         print(in_a_batch(args.policies[0], args, 1, "cuda"))
         return 0
@@ -118,7 +121,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())

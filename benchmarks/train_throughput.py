@@ -67,12 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[: args.threads])
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = run_epochs(args, folder)[args.warmup :]
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        rows = run_epochs(args, folder)[args.warmup :]
+    if not rows:
+        raise UserError("stopped before an epoch was measured")
     rates = [row["timing_per_epoch/sps"] for row in rows]
     share = {
         part: round(
