@@ -3,24 +3,15 @@
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from metta.common.settings import Settings, validated
+from metta.common.errors import UserError
+from metta.common.settings import validated
 from metta.game.build import build_batch, episode_seed
 from metta.game.engine.batch import EnvBatch
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 
 MAP_POOL = 64
-
-
-class _Batch(Settings):
-    """What an adapter takes beside the mission."""
-
-    num_envs: int = Field(ge=1)
-    seed: int
-    threads: int = Field(ge=1)
-    map_pool: int = Field(ge=1)
 
 
 def batch_from(
@@ -31,9 +22,13 @@ def batch_from(
     Raises:
         UserError: an unknown mission or setting, or a value out of range.
     """
-    sizes = {"num_envs": num_envs, "seed": seed, "threads": threads, "map_pool": map_pool}
+    for name, value in {"num_envs": num_envs, "threads": threads, "map_pool": map_pool, "seed": seed}.items():
+        if not isinstance(value, int | np.integer) or (value < 1 and name != "seed"):
+            raise UserError(f"{name}={value!r}: should be a whole number{'' if name == 'seed' else ' above 0'}")
     built = build_mission(validated(MissionSettings, {**settings, "name": mission}, "mission"))
-    return build_batch(built, **validated(_Batch, sizes, "").model_dump(), auto_reset=auto_reset)
+    return build_batch(
+        built, int(num_envs), seed=int(seed), map_pool=int(map_pool), threads=int(threads), auto_reset=auto_reset
+    )
 
 
 def checked_actions(actions: Any, count: int, choices: int) -> np.ndarray:
