@@ -2,8 +2,8 @@
 memory again and again."""
 
 import io
-import pickletools
 from pickle import UnpicklingError
+from pickletools import genops
 
 MOST_REPEATED = 1 << 20  # characters of text that is used again, whatever the size of the pickle
 MOST_RATIO = 10  # beyond that: such characters to bytes of the pickle
@@ -28,7 +28,7 @@ def _check(file: io.BytesIO) -> None:
     texts: dict[int, int] = {}  # characters by place in the memo
     text: str | None = None
     repeated, most = 0, max(MOST_REPEATED, MOST_RATIO * file.getbuffer().nbytes)
-    for operation, argument, _ in pickletools.genops(file):
+    for operation, argument, _ in genops(file):
         name = operation.name
         if name == "GLOBAL" and str(argument).split()[1] == "bytearray":
             raise UnpicklingError("Unsupported bytearray, of whatever size.")
