@@ -84,7 +84,7 @@ def on_the_device(policy: str, args: argparse.Namespace) -> str:
         )
         if done.returncode == 0:
             return done.stdout.strip() + (" (simulated)" if simulated == "1" else "")
-    raise UserError(done.stderr.strip())
+    raise UserError(done.stderr.strip().removeprefix("error: "))
 
 
 def measure(policy: str, args: argparse.Namespace) -> dict[str, str]:

@@ -123,18 +123,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     add_options(parser)
     args = parser.parse_args(argv)
-    try:
-        if args.against:
-            return against_original("train_throughput", args, compare)
-        if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
-            cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, cores[: args.threads])
-        with tempfile.TemporaryDirectory() as folder:
-            run_epochs(args, folder, args.epochs + args.warmup)
-            rows = rows_of(folder)[args.warmup :]
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if args.against:
+        return against_original("train_throughput", args, compare)
+    if hasattr(os, "sched_setaffinity"):  # one thread means one core, for whatever else the libraries start
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[: args.threads])
+    with tempfile.TemporaryDirectory() as folder:
+        run_epochs(args, folder, args.epochs + args.warmup)
+        rows = rows_of(folder)[args.warmup :]
+    if not rows:
+        raise UserError("stopped before an epoch was measured")
     rates = [row["timing_per_epoch/sps"] for row in rows]
     share = shares(rows)
     result = {

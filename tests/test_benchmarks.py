@@ -7,10 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import adapters, cloning, env_profile, env_throughput, evaluation, npc_cost, policies, train_throughput
+from benchmarks import (
+    adapters,
+    cloning,
+    env_profile,
+    env_throughput,
+    evaluation,
+    interval_coverage,
+    npc_cost,
+    policies,
+    reproduction,
+    train_throughput,
+)
 
 ROOT = Path(__file__).parents[1]
-ALL = (adapters, cloning, env_profile, env_throughput, evaluation, npc_cost, policies, train_throughput)
+ALL = (
+    adapters, cloning, env_profile, env_throughput, evaluation, interval_coverage, npc_cost, policies, reproduction,
+    train_throughput,
+)  # fmt: skip
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -39,9 +53,12 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (env_throughput, ["--mission", "gone.yaml"], "no file 'gone.yaml'"),
         (evaluation, ["rolle"], "did you mean role"),
         (evaluation, ["--steps", "0"], "0 is below 1"),
+        (interval_coverage, ["--evaluations", "0"], "0 is below 1"),
         (npc_cost, ["--share", "-1"], "-1 is not above 0"),
         (policies, ["rolle"], "did you mean role"),
         (policies, ["--steps", "10000000000"], "mission.max_steps"),
+        (reproduction, ["rolle", "--no-device"], "did you mean role"),
+        (reproduction, ["--cogs", "none"], "'none' is no whole number"),
         (train_throughput, ["--threads", "0"], "0 is below 1"),
         (train_throughput, ["--warmup", "-1"], "-1 is below 0"),
     ],

@@ -10,6 +10,7 @@ from metta.common.errors import MissingExtraError, suggest
 from metta.game.engine.batch import EnvBatch, Episode
 
 try:
+    from gymnasium.error import ResetNeeded
     from gymnasium.spaces import Box, Discrete, Space
     from pettingzoo import ParallelEnv
 except ImportError as error:
@@ -74,8 +75,11 @@ class MettaParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Info]]:
         """Every agent acts; one without an action stands still. Without agents nothing is left to happen.
 
-        Raises ValueError for the name of an agent that there is not, and for what is no action.
+        Raises ValueError for the name of an agent that there is not, and for what is no action; ResetNeeded before the
+        first reset.
         """
+        if not self._began:
+            raise ResetNeeded("reset comes before the first step")
         if unknown := [agent for agent in actions if agent not in self.action_spaces]:
             raise ValueError(f"there is no agent {unknown[0]!r}{suggest(str(unknown[0]), self.possible_agents)}")
         if not self.agents:

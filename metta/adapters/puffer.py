@@ -11,6 +11,7 @@ from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.statistics import episode_means
 
 try:
+    from gymnasium.error import ResetNeeded
     from gymnasium.spaces import Box, Discrete
     from pufferlib.pufferlib import PufferEnv
 except ImportError as error:
@@ -71,8 +72,10 @@ class MettaPufferEnv(PufferEnv):
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Every agent acts: actions [agents] of any integer type.
 
-        Raises ValueError for another number of them or what is no action.
+        Raises ValueError for another number of them or what is no action, ResetNeeded before the first reset.
         """
+        if not self._began:
+            raise ResetNeeded("reset comes before the first step")
         acts = checked_actions(np.ravel(actions), self.num_agents, len(self.batch.info.action_names))
         self.batch.step(acts, self.observations, self.rewards, self.terminals, self.truncations)
         infos = [_info(episode) for episode in self.batch.take_episodes()]

@@ -91,13 +91,13 @@ def first_problem(model: type[BaseModel], error: ValidationError, where: str) ->
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{name}'{suggest(path[-1], fields_at(model, path[:-1]))}"
     value = problem.get("input")
-    shown = "" if isinstance(value, dict | BaseModel) else f"={_short(value)}"
+    shown = "" if isinstance(value, dict | BaseModel) else f"={short_repr(value)}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
     return f"{name}{shown}: {message}" if name else message
 
 
-def _short(value: object) -> str:
-    """What was given, without what is beyond a line."""
+def short_repr(value: object) -> str:
+    """What was given as Python writes it, without what is beyond a line."""
     try:
         text = repr(value)
     except ValueError:  # Python does not write numbers of thousands of digits

@@ -8,13 +8,19 @@ from typing import Any, Literal
 
 import yaml
 from hydra import initialize_config_dir
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metta.common.documents import MOST_BYTES, check_yaml
 from metta.common.errors import UserError, suggest
+from metta.common.files import read_text
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"  # a link to the folder beside metta/; real in a wheel
 # Branch of the tree -> the group that fills it.
@@ -31,6 +37,18 @@ GROUPS = {
     "wandb": "wandb",
     "system": "system",
 }
+
+
+class CheckedFiles(FileConfigSource):
+    """Where Hydra reads files: only those that are read in little time and memory, whoever wrote them."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        _check(Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path)))))
+        return super().load_config(config_path)
+
+
+Plugins.instance()  # registers Hydra's own source of files, which would not replace another
+SourcesRegistry.instance().types[CheckedFiles.scheme()] = CheckedFiles
 
 
 @dataclass(frozen=True)
@@ -89,7 +107,7 @@ def expand(layer: Layer) -> list[Layer]:
             chosen.append(Layer(layer.source, {"mission": {"base": None}}, branch))
         if str(value) in options(group):
             chosen += [
-                Layer(part.source, part.values, branch) for part in _file_layers(f"{group}/{value}", CONFIGS, branch)
+                Layer(layer.source, part.values, branch) for part in _file_layers(f"{group}/{value}", CONFIGS, branch)
             ]
         elif branch == "mission":
             chosen.append(Layer(layer.source, {"mission": {"name": value}}, branch))
@@ -140,9 +158,10 @@ def _load(path: str, package: str, name: str, branch: str, folder: Path) -> Laye
     if not inside:
         raise UserError(f"defaults: '{path}' leads out of the folder of settings, from {_shown(folder / name)}.yaml")
     file = inside[0]
+    _check(file)
     try:
         values = OmegaConf.to_container(OmegaConf.load(file))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise UserError(f"cannot read {_shown(file)}: {_one_line(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"{_shown(file)} is no mapping of keys to values")
@@ -153,6 +172,10 @@ def _load(path: str, package: str, name: str, branch: str, folder: Path) -> Laye
     for part in reversed(package.split(".") if package else []):
         values = {part: values}
     return Layer(Source(_shown(file)), values, package if GROUPS.get(package) == group else None)
+
+
+def _check(file: Path) -> None:
+    check_yaml(read_text(file, MOST_BYTES), f"cannot read {_shown(file)}")
 
 
 def _shown(file: Path) -> str:

@@ -10,8 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from metta.common.errors import UserError, suggest
-from metta.common.settings import subjects
+from metta.common.settings import short_repr, subjects
 from metta.config.layers import GROUPS, Layer, Source
+from metta.config.references import check_references
 from metta.config.schema import Key, Model, find, nearest
 from metta.config.words import Word
 
@@ -33,15 +34,6 @@ ALIASES = {
 MOST_SOURCES = 3  # named in one line
 
 
-def _no_environment(*names: str) -> str:
-    name = names[0] if names else ""
-    raise UserError(f"${{oc.env:{name}}}: settings do not read the environment; the shell does, as ${name}")
-
-
-# Files come from strangers, and what they say may be sent on, to W&B for one.
-OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
-
-
 @dataclass
 class Tree:
     """A tree under composition. `origins` maps each path that something set to its source, the newest last."""
@@ -60,7 +52,10 @@ class Tree:
             key = self.key(path, layer.source)
             if value is None and key.model is not None and not key.optional:
                 continue  # `trainer:` with nothing below it
-            OmegaConf.update(known, key.path, value, merge=False, force_add=True)
+            try:
+                OmegaConf.update(known, key.path, value, merge=False, force_add=True)
+            except OmegaConfBaseException as error:  # no reference that can be read: ${
+                raise UserError(f"{key.path}: {str(error).splitlines()[0]}, from {layer.source}") from None
             self._note(key.path, layer.source)
         self._merge(known, layer.source)
 
@@ -87,10 +82,11 @@ class Tree:
 
     def validated(self, model: type[T]) -> T:
         """The tree as a typed config; raises UserError naming the first bad key and who set it."""
+        self.blame(lambda: check_references(OmegaConf.to_container(self.values)), "")
         try:
             return model.model_validate(OmegaConf.to_container(self.values, resolve=True))
         except OmegaConfBaseException as error:
-            reason = error.__cause__ if isinstance(error.__cause__, UserError) else str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise UserError(f"cannot resolve a value: {reason}, from {self.culprit([error.full_key or ''])}") from None
         except ValidationError as error:
             raise UserError(self._explain(error)) from None
@@ -175,8 +171,9 @@ class Tree:
             return f"{path} is missing, from {origin}{more}"
         message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
         key = find(self.model, path)
-        hint = suggest(str(first["input"]), key.choices) if key else ""
-        shown = "" if isinstance(first["input"], dict | BaseModel) else f"={first['input']!r}"
+        given = first["input"]
+        hint = suggest(given, key.choices) if key and isinstance(given, str) else ""
+        shown = "" if isinstance(given, dict | BaseModel) else f"={short_repr(given)}"
         name = f"{path}{shown}: " if path else ""
         return f"{name}{message}{hint}, from {origin}{more}"
 

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import torch
-import yaml
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.digests import digest
+from metta.common.documents import parse_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.bundle import Bundle, NoNetError, read_bundle
@@ -216,7 +216,7 @@ def _parse_class(uri: str) -> _Class:
         if key == "data" and value:
             data = value
         elif key.startswith("kw.") and value:
-            settings[key.removeprefix("kw.")] = yaml.safe_load(value) if name in NETS else value
+            settings[key.removeprefix("kw.")] = parse_yaml(value, f"{uri}: {key}") if name in NETS else value
         else:
             raise UserError(f"{uri}: cannot read {word!r}; the form is class=NAME[,data=FILE][,kw.ARG=VALUE]")
     return _Class(name, data, settings)

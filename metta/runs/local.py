@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from metta.common.documents import check_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.files import read_text
 from metta.common.jsonl import last_rows, read_rows, sample_rows
@@ -110,7 +111,9 @@ def _read_config(folder: RunFolder) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:  # libyaml, as there may be many runs
-        tree = yaml.load(read_text(path, MOST_CONFIG_BYTES), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        text = read_text(path, MOST_CONFIG_BYTES)
+        check_yaml(text, str(path), references=False)
+        tree = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         why = "no mapping of keys to values"
     except (UserError, yaml.YAMLError, ValueError, RecursionError) as error:
         tree, why = None, str(error).splitlines()[0]

@@ -114,6 +114,7 @@ def test_a_wrong_number_of_actions_is_refused(env: MettaVectorEnv):
         (np.zeros(12), "float64"),
         (np.full(12, 0.5, np.float32), "float32"),
         (np.ones(12, bool), "bool"),
+        ([0] * 11 + [True], "bool"),
         (np.array(["0"] * 12), "<U1"),
         ([0] * 11 + [-1], "action -1 of agent 11 is not one of 0 to 11"),
         ([0, 0, 12] + [0] * 9, "action 12 of agent 2"),
@@ -183,6 +184,12 @@ def test_other_modes_are_refused():
     for mode in ("Disabled", "never"):
         with pytest.raises(ValueError, match=mode):
             make(map_pool=4, autoreset_mode=mode)
+
+
+@pytest.mark.parametrize("wrong", [{"num_envs": 0}, {"num_envs": 1.5}, {"threads": 0}, {"map_pool": 0}, {"seed": "a"}])
+def test_a_number_that_makes_no_batch_is_named(wrong: dict):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        make(**wrong)
 
 
 def test_a_wrong_setting_names_the_nearest():

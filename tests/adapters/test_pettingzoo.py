@@ -2,6 +2,7 @@
 
 import warnings
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -56,6 +57,8 @@ def test_the_last_step_tells_the_statistics_and_leaves_no_agents():
         ({"agent_0": -1}, "action -1 of agent 0"),
         ({"agent_0": "noop"}, "whole numbers"),
         ({"agent_0": None}, "whole numbers"),
+        ({"agent_0": True, "agent_1": 1}, "bool"),
+        ({"agent_2": np.bool_(False)}, "bool"),
         ({"agent_0": np.array([1, 2])}, "shape|inhomogeneous"),
     ],
 )
@@ -65,3 +68,8 @@ def test_unknown_agents_and_what_is_no_action_are_refused(actions: dict, problem
     with pytest.raises(ValueError, match=problem):
         env.step(actions)
     env.step({"agent_0": np.int64(3), "agent_1": np.array(2), "agent_2": 11})
+
+
+def test_a_step_before_the_first_reset_is_refused():
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        tiny().step({"agent_0": 0})

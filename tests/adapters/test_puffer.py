@@ -1,5 +1,6 @@
 """The PufferLib view: native, alone and inside PufferLib's own vectors."""
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -52,3 +53,8 @@ def test_what_is_no_action_is_refused(actions: np.ndarray):
     env.reset()
     with pytest.raises(ValueError, match="0 to 11"):
         env.step(actions)
+
+
+def test_a_step_before_the_first_reset_is_refused():
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        make(num_envs=2, map_pool=4, cogs=3, max_steps=10).step(np.zeros(6, np.int32))

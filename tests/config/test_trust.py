@@ -111,6 +111,39 @@ def test_settings_do_not_read_the_environment(value: str, train: Runner, monkeyp
     assert "hunter2" not in outcome.err
 
 
+CHAIN = "".join(f"    a{step}: '${{env.kwargs.a{step + 1}}}${{env.kwargs.a{step + 1}}}'\n" for step in range(60))
+GROWING = {
+    "references of YAML": "run: mine\nx0: &n0 [1, 1]\n"
+    + "".join(f"x{step + 1}: &n{step + 1} [*n{step}, *n{step}]\n" for step in range(30)),
+    "one to itself": "wandb: {tags: &n [*n]}",
+    "references of settings": f"env:\n  kind: gymnasium\n  name: CartPole-v1\n  kwargs:\n{CHAIN}    a60: x\n",
+    "one branch in another": "env: {kwargs: {a: {x: '${env.kwargs.b}', y: '${..b}'}, b: {x: '${env.kwargs.c}'}, c: 1}}",
+    "a number of a year of arithmetic": f"seed: 1{':1' * 200_000}",
+    "brackets": f"trainer: {'[' * 20_000}",
+    "values": f"wandb: {{tags: [{'a,' * 100_000}]}}",
+    "lines": "# x\n" * 500_000,
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize("named", ["user", "defaults"])
+def test_a_file_that_would_take_for_ever_to_read_is_refused_at_once(name: str, named: str, train: Runner) -> None:
+    Path("mine.yaml").write_text(GROWING[name])
+    Path("other.yaml").write_text("defaults: [mine, _self_]")
+    refused(train(f"+user={'mine' if named == 'user' else 'other'}.yaml", "--dry-run"), "mine.yaml")
+
+
+def test_a_number_too_long_to_write_is_one_line(train: Runner) -> None:
+    Path("mine.yaml").write_text(f"seed: 0x{'f' * 2_900}")
+    refused(train("+user=mine.yaml", "trainer.update_epochs=0x" + "f" * 4_000, "--dry-run"), "trainer.update_epochs")
+
+
+@pytest.mark.parametrize("uri", ["class=lstm,data=x.pt,kw.a=" + "[" * 5_000, "class=lstm,data=x.pt,kw.a={b"])
+def test_a_setting_in_a_policys_address_is_read_as_files_are(uri: str, run: Runner) -> None:
+    outcome = run("cogsguard.play", f"policy_uri='{uri}'", "max_steps=2", "render=none")
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1, outcome
+
+
 @pytest.mark.parametrize("entry", ["../outside", "/trainer/../../outside", "linked", "inner/../../outside"])
 def test_a_defaults_list_stays_within_its_folder(entry: str, here: Path, train: Runner) -> None:
     (here / "outside.yaml").write_text("run: outside")

@@ -72,7 +72,7 @@ def test_every_start_is_noted_with_its_code(tmp_path: Path) -> None:
     assert [(one["epoch"], one["commit"], one["dirty"]) for one in noted] == [(0, "one", True), (7, "two", False)]
 
 
-@pytest.mark.parametrize("damage", ["config: [", "\x00", "a: " + "[" * 500, "- a list"])
+@pytest.mark.parametrize("damage", ["config: [", "\x00", "a: " + "[" * 500, "a: &n {b: *n}", "- a list"])
 def test_a_run_whose_settings_cannot_be_read_is_shown_without_them(
     make_run: Make, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 PLAIN = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU]\d{1,7}|[Mm]8")
 MODULES = ("numpy._core.multiarray", "numpy.core.multiarray")  # of numpy 2 and 1
 MOST_SIDES = 32
+MOST_TEXT = 200  # characters of one that is no array: what uses it again is not counted as for plain text
 
 
 class _Dtype:
@@ -49,7 +50,10 @@ def _plain_array(shape: Any, dtype: Any, data: Any) -> np.ndarray:
 
 def _scalar(dtype: Any, data: Any = b"") -> Any:
     """Stands in for numpy's function that makes a number of its bytes."""
-    return _plain_array((), dtype, data)[()]
+    value = _plain_array((), dtype, data)[()]
+    if isinstance(value, str | bytes) and len(value) > MOST_TEXT:
+        raise UnpicklingError("Unsupported text of numpy, longer than a name.")
+    return value
 
 
 def _no_bytes(*_: Any) -> bytes:

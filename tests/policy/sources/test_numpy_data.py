@@ -1,6 +1,8 @@
 """Numbers and arrays of numpy beside the tensors are data: they load, as they were, without trust."""
 
 import io
+import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,3 +93,29 @@ def test_where_no_weights_are_the_message_says_what_is_there(content: Any, probl
 def test_objects_and_records_stay_refused(value: Any):
     with pytest.raises(UserError, match=r"trust_pickle=true"):
         loaded({"model": {"w": torch.ones(1)}, "more": value})
+
+
+LONG = b"X" + (100_000).to_bytes(4, "little") + b"a" * 100_000
+HUNGRY = {
+    "bytes of any size": b"\x80\x02(cbuiltins\nbytearray\nJ\x00\x00\x00\x40\x85Rt.",
+    "a text over and over": b"\x80\x02(" + LONG + b"q\x00X\x06\x00\x00\x00utf-32q\x01c_codecs\nencode\nq\x02"
+    + b"h\x02h\x00h\x01\x86R" * 2_000 + b"t.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUNGRY)
+@pytest.mark.parametrize("member", ["x/data.pkl", "X/DATA.PKL", ""])
+def test_a_few_bytes_that_ask_for_memory_are_refused(name: str, member: str):
+    file = io.BytesIO()
+    if member:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(member, HUNGRY[name])
+    else:
+        torch.save({}, file, _use_new_zipfile_serialization=False)
+        saved = io.BytesIO(file.getvalue())
+        for _ in range(3):
+            pickle.load(saved)
+        head, file = saved.getvalue()[: saved.tell()], io.BytesIO()
+        file.write(head + HUNGRY[name] + pickle.dumps([], 2))
+    with pytest.raises(UserError, match=r"Unsupported (bytearray|text)"):
+        load_torch(file.getvalue(), "hers.pt", trust_pickle=False)

@@ -1,0 +1,67 @@
+"""References between settings (`${wandb.group}`): what they may be, so that resolving them runs and grows nothing."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from metta.common.errors import UserError
+
+MOST = 100  # values that refer to others
+LONGEST = 100_000  # characters that one of them stands for
+REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]-]*)\}")  # dots: up from where it stands
+
+Path = tuple[str, ...]
+
+
+def check_references(written: Any) -> None:
+    """Raise UserError about the first reference in a tree, as it was written, that has something worked out, that comes
+    back to itself, or that stands for more than a tree holds. Ten values of which each names the next ten times are
+    10^10, so all is counted before anything is resolved.
+    """
+    values = dict(_leaves(written, ()))
+    found = {path: text for path, text in values.items() if isinstance(text, str) and "${" in text}
+    if len(found) > MOST:
+        raise UserError(f"more than {MOST} values refer to others", [".".join(next(iter(found)))])
+    lengths: dict[Path, int | None] = {}  # None: being counted
+
+    def length(path: Path) -> int:
+        """Characters of a value once all is resolved."""
+        if path not in found:
+            return len(str(values[path]))
+        if path not in lengths:
+            lengths[path] = None
+            text, key = found[path], ".".join(path)
+            shown = f"cannot resolve a value: {key}={text[:100]!r}"
+            if "${" in REFERENCE.sub("", text):
+                kind = "references are ${key}, which read neither the environment nor call anything"
+                raise UserError(f"{shown}: {kind}", [key])
+            total = len(text) + sum(length(named) for target in _targets(path, text) for named in _of(target))
+            if total > LONGEST:
+                raise UserError(f"{shown}: stands for more than {LONGEST:,} characters", [key])
+            lengths[path] = total
+        if (known := lengths[path]) is None:
+            raise UserError(
+                f"cannot resolve a value: {'.'.join(path)}={found[path][:100]!r}: refers to itself", [".".join(path)]
+            )
+        return known
+
+    def _of(target: Path) -> list[Path]:
+        """The values at or below a target, and those above it that may hold it."""
+        return [path for path in values if path[: len(target)] == target or target[: len(path)] == path]
+
+    for path in found:
+        length(path)
+
+
+def _targets(path: Path, text: str) -> Iterator[Path]:
+    """What the references in a text at a path name."""
+    for dots, name in REFERENCE.findall(text):
+        yield (*(path[: -len(dots)] if dots else ()), *re.split(r"[.\[\]]+", name.rstrip("]")))
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(entry, (*path, str(key)))
+    else:
+        yield path, value
