@@ -20,8 +20,8 @@ from metta.eval.rounds import ChunkResult, Round
 POLICIES = "policies"
 PLAYING = tuple(Path(__file__).parents[1] / package for package in ("game", "policy"))  # whose code decides numbers
 KIND, SCHEMA_VERSION = "metta-evaluation", 2
-CONTENT = "sha256"
-Identity = dict[str, str]  # of a policy: uri, name and the digest of its CONTENT, which alone decides the numbers
+CONTENT = "sha256"  # of a policy: the digest of all that decides what it does
+Identity = dict[str, str]  # of a policy: uri, name, CONTENT
 
 
 def describe(rounds: Iterable[Round], identities: dict[str, Identity]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _fits(result: ChunkResult, rounds: Sequence[Round]) -> bool:
 
 
 def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
-    """The first thing in which two evaluations differ; "" if they are the same, whatever the policies are called."""
+    """The first thing in which two evaluations differ; "" if they are the same."""
     if held.get("schema_version") != asked["schema_version"]:
         return "schema_version differs"
     if held.get("code") != asked["code"]:
@@ -143,30 +143,19 @@ def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
         if not isinstance(one, dict):
             return "its description is none"
         for key, value in other.items():
-            kept = one.get(key)
-            if key == POLICIES:
-                if _contents(kept) != _contents(value):
-                    return f"{key} of {other['mission']} differs{_other_policy(kept, value)}"
-            elif kept != value:
-                return f"{key} of {other['mission']} differs"
+            if one.get(key) != value:
+                which = _other_policy(one.get(key), value) if key == POLICIES else ""
+                return f"{key} of {other['mission']} differs{which}"
     return ""
 
 
-def _contents(policies: Any) -> list[Any] | None:
-    """What policies are known by; a file may hold anything in their place."""
-    if not isinstance(policies, list):
-        return None
-    return [one.get(CONTENT) if isinstance(one, dict) else None for one in policies]
-
-
 def _other_policy(held: Any, asked: list[Identity]) -> str:
-    """The first policy in which two line-ups differ, with both digests."""
-    there = _contents(held)
-    if there is None or len(there) != len(asked):
+    """The first policy in which two line-ups differ, with both digests; a file may hold anything in its place."""
+    if not isinstance(held, list) or len(held) != len(asked):
         return ": another number of them"
-    for content, one, other in zip(there, held, asked, strict=True):
-        if content != other[CONTENT]:
-            uri = one.get("uri") if isinstance(one, dict) else None
+    for one, other in zip(held, asked, strict=True):
+        if one != other:
+            uri, content = (one.get("uri"), one.get(CONTENT)) if isinstance(one, dict) else (None, None)
             was, now = _short(content), _short(other[CONTENT])
             if uri == other["uri"]:
                 return f": {uri} was {was} there, is {now} here"

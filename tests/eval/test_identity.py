@@ -206,32 +206,16 @@ def test_every_command_that_keeps_episodes_knows_policies_by_content(
     refused(cogames(*words), "./mine", kept)
 
 
-@pytest.mark.parametrize("same", ["metta://policy/role?scout=1&miner=4", "class=role,kw.miner=4,kw.scout=1"])
-def test_a_scripted_policy_is_its_name_and_settings_however_they_are_spelt(same: str, cogames: Cogames):
+def test_policies_of_other_names_or_settings_are_told_with_both_digests(cogames: Cogames, tmp_path: Path):
+    tensors(tmp_path / "mine.safetensors", 4)
     cogames("scrimmage", "-p", "role?miner=4&scout=1", *SMALL)
     kept = Path("kept.jsonl").read_bytes()
-    assert "0 agent-steps" in cogames("scrimmage", "-p", same, *SMALL).out
-    done = cogames("scrimmage", "-p", "role?miner=4&scout=2", *SMALL)
-    assert done.code == 2
-    there, here = (rf"role\?miner=4&scout={scouts} \([0-9a-f]{{8}}\)" for scouts in (1, 2))
-    assert re.search(f"{there} there, {here} here", done.err)
-    assert Path("kept.jsonl").read_bytes() == kept
-
-
-def test_a_copy_under_another_name_is_the_same_policy(cogames: Cogames, tmp_path: Path):
-    folder(tmp_path / "mine", 3)
-    first = cogames("scrimmage", "-p", "./mine", *SMALL, "--format", "json").document
-    (tmp_path / "mine").rename(tmp_path / "moved")
-    tensors(tmp_path / "other.safetensors", 4)
-    kept = Path("kept.jsonl").read_bytes()
-    again = cogames("scrimmage", "-p", "./moved", *SMALL, "--format", "json").document
-    values = "per_episode_per_policy_avg_rewards"
-    assert again["missions"][0]["mission_summary"][values] == first["missions"][0]["mission_summary"][values]
-    assert again["missions"][0]["mission_summary"]["policy_summaries"][0]["policy_uri"] == "./moved"
-    done = cogames("scrimmage", "-p", "./other.safetensors", *SMALL)
-    assert done.code == 2
-    assert re.search(r"\./mine \([0-9a-f]{8}\) there, \./other\.safetensors \([0-9a-f]{8}\) here", done.err)
-    assert Path("kept.jsonl").read_bytes() == kept
+    for other in ("role?miner=4&scout=2", "./mine.safetensors"):
+        done = cogames("scrimmage", "-p", other, *SMALL)
+        assert done.code == 2
+        there, here = (rf"{re.escape(uri)} \([0-9a-f]{{8}}\)" for uri in ("role?miner=4&scout=1", other))
+        assert re.search(f"{there} there, {here} here", done.err), done.err
+        assert Path("kept.jsonl").read_bytes() == kept
 
 
 def test_episodes_that_other_code_of_the_game_or_the_policies_played_are_refused(
