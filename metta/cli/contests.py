@@ -37,9 +37,9 @@ from metta.common.settings import validated
 
 if TYPE_CHECKING:
     from metta.eval.contest import ContestResult
-    from metta.eval.settings import ContestSettings
+    from metta.eval.settings import GamesSettings
 
-    AnySettings = TypeVar("AnySettings", bound=ContestSettings)
+    AnySettings = TypeVar("AnySettings", bound=GamesSettings)
 
 SCRIMMAGE = "scrimmage"
 Report = Annotated[Path | None, typer.Option(help="write the result as a page (HTML) with charts and its replays")]
@@ -194,7 +194,7 @@ def _settings(model: "type[AnySettings]", **said: Any) -> "AnySettings":
     return validated(model, {key: value for key, value in said.items() if value is not None}, "")
 
 
-def _told(context: typer.Context, settings: "ContestSettings") -> bool:
+def _told(context: typer.Context, settings: "GamesSettings") -> bool:
     """Under --dry-run or --cfg: check the settings and print them in place of playing."""
     from metta.eval.contest import resolve_missions
 

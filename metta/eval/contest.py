@@ -19,10 +19,10 @@ from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries
-from metta.eval.out_file import OutFile
+from metta.eval.out_file import CONTENT, OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
-from metta.eval.settings import ContestSettings, PlayerSettings
+from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
@@ -54,7 +54,7 @@ class ContestResult:
         }
 
 
-def resolve_missions(settings: ContestSettings) -> list[Mission]:
+def resolve_missions(settings: GamesSettings) -> list[Mission]:
     """The missions of a contest, changed as it says; files that share a name with others are told apart by their paths.
 
     Raises UserError for one that there is not.
@@ -168,7 +168,7 @@ class Contestant:
 
     @property
     def identity(self) -> dict[str, str]:
-        return {"name": self.name, "sha256": self.content}
+        return {"name": self.name, CONTENT: self.content}
 
 
 class LineUp:

@@ -12,10 +12,10 @@ from rich.table import Table
 from metta.common.errors import UserError, suggest
 from metta.common.files import write_atomic
 from metta.eval.contest import ContestResult, make_round, play_contest, resolve_missions
-from metta.eval.earlier import FILE, earlier_rewards, rules_of
+from metta.eval.earlier import FILE, earlier_rewards
 from metta.eval.entries import parse_entry
 from metta.eval.results import RoundResult
-from metta.eval.settings import ContestSettings
+from metta.eval.settings import GamesSettings
 from metta.eval.statistics import FEWEST, Summary, as_cells, paired, show, show_interval, summarize
 from metta.game.mission import Mission
 
@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 PICTURE = "rewards.png"
 
 
-class DiagnoseSettings(ContestSettings):
-    """A contest of one policy, and what it is compared with."""
+class DiagnoseSettings(GamesSettings):
+    """Games of one policy, and what it is compared with."""
 
     experiments: list[str] = []  # only these missions of the set
     baseline: str | None = None  # policy to be better than
@@ -84,7 +84,7 @@ class Finding:
             "mission_name": self.mission.name,
             "agents": self.mission.agents,
             "max_steps": self.mission.max_steps,
-            "rules": rules_of(self.mission),
+            "rules": self.mission.rules,
             "episodes": self.reward.episodes,
             "seeds": self.seeds,
             "rewards": self.reward.per_episode,
@@ -172,7 +172,7 @@ def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
     runs = [(entry, settings.seed) for entry in (policy, *others)]
     runs += [(policy, settings.seed + (k + 1) * settings.episodes) for k in range(settings.reruns)]
     rounds = [make_round(mission, (entry,), settings.episodes, seed) for mission in missions for entry, seed in runs]
-    contest = play_contest(rounds, settings, settings.out, settings.save_replay_dir)
+    contest = play_contest(rounds, settings, settings.out)
     played = {id(result.played): result for result in contest.rounds}
     findings = []
     for index, mission in enumerate(missions):

@@ -1,6 +1,5 @@
 """An earlier diagnosis, and whether it can be compared with: the same missions, on seeds that both played."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from metta.game.mission import Mission
 
 FILE = "diagnosis.json"
 MOST_BYTES = 1 << 26
-
-
-def rules_of(mission: Mission) -> str:
-    """A hash of everything that a mission is, but for what it says of itself to people."""
-    return hashlib.sha256(mission.model_dump_json(exclude={"name", "description"}).encode()).hexdigest()
 
 
 class Kept(BaseModel):
@@ -41,7 +35,7 @@ class Kept(BaseModel):
         ):
             if there != here:
                 return f"{there:,} {what} there, {here:,} here"
-        return "" if self.rules == rules_of(mission) else "other rules there than here"
+        return "" if self.rules == mission.rules else "other rules there than here"
 
 
 class _Diagnosis(BaseModel):

@@ -4,7 +4,6 @@ An evaluation that was broken off goes on with the chunks that are missing. Poli
 by digests of their content: numbers of others are never taken for theirs.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,8 @@ from metta.eval.rounds import ChunkResult, Round
 POLICIES = "policies"
 PLAYING = tuple(Path(__file__).parents[1] / package for package in ("game", "policy"))  # whose code decides numbers
 KIND, SCHEMA_VERSION = "metta-evaluation", 2
-Identity = dict[str, str]  # of a policy: uri, name, sha256 of its content
+CONTENT = "sha256"  # of a policy: the digest of all that decides what it does
+Identity = dict[str, str]  # of a policy: uri, name, CONTENT
 
 
 def describe(rounds: Iterable[Round], identities: dict[str, Identity]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def describe(rounds: Iterable[Round], identities: dict[str, Identity]) -> dict[s
         "rounds": [
             {
                 "mission": played.mission.name,
-                "rules": hashlib.sha256(played.mission.model_dump_json().encode()).hexdigest(),
+                "rules": played.mission.rules,
                 POLICIES: [identities[entry.uri] for entry in played.entries],
                 "agents": list(played.counts),
                 "seeds": _spans(played.seeds),
@@ -98,8 +98,8 @@ def _held(path: Path, rounds: Sequence[Round], description: dict[str, Any]) -> I
     head = next(rows, {})
     if head.get("kind") != KIND:
         raise UserError(f"{path} is no evaluation; name a new file")
-    if head != json.loads(json.dumps(description)):
-        raise UserError(f"{path} holds another evaluation ({_difference(head, description)}); name a new file")
+    if difference := _difference(head, description):
+        raise UserError(f"{path} holds another evaluation ({difference}); name a new file")
     seen: set[tuple[int, int]] = set()
     for row in rows:
         try:
@@ -131,7 +131,7 @@ def _fits(result: ChunkResult, rounds: Sequence[Round]) -> bool:
 
 
 def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
-    """The first thing in which two evaluations differ."""
+    """The first thing in which two evaluations differ; "" if they are the same."""
     if held.get("schema_version") != asked["schema_version"]:
         return "schema_version differs"
     if held.get("code") != asked["code"]:
@@ -140,20 +140,26 @@ def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
     if not isinstance(there, list) or len(there) != len(here):
         return "the number of missions differs"
     for one, other in zip(there, here, strict=True):
-        for key in other:
-            if not isinstance(one, dict) or one.get(key) != other[key]:
-                which = _other_content(one.get(key), other[key]) if isinstance(one, dict) and key == POLICIES else ""
+        if not isinstance(one, dict):
+            return "its description is none"
+        for key, value in other.items():
+            if one.get(key) != value:
+                which = _other_policy(one.get(key), value) if key == POLICIES else ""
                 return f"{key} of {other['mission']} differs{which}"
-    return "its description differs"
+    return ""
 
 
-def _other_content(held: Any, asked: list[Identity]) -> str:
-    """The first policy in which two line-ups differ, with both digests where only its content does."""
+def _other_policy(held: Any, asked: list[Identity]) -> str:
+    """The first policy in which two line-ups differ, with both digests; a file may hold anything in its place."""
     if not isinstance(held, list) or len(held) != len(asked):
-        return ""
+        return ": another number of them"
     for one, other in zip(held, asked, strict=True):
-        if one != other and isinstance(one, dict) and one.get("uri") == other["uri"]:
-            return f": {other['uri']} was {_short(one.get('sha256'))} there, is {_short(other['sha256'])} here"
+        if one != other:
+            uri, content = (one.get("uri"), one.get(CONTENT)) if isinstance(one, dict) else (None, None)
+            was, now = _short(content), _short(other[CONTENT])
+            if uri == other["uri"]:
+                return f": {uri} was {was} there, is {now} here"
+            return f": {printable(str(uri))} ({was}) there, {other['uri']} ({now}) here"
     return ""
 
 

@@ -22,8 +22,8 @@ class PlayerSettings(MachineSettings):
     workers: PositiveInt | None = Field(default=None, description="batches played at once; default: all cores")
 
 
-class ContestSettings(PlayerSettings):
-    """Which policies play which missions, how often, from which seeds, and what is kept."""
+class GamesSettings(PlayerSettings):
+    """Which policies play which missions, how often, from which seed."""
 
     missions: list[str] = Field(default=[], description="names, wildcards or files; none: the arena")
     mission_set: str | None = Field(default=None, description="a named set of missions")
@@ -34,8 +34,13 @@ class ContestSettings(PlayerSettings):
     variants: list[str] = Field(default=[], description="variants of every mission")
     difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
     seed: NonNegativeInt = Field(default=SEED, description="seed of the first episode")
-    map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
     out: Path | None = Field(default=None, description="file that keeps every episode, and from which to go on")
+
+
+class ContestSettings(GamesSettings):
+    """The same, on maps that may have seeds of their own, and what is kept to look at."""
+
+    map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
     save_replay_dir: Path | None = Field(default=None, description="folder for replays; a report has one beside it")
     report: Path | None = Field(default=None, description="HTML page of the result, written by the command")
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from metta.common.defaults import MISSION
+from metta.common.digests import digest
 from metta.common.errors import suggest
 from metta.common.settings import SettingError, Settings
 from metta.game.maps.sites import MapSettings
@@ -265,6 +266,11 @@ class Mission(Settings):
     def team_sizes(self) -> tuple[int, ...]:
         """Cogs in play by team."""
         return (self.agents,) if len(self.teams) == 1 else tuple(team.num_agents for team in self.teams.values())
+
+    @property
+    def rules(self) -> str:
+        """Digest of everything that decides how it is played: all but what it says of itself to people."""
+        return digest(self.model_dump_json(exclude={"name", "description"}))  # as text: the order of teams matters
 
     @property
     def label(self) -> str:

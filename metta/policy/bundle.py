@@ -43,7 +43,9 @@ class Bundle:
     def content(self) -> str:
         """Digest of the net, all that it is built from, and its weights: the same in whatever form they lie."""
         known = None if self.assumed else asdict(self.info)
-        weights = {name: [list(part.shape), _digest_tensor(part)] for name, part in self.weights.items()}
+        weights = {
+            name: [str(part.dtype), list(part.shape), _digest_tensor(part)] for name, part in self.weights.items()
+        }
         return digest(self.net, self.settings, asdict(self.heads), known, weights)
 
     def known_by(self, info: Info) -> "Bundle":
@@ -162,5 +164,6 @@ def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: Po
 
 
 def _digest_tensor(tensor: torch.Tensor) -> str:
+    """Digest of type, shape and numbers."""
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(data.data).hexdigest()
+    return digest(str(tensor.dtype), list(tensor.shape), hashlib.sha256(data.data).hexdigest())

@@ -11,7 +11,6 @@ No torch here: the process that hosts such a class (metta.policy.hosted) starts 
 import os
 import re
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from metta.common.errors import UserError, suggest
 from metta.common.settings import OnlyTyped
 from metta.policy.per_agent import AgentTeam
+from metta.policy.user_code import is_users
 
 if TYPE_CHECKING:
     from metta.policy.interface import Info, Policy
@@ -33,9 +33,6 @@ FORM = "class=module.Class[,data=FILE][,kw.name=value]"
 BARE = re.compile(r"(?!metta\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*")  # module.Class
 BATCHED = ("reset", "step", "end_episodes")
 PER_AGENT = ("reset", "act")
-# Where no user's code lies: Python, what is installed, what calls the class.
-PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parents[1])})
-INSTALLED = {"site-packages", "dist-packages"}
 
 
 def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
@@ -63,6 +60,10 @@ class UserClass:
     def name(self) -> str:
         return self.path.rpartition(".")[2]
 
+    @property
+    def module(self) -> str:
+        return self.path.rpartition(".")[0]
+
     def build(self, info: "Info", team: Callable[..., AgentTeam] = AgentTeam) -> "Policy":
         """The policy; one that plays agent by agent is wrapped by `team`.
 
@@ -77,7 +78,7 @@ class UserClass:
         raise UserError(f"{self.origin}: {self.name} is no policy, it has no {lacks} (nor reset and act of one agent)")
 
     def _import(self) -> type:
-        module, _, attribute = self.path.rpartition(".")
+        module, attribute = self.module, self.name
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
         try:
@@ -124,26 +125,9 @@ def parse_class(uri: str) -> UserClass:
 def told(error: BaseException) -> str:
     """An error of a user's code in one line: its kind, what it says, and the line of that code."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if _is_users(frame.filename)]
+    theirs = [frame for frame in frames if is_users(frame.filename)]
     where = f", {Path(theirs[-1].filename).name} line {theirs[-1].lineno}" if theirs else ""
     return f"{type(error).__name__}: {str(error)[:300]}{where}"
-
-
-def user_modules() -> dict[str, str]:
-    """Files of the modules that are imported and no library's, by their path as a module: {"mine/net.py": …}."""
-    found = {}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
-        if file.endswith(".py") and _is_users(file) and name != "__main__":
-            stem = name.replace(".", "/")
-            found[f"{stem}/__init__.py" if hasattr(module, "__path__") else f"{stem}.py"] = file
-    return found
-
-
-def _is_users(file: str) -> bool:
-    """Is that a file of a user's own code?"""
-    path = Path(file)
-    return path.is_file() and not file.startswith(PYTHON) and not INSTALLED & set(path.parts)
 
 
 def _has(found: type, methods: Iterable[str]) -> bool:

@@ -21,8 +21,9 @@ import numpy as np
 from metta.common.digests import digest, digest_path
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo, Feature
-from metta.policy.by_class import UserClass, told, user_modules
+from metta.policy.by_class import UserClass, told
 from metta.policy.per_agent import AgentTeam, BadAnswerError, check_actions
+from metta.policy.user_code import code_of_class, user_modules
 from metta.policy.wire import GoneError, Wire
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Host:
         again = partial(found.build, info)
         self._policy = policy if team else _JudgedObjects(self._judge, policy, again, name, len(info.action_names))
         modules = user_modules()
-        self._wire.send({"name": name, "team": team, "modules": modules, "content": _content(modules, found.data)})
+        self._wire.send({"name": name, "team": team, "modules": modules, "content": _content(found, modules)})
         while True:
             message, payload = self._wire.receive()
             answer = self._reset(message["reset"]) if "reset" in message else self._step(message, payload)
@@ -213,10 +214,11 @@ class _JudgedObjects:
         return np.where(wrong, self._judge.fault("garbage", problem), actions)
 
 
-def _content(modules: dict[str, str], data: str) -> str:
-    """Digest of the files of modules and of the file that was loaded, if any."""
-    loaded = digest_path(Path(data)) if data else ""
-    return digest({name: digest_path(Path(file)) for name, file in modules.items()}, loaded)
+def _content(found: UserClass, modules: dict[str, str]) -> str:
+    """Digest of the code of a class and of the files that its arguments name."""
+    named = {"data": found.data} | {f"kw.{name}": str(value) for name, value in found.words.items()}
+    files = {name: digest_path(Path(file)) for name, file in named.items() if os.path.exists(file)}
+    return digest(code_of_class(found.module, modules), files)
 
 
 def read_info(fields: dict[str, Any]) -> "Info":

@@ -48,7 +48,7 @@ def create_bundle(
 ) -> Path:
     """Write the bundle of the policy that a URI names: a zip file if `out` ends in .zip, else a folder.
 
-    Of a user's class it holds the modules of the user's that are imported when it is built, and its `data=` file;
+    Of a user's class it holds the modules of the user's that it is made of (`user_modules`), and its `data=` file;
     `include_files` adds files and folders under their paths from the working folder. `setup_script` is a Python file
     that runs in the unpacked bundle before the class is imported. Raise UserError for what cannot be bundled.
     """
@@ -78,7 +78,7 @@ def _class_files(found: UserClass, words: dict[str, str], added: Contents, setup
     found = UserClass(found.origin, found.path, {**found.words, **words}, found.data)
     hosted = HostedPolicy(found, env_info(Mission()))
     hosted.close()
-    module = found.path.rpartition(".")[0].replace(".", "/")
+    module = found.module.replace(".", "/")
     if not {f"{module}.py", f"{module}/__init__.py"} & set(hosted.modules):
         raise UserError(f"{found.origin}: {found.path} is part of an installed package; a bundle holds your own files")
     data = Path(found.data).name if found.data else ""

@@ -1,10 +1,7 @@
 """Starting with the weights of a checkpoint instead of random ones, and knowing later which they were."""
 
-import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-
-import torch
 
 from metta.common.errors import UserError
 from metta.common.jsonl import read_rows
@@ -23,7 +20,7 @@ class Origin:
     """What a run started with, as starts.jsonl keeps it: a checkpoint by name and content, or a new network (None)."""
 
     init_from: str | None = None
-    weights: str | None = None  # SHA-256 of names, types, shapes and numbers
+    weights: str | None = None  # digest of the net and its weights (`Bundle.content`)
     asked: str | None = None  # what the setting init_from said
 
     @property
@@ -32,11 +29,7 @@ class Origin:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Origin":
-        digest = hashlib.sha256()
-        for name, tensor in sorted(bundle.weights.items()):
-            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return cls(bundle.name, digest.hexdigest())
+        return cls(bundle.name, bundle.content)
 
     @classmethod
     def kept(cls, folder: RunFolder) -> "Origin | None":

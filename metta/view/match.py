@@ -12,9 +12,8 @@ from metta.policy.interface import Adviser, Policy, begin_episodes
 class Match:
     """A policy plays an episode on the map of a seed, one `advance` per step."""
 
-    def __init__(self, mission: Mission, policy: Policy, seed: int, label: str) -> None:
-        """`label` names the policy in the replay."""
-        self.mission, self.policy, self.label = mission, policy, label
+    def __init__(self, mission: Mission, policy: Policy, seed: int) -> None:
+        self.mission, self.policy = mission, policy
         self.batch = EnvBatch(mission, 1, maps=build_pool(mission, 1, seed), seed=seed, auto_reset=False)
         shape = (1, self.batch.num_agents)
         self._observations = np.zeros((*shape, self.batch.info.num_tokens, 3), np.uint8)
@@ -23,7 +22,7 @@ class Match:
         begin_episodes(policy, self.batch.num_agents, [seed])
         self.returns = np.zeros(self.batch.num_agents, np.float32)
         self.step = 0
-        self.recorder = Recorder(self.batch, seed=seed, policies=[label])
+        self.recorder = Recorder(self.batch, seed=seed, policies=[policy.name])  # as contests name it
         self.recorder.start(policy)
 
     @property

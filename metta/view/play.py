@@ -43,9 +43,9 @@ def play(config: PlayConfig) -> int:
 def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> None:
     kept = kept_replay(config, mission, label)
     if config.render == "gui":
-        play_live(mission, policy, config.seed, label, config.port, config.autostart, kept)
+        play_live(mission, policy, config.seed, config.port, config.autostart, kept)
         return
-    match = Match(mission, policy, config.seed, label)
+    match = Match(mission, policy, config.seed)
     title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)

@@ -23,7 +23,6 @@ def play_live(
     mission: Mission,
     policy: Policy,
     seed: int,
-    label: str,
     port: int = 0,
     autostart: bool = True,
     save_replay: Path | None = None,
@@ -33,7 +32,7 @@ def play_live(
     Without `autostart` the match begins paused. Raises UserError for a port that is in use and a replay that cannot be
     written.
     """
-    match = Match(mission, policy, seed, label)
+    match = Match(mission, policy, seed)
     server = ViewerServer(port, match=LiveMatch(match, autostart))
     try:
         serve(server)

@@ -104,7 +104,7 @@ def test_a_bundle_that_fails_gives_exit_code_1(cogames: Cogames, tmp_path: Path)
 def test_everything_that_plays_has_the_same_defaults(cogames: Cogames, capsys: pytest.CaptureFixture[str]):
     measuring = ("scrimmage -p role", "run -p role", "eval -p role", "pickup -p role --pool noop", "diagnose role")
     jobs = [yaml.safe_load(cogames("--cfg", "job", *words.split()).out) for words in measuring]
-    assert {(job["episodes"], job["seed"], job["map_seed"], job["action_timeout_ms"]) for job in jobs} == {
+    assert {(job["episodes"], job["seed"], job.get("map_seed"), job["action_timeout_ms"]) for job in jobs} == {
         (10, 42, None, 250)
     }
     assert run(["cogsguard.evaluate", "--cfg=job"]) == 0

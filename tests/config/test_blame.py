@@ -50,7 +50,7 @@ def test_what_a_mission_file_says_is_blamed_on_who_named_the_file(text: str, oth
         (["wandb.notes=${", "max_steps=9"], "wandb.notes=${"),
         (["wandb.notes=${run", "max_steps=9"], "wandb.notes=${run"),
         (["wandb.notes=${}", "max_steps=9"], "wandb.notes=${}"),
-        (["wandb.notes=${wandb.group}", "wandb.group=${run}"], "wandb.notes=${wandb.group}"),
+        (["wandb.notes=x${wandb.notes}", "wandb.group=${run}"], "wandb.notes=x${wandb.notes}"),
         (["teacher={policy_uri: a, mode: eer_cloner}", "teacher.kwargs.epsilon=2"], "teacher.kwargs.epsilon=2"),
         (["trainer.dual_policy.enabled=true", "trainer.dual_policy.policy_a_percentage=0.3"],
          "trainer.dual_policy.enabled=true"),

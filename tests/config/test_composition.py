@@ -75,6 +75,12 @@ def test_a_word_sets_one_place_of_the_tree(word: str, path: str, value: object, 
     assert tree == value
 
 
+def test_references_to_references_are_read(run: Runner) -> None:
+    words = ["run=abc", "wandb.group=g-${run}", "wandb.notes=${wandb.group} with ${.group}"]
+    tree = run("cogsguard.train", *words, "--cfg", "job").tree
+    assert (tree["wandb"]["group"], tree["wandb"]["notes"]) == ("g-abc", "g-abc with g-abc")
+
+
 def test_a_parameter_of_the_recipe_takes_its_word(run: Runner) -> None:
     outcome = run("cogsguard.tutorial", "role=scout", "--cfg", "job")
     assert outcome.tree["mission"]["name"] == "cogsguard_arena.scout_tutorial"

@@ -112,12 +112,15 @@ def test_settings_do_not_read_the_environment(value: str, train: Runner, monkeyp
 
 
 CHAIN = "".join(f"    a{step}: '${{env.kwargs.a{step + 1}}}${{env.kwargs.a{step + 1}}}'\n" for step in range(60))
+BRANCHES = "".join(
+    f"    a{step}: {{x: '${{env.kwargs.a{step + 1}}}', y: '${{..a{step + 1}}}'}}\n" for step in range(45)
+)
 GROWING = {
     "references of YAML": "run: mine\nx0: &n0 [1, 1]\n"
     + "".join(f"x{step + 1}: &n{step + 1} [*n{step}, *n{step}]\n" for step in range(30)),
     "one to itself": "wandb: {tags: &n [*n]}",
     "references of settings": f"env:\n  kind: gymnasium\n  name: CartPole-v1\n  kwargs:\n{CHAIN}    a60: x\n",
-    "one branch in another": "env: {kwargs: {a: {x: '${env.kwargs.b}', y: '${..b}'}, b: {x: '${env.kwargs.c}'}, c: 1}}",
+    "branches in branches": f"env:\n  kind: gymnasium\n  name: CartPole-v1\n  kwargs:\n{BRANCHES}    a45: {{z: 1}}\n",
     "a number of a year of arithmetic": f"seed: 1{':1' * 200_000}",
     "brackets": f"trainer: {'[' * 20_000}",
     "values": f"wandb: {{tags: [{'a,' * 100_000}]}}",

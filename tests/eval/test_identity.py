@@ -40,6 +40,15 @@ class Walker:
     def load(self, path):
         self.way = int(open(path).read())
 """
+LATE = """class Walker:
+    def __init__(self, info, file=None):
+        self.way = int(open(file).read()) if file else 0
+    def reset(self, agent, seed):
+        from parts import legs
+        self.way += legs.way()
+    def act(self, observation):
+        return self.way
+"""
 
 
 def net(seed: int, **settings: int) -> PolicyNet:
@@ -128,6 +137,14 @@ def code(tmp_path: Path) -> Path:
     (tmp_path / "helper.py").write_text("WAY = 1\n")
     (tmp_path / "walk.py").write_text(CLASS)
     (tmp_path / "way.txt").write_text("2")
+    (tmp_path / "late.py").write_text(LATE)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "legs.py").write_text("def way():\n    from .feet import WAY\n    return WAY\n")
+    (tmp_path / "parts" / "feet.py").write_text("WAY = 1\n")
+    installed = tmp_path / "site-packages" / "strides"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text(LATE.replace("from parts", "from strides"))
+    (installed / "legs.py").write_text("def way():\n    return 1\n")
     return tmp_path
 
 
@@ -137,6 +154,10 @@ def code(tmp_path: Path) -> Path:
         ("walk.py", "return self.way", "return 4 - self.way", "class=walk.Walker"),
         ("helper.py", "WAY = 1", "WAY = 3", "walk.Walker"),
         ("way.txt", "2", "4", "class=walk.Walker,data=way.txt"),
+        ("way.txt", "2", "3", "late.Walker,kw.file=way.txt"),
+        ("parts/legs.py", "return WAY", "return WAY + 1", "class=late.Walker"),  # imported when an episode begins
+        ("parts/feet.py", "WAY = 1", "WAY = 2", "late.Walker"),
+        ("site-packages/strides/legs.py", "return 1", "return 2", "class=strides.Walker"),
     ],
 )
 def test_other_code_or_data_of_a_class_is_another_evaluation(
@@ -146,7 +167,9 @@ def test_other_code_or_data_of_a_class_is_another_evaluation(
     uri: str,
     cogames: Cogames,
     code: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.syspath_prepend(code / "site-packages")
     words = ("run", "-p", uri, "-p", "noop", *SMALL)
     assert cogames(*words).code == 0
     kept = Path("kept.jsonl").read_bytes()
@@ -183,12 +206,16 @@ def test_every_command_that_keeps_episodes_knows_policies_by_content(
     refused(cogames(*words), "./mine", kept)
 
 
-def test_a_scripted_policy_is_its_name_and_settings_however_they_are_spelt(cogames: Cogames):
+def test_policies_of_other_names_or_settings_are_told_with_both_digests(cogames: Cogames, tmp_path: Path):
+    tensors(tmp_path / "mine.safetensors", 4)
     cogames("scrimmage", "-p", "role?miner=4&scout=1", *SMALL)
     kept = Path("kept.jsonl").read_bytes()
-    done = cogames("scrimmage", "-p", "role?miner=4&scout=2", *SMALL)
-    assert done.code == 2 and "policies of cogsguard_arena.basic differs" in done.err
-    assert Path("kept.jsonl").read_bytes() == kept
+    for other in ("role?miner=4&scout=2", "./mine.safetensors"):
+        done = cogames("scrimmage", "-p", other, *SMALL)
+        assert done.code == 2
+        there, here = (rf"{re.escape(uri)} \([0-9a-f]{{8}}\)" for uri in ("role?miner=4&scout=1", other))
+        assert re.search(f"{there} there, {here} here", done.err), done.err
+        assert Path("kept.jsonl").read_bytes() == kept
 
 
 def test_episodes_that_other_code_of_the_game_or_the_policies_played_are_refused(

@@ -165,7 +165,8 @@ def test_every_episode_of_a_contest_can_be_had_alone(net: str, workers: int):
 def test_play_shows_what_was_scored(net: str, cogames: Cogames, tmp_path: Path):
     words = ("-m", "cogsguard_arena.basic", "-s", "25")
     games = ("--seed", "51", "--map-seed", "9", "-e", "6", "--save-replay-dir", "scored")
-    for policy, name in (("role", "role"), (net, "mine"), ("random", "random")):
+    walker = "class=tests.policy.user_policies.Walker"
+    for policy, name in (("role?miner=3", "role"), (net, "mine"), ("random", "random"), (walker, "Walker")):
         cogames("scrimmage", "-p", policy, *words, *games)
         again = ("--seed", "54", "--map-seed", "12", "--render", "none", "--save-replay-file", f"{name}.replay")
         assert cogames("play", "-p", policy, *words, *again).code == 0

@@ -27,7 +27,7 @@ ARENA = "cogsguard_arena.basic"
 def make_match(uri: str = "cogsguard?gear=10", steps: int = 1000, seed: int = 42, **changes: Any) -> Match:
     """A policy about to play the arena."""
     mission = build_mission(MissionSettings(**{"name": ARENA, "max_steps": steps, **changes}))
-    return Match(mission, make_policy(uri, env_info(mission)), seed, uri)
+    return Match(mission, make_policy(uri, env_info(mission)), seed)
 
 
 @dataclass
@@ -107,6 +107,6 @@ def start() -> Start:
 
     def start(policy: str = "noop", seed: int = 5, steps: int = 200, **mission: object) -> Match:
         built = build_mission(MissionSettings.model_validate({"max_steps": steps, **mission}))
-        return Match(built, make_policy(policy, env_info(built)), seed, policy)
+        return Match(built, make_policy(policy, env_info(built)), seed)
 
     return start

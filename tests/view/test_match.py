@@ -52,7 +52,7 @@ def test_a_trained_policys_value_estimates_are_recorded(tmp_path: Path):
     mission = build_mission(MissionSettings(name="cogsguard_arena.basic", max_steps=4))
     torch.manual_seed(0)
     policy = NeuralPolicy(build_net("lstm", {"hidden_size": 8}, env_info(mission)))
-    match = Match(mission, policy, 1, "net")
+    match = Match(mission, policy, 1)
     seen = match.observations.copy()
     match.advance()
     match.recorder.save(tmp_path / "net.replay")
@@ -67,7 +67,7 @@ def test_a_trained_policys_value_estimates_are_recorded(tmp_path: Path):
 @pytest.mark.parametrize("name", mission_names())
 def test_every_mission_can_be_watched_and_recorded(name: str, tmp_path: Path):
     mission = build_mission(MissionSettings(name=name, max_steps=2))
-    match = Match(mission, make_policy("random", env_info(mission)), 1, "random")
+    match = Match(mission, make_policy("random", env_info(mission)), 1)
     match.advance()
     match.recorder.save(tmp_path / "some.replay")
     np.testing.assert_array_equal(read_replay(tmp_path / "some.replay").state(1), match.recorder.state)

@@ -172,5 +172,5 @@ def test_what_was_played_is_saved_when_it_is_interrupted(
 
     monkeypatch.setattr(ViewerServer, "serve_forever", play_some)
     path = tmp_path / "new" / "game.replay"
-    assert play_live(match.mission, match.policy, 1, "noop", save_replay=path) == 0
+    assert play_live(match.mission, match.policy, 1, save_replay=path) == 0
     assert f"replay of 3 steps: {path}" in capsys.readouterr().out and path.is_file()

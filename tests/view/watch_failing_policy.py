@@ -26,4 +26,4 @@ class Failing:
 
 
 if __name__ == "__main__":
-    watch(Match(load_mission("cogsguard_arena.basic"), Failing(), 1, "failing"), Console())
+    watch(Match(load_mission("cogsguard_arena.basic"), Failing(), 1), Console())
