@@ -91,3 +91,7 @@ def _run(argv: Sequence[str]) -> int:
         if text := getattr(error, "format_message", error.__str__)():
             raise UserError(text) from None
         return 0  # a group without a command has shown its help
+
+
+if __name__ == "__main__":
+    sys.exit(main())
