@@ -30,7 +30,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """A file of at most `most` bytes. Raises UserError for one that is missing, larger or cannot be read."""
     try:
         if not path.is_file():
-            raise UserError(f"{path}: {'no plain file' if os.path.lexists(path) else 'no such file'}")
+            raise UserError(f"{path}: no such file")
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = b"" if size > most else file.read(size + 1)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from annotated_types import Gt
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from metta.common.errors import UserError, suggest
 
@@ -16,19 +17,26 @@ LONGEST = 100  # characters of a value that a message shows
 class Settings(BaseModel):
     """Settings with strict keys: an unknown one is an error, never dropped.
 
-    A number must fit where settings are stored: float32, which tensors and the engine's tables have, and int64.
+    A number must fit where settings are stored: float32, which tensors and the engine's tables have, and int64. Too small
+    for float32 it becomes 0 there, which is refused where 0 is.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     @field_validator("*")
     @classmethod
-    def _number_fits(cls, value: object) -> object:
-        if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+    def _number_fits(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, float) and (not abs(value) <= LARGEST or (value < SMALLEST and _above_0(cls, info))):
             raise ValueError(f"does not fit float32; should be 0 or from {SMALLEST:.3g} to {LARGEST:.3g} in size")
         if isinstance(value, int) and not -MOST <= value <= MOST:
             raise ValueError(f"does not fit 64 bits; should be at most {MOST:,} in size")
         return value
+
+
+def _above_0(model: type[BaseModel], info: ValidationInfo) -> bool:
+    """Whether a field takes only numbers above 0."""
+    marks = model.model_fields[info.field_name or ""].metadata
+    return any(isinstance(mark, Gt) and mark.gt == 0 for mark in marks)
 
 
 class SettingError(ValueError):

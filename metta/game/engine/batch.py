@@ -25,6 +25,7 @@ from metta.game.mission import Mission
 from metta.game.observation import cell_name, env_info, resources
 
 CHUNK = 16  # environments that a thread takes at a time, at least
+KEYS = "keys"  # in a saved state
 # Agents, int64 [n] among all, and what they last saw, uint8 [n, 200, 3], where the buffers lie.
 Cut = tuple[np.ndarray, Any]
 # Of environments whose episode ended: their numbers [n], rows of `env`, `agents` and `teams`, and returns [n, A].
@@ -56,6 +57,7 @@ class Batch(ABC):
     device: Literal["cpu", "cuda"] = "cpu"  # where the buffers lie
     resumes = True  # `load_state_dict` goes on in the midst of episodes
     _state: L.State
+    _keys: Any  # uint64 [E], where the state lies
 
     def __init__(
         self,
@@ -97,6 +99,10 @@ class Batch(ABC):
     @abstractmethod
     def _host_state(self) -> L.State:
         """The present state where numpy can read it."""
+
+    @abstractmethod
+    def _host_keys(self) -> np.ndarray:
+        """What the environments' random numbers follow from, a copy, uint64 [E]."""
 
     @abstractmethod
     def _write(self, mine: Any, array: np.ndarray) -> None:
@@ -250,14 +256,14 @@ class Batch(ABC):
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that resuming needs, by name; the maps are not part of it."""
         state = {name: array.copy() for name, array in self._host_state()._asdict().items() if name != "scratch"}
-        return state | (self._renewal.state_dict() if self._renewal else {})
+        return state | {KEYS: self._host_keys()} | (self._renewal.state_dict() if self._renewal else {})
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `state_dict`. Raises UserError when the shapes are of another mission or batch."""
         if self._renewal and "map_numbers" in state:
             self._replaced(self._renewal.load_state_dict(state, self._tables.maps))
-        for name, array in ((name, array) for name, array in state.items() if name in self._state._fields):
-            mine = getattr(self._state, name)
+        for name, array in ((name, array) for name, array in state.items() if name in (KEYS, *self._state._fields)):
+            mine = self._keys if name == KEYS else getattr(self._state, name)
             if mine.shape != array.shape:
                 raise UserError(f"environment state '{name}' has shape {array.shape}, this run needs {mine.shape}")
             self._write(mine, array)
@@ -378,6 +384,9 @@ class EnvBatch(Batch):
 
     def _host_state(self) -> L.State:
         return self._state
+
+    def _host_keys(self) -> np.ndarray:
+        return self._keys.copy()
 
     def _write(self, mine: np.ndarray, array: np.ndarray) -> None:
         mine[:] = array

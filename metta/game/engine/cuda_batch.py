@@ -218,6 +218,9 @@ class CudaEnvBatch(Batch):
     def _host_state(self) -> L.State:
         return L.State(*map(self._read, self._state))
 
+    def _host_keys(self) -> np.ndarray:
+        return self._read(self._keys)
+
     def _read(self, array: Any) -> np.ndarray:
         """A copy of a device array, after all work queued so far."""
         if SIMULATED:
