@@ -17,8 +17,8 @@ LONGEST = 100  # characters of a value that a message shows
 class Settings(BaseModel):
     """Settings with strict keys: an unknown one is an error, never dropped.
 
-    A number must fit where settings are stored: float32, which tensors and the engine's tables have, and int64. Too small
-    for float32 it becomes 0 there, which is refused where 0 is.
+    A number must fit where settings are stored: float32, which tensors and the engine's tables have, and int64. One too
+    small for float32 becomes 0 there, which is refused where 0 is.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
