@@ -28,29 +28,31 @@ def check_references(written: Any) -> None:
         """Characters of a value once all is resolved."""
         if path not in found:
             return len(str(values[path]))
-        if path not in lengths:
-            lengths[path] = None
-            text, key = found[path], ".".join(path)
-            shown = f"cannot resolve a value: {key}={text[:100]!r}"
-            if "${" in REFERENCE.sub("", text):
-                kind = "references are ${key}, which read neither the environment nor call anything"
-                raise UserError(f"{shown}: {kind}", [key])
-            total = len(text) + sum(length(named) for target in _targets(path, text) for named in _of(target))
-            if total > LONGEST:
-                raise UserError(f"{shown}: stands for more than {LONGEST:,} characters", [key])
-            lengths[path] = total
-        if (known := lengths[path]) is None:
-            raise UserError(
-                f"cannot resolve a value: {'.'.join(path)}={found[path][:100]!r}: refers to itself", [".".join(path)]
-            )
-        return known
+        if (known := lengths.get(path, 0)) is None:
+            raise _refused(path, found[path], "refers to itself")
+        if known:
+            return known
+        lengths[path], text = None, found[path]
+        if "${" in REFERENCE.sub("", text):
+            kind = "references are ${key}, which read neither the environment nor call anything"
+            raise _refused(path, text, kind)
+        total = len(text) + sum(length(named) for target in _targets(path, text) for named in held(target))
+        if total > LONGEST:
+            raise _refused(path, text, f"stands for more than {LONGEST:,} characters")
+        lengths[path] = total
+        return total
 
-    def _of(target: Path) -> list[Path]:
+    def held(target: Path) -> list[Path]:
         """The values at or below a target, and those above it that may hold it."""
         return [path for path in values if path[: len(target)] == target or target[: len(path)] == path]
 
     for path in found:
         length(path)
+
+
+def _refused(path: Path, text: str, why: str) -> UserError:
+    key = ".".join(path)
+    return UserError(f"cannot resolve a value: {key}={text[:100]!r}: {why}", [key])
 
 
 def _targets(path: Path, text: str) -> Iterator[Path]:

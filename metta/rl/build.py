@@ -1,8 +1,6 @@
 """From the settings of a run to its parts. Nothing is built before everything that can be checked is checked."""
 
 import getpass
-import hashlib
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,6 +8,7 @@ from itertools import pairwise
 
 import torch
 
+from metta.common.digests import digest
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
@@ -65,7 +64,7 @@ class Plan:
         if self.opponents:
             npcs = [npc.path for npc in config.trainer.dual_policy.npcs]
             world["trainer.dual_policy"] = [self.shape.agents, npcs]
-        return {key: hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16] for key, part in world.items()}
+        return {key: digest(part)[:16] for key, part in world.items()}
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class Game:
     def world(self) -> dict[str, object]:
         drawn = ("map_pool", "fresh_maps", "desync_episodes")
         settings = {f"training_env.{name}": getattr(self.settings, name) for name in drawn}
-        return {"mission": self.mission.model_dump(mode="json"), "env.backend": self.backend, **settings}
+        return {"mission": self.mission.model_dump_json(), "env.backend": self.backend, **settings}
 
     @property
     def always(self) -> tuple[str, ...]:

@@ -57,9 +57,10 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
         )
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)
-    if snapshot.machine and (differs := _changed(snapshot.machine, _machine(parts))):
-        here = ", ".join(f"{name} {_machine(parts)[name]} (before: {snapshot.machine.get(name)})" for name in differs)
-        warn(f"run={plan.run}: goes on with {here}; numbers will differ from an uninterrupted run's")
+    before, here = snapshot.machine, _machine(parts)
+    if before and (differs := [name for name in here if here[name] != before.get(name)]):
+        now = ", ".join(f"{name} {here[name]} (before: {before.get(name)})" for name in differs)
+        warn(f"run={plan.run}: goes on with {now}; numbers will differ from an uninterrupted run's")
     _restore_generators(plan, parts, snapshot)
     torch.set_rng_state(tensors["global.torch"])
     _set_numpy_state(tensors["global.numpy"])

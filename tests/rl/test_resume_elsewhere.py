@@ -99,3 +99,13 @@ def test_what_a_run_takes_of_the_machine_is_kept_so_that_it_can_be_repeated(conf
 def test_another_number_of_threads_is_told(resumed: Callable[..., Any], capsys: pytest.CaptureFixture) -> None:
     assert resumed(lambda snapshot: snapshot, system={"threads": 2}).finished
     assert "threads 2 (before: 1)" in capsys.readouterr().err
+
+
+def test_what_only_the_machine_before_had_is_no_hindrance(
+    resumed: Callable[..., Any], capsys: pytest.CaptureFixture
+) -> None:
+    """As from the processor, where threads count, to a device."""
+    before = {"device": "elsewhere", "streams": "3", "threads": "1", "torch": torch.__version__}
+    assert resumed(lambda snapshot: replace(snapshot, machine=before)).finished
+    said = capsys.readouterr().err
+    assert "device cpu (before: elsewhere)" in said and "streams" not in said
