@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import State
-from metta.policy.nets.linear import linear
+from metta.policy.nets.modules.base import Memory
+from metta.policy.nets.modules.linear import linear
 
 
-class SegmentLSTM(nn.LSTM):
+class SegmentLSTM(nn.LSTM, Memory):
     """One LSTM layer, time first, whose state is zeroed where an episode ended."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -19,7 +19,7 @@ def _one_dnn_works() -> bool:
     """Whether the operator that torch's own compiler emits for linear layers is there and right."""
     if not torch.backends.mkldnn.is_available():
         return False
-    x, weight = torch.arange(6.0).view(2, 3), torch.ones(1, 3)
+    x, weight = torch.arange(6.0, device="cpu").view(2, 3), torch.ones(1, 3, device="cpu")
     try:
         return torch.equal(_one_dnn_product(x, weight, None), x @ weight.t())
     except (AttributeError, RuntimeError):
