@@ -8,6 +8,7 @@ from numba import njit
 from torch import Tensor
 
 ZERO, ONE, HALF, TWO = np.float32(0), np.float32(1), np.float32(0.5), np.float32(2)
+LOWEST = np.float32(-np.inf)
 _LOWEST, _HIGHEST = np.float32(-87), np.float32(88)
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 # Taylor's series of e^r where |r| <= ln(2) / 2: what is left out is below 2e-8.

@@ -66,7 +66,7 @@ def _turned(numbers: Tensor, angle: Tensor) -> Tensor:
     return torch.cat([cos * real - sin * imaginary, sin * real + cos * imaginary], dim=-1)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _forward(begin, end, decay, added, start, resets, h) -> None:
     for t in range(added.shape[0]):
         for b in range(begin, end):
@@ -80,7 +80,7 @@ def _forward(begin, end, decay, added, start, resets, h) -> None:
                     now[w] = factor[w] * before[w] + new[w]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _backward(begin, end, decay, start, resets, h, gradient, d_decay, d_added, d_start) -> None:
     last = h.shape[0] - 1
     for t in range(last, -1, -1):
@@ -121,7 +121,7 @@ class _Scan(torch.autograd.Function):
         return *grown, None
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _turn(begin, end, along, across, added, start, resets, h) -> None:
     units = along.shape[0]
     for t in range(added.shape[0]):
@@ -132,39 +132,42 @@ def _turn(begin, end, along, across, added, start, resets, h) -> None:
                 for w in range(2 * units):
                     now[w] = new[w]
             else:
+                real, imaginary = before[:units], before[units:]
+                now_real, now_imaginary, new_real, new_imaginary = now[:units], now[units:], new[:units], new[units:]
                 for w in range(units):
-                    real, imaginary = before[w], before[units + w]
-                    now[w] = along[w] * real - across[w] * imaginary + new[w]
-                    now[units + w] = across[w] * real + along[w] * imaginary + new[units + w]
+                    now_real[w] = along[w] * real[w] - across[w] * imaginary[w] + new_real[w]
+                for w in range(units):
+                    now_imaginary[w] = across[w] * real[w] + along[w] * imaginary[w] + new_imaginary[w]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _turn_back(begin, end, along, across, start, resets, h, gradient, d_along, d_across, d_added, d_start) -> None:
     units, last = along.shape[0], h.shape[0] - 1
     for t in range(last, -1, -1):
         for b in range(begin, end):
             before = h[t - 1, b] if t else start[b]
             given, now = gradient[t, b], d_added[t, b]
+            real, imaginary = now[:units], now[units:]
             if t == last or resets[t + 1, b]:
                 for w in range(2 * units):
                     now[w] = given[w]
             else:
-                later = d_added[t + 1, b]
+                later_real, later_imaginary = d_added[t + 1, b, :units], d_added[t + 1, b, units:]
+                given_real, given_imaginary = given[:units], given[units:]
                 for w in range(units):
-                    real, imaginary = later[w], later[units + w]
-                    now[w] = given[w] + along[w] * real + across[w] * imaginary
-                    now[units + w] = given[units + w] - across[w] * real + along[w] * imaginary
-            if resets[t, b]:
-                if t == 0:
-                    d_start[b, :] = ZERO
-                continue
+                    real[w] = given_real[w] + along[w] * later_real[w] + across[w] * later_imaginary[w]
+                for w in range(units):
+                    imaginary[w] = given_imaginary[w] - across[w] * later_real[w] + along[w] * later_imaginary[w]
+            kept = np.float32(not resets[t, b])
+            real_before, imaginary_before = before[:units], before[units:]
             for w in range(units):
-                real, imaginary = now[w], now[units + w]
-                d_along[w] += real * before[w] + imaginary * before[units + w]
-                d_across[w] += imaginary * before[w] - real * before[units + w]
-                if t == 0:
-                    d_start[b, w] = along[w] * real + across[w] * imaginary
-                    d_start[b, units + w] = along[w] * imaginary - across[w] * real
+                d_along[w] += kept * (real[w] * real_before[w] + imaginary[w] * imaginary_before[w])
+            for w in range(units):
+                d_across[w] += kept * (imaginary[w] * real_before[w] - real[w] * imaginary_before[w])
+            if t == 0:
+                for w in range(units):
+                    d_start[b, w] = kept * (along[w] * real[w] + across[w] * imaginary[w])
+                    d_start[b, units + w] = kept * (along[w] * imaginary[w] - across[w] * real[w])
 
 
 class _TurningScan(torch.autograd.Function):

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import State
+from metta.policy.nets.modules.cells.agalite_loop import attend
 from metta.policy.nets.modules.cells.base import Cell, Product
+from metta.policy.nets.modules.numeric import runs_compiled
 from metta.policy.nets.modules.scan import scan
 
 LEAST = 1e-3  # added to what attention is divided by
@@ -38,10 +40,13 @@ class Agalite(Cell):
         steps = _steps(state[2].squeeze(1), resets)
         angles = torch.linspace(0, math.pi, self.r, device=x.device) if self.r > 1 else x.new_zeros(1)
         waves = (steps.unsqueeze(-1) * angles).cos()
-        output, keys, values = self._attend(projected, expanded, waves, state, resets)
+        if runs_compiled(projected, expanded, *state):
+            output, keys, values = attend(projected, expanded, waves, state, resets, LEAST)
+        else:
+            output, keys, values = self.attend_plainly(projected, expanded, waves, state, resets)
         return self.leave(output), (keys, values, steps[-1].unsqueeze(1) + 1)
 
-    def _attend(
+    def attend_plainly(
         self, projected: Tensor, expanded: Tensor, waves: Tensor, state: State, resets: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """waves [time, batch, r] -> attention [time, batch, width], and keys and values of the state after it."""
