@@ -7,8 +7,8 @@ from torch.nn.functional import logsigmoid
 from metta.policy.interface import State
 from metta.policy.nets.modules.cells.base import Cell, Product
 from metta.policy.nets.modules.cells.conv import CausalConv
-
-LEAST = 1e-6  # what the normaliser is at least
+from metta.policy.nets.modules.cells.slstm_loop import LEAST, recur
+from metta.policy.nets.modules.numeric import runs_compiled
 
 
 class Slstm(Cell):
@@ -43,7 +43,8 @@ class Slstm(Cell):
         gates = self.gates(nn.functional.silu(near)).float()
         values = self.values(x).float()
         with torch.autocast(x.device.type, enabled=False):
-            outputs, inner = recur_by_steps(gates, values, self.recurrent, tuple(inner), resets)
+            loop = recur if runs_compiled(gates, values, *inner) else recur_by_steps
+            outputs, inner = loop(gates, values, self.recurrent, tuple(inner), resets)
         outputs = nn.functional.layer_norm(outputs, (self.head,)) * self.norm
         return outputs.flatten(2), (*inner, *conv_state)
 
@@ -61,8 +62,9 @@ def recur_by_steps(
         fed_back = torch.bmm(output.transpose(0, 1), recurrent).transpose(0, 1)
         enter, keep, new, leave = (now + fed_back).split(head, dim=-1)
         kept = logsigmoid(keep) + stabiliser
-        # Memory and normaliser are both divided by e^stabiliser: the output does not depend on it.
-        stabiliser = torch.maximum(kept, enter).detach()
+        # Memory and normaliser are both divided by e^stabiliser: the output does not depend on it. It follows the
+        # largest exponent, up to ln 2.
+        stabiliser = torch.maximum(keep.clamp(max=0) + stabiliser, enter).detach()
         enter, keep = (enter - stabiliser).exp(), (kept - stabiliser).exp()
         memory = keep * memory + enter * new.tanh()
         normaliser = keep * normaliser + enter
