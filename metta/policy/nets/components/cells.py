@@ -125,8 +125,7 @@ class MlstmCell(CellSettings):
         return Mlstm(width, self.heads, self.kernel)
 
     def work(self, width: int) -> int:
-        # What it projects; key times value into the memory, query times memory and times normaliser.
-        return 6 * width**2 + 4 * width * self.heads + 4 * width**2 // self.heads + 2 * width
+        return 6 * width**2 + 4 * width * self.heads + 2 * width**2 // self.heads
 
 
 class AttentionCell(CellSettings):

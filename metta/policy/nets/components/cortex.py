@@ -67,7 +67,9 @@ class CortexSettings(ComponentSettings):
         listed = None if isinstance(self.pattern, str) else len(self.pattern)
         layers = self.num_layers or listed or LAYERS
         if listed is not None and layers != listed:
-            raise ValueError(f"num_layers={layers}, but the pattern lists {listed}: leave num_layers out, or let it agree")
+            raise ValueError(
+                f"num_layers={layers}, but the pattern lists {listed}: leave num_layers out, or let it agree"
+            )
         named = dict.fromkeys(token for column in self._columns(layers) for token in column)
         cells = {token: self.cells.get(token) or TOKENS[token]() for token in named}
         for token, cell in cells.items():
@@ -76,8 +78,9 @@ class CortexSettings(ComponentSettings):
             except ValueError as error:
                 raise ValueError(f"cells.{token}: {error} (d_hidden={self.d_hidden})") from None
         # Assigned past validation, which would come here again.
-        self.__dict__.update(cells=cells, num_layers=layers)
-        self.__pydantic_fields_set__.update(("cells", "num_layers"))
+        for name, value in (("cells", cells), ("num_layers", layers)):
+            self.__dict__[name] = value
+            self.__pydantic_fields_set__.add(name)
         return self
 
     def _columns(self, layers: int) -> list[list[str]]:
@@ -125,7 +128,7 @@ def _cell(token: str, given: Any) -> Any:
         raise ValueError(first_problem(CELLS[name], error, token)) from None
 
 
-def _known(own: Mapping[str, AnyCell] = {}) -> str:  # noqa: B006
+def _known(own: Mapping[str, AnyCell] = {}) -> str:
     titles = {token: cell.title for token, cell in {**TOKENS, **own}.items()}
     return ", ".join(f"{token} ({title})" for token, title in titles.items())
 

@@ -16,7 +16,7 @@ ACTIVATIONS = {"none": nn.Identity, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn
 
 
 class Column(nn.Module):
-    """Blocks that read the same x, normalised once; a router, softmax of a product with the same, weighs what they give.
+    """Blocks that read the same x, normalised once. A router, the softmax of a product of that, weighs what they give.
 
     A fresh router weighs all alike: its weights are 0, but what they are multiplied with is not, so they learn.
     """
@@ -48,7 +48,8 @@ class Column(nn.Module):
         if self.router is None:
             return outputs[0], after
         weights = self.router(normal).float().softmax(-1).unsqueeze(-1)
-        return sum((weight * output for weight, output in zip(weights.unbind(-2), outputs, strict=True))), after
+        mixed = [weight * output for weight, output in zip(weights.unbind(-2), outputs, strict=True)]
+        return torch.stack(mixed).sum(0), after
 
 
 class Cortex(Cell):

@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from metta.policy.nets.modules.numeric import ZERO, arrays, runs_compiled
+from metta.policy.nets.modules.numeric import arrays, runs_compiled
 from metta.policy.nets.threads import in_threads
 
 

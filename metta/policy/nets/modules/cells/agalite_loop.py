@@ -89,7 +89,10 @@ def _forward(
 ) -> None:
     oscillators, heads, eta, head = start_keys.shape[1:]
     work, more = np.empty((5, heads * head), np.float32), np.empty((3, heads * eta), np.float32)
-    keys, values = np.empty((heads, oscillators, eta * head), np.float32), np.empty((heads, oscillators, head), np.float32)
+    keys, values = (
+        np.empty((heads, oscillators, eta * head), np.float32),
+        np.empty((heads, oscillators, head), np.float32),
+    )
     outer, found = np.empty((3, eta * head), np.float32), np.empty(oscillators, np.float32)
     for b in range(begin, end):
         for h in range(heads):
@@ -155,7 +158,10 @@ def _one_head_back(
 def _gather(work, more, h, head, eta, of_outer, of_work, of_more) -> None:
     """Gradients of work and more from those of what was multiplied out."""
     for k in range(3):
-        row, of_row = work[k if k < 2 else 4, h * head : (h + 1) * head], of_work[k if k < 2 else 4, h * head : (h + 1) * head]
+        row, of_row = (
+            work[k if k < 2 else 4, h * head : (h + 1) * head],
+            of_work[k if k < 2 else 4, h * head : (h + 1) * head],
+        )
         of_row[:] = ZERO
         for e in range(eta):
             factor, given = more[k, h * eta + e], of_outer[k, e * head : (e + 1) * head]

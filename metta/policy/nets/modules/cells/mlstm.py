@@ -68,11 +68,13 @@ def _chunk(
     faded = log_keep.cumsum(-1)
     same = (episode.unsqueeze(-1) == episode.unsqueeze(-2)).tril()
     weights = (faded.unsqueeze(-1) - faded.unsqueeze(-2) + enter.unsqueeze(-2)).masked_fill(~same, NEVER)
-    carried = (faded + stabiliser.unsqueeze(-1)).masked_fill(episode > 0, NEVER)
+    # What is carried on fades since the segment began, or since the episode did: sums fall from step to step.
+    before = torch.where(resets.t().unsqueeze(1), faded - log_keep, 0).cummin(-1).values
+    carried = faded - before + stabiliser.unsqueeze(-1).masked_fill(episode > 0, 0)
     # What weights are divided by does not change the output: no gradient passes through it.
     scale = torch.maximum(weights.amax(-1), carried).detach()
     weights = (weights - scale.unsqueeze(-1)).exp()
-    carried = (carried - scale).exp()
+    carried = (carried - scale).exp().masked_fill(episode > 0, 0)
     found = query @ key.transpose(-1, -2) * weights
     total = found @ value + carried.unsqueeze(-1) * (query @ memory)
     norm = found.sum(-1) + carried * (query @ normaliser.unsqueeze(-1)).squeeze(-1)

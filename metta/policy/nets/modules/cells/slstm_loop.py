@@ -136,7 +136,12 @@ def _backward(
     """d_output, d_memory, d_normaliser [batch, heads, head]: of the last step's; in the end, of the state before."""
     heads, head = recurrent.shape[:2]
     sums, given = np.empty(4 * head, np.float32), np.empty(head, np.float32)
-    of_enter, of_keep, of_new, of_leave = sums[:head], sums[head : 2 * head], sums[2 * head : 3 * head], sums[3 * head :]
+    of_enter, of_keep, of_new, of_leave = (
+        sums[:head],
+        sums[head : 2 * head],
+        sums[2 * head : 3 * head],
+        sums[3 * head :],
+    )
     for t in range(len(d_outputs) - 1, -1, -1):
         for item in range((end - begin) * heads):
             h, b = _place(item, begin, end, heads)
