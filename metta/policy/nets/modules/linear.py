@@ -27,6 +27,14 @@ def _one_dnn_works() -> bool:
 
 
 ONE_DNN = _one_dnn_works()
+# Both operands of a weight's gradient are transposed: oneDNN copies them first, MKL does not, and with these
+# instructions its product is fast on AMD processors too.
+MKL_FOR_WEIGHTS = torch.backends.mkl.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+    """gradient [n, out], x [n, in] -> [out, in]."""
+    return gradient.t() @ x if MKL_FOR_WEIGHTS else _one_dnn_product(gradient.t(), x.t(), None)
 
 
 class _Linear(torch.autograd.Function):
@@ -45,7 +53,7 @@ class _Linear(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         return (
             _one_dnn_product(gradient, weight.t(), None) if needs_x else None,
-            _one_dnn_product(gradient.t(), x.t(), None) if needs_weight else None,
+            _weight_gradient(gradient, x) if needs_weight else None,
             gradient.sum(0) if needs_bias else None,
         )
 
