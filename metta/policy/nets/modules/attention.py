@@ -23,7 +23,7 @@ def count_live(padding, starts) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def pack(begin, end, features, padding, starts, weight, bias, packed) -> None:
-    """Tokens of rows begin..end of features [n, tokens, width] that are there, normalised, into packed [live, width]."""
+    """Tokens of rows begin..end of features [n, tokens, width] that are there, normalised: packed [live, width]."""
     for n in range(begin, end):
         at = starts[n]
         for t in range(padding.shape[1]):
