@@ -58,24 +58,32 @@ def _transposed(a, output) -> None:
 
 @njit(inline="always")
 def _product(a, b, output, adds) -> None:
-    """a [m, k] times b [k, n] into output [m, n], or added to it. Eight rows of b at a time: fewer loads and stores."""
+    """a [m, k] times b [k, n] into output [m, n], or added to it.
+
+    Two rows of a and four of b at a time: fewer loads, and fewer loops to enter. A last odd row is done twice.
+    """
     rows, inner, width = a.shape[0], a.shape[1], b.shape[1]
-    whole = inner // 8 * 8
-    for i in range(rows):
-        if not adds:
+    whole = inner // 4 * 4
+    if not adds:
+        for i in range(rows):
             for k in range(width):
                 output[i, k] = 0
-        for j in range(0, whole, 8):
-            a0, a1, a2, a3 = a[i, j], a[i, j + 1], a[i, j + 2], a[i, j + 3]
-            a4, a5, a6, a7 = a[i, j + 4], a[i, j + 5], a[i, j + 6], a[i, j + 7]
+    for i in range(0, rows, 2):
+        x, y, o, p = a[i], a[min(i + 1, rows - 1)], output[i], output[min(i + 1, rows - 1)]
+        for j in range(0, whole, 4):
+            x0, x1, x2, x3 = x[j], x[j + 1], x[j + 2], x[j + 3]
+            y0, y1, y2, y3 = y[j], y[j + 1], y[j + 2], y[j + 3]
             for k in range(width):
-                first = a0 * b[j, k] + a1 * b[j + 1, k] + a2 * b[j + 2, k] + a3 * b[j + 3, k]
-                last = a4 * b[j + 4, k] + a5 * b[j + 5, k] + a6 * b[j + 6, k] + a7 * b[j + 7, k]
-                output[i, k] += first + last
+                b0, b1, b2, b3 = b[j, k], b[j + 1, k], b[j + 2, k], b[j + 3, k]
+                first, second = o[k], p[k]
+                o[k] = first + (x0 * b0 + x1 * b1) + (x2 * b2 + x3 * b3)
+                p[k] = second + (y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3)
         for j in range(whole, inner):
-            a0 = a[i, j]
+            x0, y0 = x[j], y[j]
             for k in range(width):
-                output[i, k] += a0 * b[j, k]
+                first, second = o[k], p[k]
+                o[k] = first + x0 * b[j, k]
+                p[k] = second + y0 * b[j, k]
 
 
 @njit(inline="always")

@@ -17,7 +17,7 @@ from metta.policy.nets.modules import attention, elementwise
 from metta.policy.nets.modules.base import FeatureBatch
 from metta.policy.nets.threads import in_threads
 
-ROWS = 64  # at once per thread
+ROWS = 128  # at once per thread: with fewer, Python takes its share; with more, memory
 
 
 class LayerWeights(NamedTuple):
@@ -107,12 +107,13 @@ def _queries_backward(w: LayerWeights, sums: LayerWeights, x: Tensor, query_grad
     run_summing(elementwise.normalise_backward, len(x), x, w.query_norm, passed, gradient, sums=norm_sums)
 
 
-def _mlp(w: LayerWeights, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What it gives without its residual, and, in a new tensor, what was before GELU."""
+def _mlp(w: LayerWeights, x: Tensor, kept: Tensor | None) -> Tensor:
+    """What it gives without its residual; what was before GELU goes to `kept`."""
     hidden = product(_normalised(x, w.mlp_norm, w.mlp_norm_bias), w.up, w.up_bias)
-    activated = torch.empty_like(hidden)
-    run(elementwise.gelu, len(hidden), hidden, activated)
-    return product(activated, w.down, w.down_bias), hidden
+    if kept is not None:
+        kept.copy_(hidden)
+    run(elementwise.gelu, len(hidden), hidden)
+    return product(hidden, w.down, w.down_bias)
 
 
 def _mlp_backward(w: LayerWeights, sums: LayerWeights, x: Tensor, hidden: Tensor, gradient: Tensor) -> None:
@@ -147,9 +148,9 @@ class _Layer(torch.autograd.Function):
             shaped = (_by_row(values, here, width) for values in (queries, means))
             run(attention.attend, here, tokens, starts[begin:], *shaped)
             between = product(means, w.out, w.out_bias).add_(x)
-            added, hidden = _mlp(w, between)
+            added = _mlp(w, between, kept[-1][part] if keeps else None)
             torch.add(between, added, out=output[part])
-            for whole, now in zip(kept, (queries, means, between, hidden), strict=keeps):
+            for whole, now in zip(kept, (queries, means, between), strict=False):
                 whole[part] = now
         ctx.save_for_backward(latents, tokens, starts, *weights)
         ctx.kept, ctx.dtype = kept, dtype
