@@ -31,7 +31,12 @@ FIRST, *REST = GAME.features
             ["without more"],
         ),
         (
-            {"components": {**LSTM, "net": parse_component("net", {"kind": "token_mlp", "hidden": 9, "input": "observations"})}},
+            {
+                "components": {
+                    **LSTM,
+                    "net": parse_component("net", {"kind": "token_mlp", "hidden": 9, "input": "observations"}),
+                }
+            },
             ["net.hidden=8, not 9"],
         ),
         ({"heads": NetHeads(auxiliary=True)}, ["the auxiliary head"]),

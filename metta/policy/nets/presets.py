@@ -66,8 +66,17 @@ def _read(name: str) -> dict[str, Any]:
     written = read_yaml(FOLDER / f"{name}.yaml")
     values: dict[str, Any] = {}
     for base in written.pop("defaults", []):
-        values |= written if base == "_self_" else _read(base)
+        values = _laid(values, written if base == "_self_" else _read(base))
     return values or written
+
+
+def _laid(values: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with others laid over them, branch by branch."""
+    merged = dict(values)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _laid(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 @cache

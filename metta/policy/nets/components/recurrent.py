@@ -23,9 +23,27 @@ class LstmSettings(ComponentSettings):
         return Shape("vector", (self.size,))
 
     def build(self, given: Shape, info: "Info") -> "nn.Module":
-        from metta.policy.nets.recurrent import SegmentLSTM
+        from metta.policy.nets.modules.cells.lstm import Lstm
 
-        return SegmentLSTM(given.width, self.size)
+        return Lstm(given.width, self.size)
 
     def work(self, given: Shape, info: "Info") -> Work:
         return Work(2 * 4 * self.size * (given.width + self.size))
+
+
+class MinGruSettings(ComponentSettings):
+    """minGRU with a highway gate (Feng et al. 2024; PufferLib): gates see the input alone, so that all products of a
+    segment are one. It is as wide as what it reads."""
+
+    kind: Literal["mingru"] = "mingru"
+
+    def output(self, given: Shape, info: "Info") -> Shape:
+        return given
+
+    def build(self, given: Shape, info: "Info") -> "nn.Module":
+        from metta.policy.nets.modules.cells.mingru import MinGru
+
+        return MinGru(given.width)
+
+    def work(self, given: Shape, info: "Info") -> Work:
+        return Work(2 * 3 * given.width * given.width)

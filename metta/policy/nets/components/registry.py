@@ -9,19 +9,27 @@ from metta.common.errors import suggest
 from metta.common.settings import SettingError, first_problem, subjects
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.components.cnn import CnnSettings
+from metta.policy.nets.components.cortex import CortexSettings
 from metta.policy.nets.components.dense import LinearSettings, MlpSettings, TokenMlpSettings
 from metta.policy.nets.components.heads import ActorHeadSettings, CriticSettings, GtdAuxSettings
-from metta.policy.nets.components.recurrent import LstmSettings
+from metta.policy.nets.components.perceiver import ObsPerceiverLatentSettings
+from metta.policy.nets.components.recurrent import LstmSettings, MinGruSettings
+from metta.policy.nets.components.tokens import ObsAttrEmbedFourierSettings, ObsShimTokensSettings
 from metta.policy.nets.components.user import UserSettings, parse_user
 
 KINDS: dict[str, type[ComponentSettings]] = {
     kind.model_fields["kind"].default: kind
     for kind in (
+        ObsShimTokensSettings,
+        ObsAttrEmbedFourierSettings,
+        ObsPerceiverLatentSettings,
         TokenMlpSettings,
         CnnSettings,
         LinearSettings,
         MlpSettings,
+        CortexSettings,
         LstmSettings,
+        MinGruSettings,
         ActorHeadSettings,
         CriticSettings,
         GtdAuxSettings,
