@@ -21,6 +21,7 @@ from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_m
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.phases import check_begun
+from metta.rl.precision import FLOAT32
 from metta.rl.progress import ProgressView
 from metta.rl.resume import Start, restore, take_snapshot, take_start
 from metta.rl.run_folder import OpenRun, open_run, usable
@@ -279,11 +280,13 @@ class Trainer:
         self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape
+        precision = self.parts.precision.name
+        precision = "" if precision == FLOAT32.name else f" in {precision}"
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())
         note(
             f"run {folder.name}: {source.label}, {config.agent.name} ({size:,} parameters) on "
-            f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
-            f"agent-steps, in {folder.path}"
+            f"{self.parts.device}{precision}, {shape.envs} environments x {shape.agents} agents, epochs of "
+            f"{shape.agent_steps:,} agent-steps, in {folder.path}"
         )
 
     def _already_finished(self, progress: Progress) -> Summary:
