@@ -1,6 +1,7 @@
 """The numbers in which a network's products are taken: float32, or half as many bits beside float32 weights."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +35,17 @@ class Precision:
         with self._autocast():
             return _float32(net.unroll(observations, state, resets))
 
-    def same_weights(self) -> AbstractContextManager[object]:
-        """Weights do not change within it, so that they are rounded once and not in every step."""
-        # Torch keeps what it has rounded until the outermost region is left, even if that one rounds nothing.
-        return nullcontext() if self._exact else torch.autocast(self.device.type, enabled=False)
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """Steps without gradients, between which weights do not change: they are rounded once, not in every step."""
+        if self._exact:
+            with torch.inference_mode():
+                yield
+            return
+        # Torch keeps what it has rounded until the outermost region is left, even if that one rounds nothing; but not
+        # in inference mode.
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            yield
 
     def set_up(self) -> None:
         """Let products of float32 numbers on CUDA round their factors to TF32 where others are rounded further anyway;

@@ -122,17 +122,16 @@ class Rollout:
         """Let teacher and NPCs draw who does what in the coming batch, after so much training."""
         return {**self.teacher.begin(agent_steps), **self.npcs.begin(epoch)}
 
-    @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
         segments, learners = self.experience.actions.shape[1], len(self._ended)
-        self._reward_sum.zero_()
-        self._reward_peak.zero_()
-        with self.precision.same_weights():
+        with self.precision.playing():
+            self._reward_sum.zero_()
+            self._reward_peak.zero_()
             for start in range(0, segments, learners):
                 if not self._collect_round(slice(start, start + learners), stopwatch, stop):
                     return False
-        self.teacher.finish(self.experience.rewards, self.experience.actions)
+            self.teacher.finish(self.experience.rewards, self.experience.actions)
         return True
 
     def _collect_round(self, columns: slice, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:

@@ -110,9 +110,9 @@ def test_out_of_memory_a_minibatch_is_done_again_in_more_parts_from_then_on(
 def test_where_not_even_a_segment_fits_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     settings = settings_of()
     net = small_net(settings, type("Kind", (Hungry,), {"most": 0}))
-    with pytest.raises(UserError, match=r"run=x: not enough memory for the batch .*can't allocate memory"):
-        with enough_memory("run=x"):
-            update(updater_of(net, settings), random_experience(net))
+    line = r"run=x: not enough memory for the batch .*can't allocate memory"
+    with pytest.raises(UserError, match=line), enough_memory("run=x"):
+        update(updater_of(net, settings), random_experience(net))
     assert f"in {SHAPE.minibatch_segments} parts" in capsys.readouterr().err
 
 
@@ -135,9 +135,9 @@ def test_a_rollout_that_does_not_fit_is_one_line(config: Config) -> None:
     parts = build(plan(config()))
     parts.rollout.net = Large(parts.net.heads)
     parts.rollout.start()
-    with pytest.raises(UserError, match=r"run=tiny: not enough memory for the batch .*CUDA out of memory"):
-        with enough_memory("run=tiny"):
-            parts.rollout.collect(Stopwatch(), lambda: False)
+    line = r"run=tiny: not enough memory for the batch .*CUDA out of memory"
+    with pytest.raises(UserError, match=line), enough_memory("run=tiny"):
+        parts.rollout.collect(Stopwatch(), lambda: False)
     parts.rollout.close()
 
 
