@@ -30,6 +30,7 @@ from metta.rl.metrics import hourly_cost
 from metta.rl.npcs import Npcs
 from metta.rl.opponents import Opponents, find_opponents
 from metta.rl.optim import make_optimizer
+from metta.rl.precision import Precision, find_precision
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
@@ -77,7 +78,11 @@ class Parts:
     rollout: Rollout
     updater: Updater
     generators: dict[str, torch.Generator]
-    device: torch.device
+    precision: Precision
+
+    @property
+    def device(self) -> torch.device:
+        return self.precision.device
 
 
 def plan_phases(config: RunConfig) -> list[Plan]:
@@ -95,8 +100,7 @@ def plan_phases(config: RunConfig) -> list[Plan]:
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
-    config = config.model_copy(update={"system": settled(config.system)})
-    device = torch.device(config.system.device)
+    config, device = _settled(config)
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
@@ -110,10 +114,21 @@ def plan(config: RunConfig) -> Plan:
     return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
 
 
+def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
+    """The settings with what they leave to the machine said, and the device."""
+    system = settled(config.system)
+    device = torch.device(system.device)
+    precision = find_precision(config.trainer.precision, device).name
+    trainer = config.trainer.model_copy(update={"precision": precision})
+    return config.model_copy(update={"system": system, "trainer": trainer}), device
+
+
 def build(plan: Plan) -> Parts:
     """Build network, environments, buffers and update from a plan."""
     config, shape = plan.config, plan.shape
     seed, device = config.system.seed, set_up(config.system)
+    precision = find_precision(config.trainer.precision, device)
+    precision.set_up()
     seed_libraries(seed)
     torch.manual_seed(derive(seed, "weights"))
     info = plan.source.info
@@ -132,13 +147,14 @@ def build(plan: Plan) -> Parts:
             opened.callback(teacher.close)
             experience = replace(experience, lessons=teacher.lessons)
         npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
-        rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher, npcs)
+        settings = config.trainer.advantage
+        rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision)
         optimizer = make_optimizer(net, config.trainer.optimizer)
         sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision)
         opened.pop_all()
-    return Parts(net, optimizer, rollout, updater, generators, device)
+    return Parts(net, optimizer, rollout, updater, generators, precision)
 
 
 def build_network(plan: Plan) -> ComponentNet:

@@ -96,6 +96,12 @@ class TrainerSettings(Settings):
     bptt_horizon: PositiveInt = Field(default=64, description="steps per segment")
     update_epochs: PositiveInt = Field(default=1, description="passes over each batch")
     max_grad_norm: PositiveFloat = Field(default=1.5, description="gradient norm clip")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        default="auto", description="of the network's products; auto: bf16 on CUDA devices that have it, else float32"
+    )
+    accumulate: PositiveInt = Field(
+        default=1, description="parts in which a minibatch goes through the network; doubled when memory runs out"
+    )
     compile: bool = Field(default=False, description="torch.compile the policy")
     compile_mode: str = Field(default="default", description="mode of torch.compile")
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -289,6 +295,7 @@ class RunConfig(Settings):
     evals: SuiteSettings = SuiteSettings()
     wandb: WandbSettings = WandbSettings()
     system: SystemSettings = SystemSettings()
+    profile: bool = Field(default=False, description="record the second epoch: where time and memory go")
 
     @property
     def teaching(self) -> Teaching | None:

@@ -60,7 +60,8 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x [n, in] -> [n, out], as torch.nn.functional.linear."""
-    if ONE_DNN and x.device.type == "cpu" and x.dtype is torch.float32 and not torch.compiler.is_compiling():
+    plain = x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    if ONE_DNN and plain and x.device.type == "cpu" and not torch.compiler.is_compiling():
         return _Linear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
     return nn.functional.linear(x, weight, bias)
 
