@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from metta.policy.nets.landmarks import MOVES, OWNERS
+
 UNKNOWN, FREE, WALL, FIRST = range(4)  # codes; FIRST + 3 * kind + owner is a thing
 NOBODYS, OURS, THEIRS = range(3)  # owners
 NOTHING, MOVER, BARRIER, THING = range(4)  # what a tag means; THING + k is kind k
 GLOBAL, PADDING = 0xFE, 0xFF
 NOWHERE = 255  # owner of a cell that shows none
 BUMP = 3  # steps within which those who move stand in the way; farther ones will have moved
-NUMBERS = 10  # of each thing found
-MOVES = 4  # north, south, west, east: the moves' order
-OWNERS = 3
+FOUND = MOVES  # the number of a thing that tells that there is one
 CLOSED = 0xFFF0  # mark of a cell that is not entered
 
 
@@ -38,11 +38,9 @@ class Names(NamedTuple):
 
 class Sizes(NamedTuple):
     side: int  # a power of two
-    kinds: int
-    nearest: int  # things of each kind and owner that are looked for
-    reach: int  # steps, at most 250
-    forget: int  # steps
-    unit: int  # steps
+    reach: int  # steps up to which things are looked for
+    forget: int  # steps after which what was seen is unknown again
+    unit: int  # steps between two stamps
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -123,7 +121,8 @@ def _close(cells: Any, here: Any, names: Any, sizes: Any, what: Any, marks: Any)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _tell(cell: Any, here: Any, mark: Any, age: Any, sizes: Any, out: Any) -> None:
-    """What is told of a thing found, to out [NUMBERS]."""
+    """Tell of a thing found, to out [NUMBERS]: whether each move begins a shortest way there, that there is one, distance
+    (twice), displacement, and how much of its time to be remembered has passed. Numbers lie within 2 of 0."""
     area, half = sizes.side * sizes.side, sizes.side // 2
     distance = np.float32((mark >> MOVES) - 1)
     for move in range(MOVES):
@@ -131,7 +130,7 @@ def _tell(cell: Any, here: Any, mark: Any, age: Any, sizes: Any, out: Any) -> No
     offset = ((cell - here + area // 2) & (area - 1)) - area // 2
     down = (offset + half) // sizes.side
     right = offset - down * sizes.side
-    out[4] = 1
+    out[FOUND] = 1
     out[5] = 1 / distance
     out[6] = np.log(distance) * np.float32(0.25)
     out[7] = down / (np.float32(4) + abs(down))
@@ -140,8 +139,9 @@ def _tell(cell: Any, here: Any, mark: Any, age: Any, sizes: Any, out: Any) -> No
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _look(cells: Any, clock: Any, here: Any, sizes: Any, marks: Any, queue: Any, found: Any, out: Any) -> None:
-    """Breadth-first search over known free cells, whose results go to out [slots, nearest, NUMBERS].
+def _look(cells: Any, clock: Any, here: Any, sizes: Any, marks: Any, queue: Any, out: Any) -> None:
+    """Breadth-first search over known free cells, which tells of the nearest thing in each slot, to out
+    [slots, NUMBERS].
 
     marks uint16 [side * side]: distance + 1 and, in the low bits, the first moves of the shortest ways; 0 where not
     visited.
@@ -149,7 +149,6 @@ def _look(cells: Any, clock: Any, here: Any, sizes: Any, marks: Any, queue: Any,
     last, stamp = len(cells) - 1, (clock // sizes.unit) & 255
     ahead = (-sizes.side, sizes.side, -1, 1)
     out[:] = 0
-    found[:] = 0
     marks[here] = CLOSED
     head, tail = 0, 0
     for move in range(MOVES):
@@ -164,10 +163,9 @@ def _look(cells: Any, clock: Any, here: Any, sizes: Any, marks: Any, queue: Any,
         code, mark = np.int64(cells[u]) & 255, np.int64(marks[u])
         if code != FREE:
             slot = 0 if code == UNKNOWN else code - FIRST + 1
-            if found[slot] < sizes.nearest:
+            if out[slot, FOUND] == 0:
                 age = ((stamp - (cells[u] >> 8)) & 255) * sizes.unit
-                _tell(u, here, mark, age, sizes, out[slot, found[slot]])
-                found[slot] += 1
+                _tell(u, here, mark, age, sizes, out[slot])
             continue
         if mark >> MOVES > sizes.reach:
             break
@@ -185,14 +183,13 @@ def _look(cells: Any, clock: Any, here: Any, sizes: Any, marks: Any, queue: Any,
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(begin, end, tokens, resets, cells, clocks, names, sizes, out) -> None:
     """For agents begin..end: write each step of tokens [time, batch, tokens, 3] to cells int16 [batch, side * side]
-    and clocks int32 [batch], in place, and the things found to out float32 [time, batch, slots, nearest, NUMBERS].
+    and clocks int32 [batch], in place, and what is found to out float32 [time, batch, slots, NUMBERS].
 
     Where resets bool [time, batch] is set the map is emptied first.
     """
     what, owner = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     area = sizes.side * sizes.side
     marks, queue = np.zeros(area, np.uint16), np.zeros(area, np.uint16)
-    found = np.zeros(out.shape[2], np.int64)
     for b in range(begin, end):
         for t in range(len(tokens)):
             if resets[t, b]:
@@ -202,5 +199,5 @@ def walk(begin, end, tokens, resets, cells, clocks, names, sizes, out) -> None:
             here = (row * sizes.side + col) & (area - 1)
             _write(cells[b], clocks[b], here, whole, names, sizes, what, owner)
             _close(cells[b], here, names, sizes, what, marks)
-            _look(cells[b], clocks[b], here, sizes, marks, queue, found, out[t, b])
+            _look(cells[b], clocks[b], here, sizes, marks, queue, out[t, b])
             clocks[b] += 1

@@ -1,68 +1,77 @@
-"""A memory that is a map: where what was seen, and the ways there."""
+"""A memory that is a map: what was seen where, and the ways there.
+
+What is seen is written as it is, so no gradient flows through time. What is read is learned: for each kind of thing, by
+owner, a search over the remembered free cells finds the nearest one, the shortest ways there around walls, and how long
+ago it was seen; for the unknown too, as the nearest cell never seen. A linear layer reads these numbers.
+"""
 
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metta.game.observation import EnvInfo
 from metta.policy.interface import State
+from metta.policy.nets.landmarks import BARRIER, MOVER, NUMBERS, kinds_of, slots_of
 from metta.policy.nets.linear import Linear
+from metta.policy.nets.modules import map_kernels as kernels
 from metta.policy.nets.modules.base import Memory
-from metta.policy.nets.modules.map_kernels import BARRIER, MOVER, NUMBERS, OWNERS, THING, Names, Sizes, walk
+from metta.policy.nets.modules.map_kernels import Names, Sizes
 from metta.policy.nets.threads import in_threads
 
-
-def names_of(info: EnvInfo) -> tuple[Names, list[str]]:
-    """What tags and features mean, and the names of the kinds of things."""
-    ids = {feature.name: feature.id for feature in info.features}
-    tags, kinds = np.zeros(256, np.uint8), []
-    for index, tag in enumerate(info.tags):
-        if tag == "type:wall":
-            tags[index] = BARRIER
-        elif tag == "type:agent":
-            tags[index] = MOVER
-        elif tag.startswith("type:"):
-            tags[index] = THING + len(kinds)
-            kinds.append(tag.removeprefix("type:"))
-    numbers = [ids[name] for name in ("tag", "collective", "lp:east", "lp:west", "lp:north", "lp:south")]
-    return Names(tags, *numbers, *info.window), kinds
+STAMPS = 192  # ages that can be told apart; the rest of a byte tells what is older from what is new
 
 
 class MapMemory(Memory):
-    def __init__(self, info: EnvInfo, width: int, side: int, nearest: int, reach: int, forget: int) -> None:
+    """Observations of the game [batch, tokens, 3] -> what the map tells [batch, width].
+
+    State: cells int16 [batch, side * side] and steps int32 [batch]. Where the observations are on another device than
+    the CPU, they are brought there and back.
+    """
+
+    def __init__(self, info: EnvInfo, width: int, side: int, reach: int, forget: int) -> None:
+        """`side` is a power of two, at most 256; distances and ages in steps."""
         super().__init__()
-        self._names, kinds = names_of(info)
-        unit = max(-(-forget // 192), -(-side // 63))
-        self._sizes = Sizes(side, len(kinds), nearest, reach, forget, unit)
-        self._slots = 1 + OWNERS * len(kinds)
-        self.width = width
-        self._layer = Linear(self._slots * nearest * NUMBERS, width)
+        self._names, self._slots = _names(info), slots_of(info)
+        unit = max(-(-forget // STAMPS), -(-side // (255 - STAMPS)))  # each row is looked through every `side` steps
+        self._sizes = Sizes(side, reach, forget, unit)
+        self._layer = Linear(self._slots * NUMBERS, width)
 
     def initial_state(self, batch: int) -> State:
-        device = self._layer.weight.device
-        area = self._sizes.side**2
-        return (
-            torch.zeros(batch, area, dtype=torch.int16, device=device),
-            torch.zeros(batch, dtype=torch.int32, device=device),
-        )
+        weight = self._layer.weight
+        cells = weight.new_zeros(batch, self._sizes.side**2, dtype=torch.int16)
+        return cells, weight.new_zeros(batch, dtype=torch.int32)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        cells, clocks = (part.clone() for part in state)
-        resets = torch.zeros(1, len(x), dtype=torch.bool)
-        return self._read(self._walk(x.unsqueeze(0), resets, cells, clocks))[0], (cells, clocks)
+        found, state = self.look(x.unsqueeze(0), state, torch.zeros(1, len(x), dtype=torch.bool))
+        return self._read(found)[0], state
 
     def unroll(self, x: Tensor, state: State, resets: Tensor) -> Tensor:
-        cells, clocks = (part.clone() for part in state)
-        return self._read(self._walk(x, resets, cells, clocks))
+        return self._read(self.look(x, state, resets)[0])
 
-    def _walk(self, x: Tensor, resets: Tensor, cells: Tensor, clocks: Tensor) -> Tensor:
-        out = torch.empty(*x.shape[:2], self._slots, self._sizes.nearest, NUMBERS)
-        args: list[Any] = [part.numpy() for part in (x, resets, cells, clocks)]
-        in_threads(x.shape[1], lambda share, begin, end: walk(begin, end, *args, self._names, self._sizes, out.numpy()))
-        return out
+    def look(self, x: Tensor, state: State, resets: Tensor) -> tuple[Tensor, State]:
+        """As `unroll`, but what the search finds, float32 [time, batch, slots, NUMBERS], and the state after it.
+
+        Slot 0 is the unknown, 1 + OWNERS * kind + owner a kind of metta.policy.nets.landmarks that belongs to nobody, to
+        the agent's own team or to another.
+        """
+        cells, clocks = (part.to("cpu", copy=True) for part in state)
+        found = torch.empty(*x.shape[:2], self._slots, NUMBERS)
+        args: list[Any] = [part.cpu().numpy() for part in (x, resets, cells, clocks)]
+        args += [self._names, self._sizes, found.numpy()]
+        in_threads(x.shape[1], lambda share, begin, end: kernels.walk(begin, end, *args))
+        return found.to(x.device), (cells.to(x.device), clocks.to(x.device))
 
     def _read(self, found: Tensor) -> Tensor:
-        time, batch = found.shape[:2]
-        return torch.relu_(self._layer(found.view(time * batch, -1))).view(time, batch, -1)
+        return torch.relu_(self._layer(found.flatten(0, 1).flatten(1))).unflatten(0, found.shape[:2])
+
+
+def _names(info: EnvInfo) -> Names:
+    meanings = {BARRIER: kernels.BARRIER, MOVER: kernels.MOVER}
+    meanings |= {kind: kernels.THING + index for index, kind in enumerate(kinds_of(info))}
+    tags = np.zeros(256, np.uint8)
+    tags[: len(info.tags)] = [meanings.get(tag, kernels.NOTHING) for tag in info.tags]
+    ids = {feature.name: feature.id for feature in info.features}
+    features = (ids[name] for name in ("tag", "collective", "lp:east", "lp:west", "lp:north", "lp:south"))
+    return Names(tags, *features, *info.window)
