@@ -125,7 +125,7 @@ def test_the_way_to_the_nearest_cell_never_seen_is_found() -> None:
 
 def test_others_stand_in_the_way_only_while_they_are_near() -> None:
     things = {(0, 4): ("junction", None), (0, 1): ("agent", TEAM)}
-    found, state = walked(memory(), [(0, 0)], things)
+    found, _ = walked(memory(), [(0, 0)], things)
     assert distance(found[0, slot("junction", NOBODYS)]) == 6
     free, _ = walked(memory(), [(0, 0)], {(0, 5): ("junction", None), (0, 4): ("agent", TEAM)})
     assert distance(free[0, slot("junction", NOBODYS)]) == 5

@@ -44,16 +44,16 @@ class Sizes(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _read(tokens: Any, names: Any, what: Any, owner: Any) -> tuple[int, int, int]:
+def _read(tokens: Any, names: Any, what: Any, owner: Any) -> Any:
     """Sort tokens [tokens, 3] by place into what [256] and owner [256].
 
-    Returns row and column from the first cell, and the distance up to which the window is shown whole.
+    Returns row and column from the first cell, and the distance up to which the window is shown whole, int64 each.
     """
     what[:] = 0
     owner[:] = NOWHERE
     row, col, whole = 0, 0, 1 << 20
     middle_row, middle_col = names.height // 2, names.width // 2
-    last = 0
+    last = -1
     for t in range(len(tokens)):
         place = tokens[t, 0]
         if place == PADDING:
@@ -75,7 +75,7 @@ def _read(tokens: Any, names: Any, what: Any, owner: Any) -> tuple[int, int, int
             what[place] = max(what[place], names.tags[value])
         elif feature == names.collective:
             owner[place] = value
-    if last > 0:  # there was no room for more
+    if last >= 0:  # there was no room for more
         whole = abs((last >> 4) - middle_row) + abs((last & 15) - middle_col) - 1
     return row, col, whole
 
@@ -121,8 +121,8 @@ def _close(cells: Any, here: Any, names: Any, sizes: Any, what: Any, marks: Any)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _tell(cell: Any, here: Any, mark: Any, age: Any, sizes: Any, out: Any) -> None:
-    """Tell of a thing found, to out [NUMBERS]: whether each move begins a shortest way there, that there is one, distance
-    (twice), displacement, and how much of its time to be remembered has passed. Numbers lie within 2 of 0."""
+    """Tell of a thing found, to out [NUMBERS]: whether each move begins a shortest way there, that there is one, its
+    distance (twice), its displacement, and the share of its time to be remembered that has passed."""
     area, half = sizes.side * sizes.side, sizes.side // 2
     distance = np.float32((mark >> MOVES) - 1)
     for move in range(MOVES):

@@ -53,14 +53,15 @@ class MapMemory(Memory):
     def look(self, x: Tensor, state: State, resets: Tensor) -> tuple[Tensor, State]:
         """As `unroll`, but what the search finds, float32 [time, batch, slots, NUMBERS], and the state after it.
 
-        Slot 0 is the unknown, 1 + OWNERS * kind + owner a kind of metta.policy.nets.landmarks that belongs to nobody, to
+        Slot 0 is the unknown, 1 + OWNERS * kind + owner a kind (metta.policy.nets.landmarks) that belongs to nobody, to
         the agent's own team or to another.
         """
         cells, clocks = (part.to("cpu", copy=True) for part in state)
         found = torch.empty(*x.shape[:2], self._slots, NUMBERS)
         args: list[Any] = [part.cpu().numpy() for part in (x, resets, cells, clocks)]
         args += [self._names, self._sizes, found.numpy()]
-        in_threads(x.shape[1], lambda share, begin, end: kernels.walk(begin, end, *args))
+        time, batch = x.shape[:2]
+        in_threads(time * batch, lambda share, begin, end: kernels.walk(begin // time, end // time, *args))
         return found.to(x.device), (cells.to(x.device), clocks.to(x.device))
 
     def _read(self, found: Tensor) -> Tensor:
@@ -73,5 +74,5 @@ def _names(info: EnvInfo) -> Names:
     tags = np.zeros(256, np.uint8)
     tags[: len(info.tags)] = [meanings.get(tag, kernels.NOTHING) for tag in info.tags]
     ids = {feature.name: feature.id for feature in info.features}
-    features = (ids[name] for name in ("tag", "collective", "lp:east", "lp:west", "lp:north", "lp:south"))
-    return Names(tags, *features, *info.window)
+    east, west, north, south = (ids[f"lp:{way}"] for way in ("east", "west", "north", "south"))
+    return Names(tags, ids["tag"], ids["collective"], east, west, north, south, *info.window)
