@@ -14,7 +14,8 @@ from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
 from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
-from metta.policy.nets.registry import build_net, check_net
+from metta.policy.nets.net import ComponentNet
+from metta.policy.nets.wiring import wire
 from metta.rl.environments import Environments, Source, find_source, for_agents
 from metta.rl.lessons import Lessons
 from metta.rl.losses.base import Loss, Within
@@ -72,7 +73,7 @@ class Plan:
 class Parts:
     """The built pieces of a run."""
 
-    net: PolicyNet
+    net: ComponentNet
     optimizer: torch.optim.Optimizer
     rollout: Rollout
     updater: Updater
@@ -103,7 +104,7 @@ def plan(config: RunConfig) -> Plan:
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
-    check_net(config.agent.name, source.info)
+    wire(config.agent.components, source.info, config.trainer.auxiliary)
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
@@ -156,11 +157,10 @@ def build(plan: Plan) -> Parts:
     return Parts(net, optimizer, rollout, updater, generators, precision)
 
 
-def build_network(plan: Plan) -> PolicyNet:
+def build_network(plan: Plan) -> ComponentNet:
     """A new network of a plan, on the processor."""
     agent = plan.config.agent
-    settings = agent.model_dump(exclude={"name"}, exclude_none=True)
-    return build_net(agent.name, settings, plan.source.info, net_heads(plan.config.trainer))
+    return ComponentNet(plan.source.info, agent.components, NetHeads(plan.config.trainer.auxiliary), agent.name)
 
 
 def _build_teacher(
@@ -193,23 +193,17 @@ def _build_npcs(
     return npcs
 
 
-def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
-    """Compile the feed-forward part; the recurrent core has kernels of its own."""
+def _compile(net: ComponentNet, mode: str, device: torch.device) -> None:
+    """Compile what works forward only; cores have kernels of their own."""
     if device.type == "cpu":
         note("trainer.compile: left out, on the CPU the hand-written kernels are faster")
     else:
-        net.encode = torch.compile(net.encode, mode=mode)
+        net.compile_parts(mode)
 
 
 def build_environments(plan: Plan) -> Environments:
     """The environments of a plan."""
     return plan.source.build(plan.shape.envs, plan.config.system.seed)
-
-
-def net_heads(settings: TrainerSettings) -> NetHeads:
-    """The heads that the enabled losses need."""
-    critic = settings.losses.ppo_critic
-    return NetHeads(auxiliary=critic.enabled and critic.critic_update == "gtd_lambda")
 
 
 def make_losses(settings: TrainerSettings, net: PolicyNet, teaching: Teaching | None = None) -> dict[str, Loss]:

@@ -189,7 +189,7 @@ class Npcs:
 
     def _act(self, group: Group, net: PolicyNet, observations: Tensor) -> Tensor:
         """What a net's NPCs do, int64 [n]."""
-        shapes = " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in net.initial_state(1))
+        shapes = _shapes(net)
         if shapes not in self._memory:
             self._memory[shapes] = net.initial_state(self._envs * self._npcs)
         memory, alone = self._memory[shapes], len(self._groups) == 1
@@ -230,10 +230,17 @@ class Npcs:
         self._numbers[envs] += 1
         for policy in self._others.values():
             policy.end_episodes(over.numpy())
-        seats = over.to(self._device).repeat_interleave(self._npcs)
-        for part in (part for state in self._memory.values() for part in state):
-            part.masked_fill_(seats.view(-1, *[1] * (part.dim() - 1)), 0)
         self._cast(envs)
+        self._forget(over.to(self._device).repeat_interleave(self._npcs))
+
+    def _forget(self, seats: Tensor) -> None:
+        """Let nets begin anew at marked seats, bool [NPCs], which they have now."""
+        for group in self._groups:
+            policy = group.opponent.policy
+            if isinstance(policy, NeuralPolicy) and (memory := self._memory.get(_shapes(policy.net))):
+                own = tuple(part.index_select(0, group.seats) for part in memory)
+                for part, new in zip(memory, policy.net.reset(own, seats[group.seats]), strict=True):
+                    part.index_copy_(0, group.seats, new)
 
     def _cast(self, envs: Tensor) -> None:
         """Draw for the next episode of environments, int64 [n], who learns and who plays the others."""
@@ -342,6 +349,11 @@ class Npcs:
             policy.load_state_dict({name: part.numpy() for name, part in saved.items()})
         else:
             note(f"NPC {opponent.name}: its memory was not saved and starts empty")
+
+
+def _shapes(net: PolicyNet) -> str:
+    """Types and shapes of a net's state."""
+    return " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in net.initial_state(1))
 
 
 def teams(info: Info) -> int:

@@ -226,10 +226,10 @@ class Rollout:
         return self.precision.act(self.net, observations, self._state_to_act())
 
     def _state_to_act(self) -> State:
-        """The recurrent state, zero for agents whose episode has just ended."""
+        """The recurrent state, as at the start for agents whose episode has just ended."""
         if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
             return self._state
-        return tuple(part.masked_fill(self._ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
+        return self.net.reset(self._state, self._ended)
 
     def _centre(self, rewards: Tensor) -> Tensor:
         """Rewards minus the moving mean of each agent's."""

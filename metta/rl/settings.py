@@ -9,6 +9,7 @@ from metta.common.defaults import EPISODES, SEED
 from metta.common.settings import OnlyTyped, SettingError, Settings
 from metta.game.mission import MissionSettings
 from metta.policy.by_class import NAMES_CLASS
+from metta.policy.nets.agent import AgentSettings
 from metta.rl.dual_policy import DualPolicySettings
 from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
@@ -23,22 +24,6 @@ def _is_folder_name(name: str) -> str:
 
 RunName = Annotated[str, AfterValidator(_is_folder_name)]
 PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
-
-
-class AgentSettings(Settings):
-    name: Literal["tutorial", "fast", "lstm", "mlp"] = Field(default="tutorial", description="network of the policy")
-    hidden_size: PositiveInt | None = Field(
-        default=None, description="recurrent units, or width of the layers; default: the network's"
-    )
-    channels: list[PositiveInt] | None = Field(
-        default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
-    )
-    inputs: Literal["scaled", "kinds"] | None = Field(
-        default=None,
-        description="tutorial: token values as fractions, or a plane per kind and logarithms; default: scaled",
-    )
-    layers: PositiveInt | None = Field(default=None, description="mlp: layers; default: the network's")
-    memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers; default: none")
 
 
 class OptimizerSettings(Settings):
@@ -124,6 +109,12 @@ class TrainerSettings(Settings):
     advantage: AdvantageSettings = AdvantageSettings()
     losses: LossesSettings = LossesSettings()
     dual_policy: DualPolicySettings = DualPolicySettings()
+
+    @property
+    def auxiliary(self) -> bool:
+        """Whether a loss reads the auxiliary head."""
+        critic = self.losses.ppo_critic
+        return critic.enabled and critic.critic_update == "gtd_lambda"
 
 
 def _imports(value: Any) -> bool:
@@ -295,7 +286,7 @@ class RunConfig(Settings):
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
-    agent: AgentSettings = AgentSettings()
+    agent: AgentSettings = Field(default_factory=AgentSettings)
     trainer: TrainerSettings = TrainerSettings()
     training_env: TrainingEnvSettings = TrainingEnvSettings()
     teacher: TeacherSettings | None = Field(default=None, description="a policy to learn from")
