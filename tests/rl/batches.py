@@ -32,7 +32,7 @@ class SmallNet(PolicyNet):
     any_space = True
 
     def __init__(self, heads: NetHeads) -> None:
-        super().__init__(INFO, {}, heads)
+        super().__init__(INFO, heads)
         self.encoder, self.core = nn.Linear(6, HIDDEN), nn.Linear(2 * HIDDEN, HIDDEN)
         self.actor, self.critic = nn.Linear(HIDDEN, 3), nn.Linear(HIDDEN, 1)
         self.auxiliary = nn.Linear(HIDDEN, 1) if heads.auxiliary else None

@@ -14,6 +14,7 @@ from metta.policy.nets.components.registry import WHERE
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.cnn import TokenCnn
 from metta.policy.nets.wiring import OBSERVATIONS, Part, wire
+from metta.policy.ranges import component
 
 # What token values are divided by: the tutorials' nets keep it at the top of their state.
 SCALES = "_feature_scale"
@@ -109,7 +110,8 @@ class ComponentNet(PolicyNet):
             given = [values[source] for source in part.inputs]
             x = given[0] if len(given) == 1 else torch.cat(given, dim=-1)
             module = self.module(part.name)
-            found = remember(part.name, module, x) if isinstance(module, Memory) else module(x)
+            with component(part.name):
+                found = remember(part.name, module, x) if isinstance(module, Memory) else module(x)
             values.update(zip(part.gives, found if len(part.gives) > 1 else (found,), strict=True))
         return values
 

@@ -70,7 +70,7 @@ class GruGate(nn.Module):
         more_seen, more_moved = self.of_x(x).chunk(2, dim=-1)
         seen = (seen + more_seen).sigmoid()
         target = (target + self.of_seen(seen * x)).tanh()
-        return torch.lerp(x, target, (moved + more_moved).sigmoid())
+        return torch.lerp(x, target.to(x.dtype), (moved + more_moved).sigmoid().to(x.dtype))
 
 
 class PreUpBlock(Block):
