@@ -4,7 +4,7 @@ Rows go through all of it a few at a time, so that what is in between stays in t
 cannot do without is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from metta.policy.nets.linear import ONE_DNN, _one_dnn_product
+from metta.policy.nets.linear import ONE_DNN, one_dnn_product
 from metta.policy.nets.modules import attention, elementwise
 from metta.policy.nets.modules.base import FeatureBatch
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.threads import run, run_summing
 
 ROWS = 128  # at once per thread: with fewer, Python takes its share; with more, memory
 
@@ -49,26 +49,9 @@ def buffer(*shape: int) -> Tensor:
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [n, in] -> [n, out] float32; x is taken in the type of the weight, which is float32 or bfloat16."""
-    if not ONE_DNN:
-        return torch.nn.functional.linear(x.to(weight.dtype), weight, bias).float()
-    return _one_dnn_product(x.to(weight.dtype), weight, bias).float()
-
-
-def run(kernel: Callable[..., object], count: int, *tensors: Tensor) -> None:
-    """A compiled kernel(begin, end, *arrays) over range(count) in threads."""
-    arrays: list[Any] = [tensor.numpy() for tensor in tensors]
-    in_threads(count, lambda share, begin, end: kernel(begin, end, *arrays))
-
-
-def run_summing(kernel: Callable[..., object], count: int, *tensors: Tensor, sums: tuple[Tensor, ...]) -> None:
-    """As `run` for a kernel whose last arrays are added to: each thread adds to its own."""
-    arrays: list[Any] = [tensor.numpy() for tensor in tensors]
-    shares = [sums, *(tuple(map(torch.zeros_like, sums)) for _ in range(1, torch.get_num_threads()))]
-    adds = [[part.numpy() for part in share] for share in shares]
-    in_threads(count, lambda share, begin, end: kernel(begin, end, *arrays, *adds[share]))
-    for share in shares[1:]:
-        for total, part in zip(sums, share, strict=True):
-            total += part
+    if ONE_DNN and weight.dtype is torch.float32:
+        return one_dnn_product(x, weight, bias)
+    return nn.functional.linear(x.to(weight.dtype), weight, bias).float()
 
 
 def _chunks(rows: int) -> Iterator[tuple[int, int]]:
