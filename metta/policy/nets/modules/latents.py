@@ -36,10 +36,10 @@ class LayerWeights(NamedTuple):
     down_bias: Tensor
 
     def with_products_in(self, dtype: torch.dtype) -> "LayerWeights":
-        """The same without gradient, those of products in another type."""
+        """The same, with those of products in another type."""
         norms = ("query_norm", "query_norm_bias", "mlp_norm", "mlp_norm_bias")
         parts = zip(self._fields, self, strict=True)
-        return LayerWeights(*(part.detach().to(part.dtype if name in norms else dtype) for name, part in parts))
+        return LayerWeights(*(part.to(part.dtype if name in norms else dtype) for name, part in parts))
 
 
 def buffer(*shape: int) -> Tensor:
@@ -186,7 +186,7 @@ class _Packed(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, padding: Tensor, starts: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         features = features.float().contiguous()
         packed = buffer(int(starts[-1]), features.shape[-1])
-        run(attention.pack, len(features), features, padding, starts, weight.detach(), bias.detach(), packed)
+        run(attention.pack, len(features), features, padding, starts, weight, bias, packed)
         ctx.save_for_backward(features, padding, starts, weight)
         return packed
 
@@ -197,7 +197,7 @@ class _Packed(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         features, padding, starts, weight = ctx.saved_tensors
         output, sums = buffer(*features.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
-        reads = (features, padding, starts, weight.detach(), gradients[0].contiguous(), output)
+        reads = (features, padding, starts, weight, gradients[0].contiguous(), output)
         run_summing(attention.pack_backward, len(features), *reads, sums=sums)
         return output, None, None, *sums
 
@@ -218,7 +218,7 @@ class _NormalisedMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         output = x.new_empty(len(x), x.shape[-1])
-        run(elementwise.normalised_mean, len(x), x.detach(), weight.detach(), bias.detach(), output)
+        run(elementwise.normalised_mean, len(x), x, weight, bias, output)
         ctx.save_for_backward(x, weight)
         return output
 
@@ -229,7 +229,7 @@ class _NormalisedMean(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
         output, sums = buffer(*x.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
-        reads = (x.detach(), weight.detach(), gradients[0].contiguous(), output)
+        reads = (x, weight, gradients[0].contiguous(), output)
         run_summing(elementwise.normalised_mean_backward, len(x), *reads, sums=sums)
         return output, *sums
 

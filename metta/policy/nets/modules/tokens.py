@@ -123,7 +123,7 @@ class _Embed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embedding: Tensor, tokens: Tensor, padding: Tensor, places: Tensor, shares: Tensor) -> Tensor:
         features = embedding.new_zeros(*padding.shape, embedding.shape[1] + places.shape[1] + 1)
-        run(_embed, len(tokens), tokens, padding, embedding.detach(), places, shares, features)
+        run(_embed, len(tokens), tokens, padding, embedding, places, shares, features)
         ctx.save_for_backward(tokens, padding)
         ctx.width = embedding.shape[1]
         return features
