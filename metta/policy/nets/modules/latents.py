@@ -7,7 +7,6 @@ cannot do without is kept.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -40,11 +39,6 @@ class LayerWeights(NamedTuple):
         norms = ("query_norm", "query_norm_bias", "mlp_norm", "mlp_norm_bias")
         parts = zip(self._fields, self, strict=True)
         return LayerWeights(*(part.to(part.dtype if name in norms else dtype) for name, part in parts))
-
-
-def buffer(*shape: int) -> Tensor:
-    """Uninitialised float32 for much at once. Numpy asks for huge pages, torch does not: first writes cost a third."""
-    return torch.from_numpy(np.empty(shape, np.float32))
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -120,8 +114,10 @@ class _Layer(torch.autograd.Function):
     ) -> Tensor:
         w = LayerWeights(*weights).with_products_in(dtype)
         rows, (_, count, dim), width = len(starts) - 1, latents.shape, tokens.shape[1]
-        kept = [buffer(rows * count, size) for size in (len(w.query), len(w.query), dim, len(w.up))] if keeps else []
-        output = buffer(rows * count, dim)
+        kept = (
+            [torch.empty(rows * count, size) for size in (len(w.query), len(w.query), dim, len(w.up))] if keeps else []
+        )
+        output = torch.empty(rows * count, dim)
         same = _queries(w, latents[0]) if len(latents) == 1 else None
         for begin, end in _chunks(rows):
             part, here = slice(begin * count, end * count), end - begin
@@ -148,7 +144,7 @@ class _Layer(torch.autograd.Function):
         w = LayerWeights(*weights).with_products_in(ctx.dtype)
         sums = LayerWeights(*(torch.zeros_like(weight) for weight in weights))
         rows, (_, count, dim), width = len(starts) - 1, latents.shape, tokens.shape[1]
-        latent_gradient, token_gradient = buffer(len(latents) * count, dim), buffer(*tokens.shape)
+        latent_gradient, token_gradient = torch.empty(len(latents) * count, dim), torch.empty(*tokens.shape)
         same_gradient = latents.new_zeros(count, dim + len(w.query))
         given = gradients[0].reshape(-1, dim)
         for begin, end in _chunks(rows):
@@ -185,7 +181,7 @@ class _Packed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, padding: Tensor, starts: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         features = features.float().contiguous()
-        packed = buffer(int(starts[-1]), features.shape[-1])
+        packed = torch.empty(int(starts[-1]), features.shape[-1])
         run(attention.pack, len(features), features, padding, starts, weight, bias, packed)
         ctx.save_for_backward(features, padding, starts, weight)
         return packed
@@ -196,7 +192,7 @@ class _Packed(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         features, padding, starts, weight = ctx.saved_tensors
-        output, sums = buffer(*features.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
+        output, sums = torch.empty(*features.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
         reads = (features, padding, starts, weight, gradients[0].contiguous(), output)
         run_summing(attention.pack_backward, len(features), *reads, sums=sums)
         return output, None, None, *sums
@@ -228,7 +224,7 @@ class _NormalisedMean(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
-        output, sums = buffer(*x.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
+        output, sums = torch.empty(*x.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
         reads = (x, weight, gradients[0].contiguous(), output)
         run_summing(elementwise.normalised_mean_backward, len(x), *reads, sums=sums)
         return output, *sums
