@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from metta.policy.nets.linear import ONE_DNN, one_dnn_product
 from metta.policy.nets.modules import attention, elementwise
 from metta.policy.nets.modules.base import FeatureBatch
-from metta.policy.nets.threads import run, run_summing
+from metta.policy.nets.modules.linear import ONE_DNN, one_dnn_product
+from metta.policy.nets.modules.threads import run, run_summing
 
 ROWS = 128  # at once per thread: with fewer, Python takes its share; with more, memory
 

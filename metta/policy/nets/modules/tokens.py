@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from metta.game.observation import EnvInfo
 from metta.policy.nets.modules.base import FeatureBatch, TokenBatch
-from metta.policy.nets.threads import run, run_summing
-from metta.policy.nets.tokens import EMPTY, feature_scales
+from metta.policy.nets.modules.threads import run, run_summing
+from metta.policy.nets.modules.token_conv import EMPTY, feature_scales
 
 GLOBAL = 0xFE  # place of a token that has none
 FEATURES = 256  # a token's feature is one byte
