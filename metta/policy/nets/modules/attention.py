@@ -7,7 +7,8 @@ so the tokens are both keys and values.
 import numpy as np
 from numba import njit
 
-from metta.policy.nets.modules.elementwise import ONE, exp, normalise_row, normalise_row_backward
+from metta.policy.nets.modules.elementwise import normalise_row, normalise_row_backward
+from metta.policy.nets.modules.numeric import ONE, exp
 
 
 @njit(cache=True, nogil=True)

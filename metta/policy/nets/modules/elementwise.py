@@ -1,53 +1,16 @@
-"""Compiled loops over rows of numbers, for CPU: exponential, GELU, layer normalisation, with their gradients.
+"""Compiled loops over rows of numbers, for CPU: GELU, layer normalisation, with their gradients.
 
 A row's result depends on that row alone, bit for bit. Torch's own loops read and write as many bytes, but not where
 the numbers are still in the cache.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
 from numba import njit
-from numba.core import types
-from numba.extending import intrinsic
 
-LOG2_E, LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
-LOWEST = np.float32(-87.0)  # exp of less is no normal float32
+from metta.policy.nets.modules.numeric import HALF, ONE, exp
+
 EPSILON = np.float32(1e-5)  # added to variances, as torch does
-ONE, HALF = np.float32(1), np.float32(0.5)
 HALF_ROOT, DENSITY = np.float32(0.7071067811865476), np.float32(0.3989422804014327)  # 1 / √2, 1 / √(2 pi)
-
-operation: Callable[..., Any] = intrinsic  # what it decorates is called without the compiler's context
-
-
-@operation
-def _power_of_2(typing_context: Any, exponent: Any) -> Any:
-    """2 to a whole float32 from -126 to 127, by writing its exponent: loops over it become vector instructions."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(32)
-        whole = builder.fptosi(arguments[0], word)
-        bits = builder.shl(builder.add(whole, ir.Constant(word, 127)), ir.Constant(word, 23))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.float32), emit
-
-
-@njit(inline="always")
-def exp(x):
-    """e to a float32 of at most 88, to 2e-7 of its size (polynomial of Cephes' expf)."""
-    x = max(x, LOWEST)
-    whole = np.floor(x * LOG2_E + HALF)
-    r = x - whole * LN_2
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    return (p * r * r + r + ONE) * _power_of_2(whole)
 
 
 @njit(inline="always")

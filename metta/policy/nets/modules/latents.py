@@ -4,18 +4,17 @@ Rows go through all of it a few at a time, so that what is in between stays in t
 cannot do without is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from metta.policy.nets.modules import attention, elementwise
 from metta.policy.nets.modules.base import FeatureBatch
-from metta.policy.nets.modules.linear import ONE_DNN, _one_dnn_product
-from metta.policy.nets.modules.threads import in_threads
+from metta.policy.nets.modules.linear import ONE_DNN, one_dnn_product
+from metta.policy.nets.modules.threads import run, run_summing
 
 ROWS = 128  # at once per thread: with fewer, Python takes its share; with more, memory
 
@@ -36,39 +35,17 @@ class LayerWeights(NamedTuple):
     down_bias: Tensor
 
     def with_products_in(self, dtype: torch.dtype) -> "LayerWeights":
-        """The same without gradient, those of products in another type."""
+        """The same, with those of products in another type."""
         norms = ("query_norm", "query_norm_bias", "mlp_norm", "mlp_norm_bias")
         parts = zip(self._fields, self, strict=True)
-        return LayerWeights(*(part.detach().to(part.dtype if name in norms else dtype) for name, part in parts))
-
-
-def buffer(*shape: int) -> Tensor:
-    """Uninitialised float32 for much at once. Numpy asks for huge pages, torch does not: first writes cost a third."""
-    return torch.from_numpy(np.empty(shape, np.float32))
+        return LayerWeights(*(part.to(part.dtype if name in norms else dtype) for name, part in parts))
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [n, in] -> [n, out] float32; x is taken in the type of the weight, which is float32 or bfloat16."""
-    if not ONE_DNN:
-        return torch.nn.functional.linear(x.to(weight.dtype), weight, bias).float()
-    return _one_dnn_product(x.to(weight.dtype), weight, bias).float()
-
-
-def run(kernel: Callable[..., object], count: int, *tensors: Tensor) -> None:
-    """A compiled kernel(begin, end, *arrays) over range(count) in threads."""
-    arrays: list[Any] = [tensor.numpy() for tensor in tensors]
-    in_threads(count, lambda share, begin, end: kernel(begin, end, *arrays))
-
-
-def run_summing(kernel: Callable[..., object], count: int, *tensors: Tensor, sums: tuple[Tensor, ...]) -> None:
-    """As `run` for a kernel whose last arrays are added to: each thread adds to its own."""
-    arrays: list[Any] = [tensor.numpy() for tensor in tensors]
-    shares = [sums, *(tuple(map(torch.zeros_like, sums)) for _ in range(1, torch.get_num_threads()))]
-    adds = [[part.numpy() for part in share] for share in shares]
-    in_threads(count, lambda share, begin, end: kernel(begin, end, *arrays, *adds[share]))
-    for share in shares[1:]:
-        for total, part in zip(sums, share, strict=True):
-            total += part
+    if ONE_DNN and weight.dtype is torch.float32:
+        return one_dnn_product(x, weight, bias)
+    return nn.functional.linear(x.to(weight.dtype), weight, bias).float()
 
 
 def _chunks(rows: int) -> Iterator[tuple[int, int]]:
@@ -137,8 +114,10 @@ class _Layer(torch.autograd.Function):
     ) -> Tensor:
         w = LayerWeights(*weights).with_products_in(dtype)
         rows, (_, count, dim), width = len(starts) - 1, latents.shape, tokens.shape[1]
-        kept = [buffer(rows * count, size) for size in (len(w.query), len(w.query), dim, len(w.up))] if keeps else []
-        output = buffer(rows * count, dim)
+        kept = (
+            [torch.empty(rows * count, size) for size in (len(w.query), len(w.query), dim, len(w.up))] if keeps else []
+        )
+        output = torch.empty(rows * count, dim)
         same = _queries(w, latents[0]) if len(latents) == 1 else None
         for begin, end in _chunks(rows):
             part, here = slice(begin * count, end * count), end - begin
@@ -165,7 +144,7 @@ class _Layer(torch.autograd.Function):
         w = LayerWeights(*weights).with_products_in(ctx.dtype)
         sums = LayerWeights(*(torch.zeros_like(weight) for weight in weights))
         rows, (_, count, dim), width = len(starts) - 1, latents.shape, tokens.shape[1]
-        latent_gradient, token_gradient = buffer(len(latents) * count, dim), buffer(*tokens.shape)
+        latent_gradient, token_gradient = torch.empty(len(latents) * count, dim), torch.empty(*tokens.shape)
         same_gradient = latents.new_zeros(count, dim + len(w.query))
         given = gradients[0].reshape(-1, dim)
         for begin, end in _chunks(rows):
@@ -202,8 +181,8 @@ class _Packed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, padding: Tensor, starts: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         features = features.float().contiguous()
-        packed = buffer(int(starts[-1]), features.shape[-1])
-        run(attention.pack, len(features), features, padding, starts, weight.detach(), bias.detach(), packed)
+        packed = torch.empty(int(starts[-1]), features.shape[-1])
+        run(attention.pack, len(features), features, padding, starts, weight, bias, packed)
         ctx.save_for_backward(features, padding, starts, weight)
         return packed
 
@@ -213,8 +192,8 @@ class _Packed(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         features, padding, starts, weight = ctx.saved_tensors
-        output, sums = buffer(*features.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
-        reads = (features, padding, starts, weight.detach(), gradients[0].contiguous(), output)
+        output, sums = torch.empty(*features.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
+        reads = (features, padding, starts, weight, gradients[0].contiguous(), output)
         run_summing(attention.pack_backward, len(features), *reads, sums=sums)
         return output, None, None, *sums
 
@@ -235,7 +214,7 @@ class _NormalisedMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         output = x.new_empty(len(x), x.shape[-1])
-        run(elementwise.normalised_mean, len(x), x.detach(), weight.detach(), bias.detach(), output)
+        run(elementwise.normalised_mean, len(x), x, weight, bias, output)
         ctx.save_for_backward(x, weight)
         return output
 
@@ -245,8 +224,8 @@ class _NormalisedMean(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
-        output, sums = buffer(*x.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
-        reads = (x.detach(), weight.detach(), gradients[0].contiguous(), output)
+        output, sums = torch.empty(*x.shape), (torch.zeros_like(weight), torch.zeros_like(weight))
+        reads = (x, weight, gradients[0].contiguous(), output)
         run_summing(elementwise.normalised_mean_backward, len(x), *reads, sums=sums)
         return output, *sums
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def _one_dnn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def one_dnn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x [n, in] times weight [out, in] transposed, plus bias [out]."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
@@ -21,7 +21,7 @@ def _one_dnn_works() -> bool:
         return False
     x, weight = torch.arange(6.0, device="cpu").view(2, 3), torch.ones(1, 3, device="cpu")
     try:
-        return torch.equal(_one_dnn_product(x, weight, None), x @ weight.t())
+        return torch.equal(one_dnn_product(x, weight, None), x @ weight.t())
     except (AttributeError, RuntimeError):
         return False
 
@@ -34,14 +34,14 @@ MKL_FOR_WEIGHTS = torch.backends.mkl.is_available() and torch.backends.cpu.get_c
 
 def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
     """gradient [n, out], x [n, in] -> [out, in]."""
-    return gradient.t() @ x if MKL_FOR_WEIGHTS else _one_dnn_product(gradient.t(), x.t(), None)
+    return gradient.t() @ x if MKL_FOR_WEIGHTS else one_dnn_product(gradient.t(), x.t(), None)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _one_dnn_product(x, weight, bias)
+        return one_dnn_product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -52,7 +52,7 @@ class _Linear(torch.autograd.Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         gradient = gradients[0].contiguous()
         return (
-            _one_dnn_product(gradient, weight.t(), None) if needs_x else None,
+            one_dnn_product(gradient, weight.t(), None) if needs_x else None,
             _weight_gradient(gradient, x) if needs_weight else None,
             gradient.sum(0) if needs_bias else None,
         )

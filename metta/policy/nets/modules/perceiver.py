@@ -10,6 +10,7 @@ from metta.policy.nets.modules.base import FeatureBatch
 from metta.policy.nets.modules.latents import LayerWeights
 
 INITIAL_DEVIATION = 0.02  # of latents
+ALIGNED = 8  # numbers: products on other devices are fast in multiples of it
 
 Pool = Literal["mean", "first"]
 
@@ -63,40 +64,41 @@ class Perceiver(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, tokens: FeatureBatch) -> Tensor:
-        weights = [layer.absorbed(self.key.weight, self.value.weight, self._heads) for layer in self.layers]  # pyright: ignore
         plain = tokens.features.device.type != "cpu" or torch.compiler.is_compiling()
-        return self._plain(tokens, weights) if plain else self._packed(tokens, weights)
+        return self._plain(tokens) if plain else self._packed(tokens)
 
-    def _packed(self, tokens: FeatureBatch, weights: list[LayerWeights]) -> Tensor:
+    def _packed(self, tokens: FeatureBatch) -> Tensor:
         """By kernels that leave out padding."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         hidden, starts = self.latents.unsqueeze(0), latents.starts_of(tokens.padding)
         packed = latents.packed(tokens, starts, self.token_norm)
-        for layer in weights:
-            hidden = latents.layer(hidden, packed, starts, dtype, layer)
+        for weights in self._absorbed():
+            hidden = latents.layer(hidden, packed, starts, dtype, weights)
         return latents.normalised_mean(self._pooled(hidden), self.norm)
 
-    def _plain(self, tokens: FeatureBatch, weights: list[LayerWeights]) -> Tensor:
+    def _plain(self, tokens: FeatureBatch) -> Tensor:
         """By torch's operations, of the same sizes whatever is padding: nothing waits for the device."""
-        n, count, dim = len(tokens.features), *self.latents.shape
+        n, (count, dim) = len(tokens.features), self.latents.shape
         empty = tokens.padding.all(1, keepdim=True).unsqueeze(-1)
-        seen = (~tokens.padding).unsqueeze(1) | empty  # softmax over nothing is not a number
-        x = self.token_norm(tokens.features)
-        x = nn.functional.pad(x, (0, -x.shape[-1] % 8))  # fused kernels want multiples of 8
-        hidden = self.latents.expand(n, count, dim)
-        for w in weights:
+        unseen = tokens.padding.unsqueeze(1) & ~empty  # softmax over nothing is not a number
+        more = -tokens.features.shape[-1] % ALIGNED
+        x = nn.functional.pad(self.token_norm(tokens.features), (0, more))
+        hidden = self.latents.unsqueeze(0)
+        for w in self._absorbed(more):
             normed = nn.functional.layer_norm(hidden, (dim,), w.query_norm, w.query_norm_bias)
-            queries = nn.functional.linear(normed, w.query).view(n, count * self._heads, -1)
-            queries = nn.functional.pad(queries, (0, x.shape[-1] - queries.shape[-1]))
-            means = nn.functional.scaled_dot_product_attention(
-                queries.unsqueeze(1), x.unsqueeze(1), x.unsqueeze(1), seen.unsqueeze(1), scale=1.0
-            ).squeeze(1)
-            means = means[..., : tokens.features.shape[-1]].masked_fill(empty, 0).reshape(n, count, -1)
+            queries = nn.functional.linear(normed, w.query).reshape(len(hidden), -1, x.shape[-1])
+            scores = (queries @ x.mT).masked_fill(unseen, -torch.inf)
+            means = (scores.softmax(-1) @ x).masked_fill(empty, 0).view(n, count, -1)
             hidden = hidden + nn.functional.linear(means, w.out, w.out_bias)
             normed = nn.functional.layer_norm(hidden, (dim,), w.mlp_norm, w.mlp_norm_bias)
             inner = nn.functional.gelu(nn.functional.linear(normed, w.up, w.up_bias))
             hidden = hidden + nn.functional.linear(inner, w.down, w.down_bias)
         return self.norm(self._pooled(hidden)).mean(1)
+
+    def _absorbed(self, more: int = 0) -> list[LayerWeights]:
+        """Weights of the layers for tokens with so many zeros behind their numbers."""
+        key, value = (nn.functional.pad(projection.weight, (0, more)) for projection in (self.key, self.value))
+        return [layer.absorbed(key, value, self._heads) for layer in self.layers]  # pyright: ignore
 
     def _pooled(self, hidden: Tensor) -> Tensor:
         """The latents that count, [n, some, dim]."""

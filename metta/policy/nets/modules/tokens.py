@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from metta.game.observation import EnvInfo
 from metta.policy.nets.modules.base import FeatureBatch, TokenBatch
-from metta.policy.nets.modules.threads import in_threads
+from metta.policy.nets.modules.threads import run, run_summing
 from metta.policy.nets.modules.token_conv import EMPTY, feature_scales
 
 GLOBAL = 0xFE  # place of a token that has none
@@ -65,8 +65,7 @@ class TokenShim(nn.Module):
         width = _longest(observations.numpy(), width) if self.training else width
         tokens = observations.new_empty(len(observations), width, 3)
         padding = torch.empty(len(observations), width, dtype=torch.bool)
-        args: list[Any] = [observations.numpy(), tokens.numpy(), padding.numpy()]
-        in_threads(len(observations), lambda share, begin, end: _gather(begin, end, *args))
+        run(_gather, len(observations), observations, tokens, padding)
         return TokenBatch(tokens, padding)
 
 
@@ -97,12 +96,11 @@ def place_features(window: Sequence[int], frequencies: int) -> Tensor:
 
 @njit(cache=True, nogil=True)
 def _embed(begin, end, tokens, padding, embedding, places, shares, features) -> None:
-    """Numbers of the tokens of rows begin..end into features [n, tokens, width]; zeros where there is padding."""
+    """Numbers of the tokens of rows begin..end into features [n, tokens, width], but for padding."""
     known, placed = embedding.shape[1], places.shape[1]
     for n in range(begin, end):
         for t in range(tokens.shape[1]):
             if padding[n, t]:
-                features[n, t] = 0
                 continue
             place, feature, value = tokens[n, t, 0], tokens[n, t, 1], tokens[n, t, 2]
             for k in range(known):
@@ -124,9 +122,8 @@ def _embed_backward(begin, end, tokens, padding, gradient, embedding_gradient) -
 class _Embed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embedding: Tensor, tokens: Tensor, padding: Tensor, places: Tensor, shares: Tensor) -> Tensor:
-        features = embedding.new_empty(*padding.shape, embedding.shape[1] + places.shape[1] + 1)
-        args: list[Any] = [x.detach().numpy() for x in (tokens, padding, embedding, places, shares, features)]
-        in_threads(len(tokens), lambda share, begin, end: _embed(begin, end, *args))
+        features = embedding.new_zeros(*padding.shape, embedding.shape[1] + places.shape[1] + 1)
+        run(_embed, len(tokens), tokens, padding, embedding, places, shares, features)
         ctx.save_for_backward(tokens, padding)
         ctx.width = embedding.shape[1]
         return features
@@ -137,10 +134,9 @@ class _Embed(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor, None, None, None, None]:
         tokens, padding = ctx.saved_tensors
-        sums = gradients[0].new_zeros(torch.get_num_threads(), FEATURES, ctx.width)
-        args: list[Any] = [x.numpy() for x in (tokens, padding, gradients[0].contiguous())]
-        in_threads(len(tokens), lambda share, begin, end: _embed_backward(begin, end, *args, sums[share].numpy()))
-        return sums.sum(0), None, None, None, None
+        total = gradients[0].new_zeros(FEATURES, ctx.width)
+        run_summing(_embed_backward, len(tokens), tokens, padding, gradients[0].contiguous(), sums=(total,))
+        return total, None, None, None, None
 
 
 class TokenEmbed(nn.Module):
@@ -159,8 +155,8 @@ class TokenEmbed(nn.Module):
     def forward(self, batch: TokenBatch) -> FeatureBatch:
         tokens, padding = batch
         if tokens.device.type == "cpu" and not torch.compiler.is_compiling():
-            args = (tokens.contiguous(), padding.contiguous(), self.places, self.shares)
-            return FeatureBatch(_Embed.apply(self.embedding, *args), padding)  # pyright: ignore
+            reads = (tokens.contiguous(), padding.contiguous())
+            return FeatureBatch(_Embed.apply(self.embedding, *reads, self.places, self.shares), padding)  # pyright: ignore
         place, feature, value = tokens.int().unbind(-1)
         features = nn.functional.embedding(feature, self.embedding)
         share = (value * self.shares[feature]).unsqueeze(-1)
