@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
 from metta.policy.ranges import component
-from metta.rl.build import make_losses, net_heads
+from metta.rl.build import make_losses
 from metta.rl.losses.base import Loss
 from metta.rl.optim import make_optimizer
 from metta.rl.precision import FLOAT32, Precision
@@ -43,6 +43,9 @@ class SmallNet(PolicyNet):
     def initial_state(self, batch: int) -> State:
         return torch.zeros(batch, HIDDEN), torch.zeros(batch, dtype=torch.int32)
 
+    def reset(self, state: State, ended: Tensor) -> State:
+        return state[0].masked_fill(ended.unsqueeze(-1), 0), state[1].masked_fill(ended, 0)
+
     def encode(self, observations: Tensor) -> Tensor:
         with component("encoder"):
             return torch.tanh(self.encoder(observations))
@@ -75,7 +78,7 @@ def settings_of(**changes: Any) -> TrainerSettings:
 def small_net(settings: TrainerSettings, kind: type[SmallNet] = SmallNet) -> SmallNet:
     """The same weights each time."""
     torch.manual_seed(3)
-    return kind(net_heads(settings))
+    return kind(NetHeads(settings.auxiliary))
 
 
 def random_experience(net: PolicyNet, seed: int = 1) -> Experience:
