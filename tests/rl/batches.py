@@ -29,7 +29,6 @@ class SmallNet(PolicyNet):
     """A layer, a recurrent one and heads. It asks no device for a number."""
 
     name = "small"
-    any_space = True
 
     def __init__(self, heads: NetHeads) -> None:
         super().__init__(INFO, heads)
@@ -44,7 +43,7 @@ class SmallNet(PolicyNet):
         return torch.zeros(batch, HIDDEN), torch.zeros(batch, dtype=torch.int32)
 
     def reset(self, state: State, ended: Tensor) -> State:
-        return state[0].masked_fill(ended.unsqueeze(-1), 0), state[1].masked_fill(ended, 0)
+        return tuple(part.masked_fill(ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in state)
 
     def encode(self, observations: Tensor) -> Tensor:
         with component("encoder"):

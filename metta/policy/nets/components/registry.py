@@ -12,6 +12,7 @@ from metta.policy.nets.components.cnn import CnnSettings
 from metta.policy.nets.components.cortex import CortexSettings
 from metta.policy.nets.components.dense import LinearSettings, MlpSettings, TokenMlpSettings
 from metta.policy.nets.components.heads import ActorHeadSettings, CriticSettings, GtdAuxSettings
+from metta.policy.nets.components.map_memory import MapMemorySettings
 from metta.policy.nets.components.perceiver import ObsPerceiverLatentSettings
 from metta.policy.nets.components.recurrent import LstmSettings, MinGruSettings
 from metta.policy.nets.components.tokens import ObsAttrEmbedFourierSettings, ObsShimTokensSettings
@@ -27,6 +28,7 @@ KINDS: dict[str, type[ComponentSettings]] = {
         CnnSettings,
         LinearSettings,
         MlpSettings,
+        MapMemorySettings,
         CortexSettings,
         LstmSettings,
         MinGruSettings,
