@@ -129,6 +129,9 @@ def test_other_errors_are_no_lack_of_memory() -> None:
 
 def test_a_rollout_that_does_not_fit_is_one_line(config: Config) -> None:
     class Large(SmallNet):
+        def reset(self, state: State, ended: Tensor) -> State:
+            return state
+
         def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 

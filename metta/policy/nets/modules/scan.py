@@ -28,7 +28,7 @@ def scan(decay: Tensor, added: Tensor, start: Tensor, resets: Tensor) -> Tensor:
         from metta.policy.nets.modules import scan_triton
 
         if scan_triton.AVAILABLE:
-            return scan_triton.scan(decay, added, start, resets)
+            return scan_triton.scan(decay.float(), added.float(), start.float(), resets)
     return scan_by_steps(decay, added, start, resets)
 
 
