@@ -14,6 +14,7 @@ from torch import Tensor
 
 from metta.common.logging import warn
 from metta.policy.interface import NetOutput, PolicyNet
+from metta.rl.graphs import capturing
 from metta.rl.machine import is_out_of_memory
 from metta.rl.precision import Precision
 from metta.rl.rollout import Experience
@@ -32,7 +33,7 @@ class Backprop:
     def __call__(
         self, experience: Experience, segments: Tensor, loss_of: LossOf[Report], stopwatch: Stopwatch
     ) -> Report:
-        """Give the net's parameters, which have none, the gradients of a loss over segments int64 [n].
+        """Give the net's parameters, which have none or zeros, the gradients of a loss over segments int64 [n].
 
         `loss_of` makes loss and report of the outputs [time, n, ...]; the report is returned.
         """
@@ -40,7 +41,7 @@ class Backprop:
             try:
                 return self._go(experience, segments, loss_of, stopwatch)
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or self.parts >= len(segments):
+                if not is_out_of_memory(error) or self.parts >= len(segments) or capturing(self.precision.device):
                     raise
             self._split(len(segments))  # once the error is gone, and what it kept alive
 
@@ -72,7 +73,8 @@ class Backprop:
     def _split(self, most: int) -> None:
         """Forget what was done of a minibatch, and do it in more parts from now on."""
         for parameter in self.net.parameters():
-            parameter.grad = None
+            if parameter.grad is not None:
+                parameter.grad.zero_()
         if self.precision.device.type == "cuda":
             torch.cuda.empty_cache()  # blocks of other sizes than the parts will need
         self.parts = min(2 * self.parts, most)

@@ -17,6 +17,7 @@ from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.wiring import wire
 from metta.rl.environments import Environments, Source, find_source, for_agents
+from metta.rl.graphs import obstacle
 from metta.rl.lessons import Lessons
 from metta.rl.losses.base import Loss, Within
 from metta.rl.losses.cloner import Cloner
@@ -103,6 +104,8 @@ def plan(config: RunConfig) -> Plan:
     config, device = _settled(config)
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
+    if config.trainer.cuda_graphs == "on" and (why := obstacle(config, device)):
+        raise UserError(f"trainer.cuda_graphs=on: {why}; auto does without")
     source = find_source(config)
     wire(config.agent.components, source.info, config.trainer.auxiliary)
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
@@ -148,13 +151,22 @@ def build(plan: Plan) -> Parts:
             experience = replace(experience, lessons=teacher.lessons)
         npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
         settings = config.trainer.advantage
-        rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision)
+        graphs = _captures(config, device)
+        rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision, graphs)
         optimizer = make_optimizer(net, config.trainer.optimizer)
         sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
+
+
+def _captures(config: RunConfig, device: torch.device) -> bool:
+    """Whether CUDA graphs repeat steps and minibatches; a line says so where only a part of the run is in the way."""
+    why = obstacle(config, device)
+    if why and config.trainer.cuda_graphs == "auto" and config.env.backend == "cuda":
+        note(f"trainer.cuda_graphs: none, {why}")
+    return why is None and config.trainer.cuda_graphs != "off"
 
 
 def build_network(plan: Plan) -> ComponentNet:

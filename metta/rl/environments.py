@@ -1,7 +1,7 @@
 """What the trainer trains on: environments that it steps, and what is known of them before they are built."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,19 @@ class Environments(Protocol):
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Repeatable(Environments, Protocol):
+    """Environments whose steps a CUDA graph can repeat: what the host does of a step is apart from what it queues."""
+
+    def prepare(self) -> bool:
+        """What the host does before a step, once for each; whether an episode is cut in it."""
+        ...
+
+    def advance(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """The rest of `step`, which a graph can repeat unless an episode is cut."""
+        ...
 
 
 class Source(Protocol):

@@ -9,16 +9,21 @@ from metta.rl.settings import OptimizerSettings
 
 
 def make_optimizer(net: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Adam or AdamW in one fused kernel per step."""
+    """Adam or AdamW in one fused kernel per step. On CUDA a graph may hold the step: the learning rate lies there."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[settings.type](
+    device = next(net.parameters()).device
+    on_cuda = device.type == "cuda"
+    optimizer = kinds[settings.type](
         net.parameters(),
-        lr=settings.learning_rate,
+        lr=torch.tensor(settings.learning_rate, device=device) if on_cuda else settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
         eps=settings.eps,
         weight_decay=settings.weight_decay,
-        fused=next(net.parameters()).device.type in ("cpu", "cuda"),
+        fused=device.type in ("cpu", "cuda"),
+        capturable=on_cuda,
     )
+    optimizer._warned_capturable_if_run_uncaptured = True  # pyright: ignore # a fused step is no slower for it
+    return optimizer
 
 
 def learning_rate(settings: OptimizerSettings, progress: float) -> float:
@@ -31,4 +36,7 @@ def learning_rate(settings: OptimizerSettings, progress: float) -> float:
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)  # where it lies: a graph reads it there
+        else:
+            group["lr"] = rate

@@ -36,9 +36,10 @@ class Precision:
             return _float32(net.unroll(observations, state, resets))
 
     @contextmanager
-    def playing(self) -> Iterator[None]:
-        """Steps without gradients, between which weights do not change: they are rounded once, not in every step."""
-        if self._exact:
+    def playing(self, repeated: bool = False) -> Iterator[None]:
+        """Steps without gradients, between which weights do not change: they are rounded once, not in every step.
+        `repeated`: but in every step, as a CUDA graph does it again after they have changed."""
+        if self._exact or repeated:
             with torch.inference_mode():
                 yield
             return

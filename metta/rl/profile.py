@@ -14,7 +14,7 @@ from metta.common.files import write_atomic
 from metta.common.logging import note, warn
 from metta.policy.ranges import recording
 from metta.rl.metrics import Metrics
-from metta.rl.timing import PHASES
+from metta.rl.timing import GRAPHS, PHASES
 from metta.rl.trace import DIRECTIONS, EPOCH, TraceSummary, read_trace, summarise
 
 FOLDER, TRACE, SUMMARY = "profile", "trace.json.gz", "summary.txt"
@@ -73,7 +73,7 @@ class EpochProfile:
 def page(title: str, summary: TraceSummary, metrics: Metrics, peak: int) -> str:
     """The summary as text: phases, components, operations, gaps, memory."""
     whole, where = summary.milliseconds, "device" if summary.on_device else "processor"
-    phases = {name: metrics[f"timing_per_epoch/msec/{name}"] for name in (*PHASES, "other")}
+    phases = {name: metrics.get(f"timing_per_epoch/msec/{name}", 0.0) for name in (*PHASES, *GRAPHS, "other")}
     lines = [
         f"{title}: {whole:,.1f} ms; recording slows it down",
         "",

@@ -7,6 +7,8 @@ contiguous slice, and recurrent kernels read it as it lies. A segment is `horizo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from torch import Tensor
 
 from metta.policy.interface import Info, NetOutput, PolicyNet, State
 from metta.policy.sampling import sample_actions
-from metta.rl.environments import Environments
+from metta.rl.environments import Environments, Repeatable
+from metta.rl.graphs import Captured
 from metta.rl.lessons import Lessons
 from metta.rl.metrics import Metrics
 from metta.rl.npcs import Cast, Everyone
@@ -22,6 +25,18 @@ from metta.rl.precision import FLOAT32, Precision
 from metta.rl.settings import AdvantageSettings
 from metta.rl.teacher import Guide, NoTeacher, Turn
 from metta.rl.timing import Stopwatch
+
+
+class Row(NamedTuple):
+    """One step of some agents, [agents, ...]; fields as of `Experience`."""
+
+    observations: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    rewards: Tensor
+    dones: Tensor
+    resets: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,17 @@ class Experience:
         if self.lessons is None or not bool(self.lessons.seen.any()):
             return part
         return part[:, self.lessons.seen]
+
+    def row(self, step: int, columns: slice) -> Row:
+        """A step of some segments, where it lies."""
+        return Row(*(part[step, columns] for part in self._by_step()))
+
+    def rounds(self, count: int) -> Row:
+        """All steps, [time * count, segments / count, ...]: those of `count` rounds take turns."""
+        return Row(*(part.view(len(part) * count, -1, *part.shape[2:]) for part in self._by_step()))
+
+    def _by_step(self) -> list[Tensor]:
+        return [getattr(self, name) for name in Row._fields]
 
     @classmethod
     def allocate(cls, time: int, segments: int, info: Info, state: State, device: torch.device) -> "Experience":
@@ -82,7 +108,10 @@ class Rollout:
         teacher: Guide | None = None,
         npcs: Cast | None = None,
         precision: Precision = FLOAT32,
+        repeat: bool = False,
     ) -> None:
+        """`repeat`: steps are the same work on the same tensors, which a CUDA graph repeats; not with a teacher or NPCs,
+        nor where observations need a copy (`graphs.obstacle`)."""
         self.env, self.net, self.experience = env, net, experience
         self.teacher: Guide = teacher or NoTeacher()
         self.npcs: Cast = npcs or Everyone(env.num_agents)
@@ -108,6 +137,12 @@ class Rollout:
         self._reward_mean = torch.zeros(learners, device=self._device)
         self._reward_sum = torch.zeros(learners, device=self._device)
         self._reward_peak = torch.zeros(learners, device=self._device)
+        # Of a step that is repeated: its tensors, all steps that it may be, and which of them it is.
+        self._slots = experience.rounds(experience.actions.shape[1] // learners)
+        self._now = Row(self._observations, *(torch.zeros_like(part[0]) for part in self._slots[1:]))
+        self._slot = torch.zeros(1, dtype=torch.int64, device=self._device)
+        self._repeatable = env if repeat and isinstance(env, Repeatable) else None
+        self._captured = Captured("playing", self._same_step, self._device, [generator])
 
     def start(self) -> None:
         """Begin the first episodes."""
@@ -125,7 +160,7 @@ class Rollout:
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
         segments, learners = self.experience.actions.shape[1], len(self._ended)
-        with self.precision.playing():
+        with self.precision.playing(repeated=self._repeatable is not None):
             self._reward_sum.zero_()
             self._reward_peak.zero_()
             for start in range(0, segments, learners):
@@ -139,6 +174,7 @@ class Rollout:
         for part, kept in zip(self._state, self.experience.state, strict=True):
             kept[columns] = part
         self.experience.observations[0, columns] = self.npcs.pick(self._observations)
+        self._slot.fill_(columns.start // len(self._ended))
         for step in range(len(self.experience.actions)):
             if stop():
                 return False
@@ -161,44 +197,73 @@ class Rollout:
 
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it for those who learn."""
-        experience, npcs = self.experience, self.npcs
-        observations = experience.observations[step, columns]
+        if self._repeatable:
+            self._repeat_step(self._repeatable, stopwatch)
+            return
+        experience, npcs, last = self.experience, self.npcs, step == len(self.experience.actions) - 1
+        following = None if last else experience.observations[step + 1, columns]
+        seen = following if npcs.everyone and following is not None else self._observations
+        self._play(experience.row(step, columns), seen, stopwatch, partial(self.teacher.lead, step, columns))
+        if not npcs.everyone and following is not None:
+            with stopwatch.phase("npc"):
+                following.copy_(npcs.pick(self._observations))
+
+    def _repeat_step(self, env: Repeatable, stopwatch: Stopwatch) -> None:
+        """The same by a CUDA graph; without it where an episode is cut, of which the host knows beforehand."""
+        step = self._captured.run_once if env.prepare() else self._captured
+        with stopwatch.phase("rollout"):
+            step()
+
+    def _same_step(self) -> None:
+        """A step that has the same tensors every time and then stores them where it is told on the device."""
+        state, now = self._state, self._now
+        try:
+            self._slots.observations.index_copy_(0, self._slot, now.observations.unsqueeze(0))
+            self._play(now, self._observations, Stopwatch(), lambda logits, own: own)
+            for kept, new in zip(state, self._state, strict=True):
+                kept.copy_(new)
+        finally:
+            self._state = state
+        for kept, new in zip(self._slots[1:], now[1:], strict=True):
+            kept.index_copy_(0, self._slot, new.unsqueeze(0))
+        self._slot += len(self._slots.actions) // len(self.experience.actions)
+
+    def _play(self, row: Row, seen: Tensor, stopwatch: Stopwatch, lead: Callable[[Tensor, Turn], Turn]) -> None:
+        """A step from the observations in `row`, whose other fields are written; what follows goes to `seen`. `lead`
+        makes of logits and the net's turn the one that is taken."""
+        npcs = self.npcs
         on_host = npcs.everyone and not self._shared
-        self.teacher.think(self._host_observations if on_host else observations)
+        self.teacher.think(self._host_observations if on_host else row.observations)
         with stopwatch.phase("inference"):
-            experience.resets[step, columns] = self._ended
-            output, self._state = self._act(observations)
+            row.resets.copy_(self._ended)
+            output, self._state = self._act(row.observations)
             actions, log_probs = sample_actions(output.logits, self._generator)
-            experience.values[step, columns] = output.values
+            row.values.copy_(output.values)
         with stopwatch.phase("teacher"):
-            turn = self.teacher.lead(step, columns, output.logits, Turn(actions, actions, log_probs))
+            turn = lead(output.logits, Turn(actions, actions, log_probs))
         with stopwatch.phase("inference"):
-            experience.actions[step, columns] = turn.actions
-            experience.log_probs[step, columns] = turn.log_probs
+            row.actions.copy_(turn.actions)
+            row.log_probs.copy_(turn.log_probs)
         with stopwatch.phase("npc"):
             self._actions.copy_(npcs.join(turn.executed, self._observations))
-        last = step == len(experience.actions) - 1
         with stopwatch.phase("env"):
-            following = self._observations if last else experience.observations[step + 1, columns]
-            self._step_engine(following if npcs.everyone else self._observations)
+            self._step_engine(seen)
             ended = self._terminals | self._truncations
             over = npcs.pick(ended)
-            experience.dones[step, columns] = over
+            row.dones.copy_(over)
             all_rewards = self._rewards.to(self._device)
             rewards = npcs.pick(all_rewards)
             self._reward_sum += rewards
             torch.maximum(self._reward_peak, rewards.abs(), out=self._reward_peak)
-            experience.rewards[step, columns] = self._centre(rewards) if self._centering.enabled else rewards
+            row.rewards.copy_(self._centre(rewards) if self._centering.enabled else rewards)
         self.teacher.end_episodes(over)
         if (cut := self.env.take_cut()) is not None:
             with stopwatch.phase("inference"):
                 places, beyond = self._values_beyond(*cut)
-                experience.rewards[step, columns][places] += beyond
+                row.rewards[places] += beyond
         with stopwatch.phase("npc"):
             npcs.end_step(all_rewards, ended)
             self._ended.copy_(npcs.pick(ended))
-            if not (npcs.everyone or last):
-                following.copy_(npcs.pick(self._observations))
 
     def _values_beyond(self, agents: np.ndarray, last: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """What is still to come for agents whose episode was cut short: the discounted value of what they last saw.
@@ -218,7 +283,8 @@ class Rollout:
         """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
         written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
-        self.env.step(self._engine_view(self._actions), self._engine_view(written), *flags)
+        step = self._repeatable.advance if self._repeatable else self.env.step
+        step(self._engine_view(self._actions), self._engine_view(written), *flags)
         if written is not target:
             target.copy_(written)
 
@@ -259,7 +325,9 @@ class Rollout:
         if not self.env.resumes:
             self.start()
             return
-        self._state = tuple(state[f"memory.{index}"].to(self._device) for index in range(len(self._state)))
+        with torch.inference_mode():  # memory of an earlier step was made in it
+            for index, part in enumerate(self._state):
+                part.copy_(state[f"memory.{index}"])
         for name, part in self._own().items():
             part.copy_(state[name])
         if not self._shared:

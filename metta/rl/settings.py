@@ -102,6 +102,11 @@ class TrainerSettings(Settings):
     accumulate: PositiveInt = Field(
         default=1, description="parts in which a minibatch goes through the network; doubled when memory runs out"
     )
+    cuda_graphs: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="repeat steps and minibatches by CUDA graphs; auto: where policy and environments are on CUDA and "
+        "nothing needs the processor",
+    )
     compile: bool = Field(default=False, description="torch.compile the policy")
     compile_mode: str = Field(default="default", description="mode of torch.compile")
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -109,6 +114,11 @@ class TrainerSettings(Settings):
     advantage: AdvantageSettings = AdvantageSettings()
     losses: LossesSettings = LossesSettings()
     dual_policy: DualPolicySettings = DualPolicySettings()
+
+    @field_validator("cuda_graphs", mode="before")
+    @classmethod
+    def _yaml_reads_on_and_off_as_truth(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @property
     def auxiliary(self) -> bool:

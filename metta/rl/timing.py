@@ -14,6 +14,8 @@ import torch
 from metta.policy.ranges import PHASE, named
 
 PHASES = ("env", "inference", "teacher", "npc", "advantage", "forward", "backward", "optimizer")
+# Phases of CUDA graphs, which have no others within them: inference and env; forward and backward.
+GRAPHS = ("rollout", "minibatch")
 
 
 class Stopwatch:
@@ -63,6 +65,7 @@ class Stopwatch:
             self._seconds[name] += begin.elapsed_time(end) / 1000
         self._forget_events()
         phases = {name: self._seconds.get(name, 0.0) for name in PHASES}
+        phases |= {name: self._seconds[name] for name in GRAPHS if name in self._seconds}
         return total, {**phases, "other": max(0.0, total - sum(phases.values()))}
 
     def _forget_events(self) -> None:

@@ -44,7 +44,7 @@ class CudaEnvBatch(Batch):
     The caller's buffers are arrays on the same device, of any library that shows `__cuda_array_interface__`, of the
     shapes and types that `Batch` names; nothing is copied. All work is queued on `stream()`, the handle of the stream
     of the moment (0: the default one), so it is ordered with what the caller queues there. `reset` and `step` do not
-    wait for it; the other methods do. After a first call, `step` can be captured in a CUDA graph.
+    wait for it; the other methods do. After a first call, `advance` can be captured in a CUDA graph.
     """
 
     device = "cuda"
@@ -81,6 +81,7 @@ class CudaEnvBatch(Batch):
         self._starts, self._first = self._start_on(maps)
         self._cuts = desync or bool(self._builder.header[L.T_TRUNCATE])  # whether any episode is ever cut short
         self._left: np.ndarray | None = None  # steps until each environment's episode is cut, int64 [E]; None: ask
+        self._cutting = np.zeros(0, np.int64)  # environments whose episode is cut in the next step
         self._cut: Cut | None = None
         self._log = self._make_log(max(LOGGED, num_envs))
         self._kept: list[Episode] = []  # taken from the log so that it has room
@@ -123,7 +124,21 @@ class CudaEnvBatch(Batch):
 
     def step(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
         """Queue one step of every environment. Flat actions outside the mission's are counted and ignored."""
+        self.prepare()
+        self.advance(actions, observations, rewards, terminals, truncations)
+
+    def prepare(self) -> bool:
+        """What the host does of a step, before it: once for each `advance`, also for one that a CUDA graph repeats.
+
+        Return whether an episode is cut in that step, which a graph cannot repeat.
+        """
         self._make_room()
+        if self._auto_reset and self._cuts:
+            self._foresee_cut()
+        return bool(self._cutting.size)
+
+    def advance(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
+        """What is queued of a step, in any stream; the rest was done by `prepare`."""
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
         envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
         env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
@@ -133,8 +148,8 @@ class CudaEnvBatch(Batch):
         end_step[agent_blocks, THREADS, stream](tables, state, buffers, self._log)
         record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](state, self._log)
         if self._auto_reset:
-            if self._cuts:
-                self._keep_cut(observations)
+            if self._cutting.size:
+                self._cut = agents_of(self._cutting, self.num_agents), self._pick(observations, self._cutting)
             self._renew(buffers.observations, begin=False)
 
     def _renew(self, observations: Any, begin: bool) -> None:
@@ -142,16 +157,14 @@ class CudaEnvBatch(Batch):
         args = (self._device_tables, self._flat, Frames(observations), self._log, self._starts, self._first)
         renew_episodes[grid](*args, self._keys, begin, begin and self._desync)
 
-    def _keep_cut(self, observations: Any) -> None:
-        """Copy what the agents see whose episode is cut in this step. When that is follows from limits that were drawn
-        before, so the device is not waited for but once after `reset` or `load_state_dict`."""
+    def _foresee_cut(self) -> None:
+        """Find the episodes that are cut in the next step. That follows from limits that were drawn before, so the
+        device is not waited for but once after `reset` or `load_state_dict`."""
         if self._left is None:
             self._left = self._steps_to_cut(self._read(self._state.env))
-        else:
-            self._left -= 1
-        cut = np.flatnonzero(self._left == 0)
-        self._cut = (agents_of(cut, self.num_agents), self._pick(observations, cut)) if cut.size else None
-        self._left[cut] = self.mission.max_steps if self._builder.header[L.T_TRUNCATE] else NEVER
+        self._left -= 1
+        self._cutting = np.flatnonzero(self._left == 0)
+        self._left[self._cutting] = self.mission.max_steps if self._builder.header[L.T_TRUNCATE] else NEVER
 
     def _steps_to_cut(self, env: np.ndarray) -> np.ndarray:
         limit, most = env[:, L.EN_LIMIT].astype(np.int64), self.mission.max_steps
@@ -178,7 +191,7 @@ class CudaEnvBatch(Batch):
 
     def take_episodes(self) -> list[Episode]:
         """Episodes that finished since the last call, in the order in which they ended. A warning tells how many are
-        lost, which only steps that a CUDA graph repeats can cause, more than the log holds: max(1024, E) episodes."""
+        lost, which only steps can cause that a CUDA graph repeats without `prepare`: the log holds max(1024, E)."""
         taken, self._kept = self._kept + self._read_log(), []
         finished, self._handed = self._taken - self._handed, self._taken
         if lost := finished - len(taken):
