@@ -86,12 +86,13 @@ class ProgressView:
         return f"{self._value(COST, '.2f')} of {self._value(f'{COST}_projected', '.2f')}"
 
     def _shares(self) -> str:
-        frac = {name: self._shown.get(f"timing_per_epoch/frac/{name}", 0.0) for name in ("env", "inference")}
-        learn = sum(
-            self._shown.get(f"timing_per_epoch/frac/{name}", 0.0)
-            for name in ("advantage", "forward", "backward", "optimizer")
-        )
-        return f"env {frac['env']:.0%}, inference {frac['inference']:.0%}, learn {learn:.0%}"
+        def share(*names: str) -> float:
+            return sum(self._shown.get(f"timing_per_epoch/frac/{name}", 0.0) for name in names)
+
+        play = f"env {share('env'):.0%}, inference {share('inference'):.0%}"
+        if graph := share("rollout"):
+            play = f"rollout {graph + share('env', 'inference'):.0%}"
+        return f"{play}, learn {share('advantage', 'forward', 'backward', 'minibatch', 'optimizer'):.0%}"
 
     def _line(self) -> str:
         step = self._shown.get("metric/agent_step", 0)

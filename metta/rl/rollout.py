@@ -110,8 +110,8 @@ class Rollout:
         precision: Precision = FLOAT32,
         repeat: bool = False,
     ) -> None:
-        """`repeat`: steps are the same work on the same tensors, which a CUDA graph repeats; not with a teacher or NPCs,
-        nor where observations need a copy (`graphs.obstacle`)."""
+        """`repeat`: steps are the same work on the same tensors, which a CUDA graph repeats; not with a teacher or
+        NPCs, nor where observations need a copy (`graphs.obstacle`)."""
         self.env, self.net, self.experience = env, net, experience
         self.teacher: Guide = teacher or NoTeacher()
         self.npcs: Cast = npcs or Everyone(env.num_agents)
@@ -141,8 +141,9 @@ class Rollout:
         self._slots = experience.rounds(experience.actions.shape[1] // learners)
         self._now = Row(self._observations, *(torch.zeros_like(part[0]) for part in self._slots[1:]))
         self._slot = torch.zeros(1, dtype=torch.int64, device=self._device)
-        self._repeatable = env if repeat and isinstance(env, Repeatable) else None
-        self._captured = Captured("playing", self._same_step, self._device, [generator])
+        self._repeated: tuple[Repeatable, Captured[None]] | None = None
+        if repeat and isinstance(env, Repeatable):
+            self._repeated = env, Captured("playing", self._same_step, self._device, [generator])
 
     def start(self) -> None:
         """Begin the first episodes."""
@@ -160,7 +161,7 @@ class Rollout:
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
         segments, learners = self.experience.actions.shape[1], len(self._ended)
-        with self.precision.playing(repeated=self._repeatable is not None):
+        with self.precision.playing(repeated=self._repeated is not None):
             self._reward_sum.zero_()
             self._reward_peak.zero_()
             for start in range(0, segments, learners):
@@ -197,8 +198,8 @@ class Rollout:
 
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it for those who learn."""
-        if self._repeatable:
-            self._repeat_step(self._repeatable, stopwatch)
+        if self._repeated:
+            self._repeat_step(*self._repeated, stopwatch)
             return
         experience, npcs, last = self.experience, self.npcs, step == len(self.experience.actions) - 1
         following = None if last else experience.observations[step + 1, columns]
@@ -208,9 +209,9 @@ class Rollout:
             with stopwatch.phase("npc"):
                 following.copy_(npcs.pick(self._observations))
 
-    def _repeat_step(self, env: Repeatable, stopwatch: Stopwatch) -> None:
+    def _repeat_step(self, env: Repeatable, captured: Captured[None], stopwatch: Stopwatch) -> None:
         """The same by a CUDA graph; without it where an episode is cut, of which the host knows beforehand."""
-        step = self._captured.run_once if env.prepare() else self._captured
+        step = captured.run_once if env.prepare() else captured
         with stopwatch.phase("rollout"):
             step()
 
@@ -283,7 +284,7 @@ class Rollout:
         """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
         written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
-        step = self._repeatable.advance if self._repeatable else self.env.step
+        step = self._repeated[0].advance if self._repeated else self.env.step
         step(self._engine_view(self._actions), self._engine_view(written), *flags)
         if written is not target:
             target.copy_(written)

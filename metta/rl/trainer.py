@@ -1,5 +1,6 @@
 """The training loop: collect, update on minibatches, report, save."""
 
+import gc
 import math
 import time
 from contextlib import ExitStack, nullcontext
@@ -64,6 +65,7 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
                 summary = _train(planned, evaluator, stop)
                 if not summary.finished:
                     return summary
+                gc.collect()  # CUDA graphs and what they repeat hold each other, and much memory
             return _train(*last, stop)
 
 
