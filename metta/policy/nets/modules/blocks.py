@@ -7,6 +7,7 @@ from torch.nn.functional import silu
 from metta.policy.interface import State
 from metta.policy.nets.components.cells import AnyCell
 from metta.policy.nets.modules.cells.base import Product
+from metta.policy.nets.modules.gates import gru_gate
 
 
 class Block(nn.Module):
@@ -66,11 +67,9 @@ class GruGate(nn.Module):
             self.of_update.bias.copy_(torch.cat([torch.zeros(width), torch.full((width,), -bias), torch.zeros(width)]))
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
-        seen, moved, target = self.of_update(update).chunk(3, dim=-1)
-        more_seen, more_moved = self.of_x(x).chunk(2, dim=-1)
-        seen = (seen + more_seen).sigmoid()
-        target = (target + self.of_seen(seen * x)).tanh()
-        return torch.lerp(x, target, (moved + more_moved).sigmoid())
+        given = (x, self.of_update(update), self.of_x(x))
+        gated = gru_gate(*(part.flatten(0, -2).float() for part in given), self.of_seen.weight)
+        return gated.view(x.shape)
 
 
 class PreUpBlock(Block):
