@@ -219,6 +219,16 @@ def test_under_autocast_a_segment_is_nearly_the_same_and_its_state_float32(token
         torch.testing.assert_close(output.float(), exact, atol=0.1, rtol=0.1)
 
 
+def test_under_autocast_a_core_is_nearly_the_same() -> None:
+    core = a_core("Ag,A,S", 0)
+    x, state, resets = a_segment(core, 6, 0.2)
+    exact = core.unroll(x, state, resets)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = core.unroll(x.bfloat16(), state, resets)
+    output.float().sum().backward()
+    torch.testing.assert_close(output.float(), exact, atol=0.2, rtol=0.2)
+
+
 @pytest.mark.parametrize("token", TOKENS)
 def test_the_work_told_is_that_of_the_plain_formulas(token: str) -> None:
     width, time, batch = 32, 4, 32

@@ -112,8 +112,8 @@ def _one_head_back(
     keys, values, keys_before, values_before, h, kept, waves, outer, value, rate, found, attention, given, least,
     of_keys, of_values, of_outer, of_value, of_rate, of_attention,
 ) -> None:  # fmt: skip
-    """Gradients of one step of head h: of_keys [r, heads, eta x head] and of_values [r, heads, head] are those of what it
-    leaves, then of what it found; of_outer [3, eta x head], of_value and of_rate [head] are written."""
+    """Gradients of one step of head h: of_keys [r, heads, eta x head] and of_values [r, heads, head] are those of what
+    it leaves, then of what it found; of_outer [3, eta x head], of_value and of_rate [head] are written."""
     divisor = ONE / (np.float32(len(waves)) * found[0] + least)
     of_divisor = ZERO
     for w in range(len(value)):
