@@ -67,9 +67,8 @@ class GruGate(nn.Module):
             self.of_update.bias.copy_(torch.cat([torch.zeros(width), torch.full((width,), -bias), torch.zeros(width)]))
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
-        given = (x, self.of_update(update), self.of_x(x))
-        gated = gru_gate(*(part.flatten(0, -2).float() for part in given), self.of_seen.weight)
-        return gated.view(x.shape)
+        given = [part.flatten(0, -2).float() for part in (x, self.of_update(update), self.of_x(x))]
+        return gru_gate(given[0], given[1], given[2], self.of_seen.weight).view(x.shape)
 
 
 class PreUpBlock(Block):
