@@ -54,7 +54,8 @@ AG_ITEM = 24  # resources in order: energy, heart, hp, influence, solar, four el
 AG_ENERGY, AG_HEART, AG_HP, AG_INFLUENCE, AG_SOLAR, AG_ELEMENT, AG_WORN = 24, 25, 26, 27, 28, 29, 33
 AG_BEFORE = 37  # inventory sum of the step before: did the last action change anything?
 AG_MOST = 38  # hearts that it can carry, once the hub gave no more; 0: not known yet
-AG_COLUMNS = 39
+AG_FROM = 39  # cell of the step before
+AG_COLUMNS = 40
 
 # `query`: what a search looks for beside offers: penalty of unknown cells, of friendly cells, one cell, and its limits.
 # HOMEWARD: what an unknown cell costs more for each step from there to the hub.

@@ -11,6 +11,7 @@ from metta.policy.scripted.layout import (
     AG_DIRECTION,
     AG_ENERGY,
     AG_FRAMED,
+    AG_FROM,
     AG_HEART,
     AG_ITEM,
     AG_LAST,
@@ -53,7 +54,10 @@ def draw(s, g, below):
 
 @kernel
 def note_progress(s, g):
-    """Compare with what the last action was to do: advance on the way, or count a failure."""
+    """Compare with what the last action was to do: advance on the way, or count a failure.
+
+    Who is found elsewhere followed another's advice, as a student does: its way is looked for anew.
+    """
     held = 0
     for item in range(1, 13):
         if item != 2 and item != 3 and item != 4:  # hp, influence and sun change by themselves
@@ -61,7 +65,10 @@ def note_progress(s, g):
     moved = s.agents[g, AG_NEXT] == s.agents[g, AG_CELL]
     if moved and s.agents[g, AG_AT] < s.agents[g, AG_LENGTH]:
         s.agents[g, AG_AT] += 1
-    if moved or held != s.agents[g, AG_BEFORE]:
+    strayed = not moved and s.agents[g, AG_CELL] != s.agents[g, AG_FROM]
+    if strayed:
+        s.agents[g, AG_LENGTH] = s.agents[g, AG_AT] = 0
+    if moved or strayed or held != s.agents[g, AG_BEFORE]:
         s.agents[g, AG_STUCK] = 0
     elif s.agents[g, AG_NEXT] >= 0:
         s.agents[g, AG_STUCK] += 1
@@ -69,6 +76,7 @@ def note_progress(s, g):
             s.agents[g, AG_MOST] = s.agents[g, AG_HEART]
     s.agents[g, AG_BEFORE] = held
     s.agents[g, AG_NEXT] = -1
+    s.agents[g, AG_FROM] = s.agents[g, AG_CELL]
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Settings of the recurrent core."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -24,7 +24,6 @@ class CortexSettings(ComponentSettings):
     """A stack of layers, each of which is a column: recurrent cells side by side, mixed by a learned router."""
 
     kind: Literal["cortex"] = "cortex"
-    is_memory: ClassVar[bool] = True
 
     d_hidden: int = Field(default=128, ge=1, le=65536, description="numbers that layers hand on")
     cells: dict[str, Annotated[AnyCell, Field(discriminator="cell")]] = Field(

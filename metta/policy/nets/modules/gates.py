@@ -9,9 +9,9 @@ from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from metta.policy.nets.linear import linear, weight_gradient
+from metta.policy.nets.modules.linear import linear, weight_gradient
 from metta.policy.nets.modules.numeric import ONE, arrays, runs_compiled, sigmoid, tanh
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 
 def gru_gate(x: Tensor, of_update: Tensor, of_x: Tensor, weight: Tensor) -> Tensor:
@@ -91,6 +91,12 @@ def _see_back(begin, end, x, of_update, of_x, d_seen_x, d_x, d_update, d_of_x) -
         d_of_x[n, :width] = of_update_row
 
 
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    """In float32, which the loops take, whatever autocast says."""
+    with torch.autocast("cpu", enabled=False):
+        return linear(x, weight, weight.new_zeros(len(weight)))
+
+
 class _GruGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, of_update: Tensor, of_x: Tensor, weight: Tensor) -> Tensor:
@@ -98,7 +104,7 @@ class _GruGate(torch.autograd.Function):
         given = arrays(x, of_update, of_x)
         see: list[Any] = [*given, seen_x.numpy()]
         in_threads(len(x), lambda share, begin, end: _see(begin, end, *see))
-        fed = linear(seen_x, weight, weight.new_zeros(len(weight)))
+        fed = _product(seen_x, weight)
         move: list[Any] = [*given, *arrays(fed, output)]
         in_threads(len(x), lambda share, begin, end: _move(begin, end, *move))
         ctx.save_for_backward(x, of_update, of_x, weight, seen_x, fed)
@@ -112,10 +118,11 @@ class _GruGate(torch.autograd.Function):
         given, writes = arrays(x, of_update, of_x), arrays(d_x, d_update, d_of_x)
         move: list[Any] = [*given, *arrays(fed, gradients[0].contiguous()), *writes, d_fed.numpy()]
         in_threads(len(x), lambda share, begin, end: _move_back(begin, end, *move))
-        d_seen_x = linear(d_fed, weight.t(), weight.new_zeros(weight.shape[1]))
+        d_seen_x = _product(d_fed, weight.t())
         see: list[Any] = [*given, d_seen_x.numpy(), *writes]
         in_threads(len(x), lambda share, begin, end: _see_back(begin, end, *see))
-        return d_x, d_update, d_of_x, weight_gradient(d_fed, seen_x)
+        with torch.autocast("cpu", enabled=False):
+            return d_x, d_update, d_of_x, weight_gradient(d_fed, seen_x)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metta.policy.nets.modules.numeric import arrays, runs_compiled
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 
 def scan(decay: Tensor, added: Tensor, start: Tensor, resets: Tensor) -> Tensor:

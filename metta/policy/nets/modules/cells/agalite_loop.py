@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from metta.policy.interface import State
 from metta.policy.nets.modules.numeric import LOWEST, ONE, ZERO, arrays, sigmoid
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 
 def attend(

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import State
-from metta.policy.nets.linear import linear
 from metta.policy.nets.modules.base import Memory
+from metta.policy.nets.modules.linear import linear
 
 
 class Cell(Memory):

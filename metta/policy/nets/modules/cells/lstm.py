@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import State
-from metta.policy.nets.linear import linear
 from metta.policy.nets.modules.cells.base import Cell
+from metta.policy.nets.modules.linear import linear
 
 
 class Lstm(nn.LSTM, Cell):

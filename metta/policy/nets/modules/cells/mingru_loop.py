@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metta.policy.nets.modules.numeric import HALF, ONE, ZERO, arrays, sigmoid
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 
 def recur(projected: Tensor, x: Tensor, start: Tensor, resets: Tensor) -> tuple[Tensor, Tensor]:

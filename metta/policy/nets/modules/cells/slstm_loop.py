@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from metta.policy.interface import State
 from metta.policy.nets.modules.numeric import ONE, ZERO, arrays, exp, sigmoid, tanh
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 LEAST = 1e-6  # what the normaliser is at least
 _LEAST = np.float32(LEAST)

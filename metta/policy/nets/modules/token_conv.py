@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metta.game.observation import EnvInfo
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 EMPTY = 0xFF
 

@@ -7,8 +7,6 @@ must learn first that they are not. Recoded tokens have the shape of the game's 
 import math
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from metta.game.observation import EnvInfo
 
@@ -18,7 +16,7 @@ KIND_FEATURES = ("collective", "vibe", "last_action")
 GLOBAL = 0xFE
 
 
-def recoding(info: EnvInfo) -> tuple[Tensor, int]:
+def recoding(info: EnvInfo) -> tuple[np.ndarray, int]:
     """Plane and amount of each token, uint8 [256 * 256, 2] by feature * 256 + value, and the number of planes."""
     table = np.zeros((256, 256, 2), np.uint8)
     planes = max(feature.id for feature in info.features) + 1
@@ -29,13 +27,4 @@ def recoding(info: EnvInfo) -> tuple[Tensor, int]:
         for value in range(min(kinds, PLANES - planes)):
             table[feature.id, value] = planes + value, 255
         planes = min(PLANES, planes + kinds)
-    return torch.from_numpy(table.reshape(-1, 2)), planes
-
-
-def recode(tokens: Tensor, table: Tensor, window: tuple[int, int]) -> Tensor:
-    """Tokens uint8 [n, tokens, 3] by `recoding`; those of no place move to the agent's own cell."""
-    middle = (window[0] // 2) << 4 | (window[1] // 2)
-    places = tokens[..., :1]
-    places = torch.where(places == GLOBAL, torch.full_like(places, middle), places)
-    found = table[tokens[..., 1].int() * 256 + tokens[..., 2].int()]
-    return torch.cat([places, found], dim=-1)
+    return table.reshape(-1, 2), planes

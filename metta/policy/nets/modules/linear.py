@@ -19,7 +19,7 @@ def _one_dnn_works() -> bool:
     """Whether the operator that torch's own compiler emits for linear layers is there and right."""
     if not torch.backends.mkldnn.is_available():
         return False
-    x, weight = torch.arange(6.0).view(2, 3), torch.ones(1, 3)
+    x, weight = torch.arange(6.0, device="cpu").view(2, 3), torch.ones(1, 3, device="cpu")
     try:
         return torch.equal(_one_dnn_product(x, weight, None), x @ weight.t())
     except (AttributeError, RuntimeError):
@@ -60,7 +60,8 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x [n, in] -> [n, out], as torch.nn.functional.linear."""
-    if ONE_DNN and x.device.type == "cpu" and x.dtype is torch.float32 and not torch.compiler.is_compiling():
+    plain = x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    if ONE_DNN and plain and x.device.type == "cpu" and not torch.compiler.is_compiling():
         return _Linear.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
     return nn.functional.linear(x, weight, bias)
 

@@ -1,0 +1,18 @@
+"""What a map remembers of the game, told without torch: things that stay where they are, and what is told of each."""
+
+from metta.game.observation import EnvInfo
+
+TYPE, BARRIER, MOVER = "type:", "type:wall", "type:agent"  # tags
+OWNERS = 3  # nobody, the agent's own team, another
+MOVES = 4  # north, south, west, east: the moves' order
+NUMBERS = MOVES + 6  # told of the nearest thing of a kind and owner
+
+
+def kinds_of(info: EnvInfo) -> list[str]:
+    """Tags of the kinds of things: all types but walls and agents."""
+    return [tag for tag in info.tags if tag.startswith(TYPE) and tag not in (BARRIER, MOVER)]
+
+
+def slots_of(info: EnvInfo) -> int:
+    """What is looked for: the unknown, and each kind by owner."""
+    return 1 + OWNERS * len(kinds_of(info))
