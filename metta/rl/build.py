@@ -15,7 +15,7 @@ from metta.common.seeds import derive, seed_libraries
 from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.net import ComponentNet
-from metta.policy.nets.wiring import wire
+from metta.policy.nets.wiring import unread, wire
 from metta.rl.environments import Environments, Source, find_source, for_agents
 from metta.rl.graphs import obstacle
 from metta.rl.lessons import Lessons
@@ -107,7 +107,8 @@ def plan(config: RunConfig) -> Plan:
     if config.trainer.cuda_graphs == "on" and (why := obstacle(config, device)):
         raise UserError(f"trainer.cuda_graphs=on: {why}; auto does without")
     source = find_source(config)
-    wire(config.agent.components, source.info, config.trainer.auxiliary)
+    for name in unread(wire(config.agent.components, source.info, config.trainer.auxiliary)):
+        warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
