@@ -133,6 +133,7 @@ class CudaEnvBatch(Batch):
         Return whether an episode is cut in that step, which a graph cannot repeat.
         """
         self._make_room()
+        self._cut = None
         if self._auto_reset and self._cuts:
             self._foresee_cut()
         return bool(self._cutting.size)
