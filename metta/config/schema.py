@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,10 +16,6 @@ from metta.policy.nets.components.registry import KINDS
 Model = type[BaseModel]
 
 
-class Component:
-    """Stands for the settings of a component, whose keys follow from its kind."""
-
-
 @dataclass(frozen=True)
 class Key:
     """One key: its path, type, meaning and default (PydanticUndefined where a value is required)."""
@@ -30,9 +26,14 @@ class Key:
     default: Any = None
 
     @property
+    def models(self) -> list[Model]:
+        """Models that may list the keys below this one; which of several does depends on what is there."""
+        return [part for part in _parts(self.annotation) if _is_model(part)]
+
+    @property
     def model(self) -> Model | None:
-        """Model that lists the keys below this one, if it has such."""
-        return next((part for part in _parts(self.annotation) if _is_model(part)), None)
+        """Model that lists the keys below this one, if it is sure."""
+        return self.models[0] if len(self.models) == 1 else None
 
     @property
     def entries(self) -> Any | None:
@@ -58,13 +59,17 @@ class Key:
         return any(part is str for part in _parts(self.annotation))
 
     @property
+    def takes_number(self) -> bool:
+        return any(part in (int, float) for part in _parts(self.annotation))
+
+    @property
     def takes_list(self) -> bool:
         return any(part is list or get_origin(part) is list for part in _parts(self.annotation))
 
     def child(self, name: str) -> "Key | None":
         path = f"{self.path}.{name}" if self.path else name
-        if self.annotation is Component:
-            return Key(path, *_of_a_component(name))
+        if len(self.models) > 1:
+            return Key(path, *_of_any(self.models, name))
         if self.model is not None:
             field = self.model.model_fields.get(name)
             if field is None:
@@ -123,7 +128,7 @@ def _leaves(key: Key) -> Iterator[Key]:
 
 def _annotation(model: Model, name: str, field: FieldInfo) -> Any:
     if (model, name) == (AgentSettings, "components"):
-        return dict[str, Component]
+        return dict[str, Union[tuple(KINDS.values())]]  # noqa: UP007
     # The mission branch holds changes to a mission that is not known yet: its keys are those of the mission itself.
     is_dict = field.annotation is dict or get_origin(field.annotation) is dict
     if model is MissionSettings and is_dict and name in Mission.model_fields:
@@ -131,10 +136,10 @@ def _annotation(model: Model, name: str, field: FieldInfo) -> Any:
     return field.annotation
 
 
-def _of_a_component(name: str) -> tuple[Any, str]:
-    """Type and meaning of a setting that some kind of component has; anything goes where none has it, which is found
-    out when the component is read."""
-    found = [kind.model_fields[name] for kind in KINDS.values() if name in kind.model_fields]
+def _of_any(models: Sequence[Model], name: str) -> tuple[Any, str]:
+    """Type and meaning of a field that some of the models have; anything goes where none has it, which is found out
+    when it is read."""
+    found = [model.model_fields[name] for model in models if name in model.model_fields]
     if not found:
         return Any, ""
     annotation = Union[tuple(field.annotation for field in found)]  # noqa: UP007

@@ -70,6 +70,9 @@ class Tree:
     def apply(self, word: Word) -> str:
         """Apply one word and return the path that it set."""
         key = self.key(word.key, word.source)
+        if word.text.startswith("+") and not word.text.startswith("++") and self._is_component(key.path):
+            hint = f"{key.path}.SETTING=… changes it, +agent.components.OTHER={{…}} adds another"
+            raise UserError(f"{key.path}: there is a component of that name; {hint}, from {word.source}")
         if word.delete:
             self._delete(key.path, word)
             self._note(key.path, word.source)
@@ -147,7 +150,10 @@ class Tree:
         if found:
             return str(self.origins[max(found, key=lambda path: ages[path])])
         for branch in _upwards(keys[0]):
-            if sources := dict.fromkeys(self.origins[path] for path in reversed(self._below(branch))):
+            below = self._below(branch)
+            if branch.startswith(COMPONENTS):  # who changed the preset, not who picked it
+                below = [path for path in below if path not in self.picked] or below
+            if sources := dict.fromkeys(self.origins[path] for path in reversed(below)):
                 return " or ".join(str(source) for source in [*sources][:MOST_SOURCES])
         return "the defaults"
 
@@ -179,6 +185,10 @@ class Tree:
         assert isinstance(merged, DictConfig)
         self.values = merged
 
+    def _is_component(self, path: str) -> bool:
+        above, _, name = path.rpartition(".")
+        return above == COMPONENTS and name in (OmegaConf.select(self.values, above) or {})
+
     def _delete(self, path: str, word: Word) -> None:
         above, _, name = path.rpartition(".")
         parent = OmegaConf.select(self.values, above) if above else self.values
@@ -207,11 +217,11 @@ class Tree:
 def value_for(key: Key, word: Word) -> Any:
     """The value of a word as the type of its key reads it: 001 is text for a name, a,b is a list for a list."""
     if word.options:
-        if key.takes_list:
+        if key.takes_list and not key.takes_text:
             return [option.value for option in word.options]
         if not key.takes_text:
             raise UserError(f"'{word.text}' lists several values: -m runs one job for each")
-    if key.takes_list and not key.takes_text and isinstance(word.value, str | int | float):
+    if key.takes_list and not (key.takes_text or key.takes_number) and isinstance(word.value, str | int | float):
         return [word.value]
     if key.takes_text and isinstance(word.value, str | int | float):
         return word.value if isinstance(word.value, str) else word.raw

@@ -15,7 +15,7 @@ from metta.common.seeds import derive, seed_libraries
 from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.net import ComponentNet
-from metta.policy.nets.wiring import wire
+from metta.policy.nets.wiring import unread, wire
 from metta.rl.environments import Environments, Source, find_source, for_agents
 from metta.rl.lessons import Lessons
 from metta.rl.losses.base import Loss, Within
@@ -104,7 +104,8 @@ def plan(config: RunConfig) -> Plan:
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
-    wire(config.agent.components, source.info, config.trainer.auxiliary)
+    for name in unread(wire(config.agent.components, source.info, config.trainer.auxiliary)):
+        warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"

@@ -198,8 +198,8 @@ def test_every_key_has_a_meaning() -> None:
 @pytest.mark.parametrize(
     ("word", "path", "values"),
     [
-        ("agent=glob([t*,m*])", "agent.name", ["mlp", "tutorial"]),
-        ("agent=glob(*,exclude=[*l*])", "agent.name", ["fast"]),
+        ("agent=glob([t*,l*])", "agent.name", ["lstm", "tutorial"]),
+        ("agent=glob(*,exclude=[*l*,m*,vit])", "agent.name", ["fast"]),
         ("+trainer=glob(s*)", "trainer.batch_size", [8192]),
         ("mission=glob(sc*)", "mission.name", ["cogsguard_arena.scout_tutorial", "cogsguard_arena.scrambler_tutorial"]),
         ("mission=glob(cogsguard_arena.b*)", "mission.name", ["cogsguard_arena.basic"]),

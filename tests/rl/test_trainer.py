@@ -206,8 +206,6 @@ def test_what_is_open_is_closed_if_the_reports_cannot_be_opened(config: Config, 
     "changes",
     [
         {"trainer": {"batch_size": 2**50, "minibatch_size": 2**50}},
-        {"agent": {"hidden_size": 2**40}},
-        {"agent": {"hidden_size": 2**63 - 1}},
         {"training_env": {"map_pool": 2**45}},
     ],
 )

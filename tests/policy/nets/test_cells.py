@@ -211,12 +211,22 @@ def test_under_autocast_a_segment_is_nearly_the_same_and_its_state_float32(token
     cell = a_cell(token, 0)
     x, state, resets = a_segment(cell, WIDTH, 0.2)
     exact = cell.unroll(x, state, resets)
-    for given in (x, x.bfloat16()):
+    for inputs in (x, x.bfloat16()):
         with torch.autocast("cpu", torch.bfloat16):
-            output, after = cell.run(given, state, resets)
+            output, after = cell.run(inputs, state, resets)
         output.float().sum().backward()
         assert all(part.dtype is torch.float32 for part in after)
         torch.testing.assert_close(output.float(), exact, atol=0.1, rtol=0.1)
+
+
+def test_under_autocast_a_core_is_nearly_the_same() -> None:
+    core = a_core("Ag,A,S", 0)
+    x, state, resets = a_segment(core, 6, 0.2)
+    exact = core.unroll(x, state, resets)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = core.unroll(x.bfloat16(), state, resets)
+    output.float().sum().backward()
+    torch.testing.assert_close(output.float(), exact, atol=0.2, rtol=0.2)
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from metta.common.settings import Settings
 from metta.policy.nets.shapes import Kind, Shape, Work
@@ -32,6 +32,11 @@ class ComponentSettings(Settings, ABC):
         "environment shows; default: the one before it that is no head",
     )
     enabled: bool = Field(default=True, description="false: left out; who reads it reads what it would have read")
+
+    @field_validator("input", mode="after")
+    @classmethod
+    def _commas_divide(cls, value: str | list[str] | None) -> str | list[str] | None:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) and "," in value else value
 
     @property
     def kind_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Settings of recurrent cells and of the block around each. No torch here: what is built is imported when it is built."""
+"""Settings of recurrent cells and of the block around each. No torch here: it is imported when something is built."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal

@@ -78,8 +78,8 @@ class CortexSettings(ComponentSettings):
                 raise ValueError(f"cells.{token}: {error} (d_hidden={self.d_hidden})") from None
         # Assigned past validation, which would come here again.
         for name, value in (("cells", cells), ("num_layers", layers)):
-            self.__dict__[name] = value
-            self.__pydantic_fields_set__.add(name)
+            object.__setattr__(self, name, value)
+            self.model_fields_set.add(name)
         return self
 
     def _columns(self, layers: int) -> list[list[str]]:

@@ -7,6 +7,7 @@ from torch.nn.functional import silu
 from metta.policy.interface import State
 from metta.policy.nets.components.cells import AnyCell
 from metta.policy.nets.modules.cells.base import Product
+from metta.policy.nets.modules.gates import gru_gate
 
 
 class Block(nn.Module):
@@ -66,11 +67,8 @@ class GruGate(nn.Module):
             self.of_update.bias.copy_(torch.cat([torch.zeros(width), torch.full((width,), -bias), torch.zeros(width)]))
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
-        seen, moved, target = self.of_update(update).chunk(3, dim=-1)
-        more_seen, more_moved = self.of_x(x).chunk(2, dim=-1)
-        seen = (seen + more_seen).sigmoid()
-        target = (target + self.of_seen(seen * x)).tanh()
-        return torch.lerp(x, target.to(x.dtype), (moved + more_moved).sigmoid().to(x.dtype))
+        given = [part.flatten(0, -2).float() for part in (x, self.of_update(update), self.of_x(x))]
+        return gru_gate(given[0], given[1], given[2], self.of_seen.weight).view(x.shape)
 
 
 class PreUpBlock(Block):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import State
@@ -11,6 +10,7 @@ from metta.policy.nets.components.cells import AnyCell
 from metta.policy.nets.components.cortex import CortexSettings
 from metta.policy.nets.modules.blocks import BLOCKS, Block
 from metta.policy.nets.modules.cells.base import Cell, Product
+from metta.policy.nets.modules.gates import mix
 
 ACTIVATIONS = {"none": nn.Identity, "silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -47,9 +47,9 @@ class Column(nn.Module):
         after = tuple(tensor for _, part in ran for tensor in part)
         if self.router is None:
             return outputs[0], after
-        weights = self.router(normal).float().softmax(-1).unsqueeze(-1)
-        mixed = [weight * output for weight, output in zip(weights.unbind(-2), outputs, strict=True)]
-        return torch.stack(mixed).sum(0), after
+        weights = self.router(normal).float().softmax(-1)
+        mixed = mix(weights.flatten(0, -2), [output.flatten(0, -2).float() for output in outputs])
+        return mixed.view(x.shape), after
 
 
 class Cortex(Cell):

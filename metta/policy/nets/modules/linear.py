@@ -32,7 +32,7 @@ ONE_DNN = _one_dnn_works()
 MKL_FOR_WEIGHTS = torch.backends.mkl.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
     """gradient [n, out], x [n, in] -> [out, in]."""
     return gradient.t() @ x if MKL_FOR_WEIGHTS else one_dnn_product(gradient.t(), x.t(), None)
 
@@ -53,7 +53,7 @@ class _Linear(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         return (
             one_dnn_product(gradient, weight.t(), None) if needs_x else None,
-            _weight_gradient(gradient, x) if needs_weight else None,
+            weight_gradient(gradient, x) if needs_weight else None,
             gradient.sum(0) if needs_bias else None,
         )
 

@@ -186,9 +186,9 @@ class _TurningScan(torch.autograd.Function):
         sums = h.new_zeros(2, torch.get_num_threads(), len(along))
         d_added, d_start = torch.empty_like(h), torch.empty_like(start)
         reads = arrays(along, across, start, resets, h, gradients[0].contiguous())
-        writes, (d_along, d_across) = arrays(d_added, d_start), sums.numpy()
-        in_threads(
-            h.shape[1],
-            lambda share, begin, end: _turn_back(begin, end, *reads, d_along[share], d_across[share], *writes),
-        )
+        d_along, d_across = sums.numpy()
+        args: list[list[Any]] = [
+            [*reads, *shares, *arrays(d_added, d_start)] for shares in zip(d_along, d_across, strict=True)
+        ]
+        in_threads(h.shape[1], lambda share, begin, end: _turn_back(begin, end, *args[share]))
         return *sums.sum(1), d_added, d_start, None

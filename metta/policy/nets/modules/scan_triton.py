@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+# pyright: reportMissingImports=false, reportIndexIssue=false
 AVAILABLE = find_spec("triton") is not None
 BLOCK = 128  # numbers of one row that a program carries through time
 

@@ -21,8 +21,9 @@ def attend(
     and values [batch, r, heads, head], resets bool [time, batch], `least`: added to what attention is divided by
     -> attention [time, batch, width], keys and values after it.
     """
-    given = [part.contiguous() for part in (projected, expanded, waves, *state[:2], resets)]
-    return _Attention.apply(*given, least)  # pyright: ignore[reportReturnType]
+    given = [part.contiguous() for part in (projected, expanded, waves, state[0].flatten(3), state[1], resets)]
+    output, keys, values = _Attention.apply(*given, least)  # pyright: ignore[reportGeneralTypeIssues]
+    return output, keys.view(state[0].shape), values
 
 
 @njit(inline="always")
@@ -60,69 +61,62 @@ def _multiply_out(work, more, h, head, eta, outer) -> None:
 
 
 @njit(inline="always")
-def _one_head(keys, values, kept, waves, outer, value, rate, found, attention, least) -> None:
-    """One step of one head: keys [r, eta x head] and values [r, head] are carried on."""
+def _one_head(keys, values, h, kept, waves, outer, value, rate, found, attention, least) -> None:
+    """One step of head h: keys [r, heads, eta x head] and values [r, heads, head] are carried on."""
     key, query, key_rate = outer[0], outer[1], outer[2]
     attention[:] = ZERO
-    for i in range(keys.shape[0]):
-        wave, now, now_value = waves[i], keys[i], values[i]
+    for i in range(len(waves)):
+        wave, now, now_value = waves[i], keys[i, h], values[i, h]
         total = ZERO
-        for j in range(keys.shape[1]):
+        for j in range(len(key)):
             old = kept * now[j]
             new = old + key_rate[j] * (wave * key[j] - old)
             now[j] = new
             total += new * query[j]
         found[i] = total
-        for w in range(values.shape[1]):
+        for w in range(len(value)):
             old = kept * now_value[w]
             new = old + rate[w] * (wave * value[w] - old)
             now_value[w] = new
             attention[w] += new * total
-    divisor = ONE / (np.float32(keys.shape[0]) * found[0] + least)
-    for w in range(values.shape[1]):
+    divisor = ONE / (np.float32(len(waves)) * found[0] + least)
+    for w in range(len(value)):
         attention[w] *= divisor
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _forward(
-    begin, end, projected, expanded, waves, start_keys, start_values, resets, least, output, last_keys, last_values
+    begin, end, projected, expanded, waves, start_keys, start_values, resets, least, output, keys, values
 ) -> None:
-    oscillators, heads, eta, head = start_keys.shape[1:]
+    """keys [batch, r, heads, eta x head] and values [batch, r, heads, head]: what is left after the segment."""
+    heads, head = values.shape[2:]
+    eta = keys.shape[3] // head
     work, more = np.empty((5, heads * head), np.float32), np.empty((3, heads * eta), np.float32)
-    keys, values = (
-        np.empty((heads, oscillators, eta * head), np.float32),
-        np.empty((heads, oscillators, head), np.float32),
-    )
-    outer, found = np.empty((3, eta * head), np.float32), np.empty(oscillators, np.float32)
+    outer, found = np.empty((3, eta * head), np.float32), np.empty(keys.shape[1], np.float32)
     for b in range(begin, end):
-        for h in range(heads):
-            for i in range(oscillators):
-                keys[h, i], values[h, i] = start_keys[b, i, h].reshape(-1), start_values[b, i, h]
-        for t in range(projected.shape[0]):
+        keys[b], values[b] = start_keys[b], start_values[b]
+        for t in range(len(projected)):
             _prepare(projected[t, b], expanded[t, b], work, more)
             kept = np.float32(not resets[t, b])
             for h in range(heads):
                 own = slice(h * head, (h + 1) * head)
                 _multiply_out(work, more, h, head, eta, outer)
                 _one_head(
-                    keys[h], values[h], kept, waves[t, b], outer, work[2, own], work[3, own], found, output[t, b, own],
-                    least,
+                    keys[b], values[b], h, kept, waves[t, b], outer, work[2, own], work[3, own], found,
+                    output[t, b, own], least,
                 )  # fmt: skip
-        for h in range(heads):
-            for i in range(oscillators):
-                last_keys[b, i, h].reshape(-1)[:], last_values[b, i, h] = keys[h, i], values[h, i]
 
 
 @njit(inline="always")
 def _one_head_back(
-    keys, values, keys_before, values_before, kept, waves, outer, value, rate, found, attention, given, least,
+    keys, values, keys_before, values_before, h, kept, waves, outer, value, rate, found, attention, given, least,
     of_keys, of_values, of_outer, of_value, of_rate, of_attention,
 ) -> None:  # fmt: skip
-    """Gradients of one step of one head: of_keys [r, eta x head] and of_values [r, head] are those of what it leaves,
-    then of what it found; of_outer [3, eta x head], of_value and of_rate [head] are written."""
-    divisor = ONE / (np.float32(keys.shape[0]) * found[0] + least)
+    """Gradients of one step of head h: of_keys [r, heads, eta x head] and of_values [r, heads, head] are those of what
+    it leaves, then of what it found; of_outer [3, eta x head], of_value and of_rate [head] are written."""
+    divisor = ONE / (np.float32(len(waves)) * found[0] + least)
     of_divisor = ZERO
-    for w in range(values.shape[1]):
+    for w in range(len(value)):
         of_attention[w] = given[w] * divisor
         of_divisor -= given[w] * divisor * attention[w]
     of_outer[:] = ZERO
@@ -130,26 +124,26 @@ def _one_head_back(
     of_rate[:] = ZERO
     key, query, key_rate = outer[0], outer[1], outer[2]
     of_key, of_query, of_key_rate = of_outer[0], of_outer[1], of_outer[2]
-    for i in range(keys.shape[0]):
+    for i in range(len(waves)):
         wave, weight = waves[i], found[i]
-        now, before, of_now = values[i], values_before[i], of_values[i]
-        of_found = np.float32(keys.shape[0]) * of_divisor if i == 0 else ZERO
-        for w in range(values.shape[1]):
+        now, before, of_now = values[i, h], values_before[i, h], of_values[i, h]
+        of_found = np.float32(len(waves)) * of_divisor if i == 0 else ZERO
+        for w in range(len(value)):
             of_found += of_attention[w] * now[w]
-        for w in range(values.shape[1]):
+        for w in range(len(value)):
             of_now[w] += of_attention[w] * weight
-        for w in range(values.shape[1]):
+        for w in range(len(value)):
             of_rate[w] += of_now[w] * (wave * value[w] - kept * before[w])
-        for w in range(values.shape[1]):
+        for w in range(len(value)):
             of_value[w] += of_now[w] * wave * rate[w]
             of_now[w] *= kept * (ONE - rate[w])
-        now, before, of_now = keys[i], keys_before[i], of_keys[i]
-        for j in range(keys.shape[1]):
+        now, before, of_now = keys[i, h], keys_before[i, h], of_keys[i, h]
+        for j in range(len(key)):
             of_now[j] += of_found * query[j]
             of_query[j] += of_found * now[j]
-        for j in range(keys.shape[1]):
+        for j in range(len(key)):
             of_key_rate[j] += of_now[j] * (wave * key[j] - kept * before[j])
-        for j in range(keys.shape[1]):
+        for j in range(len(key)):
             of_key[j] += of_now[j] * wave * key_rate[j]
             of_now[j] *= kept * (ONE - key_rate[j])
 
@@ -198,32 +192,31 @@ def _prepare_back(work, more, of_work, of_more, d_projected, d_expanded) -> None
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _backward(
     begin, end, projected, expanded, waves, start_keys, start_values, resets, least,
-    d_output, d_last_keys, d_last_values, d_projected, d_expanded, d_keys, d_values,
+    d_output, d_projected, d_expanded, d_keys, d_values,
 ) -> None:  # fmt: skip
-    """What each row remembered is worked out again, step by step, then followed back."""
-    time = projected.shape[0]
-    oscillators, heads, eta, head = start_keys.shape[1:]
+    """What each row remembered is worked out again, step by step, then followed back.
+
+    d_keys and d_values: gradients of what is left after the segment; in the end, of the state before it.
+    """
+    time, heads, head = len(projected), *d_values.shape[2:]
+    oscillators, eta = d_keys.shape[1], d_keys.shape[3] // head
     work, more = np.empty((time, 5, heads * head), np.float32), np.empty((time, 3, heads * eta), np.float32)
-    keys = np.empty((time + 1, heads, oscillators, eta * head), np.float32)
-    values = np.empty((time + 1, heads, oscillators, head), np.float32)
+    keys = np.empty((time + 1, oscillators, heads, eta * head), np.float32)
+    values = np.empty((time + 1, oscillators, heads, head), np.float32)
     found, attention = np.empty((time, heads, oscillators), np.float32), np.empty((time, heads, head), np.float32)
-    of_keys, of_values = np.empty_like(keys[0]), np.empty_like(values[0])
     outer, of_outer = np.empty((3, eta * head), np.float32), np.empty((3, eta * head), np.float32)
     of_work, of_more, of_attention = np.empty_like(work[0]), np.empty_like(more[0]), np.empty(head, np.float32)
     for b in range(begin, end):
-        for h in range(heads):
-            for i in range(oscillators):
-                keys[0, h, i], values[0, h, i] = start_keys[b, i, h].reshape(-1), start_values[b, i, h]
-                of_keys[h, i], of_values[h, i] = d_last_keys[b, i, h].reshape(-1), d_last_values[b, i, h]
+        keys[0], values[0] = start_keys[b], start_values[b]
         for t in range(time):
             _prepare(projected[t, b], expanded[t, b], work[t], more[t])
             kept = np.float32(not resets[t, b])
+            keys[t + 1], values[t + 1] = keys[t], values[t]
             for h in range(heads):
                 own = slice(h * head, (h + 1) * head)
                 _multiply_out(work[t], more[t], h, head, eta, outer)
-                keys[t + 1, h], values[t + 1, h] = keys[t, h], values[t, h]
                 _one_head(
-                    keys[t + 1, h], values[t + 1, h], kept, waves[t, b], outer, work[t, 2, own], work[t, 3, own],
+                    keys[t + 1], values[t + 1], h, kept, waves[t, b], outer, work[t, 2, own], work[t, 3, own],
                     found[t, h], attention[t, h], least,
                 )  # fmt: skip
         for t in range(time - 1, -1, -1):
@@ -232,15 +225,12 @@ def _backward(
                 own = slice(h * head, (h + 1) * head)
                 _multiply_out(work[t], more[t], h, head, eta, outer)
                 _one_head_back(
-                    keys[t + 1, h], values[t + 1, h], keys[t, h], values[t, h], kept, waves[t, b], outer,
+                    keys[t + 1], values[t + 1], keys[t], values[t], h, kept, waves[t, b], outer,
                     work[t, 2, own], work[t, 3, own], found[t, h], attention[t, h], d_output[t, b, own], least,
-                    of_keys[h], of_values[h], of_outer, of_work[2, own], of_work[3, own], of_attention,
+                    d_keys[b], d_values[b], of_outer, of_work[2, own], of_work[3, own], of_attention,
                 )  # fmt: skip
                 _gather(work[t], more[t], h, head, eta, of_outer, of_work, of_more)
             _prepare_back(work[t], more[t], of_work, of_more, d_projected[t, b], d_expanded[t, b])
-        for h in range(heads):
-            for i in range(oscillators):
-                d_keys[b, i, h].reshape(-1)[:], d_values[b, i, h] = of_keys[h, i], of_values[h, i]
 
 
 class _Attention(torch.autograd.Function):
@@ -258,9 +248,9 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        projected, expanded, waves, keys, values, resets = ctx.saved_tensors
-        grown = [torch.empty_like(part) for part in (projected, expanded, keys, values)]
+        d_output, d_keys, d_values = gradients[0].contiguous(), gradients[1].clone(), gradients[2].clone()
+        d_projected, d_expanded = (torch.empty_like(part) for part in ctx.saved_tensors[:2])
         args = [*arrays(*ctx.saved_tensors), np.float32(ctx.least)]
-        args += arrays(*(gradient.contiguous() for gradient in gradients), *grown)
-        in_threads(len(keys), lambda share, begin, end: _backward(begin, end, *args))
-        return grown[0], grown[1], None, grown[2], grown[3], None, None
+        args += arrays(d_output, d_projected, d_expanded, d_keys, d_values)
+        in_threads(len(d_keys), lambda share, begin, end: _backward(begin, end, *args))
+        return d_projected, d_expanded, None, d_keys, d_values, None, None

@@ -11,7 +11,7 @@ from metta.policy.nets.modules.scan import scan
 
 
 class MinGru(Cell):
-    """h = (1 - z) h + z candidate, and around it a highway gate, as in PufferLib: output = p h + (1 - p) x. State: h."""
+    """h = (1 - z) h + z candidate; then a highway gate, as in PufferLib: output = p h + (1 - p) x. State: h."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

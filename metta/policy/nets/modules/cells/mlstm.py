@@ -47,9 +47,8 @@ class Mlstm(Cell):
         outputs = []
         with torch.autocast(x.device.type, enabled=False):
             parts = (key / math.sqrt(self.head), query, value, enter, logsigmoid(keep))
-            chunks = zip(*(part.split(CHUNK, dim=2) for part in parts), resets.split(CHUNK), strict=True)
-            for *chunk, ended in chunks:
-                output, inner = _chunk(*chunk, tuple(inner), ended)
+            for chunk in zip(*(part.split(CHUNK, dim=2) for part in parts), resets.split(CHUNK), strict=True):
+                output, inner = _chunk(chunk[:-1], tuple(inner), chunk[-1])
                 outputs.append(output)
         output = nn.functional.layer_norm(torch.cat(outputs, dim=2).permute(2, 0, 1, 3), (self.head,)) * self.norm
         return output.flatten(2), (*inner, *conv_state)
@@ -59,10 +58,10 @@ class Mlstm(Cell):
         return x.float().unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)
 
 
-def _chunk(
-    key: Tensor, query: Tensor, value: Tensor, enter: Tensor, log_keep: Tensor, state: State, resets: Tensor
-) -> tuple[Tensor, State]:
-    """key, query, value [batch, heads, time, head], enter and log_keep [batch, heads, time] -> output and state."""
+def _chunk(parts: tuple[Tensor, ...], state: State, resets: Tensor) -> tuple[Tensor, State]:
+    """Parts: key, query, value [batch, heads, time, head], input gate and logarithm of the forget gate [batch, heads,
+    time]; resets bool [time, batch] -> output [batch, heads, time, head] and the state after it."""
+    key, query, value, enter, log_keep = parts
     memory, normaliser, stabiliser = state
     episode = episodes(resets).t().unsqueeze(1)  # [batch, 1, time]
     faded = log_keep.cumsum(-1)

@@ -21,9 +21,9 @@ BLOCK = 16  # rows
 
 
 def recur(gates: Tensor, values: Tensor, recurrent: Tensor, state: State, resets: Tensor) -> tuple[Tensor, State]:
-    """gates (input, forget) and values (new, output) [time, batch, heads x 2 x head], recurrent [heads, head, 4 x head],
-    state (output, memory, normaliser, stabiliser) [batch, heads, head], resets bool [time, batch] -> outputs [time,
-    batch, heads, head] and the state after it."""
+    """gates (input, forget) and values (new, output) [time, batch, heads x 2 x head], recurrent weights [heads, head,
+    4 x head], state (output, memory, normaliser, stabiliser) [batch, heads, head], resets bool [time, batch]
+    -> outputs [time, batch, heads, head] and the state after it."""
     given = [part.contiguous() for part in (gates, values, recurrent, *state, resets)]
     outputs, *after = _Recurrence.apply(*given, torch.is_grad_enabled())  # pyright: ignore[reportGeneralTypeIssues]
     return outputs, (outputs[-1], *after)
@@ -77,7 +77,7 @@ def _product(rows, x, out) -> None:
 @njit(inline="always")
 def _open_gates(sums, kept, falling, stabiliser, acts) -> None:
     """Sums [4 x head] of input and forget gate, new value and output gate -> acts [5, head]: the gates with memory
-    divided by e^stabiliser, the new value, the output gate, and the forget gate's slope. The stabiliser is carried on."""
+    divided by e^stabiliser, new value, output gate, and the forget gate's slope. The stabiliser is carried on."""
     head = stabiliser.shape[0]
     enter, keep, new, leave = sums[:head], sums[head : 2 * head], sums[2 * head : 3 * head], sums[3 * head :]
     enters, keeps, news, leaves, slopes = acts[0], acts[1], acts[2], acts[3], acts[4]
@@ -102,7 +102,7 @@ def _forward(
     begin, end, gates, values, recurrent, start, start_memory, start_normaliser, resets,
     outputs, acts, memories, normalisers, stabiliser,
 ) -> None:  # fmt: skip
-    """outputs [time, batch, heads, head]; acts, memories and normalisers have as many steps if all are kept, else one."""
+    """outputs [time, batch, heads, head]; acts, memories and normalisers have as many steps if kept, else one."""
     heads, head = recurrent.shape[:2]
     keeps_all = np.int64(len(acts) > 1)
     sums, falling = np.empty(4 * head, np.float32), np.empty(head, np.float32)
