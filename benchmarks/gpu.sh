@@ -18,8 +18,8 @@ agent=small
 teacher={mode: sliced_cloner, policy_uri: "metta://policy/cogsguard?gear=10", teacher_led_proportion: 0.5, student_led_proportion: 0.5}
 checkpointer=newest'
 clone_sizes='trainer.total_timesteps=5_000_000_000
-trainer.batch_size=262144
-trainer.minibatch_size=16384
+trainer.batch_size=131072
+trainer.minibatch_size=4096
 env.backend=cuda'
 
 # Nets that are trained: preset, environments of 8 agents (64 steps of each make a batch), agent-steps per gradient step.
@@ -62,10 +62,11 @@ step() { # step NAME SECONDS COMMAND…: prints JSON lines, which are results; w
     child=$!
     wait "$child" || code=$?
     child=
-    case $code in 0) ;; 124) ended='out of time' ;; *) ended=failed failed=1 ;; esac
+    case $code in 0) ;; 124) ended='out of time' ;; *) ended=failed ;; esac
   else
     ended='not run'
   fi
+  case $ended:$name in done:* | 'out of time:clone') ;; *) failed=1 ;; esac
   printf '{"stage": "%s", "step": "%s", "ended": "%s", "code": %d, "seconds": %d, "limit": %d, "line": %d}\n' "$stage" \
     "$name" "$ended" "$code" $(($(now) - began)) "$limit" $(($(wc -l <"$log"))) >>"$results"
   echo "  $name: $ended, $(($(now) - began)) s" >&2

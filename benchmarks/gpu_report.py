@@ -20,6 +20,7 @@ def hardware(facts: Facts) -> str:
     if facts.gpu:
         memory = f"{facts.gpu_memory_mib:,} MiB" if facts.gpu_memory_mib else "memory unknown"
         gpu = f"{facts.gpu} ({memory}, driver {facts.driver or 'unknown'})"
+        gpu += "" if facts.numba_sees_it else ", which numba does not see"
     else:
         gpu = "no CUDA device was found"
     versions = ", ".join(f"{name} {version or 'missing'}" for name, version in facts.versions.items())

@@ -47,62 +47,66 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return capsys.readouterr().out
 
 
-class TestARehearsal:
-    @pytest.fixture(scope="class")
-    def out(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Results of a rehearsal in which the recorded episodes cannot be read."""
-        folder = tmp_path_factory.mktemp("book")
-        traces = folder / "traces"
-        traces.mkdir()
-        (traces / "damaged.npz").write_text("nothing of the kind")
-        done = book(folder / "out", "--rehearse", TRACES=str(traces))
-        assert done.returncode == 1 and done.stdout.startswith("## On a GPU"), done.stderr
-        return folder / "out"
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a rehearsal in which the recorded episodes cannot be read."""
+    folder = tmp_path_factory.mktemp("book")
+    traces = folder / "traces"
+    traces.mkdir()
+    (traces / "damaged.npz").write_text("nothing of the kind")
+    done = book(folder / "out", "--rehearse", TRACES=str(traces))
+    assert done.returncode == 1 and done.stdout.startswith("## On a GPU"), done.stderr
+    return folder / "out"
 
-    @pytest.fixture
-    def results(self, out: Path) -> Results:
-        return read_results(out)
 
-    @pytest.mark.slow
-    def test_each_stage_leaves_its_results_also_behind_one_that_fails(self, results: Results) -> None:
-        assert results.book and results.book.rehearsal and results.missing == []
-        assert results.facts and results.facts.missing == []
-        assert results.tests and (results.tests.passed, results.tests.failed) == (1, 0)
-        assert [row.envs for row in results.env] == [2, 4, 2]
-        assert [(row.policy, row.precision) for row in results.train] == [("lstm", "float32"), ("lstm", "bf16")]
-        assert results.clone and [point.agent_step for point in results.clone.points] == [256, 512, 768, 1024]
-        assert results.clone.points[-1].agreement_student_led is not None
-        assert [step.stage for step in results.unplanned()] == ["traces"]
+@pytest.fixture
+def results(rehearsed: Path) -> Results:
+    return read_results(rehearsed)
 
-    @pytest.mark.slow
-    def test_work_is_told_as_describe_tells_it(self, results: Results) -> None:
-        for row in results.train:
-            assert row.parameters == 226_310
-            assert row.trained_flops_per_second == pytest.approx(
-                row.agent_steps_per_second * row.trained_flops_per_agent_step, rel=1e-2
-            )
 
-    @pytest.mark.slow
-    def test_all_of_it_comes_back_from_the_machine(self, out: Path) -> None:
-        files = [path for path in out.rglob("*") if path.is_file()]
-        assert {path.name for path in files} == {"results.jsonl", "clone.tar.gz", *(f"{name}.log" for name in STAGES)}
-        assert len(files) <= MOST_FILES and max(path.stat().st_size for path in files) < 16 << 20
+@pytest.mark.slow
+def test_each_stage_of_a_rehearsal_leaves_its_results_also_behind_one_that_fails(results: Results) -> None:
+    assert results.book and results.book.rehearsal and results.missing == []
+    assert results.facts and not set(results.facts.missing) - {"numba_cuda"}
+    assert results.tests and (results.tests.passed, results.tests.failed) == (1, 0)
+    assert [row.envs for row in results.env] == [2, 4, 2]
+    assert [(row.policy, row.precision) for row in results.train] == [("lstm", "float32"), ("lstm", "bf16")]
+    assert results.clone and [point.agent_step for point in results.clone.points] == [256, 512, 768, 1024]
+    assert results.clone.points[-1].agreement_student_led is not None
+    assert [step.stage for step in results.unplanned()] == ["traces"]
 
-    @pytest.mark.slow
-    def test_the_report_has_every_figure_and_names_what_failed(
-        self, out: Path, results: Results, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        page = shown(capsys, str(out))
-        assert "no figure here is of a device" in page and "0 of 1 equal on cpu" in page
-        for row in (*results.env, *results.train):
-            assert f"{row.agent_steps_per_second:,} ({row.lowest:,}–{row.highest:,})" in page
-        assert "* traces, traces: failed with exit code 1" in page and "`0 of 1 traces equal`" in page
-        assert Results.model_validate_json(shown(capsys, str(out), "--json")) == results
+
+@pytest.mark.slow
+def test_work_is_told_as_describe_tells_it(results: Results) -> None:
+    for row in results.train:
+        assert row.parameters == 226_310
+        assert row.trained_flops_per_second == pytest.approx(
+            row.agent_steps_per_second * row.trained_flops_per_agent_step, rel=1e-2
+        )
+
+
+@pytest.mark.slow
+def test_all_of_it_comes_back_from_the_machine(rehearsed: Path) -> None:
+    files = [path for path in rehearsed.rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"results.jsonl", "clone.tar.gz", *(f"{name}.log" for name in STAGES)}
+    assert len(files) <= MOST_FILES and max(path.stat().st_size for path in files) < 16 << 20
+
+
+@pytest.mark.slow
+def test_the_report_has_every_figure_and_names_what_failed(
+    rehearsed: Path, results: Results, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = shown(capsys, str(rehearsed))
+    assert "no figure here is of a device" in page and "0 of 1 equal on cpu" in page
+    for row in (*results.env, *results.train):
+        assert f"{row.agent_steps_per_second:,} ({row.lowest:,}–{row.highest:,})" in page
+    assert "* traces, traces: failed with exit code 1" in page and "`0 of 1 traces equal`" in page
+    assert Results.model_validate_json(shown(capsys, str(rehearsed), "--json")) == results
 
 
 def test_no_step_begins_when_the_time_is_over(tmp_path: Path) -> None:
     done = book(tmp_path, "--rehearse", BUDGET="0")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     results = read_results(tmp_path)
     assert results.missing == list(STAGES)
     assert {step.ended for step in results.steps} == {"not run"}
