@@ -115,7 +115,7 @@ def tests(words: list[str]) -> tuple[dict[str, Any], int]:
 
     outcomes = Outcomes()
     with contextlib.redirect_stdout(sys.stderr):
-        code = int(pytest.main(["-v", "-rs", "--color=no", *words], plugins=[outcomes]))
+        code = int(pytest.main(["-vv", "-rs", "--color=no", *words], plugins=[outcomes]))
     result = {"benchmark": "gpu_tests", **outcomes.counts, "failures": outcomes.failed}
     return result, code or int(not outcomes.counts["passed"])
 
