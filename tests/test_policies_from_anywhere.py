@@ -16,7 +16,7 @@ from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
-from metta.policy.nets.registry import build_net
+from tests.nets import build_net
 from tests.policy.sources.servers import KEY, Site, serve, serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")
@@ -85,7 +85,7 @@ def run_cogames(words: list[str]) -> int:
 
 def test_the_python_of_the_page_runs(world: Path, capsys: pytest.CaptureFixture[str]):
     exec(PYTHON[0], {})
-    assert "Policy loaded: <class 'metta.policy.nets.lstm.LstmNet'>" in capsys.readouterr().out
+    assert "Policy loaded: <class 'metta.policy.nets.net.ComponentNet'>" in capsys.readouterr().out
 
 
 def test_a_pickled_module_plays_only_with_the_one_word_that_allows_it(

@@ -28,10 +28,10 @@ def players() -> dict[str, tuple[str, str]]:
 
 
 def networks() -> dict[str, tuple[str, str]]:
-    """Networks that can be trained, by name: class and what they are."""
-    from metta.policy.nets.names import DESCRIPTIONS
+    """Networks that can be trained, by name: file of their components and what they are."""
+    from metta.policy.nets.presets import describe_presets
 
-    return DESCRIPTIONS
+    return {name: (f"configs/agent/{name}.yaml", text) for name, text in describe_presets().items()}
 
 
 def policies(output: Output = Format.table) -> None:
@@ -43,7 +43,7 @@ def policies(output: Output = Format.table) -> None:
         for name, (path, text) in found.items()
     ]
     document = {"schema_version": SCHEMA_VERSION, "policies": rows}
-    columns = ["policy", "to", "class", "what it is"]
+    columns = ["policy", "to", "class or file", "what it is"]
     show(output, document, lambda: table(columns, [list(row.values()) for row in rows]))
 
 

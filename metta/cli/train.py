@@ -61,14 +61,13 @@ def _network(policy: str | None) -> dict[str, object]:
     """The network, the weights it starts with and its settings, as words. Raises UserError for another form."""
     if policy is None:
         return {}
-    from metta.cli.policies import networks
-    from metta.policy.nets.names import ALIASES
+    from metta.policy.nets.earlier import CLASSES
+    from metta.policy.nets.presets import preset_names
 
     given, *parts = policy.removeprefix("class=").split(",")
-    known = networks()
-    name = {path: name for name, (path, _) in known.items()}.get(given, given)
-    if name not in (*known, *ALIASES):
-        names = [*known, *ALIASES]
+    names = preset_names()
+    name = CLASSES.get(given.rpartition(".")[2], given)
+    if name not in names:
         raise UserError(f"-p {policy}: no network '{given}'{suggest(given, names)}; there are: {', '.join(names)}")
     words: dict[str, object] = {"agent": name}
     for part in parts:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError
@@ -18,9 +19,15 @@ from metta.config.tree import Tree, option_layer, picks_option
 from metta.config.trust import check_typed
 from metta.config.words import MOST_VALUES, Word, varied
 from metta.game.missions import build_mission, inlined
+from metta.game.observation import EnvInfo, env_info
+from metta.policy.nets.components.user import allow
+from metta.policy.nets.wiring import wire
 from metta.rl.run_folder import MOST_CONFIG_BYTES
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
+
+if TYPE_CHECKING:
+    from metta.policy.interface import Info
 
 
 @dataclass
@@ -95,6 +102,8 @@ def _compose(
             placed.append(f"{word.text}: key {tree.apply(word)}")
     config = tree.validated(kind.model)
     check_typed(config, tree)
+    if isinstance(config, RunConfig):
+        allow(config.agent.components)
     _name_run(config, stem, suffix)
     _check_game(config, tree)
     return Composed(kind, config, placed)
@@ -136,13 +145,20 @@ def _check_game(config: Config, tree: Tree) -> None:
         for path, mission in whole.items()
     }
     if isinstance(config, RunConfig):
-        played = {built[path].agents: homes[path] for path in built if path.partition(".")[0] in ("mission", "phases")}
+        played = [(env_info(built[path]), homes[path]) for path in built if path.partition(".")[0] != "evals"]
         if config.env.kind != "metta":
-            played = {_foreign_agents(config, tree): []}
-        trainer, envs = config.trainer, config.training_env.num_envs
-        for agents, at in played.items():
-            learners = tree.blame(lambda agents=agents: trainer.dual_policy.learners(agents), "trainer.dual_policy", at)
-            tree.blame(lambda learners=learners: batch_shape(trainer, learners, envs), "trainer", at)
+            played = [(_foreign_info(config, tree), [])]
+        for info, at in played:
+            _check_training(config, tree, info, at)
+
+
+def _check_training(config: RunConfig, tree: Tree, info: "Info", at: list[str]) -> None:
+    """Divide the batch among the agents, and see whether the policy can read what they see."""
+    trainer, envs = config.trainer, config.training_env.num_envs
+    learners = tree.blame(lambda: trainer.dual_policy.learners(info.num_agents), "trainer.dual_policy", at)
+    tree.blame(lambda: batch_shape(trainer, learners, envs), "trainer", at)
+    seen = info.without_vibes if isinstance(info, EnvInfo) and not config.training_env.vibe_actions else info
+    tree.blame(lambda: wire(config.agent.components, seen, trainer.auxiliary), "agent")
 
 
 def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
@@ -157,14 +173,11 @@ def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
     return {name: run for (name, phase), run in runs if phase.mission}
 
 
-def _foreign_agents(config: RunConfig, tree: Tree) -> int:
-    """Agents of an environment of another library, which must be there and suit the network."""
-    from metta.policy.nets.registry import check_net  # here because these take seconds to import
-    from metta.rl.environments import find_source
+def _foreign_info(config: RunConfig, tree: Tree) -> "Info":
+    """What an environment of another library shows; it must be there."""
+    from metta.rl.environments import find_source  # here because it takes seconds to import
 
-    info = tree.blame(lambda: find_source(config).info, "env.name")
-    tree.blame(lambda: check_net(config.agent.name, info), "agent.name")
-    return info.num_agents
+    return tree.blame(lambda: find_source(config).info, "env.name")
 
 
 def _job_of(experiment: list[Layer]) -> tuple[Job, Source]:

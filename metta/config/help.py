@@ -28,6 +28,7 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
   -h, --help      what the recipe takes, with defaults and meanings
   --list          the recipes; 'train --list' and 'cogsguard --list' show a part
   --cfg job       print the composed tree as YAML
+  --describe      print what the policy is made of: shapes, parameters, work; '--describe json' for programs
   --dry-run       compose and validate only
   -v, --verbose   show where each word went
   -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))
@@ -36,7 +37,7 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
 
 def print_recipes(recipes: Iterable[Recipe]) -> None:
     """Print the names of recipes with their summaries."""
-    console = _console()
+    console = make_console()
     table = Table(box=None, show_header=False, pad_edge=False)
     for recipe in recipes:
         table.add_row(Text(recipe.name, style="bold"), Text(recipe.summary))
@@ -45,7 +46,7 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
 
 def print_recipe(recipe: Recipe, model: Model, config: BaseModel | None, mission: BaseModel | None) -> None:
     """Print what a recipe takes; defaults are those of the composed `config` and of the `mission` it plays."""
-    console = _console()
+    console = make_console()
     console.print(Text.assemble((recipe.name, "bold"), f": {recipe.summary}"))
     if recipe.parameters:
         console.print(_table("parameter", [(key, _shown(key.default)) for key in recipe.parameters.values()]))
@@ -106,5 +107,6 @@ def _shown(value: Any) -> str:
     return f"{value:_}" if isinstance(value, int) and value >= 10_000 else str(value)
 
 
-def _console() -> Console:
+def make_console() -> Console:
+    """Where tables go: as wide as the terminal, 160 characters elsewhere."""
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)

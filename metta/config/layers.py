@@ -98,6 +98,9 @@ def expand(layer: Layer) -> list[Layer]:
     """Replace text in place of a branch (`agent: fast`, `mission: cogsguard_arena.basic`) by the option it names."""
     chosen: list[Layer] = []
     rest = dict(layer.values)
+    if isinstance(agent := rest.get("agent"), Mapping) and "name" in agent and not agent.get("components"):
+        chosen = expand(Layer(layer.source, {"agent": agent["name"]}))[:-1]  # a preset, with changes to it
+        rest["agent"] = {key: value for key, value in agent.items() if key != "name" and value is not None}
     for branch, group in GROUPS.items():
         value = "off" if rest.get(branch) is False else rest.get(branch)  # YAML reads off as false
         if not isinstance(value, str | int):
@@ -105,6 +108,8 @@ def expand(layer: Layer) -> list[Layer]:
         del rest[branch]
         if branch == "mission":  # what an earlier mission file said goes
             chosen.append(Layer(layer.source, {"mission": {"base": None}}, branch))
+        if branch == "agent":  # the components of another preset go
+            chosen.append(Layer(layer.source, {"agent": {"components": None}}, branch))
         if str(value) in options(group):
             chosen += [
                 Layer(layer.source, part.values, branch) for part in _file_layers(f"{group}/{value}", CONFIGS, branch)

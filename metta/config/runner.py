@@ -8,6 +8,7 @@ from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
+from metta.config.describe import print_policy
 from metta.config.job import KINDS, Config
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.tree import to_yaml
@@ -33,6 +34,7 @@ def _flags() -> Parser:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--cfg", choices=["job"])
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--describe", choices=["table", "json"])
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
@@ -42,12 +44,22 @@ def _flags() -> Parser:
 
 def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> int:
     def parsed() -> int:
-        flags = _flags().parse_intermixed_args(list(argv))
+        flags = _flags().parse_intermixed_args(_with_forms(argv))
         if flags.format:  # the usual spelling of the word
             flags.words.append(f"format={flags.format}")
         return main(flags)
 
     return guarded(parsed)
+
+
+def _with_forms(argv: Sequence[str]) -> list[str]:
+    """The arguments with a form behind --describe, which takes none but json or table."""
+    words: list[str] = []
+    for word in argv:
+        if words[-1:] == ["--describe"] and word not in ("json", "table"):
+            words.append("table")
+        words.append(word)
+    return [*words, "table"] if words[-1:] == ["--describe"] else words
 
 
 def _run(flags: argparse.Namespace) -> int:
@@ -93,6 +105,8 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
             print(*job.placed, sep="\n", file=sys.stderr)
         if flags.cfg:
             print(("---\n" if index else "") + to_yaml(job.config), end="")
+        elif flags.describe:
+            print_policy(job.config, flags.describe)
         elif flags.dry_run:
             print(_summary(job.config))
         else:

@@ -10,8 +10,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from metta.game.mission import Mission, MissionSettings
+from metta.policy.nets.agent import AgentSettings
+from metta.policy.nets.components.registry import KINDS
 
 Model = type[BaseModel]
+
+
+class Component:
+    """Stands for the settings of a component, whose keys follow from its kind."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class Key:
 
     def child(self, name: str) -> "Key | None":
         path = f"{self.path}.{name}" if self.path else name
+        if self.annotation is Component:
+            return Key(path, *_of_a_component(name))
         if self.model is not None:
             field = self.model.model_fields.get(name)
             if field is None:
@@ -114,11 +122,23 @@ def _leaves(key: Key) -> Iterator[Key]:
 
 
 def _annotation(model: Model, name: str, field: FieldInfo) -> Any:
+    if (model, name) == (AgentSettings, "components"):
+        return dict[str, Component]
     # The mission branch holds changes to a mission that is not known yet: its keys are those of the mission itself.
     is_dict = field.annotation is dict or get_origin(field.annotation) is dict
     if model is MissionSettings and is_dict and name in Mission.model_fields:
         return Mission.model_fields[name].annotation
     return field.annotation
+
+
+def _of_a_component(name: str) -> tuple[Any, str]:
+    """Type and meaning of a setting that some kind of component has; anything goes where none has it, which is found
+    out when the component is read."""
+    found = [kind.model_fields[name] for kind in KINDS.values() if name in kind.model_fields]
+    if not found:
+        return Any, ""
+    annotation = Union[tuple(field.annotation for field in found)]  # noqa: UP007
+    return annotation, found[0].description or ""
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from metta.config.layers import GROUPS, Layer, Source
 from metta.config.references import check_references
 from metta.config.schema import Key, Model, find, nearest
 from metta.config.words import Word
+from metta.policy.nets.presets import KNOBS, refers_to
 
 T = TypeVar("T", bound=BaseModel)
 Result = TypeVar("Result")
@@ -32,6 +33,7 @@ ALIASES = {
 
 
 MOST_SOURCES = 3  # named in one line
+COMPONENTS = "agent.components"
 
 
 @dataclass
@@ -41,9 +43,13 @@ class Tree:
     model: Model
     values: DictConfig = field(init=False)
     origins: dict[str, Source] = field(default_factory=dict)
+    picked: set[str] = field(default_factory=set)  # paths that stand as the option of a group set them
 
     def __post_init__(self) -> None:
-        self.values = OmegaConf.create(self.model().model_dump())
+        values = self.model().model_dump()
+        if "agent" in values:  # its list is what a layer says it is, not added to another
+            values["agent"]["components"] = {}
+        self.values = OmegaConf.create(values)
 
     def lay(self, layer: Layer) -> None:
         """Lay the values of a layer over the tree; raises UserError at a key the tree does not have."""
@@ -56,7 +62,9 @@ class Tree:
                 OmegaConf.update(known, key.path, value, merge=False, force_add=True)
             except OmegaConfBaseException as error:  # no reference that can be read: ${
                 raise UserError(f"{key.path}: {str(error).splitlines()[0]}, from {layer.source}") from None
-            self._note(key.path, layer.source)
+            if (key.path, value) != (COMPONENTS, None):  # nobody says that there are none
+                self._note(key.path, layer.source)
+            (self.picked.add if layer.branch else self.picked.discard)(key.path)
         self._merge(known, layer.source)
 
     def apply(self, word: Word) -> str:
@@ -84,12 +92,28 @@ class Tree:
         """The tree as a typed config; raises UserError naming the first bad key and who set it."""
         self.blame(lambda: check_references(OmegaConf.to_container(self.values)), "")
         try:
-            return model.model_validate(OmegaConf.to_container(self.values, resolve=True))
+            values: Any = OmegaConf.to_container(self.values, resolve=True)
+            self._settle_agent(values.get("agent") or {})
+            return model.model_validate(values)
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"cannot resolve a value: {reason}, from {self.culprit([error.full_key or ''])}") from None
         except ValidationError as error:
             raise UserError(self._explain(error)) from None
+
+    def _settle_agent(self, agent: dict[str, Any]) -> None:
+        """Take out of the resolved settings of a policy the knobs of its preset: its components have them now.
+
+        Raise UserError for one that somebody turned and none of them refers to.
+        """
+        written: Any = OmegaConf.to_container(self.values)
+        for knob in KNOBS if agent.get("components") else ():
+            path = f"agent.{knob}"
+            turned = path in self.origins and path not in self.picked
+            if turned and agent.get(knob) is not None and not refers_to(written["agent"]["components"], knob):
+                problem = f"no component of {agent.get('name')} refers to it; change agent.components"
+                raise UserError(f"{path}: {problem}, from {self.origins[path]}", [path])
+            agent[knob] = None
 
     def setters(self, path: str) -> list[Source]:
         """Who set what stands at `path`: the key itself, the nearest key above it and those below it."""
@@ -170,6 +194,8 @@ class Tree:
         if first["type"] == "missing":
             return f"{path} is missing, from {origin}{more}"
         message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        if path and f"{path}." in message:  # it says itself what it is about
+            return f"{message}, from {origin}{more}"
         key = find(self.model, path)
         given = first["input"]
         hint = suggest(given, key.choices) if key and isinstance(given, str) else ""
@@ -200,11 +226,15 @@ def to_yaml(config: BaseModel) -> str:
 def picks_option(word: Word) -> bool:
     """Tell a word that picks an option of a group, such as agent=lstm, from one that sets a value."""
     plain = not (word.delete or word.options)
-    return plain and _unaliased(word.key) in GROUPS and isinstance(word.value, str | int)
+    return plain and _group(word) in GROUPS and isinstance(word.value, str | int)
 
 
 def option_layer(word: Word) -> Layer:
-    return Layer(word.source, {_unaliased(word.key): word.value})
+    return Layer(word.source, {_group(word): word.value})
+
+
+def _group(word: Word) -> str:
+    return "agent" if word.key == "agent.name" else _unaliased(word.key)
 
 
 def _unaliased(path: str) -> str:

@@ -17,7 +17,8 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.fitting import fitted
 from metta.policy.forms.match import Architecture
-from metta.policy.interface import Policy, PolicyNet
+from metta.policy.interface import Policy
+from metta.policy.nets.net import ComponentNet
 from metta.policy.neural import NeuralPolicy
 from metta.rl.build import Plan, build_network
 from metta.rl.machine import available_cores, choose_device, one_thread_each
@@ -60,7 +61,7 @@ class SuiteEvaluator:
     def due(self, epoch: int) -> bool:
         return bool(self._missions) and epoch % self._settings.epoch_interval == 0
 
-    def __call__(self, net: PolicyNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         if not self.due(epoch):
             return {}
         every = self._settings.epoch_interval * self._settings.replay_interval
@@ -75,7 +76,7 @@ class SuiteEvaluator:
         rewards = [metrics[f"eval_{self._suite}/{label}/{REWARD}"] for label in self._missions]
         return {f"eval_{self._suite}/{REWARD}": float(np.mean(rewards)), **metrics}
 
-    def _play(self, net: PolicyNet, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[RoundResult]:
+    def _play(self, net: ComponentNet, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[RoundResult]:
         """Play the suite; the results of fewer missions where `stop` came true."""
         copy = Architecture.of(net).build()
         copy.load_state_dict(net.state_dict())

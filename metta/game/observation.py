@@ -1,6 +1,6 @@
 """What an agent sees: names and ids of observation features and tags (rules 8)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metta.game.maps.cells import AGENT, JUNCTION, TEAM_JUNCTION, WALL
 from metta.game.mission import Mission
@@ -9,6 +9,7 @@ from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, action_
 STATION_KINDS = ("hub", *GEAR)
 SPECIAL_JUNCTION = "c:junction"
 SPECIAL_TEAM = "cogs"
+PLAIN_ACTIONS = 5  # noop and four moves; what follows changes vibes
 PLAIN_FEATURES = (
     ("agent:group", 10), ("agent:frozen", 1), ("episode_completion_pct", 255), ("last_action", 10),
     ("last_reward", 100), ("goal", 100), ("vibe", 255), ("tag", 10), ("cooldown_remaining", 255),
@@ -44,6 +45,11 @@ class EnvInfo:
     @property
     def observation_dtype(self) -> str:
         return "uint8"
+
+    @property
+    def without_vibes(self) -> "EnvInfo":
+        """The same with the actions that do not change vibes: noop and four moves."""
+        return replace(self, action_names=self.action_names[:PLAIN_ACTIONS])
 
     @property
     def action_sizes(self) -> tuple[int, ...]:

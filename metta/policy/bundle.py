@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save as save_tensors
@@ -11,13 +10,14 @@ from safetensors.torch import save as save_tensors
 from metta.common.digests import digest
 from metta.common.files import atomic_folder
 from metta.common.logging import warn_once
-from metta.policy.forms.match import Architecture, known_info, load_into, match
+from metta.policy.forms.match import Architecture, known_info, load_into, match, within
 from metta.policy.forms.tensors import Weights, read_weights
-from metta.policy.interface import Info, NetHeads, PolicyNet
-from metta.policy.nets.registry import NETS
+from metta.policy.interface import Info, NetHeads
+from metta.policy.nets.earlier import known_as
+from metta.policy.nets.net import ComponentNet
 from metta.policy.sources.archive import MAGIC, Archive
 from metta.policy.sources.place import MOST_SPEC_BYTES, SPEC, BrokenBundleError, Files, Place, local_place
-from metta.policy.spec import PolicySpec, read_spec, write_spec
+from metta.policy.spec import CLASS_PATH, PolicySpec, read_spec, write_spec
 
 WEIGHTS = "model.safetensors"
 
@@ -29,10 +29,7 @@ class Bundle:
     folder: Path | None  # where a local one lies; a file that stands alone is its own
     origin: str  # for messages
     name: str
-    net: str
-    settings: dict[str, Any]
-    heads: NetHeads
-    info: Info
+    architecture: Architecture
     run: str
     epoch: int
     agent_steps: int
@@ -46,17 +43,19 @@ class Bundle:
         weights = {
             name: [str(part.dtype), list(part.shape), _digest_tensor(part)] for name, part in self.weights.items()
         }
-        return digest(self.net, self.settings, asdict(self.heads), known, weights)
+        return digest(*self.architecture.identity, asdict(self.architecture.heads), known, weights)
 
     def known_by(self, info: Info) -> "Bundle":
         """The same for an asker who knows `info`: it matters to weights that do not say on what they were trained."""
-        return replace(self, info=known_info(self.weights, info)) if self.assumed else self
+        if not self.assumed:
+            return self
+        return replace(self, architecture=replace(self.architecture, info=known_info(self.weights, info)))
 
     @property
-    def architecture(self) -> Architecture:
-        return Architecture(self.net, self.settings, self.heads, self.info)
+    def info(self) -> Info:
+        return self.architecture.info
 
-    def build(self, device: torch.device | str = "cpu") -> PolicyNet:
+    def build(self, device: torch.device | str = "cpu") -> ComponentNet:
         """The net with its weights, on `device`. Raise BrokenBundleError if they do not fit it."""
         return load_into(self.architecture, self.weights, self.origin).to(device)
 
@@ -65,19 +64,18 @@ class NoNetError(BrokenBundleError):
     """The policy that lies there is no net: its spec names another class, with these files."""
 
     def __init__(self, origin: str, spec: PolicySpec, files: Files) -> None:
-        known = ", ".join(f"{net.__module__}.{net.__qualname__}" for net in NETS.values())
-        problem = f"unknown class {spec.class_path!r}; it is not imported, known are {known}"
+        problem = f"unknown class {spec.class_path!r}; it is not imported, known is {CLASS_PATH}"
         super().__init__(f"{origin}: {SPEC}: {problem}; trust_code=true (cogames: --trust-code) plays code of your own")
         self.origin, self.spec, self.files = origin, spec, files
 
 
-def bundle_files(net: PolicyNet, run: str, epoch: int, agent_steps: int) -> dict[str, bytes]:
+def bundle_files(net: ComponentNet, run: str, epoch: int, agent_steps: int) -> dict[str, bytes]:
     """What a bundle holds: content by name."""
     data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
     return {WEIGHTS: data, SPEC: write_spec(net, WEIGHTS, data, run, epoch, agent_steps)}
 
 
-def save_bundle(folder: Path, net: PolicyNet, run: str, epoch: int, agent_steps: int) -> None:
+def save_bundle(folder: Path, net: ComponentNet, run: str, epoch: int, agent_steps: int) -> None:
     """Write a bundle; `folder` is there only once everything is on disk. Raise OSError when that fails."""
     with atomic_folder(folder) as partial:
         for name, data in bundle_files(net, run, epoch, agent_steps).items():
@@ -122,7 +120,7 @@ def _described(place: Place, files: Files, main: str | None, info: Info | None, 
     _verify(spec, name, data, place.origin)
     weights = read_weights(data, f"{place.origin}: {name}" if main is None else place.origin, trust_pickle)
     heads = spec.heads if spec.auxiliary_head is not None else NetHeads("_aux_head.weight" in weights.tensors)
-    architecture = Architecture(spec.net, spec.init_kwargs, heads, spec.info or known_info(weights.tensors, info))
+    architecture = Architecture(spec.net, spec.components, heads, spec.info or known_info(weights.tensors, info))
     return _bundle(place, architecture, weights, spec)
 
 
@@ -136,14 +134,14 @@ def _verify(spec: PolicySpec, name: str, data: bytes, origin: str) -> None:
 
 def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
     """Weights without a spec."""
-    net = weights.net
-    if net is None:
+    architecture = within(weights.module)
+    if architecture is None:
         architecture = match(weights.tensors, info, place.origin)
-        settings = ", ".join(f"{key}={value}" for key, value in architecture.settings.items())
-        taken = f"the net {architecture.net} ({settings}), trained on the features that are here"
+        _, known = known_as(architecture.components) or ("", {})
+        settings = ", ".join(f"{key}={value}" for key, value in known.items())
+        taken = f"the net {architecture.name} ({settings}), trained on the features that are here"
         warn_once(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
-        return _bundle(place, architecture, weights)
-    return _bundle(place, Architecture.of(net), weights)
+    return _bundle(place, architecture, weights)
 
 
 def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: PolicySpec | None = None) -> Bundle:
@@ -151,15 +149,12 @@ def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: Po
         folder=place.path,
         origin=place.origin,
         name=place.name,
-        net=architecture.net,
-        settings=architecture.settings,
-        heads=architecture.heads,
-        info=architecture.info,
+        architecture=architecture,
         run=spec.run if spec else "",
         epoch=spec.epoch if spec else 0,
         agent_steps=spec.agent_steps if spec else 0,
         weights=weights.tensors,
-        assumed=spec.info is None if spec else weights.net is None,
+        assumed=spec.info is None if spec else within(weights.module) is None,
     )
 
 

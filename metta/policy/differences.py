@@ -10,17 +10,18 @@ from typing import Any
 from metta.game.observation import EnvInfo, Feature
 from metta.policy.forms.match import Architecture
 from metta.policy.interface import Info
+from metta.policy.nets.components.base import ComponentSettings
+from metta.policy.nets.earlier import known_as
 
+Components = Mapping[str, ComponentSettings]
 NAMED = ("features", "tags", "actions")
 SHOWN = 5  # names in a phrase
 
 
 def net_differences(have: Architecture, want: Architecture) -> list[str]:
     """In what a net differs from the one that is asked for, as 'hidden_size=16, not 8'; none where they are alike."""
-    if have.net != want.net:
-        return [f"net {have.net}, not {want.net}"]
     return [
-        *_setting_differences(have.settings, want.settings),
+        *_component_differences(have.components, want.components),
         *(["the auxiliary head"] if have.heads != want.heads else []),
         *info_differences(have.info, want.info),
     ]
@@ -37,6 +38,22 @@ def info_differences(have: Info, want: Info) -> list[str]:
         for label, mine, other in values
         if label != "num agents" and mine != other
     ]
+
+
+def _component_differences(have: Components, want: Components) -> list[str]:
+    """In what lists of components differ: told by the settings of a whole net where both have such."""
+    known, asked = known_as(have), known_as(want)
+    if known and asked:
+        same_net = known[0] == asked[0]
+        return _setting_differences(known[1], asked[1]) if same_net else [f"net {known[0]}, not {asked[0]}"]
+    names = [name for name in {**have, **want} if name in have and name in want]
+    only = [f"with {name}" for name in have if name not in want] + [
+        f"without {name}" for name in want if name not in have
+    ]
+    parts = {name: (have[name].model_dump(), want[name].model_dump()) for name in names}
+    settings = [f"{name}.{line}" for name, pair in parts.items() for line in _setting_differences(*pair)]
+    order = ["components in another order"] if [*have] != [*want] and not only else []
+    return [*only, *settings, *order]
 
 
 def _setting_differences(have: Mapping[str, Any], want: Mapping[str, Any]) -> list[str]:

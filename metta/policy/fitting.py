@@ -82,8 +82,8 @@ class Translated(PolicyNet):
     _tags: Tensor  # int64 [256]
 
     def __init__(self, net: PolicyNet, trained: EnvInfo, info: EnvInfo) -> None:
-        super().__init__(replace(info, action_names=net.info.action_names), net.settings, net.heads)
-        self.net = net
+        super().__init__(replace(info, action_names=net.info.action_names), net.heads)
+        self.net, self.name = net, net.name
         names = {feature.name: feature.id for feature in trained.features}
         ids = {feature.id: names.get(feature.name, EMPTY) for feature in info.features}
         tags = {name: index for index, name in enumerate(trained.tags)}
@@ -92,10 +92,6 @@ class Translated(PolicyNet):
         self._drops = EMPTY in (*ids.values(), *values.values())
         self.register_buffer("_features", _table(ids), persistent=False)
         self.register_buffer("_tags", _table(values), persistent=False)
-
-    @property
-    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.net.name
 
     @property
     def changes(self) -> bool:
@@ -123,8 +119,8 @@ class Translated(PolicyNet):
     def initial_state(self, batch: int) -> State:
         return self.net.initial_state(batch)
 
-    def encode(self, observations: Tensor) -> Tensor:
-        return self.net.encode(self.translate(observations))
+    def reset(self, state: State, ended: Tensor) -> State:
+        return self.net.reset(state, ended)
 
     def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
         return self.net.act(self.translate(observations), state)

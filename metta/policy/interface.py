@@ -1,10 +1,10 @@
 """What a policy is: a network that the trainer trains, and anything that plays a batch of environments."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -56,26 +56,18 @@ class NetHeads:
 
 
 class PolicyNet(nn.Module, ABC):
-    """A trainable policy. Observations are uint8 tokens [..., tokens, 3]; time comes first in sequences.
+    """A trainable policy. Observations [..., tokens, 3] are uint8 tokens, or what another environment shows.
 
-    A net that sets `any_space` takes observations of any shape in their place, and an info of either kind.
-
-    Time-major because that is how environments write and how recurrent kernels read: no copy on either side.
+    Time comes first in sequences because that is how environments write and how recurrent kernels read: no copy on
+    either side. What its state looks like only the net knows; it is never part of the weights.
     """
 
-    name: ClassVar[str]
-    any_space: ClassVar[bool] = False
+    name: str  # for people
 
-    def __init__(self, info: Info, settings: dict[str, Any], heads: NetHeads) -> None:
+    def __init__(self, info: Info, heads: NetHeads) -> None:
         super().__init__()
         self.info = info
-        self.settings = settings
         self.heads = heads
-
-    @classmethod
-    def settings_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
-        """Settings of the net whose parameters have these shapes; None if they are not of this class."""
-        return None
 
     @abstractmethod
     def auxiliary_parameters(self) -> Iterable[nn.Parameter]:
@@ -86,8 +78,8 @@ class PolicyNet(nn.Module, ABC):
         """State at the start of an episode, on the net's device."""
 
     @abstractmethod
-    def encode(self, observations: Tensor) -> Tensor:
-        """What memory and heads read: observations [n, tokens, 3] -> [n, features]."""
+    def reset(self, state: State, ended: Tensor) -> State:
+        """The state with rows marked in bool [batch] as at the start of an episode, in new tensors."""
 
     @abstractmethod
     def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
@@ -97,7 +89,7 @@ class PolicyNet(nn.Module, ABC):
     def unroll(self, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
         """A segment: observations [time, batch, tokens, 3], state before it, resets bool [time, batch] -> output.
 
-        Where resets[t] is set, an episode ended before step t and the state is zero there.
+        Where resets[t] is set, an episode ended before step t and the state is reset there.
         """
 
 

@@ -84,7 +84,7 @@ class NeuralPolicy:
     @torch.inference_mode()
     def end_episodes(self, ended: np.ndarray) -> None:
         rows = self._filled(torch.from_numpy(ended).to(self._device).repeat_interleave(self._num_agents), False)
-        self._state = tuple(part.masked_fill(rows.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
+        self._state = self.net.reset(self._state, rows)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Memory and generator of a batch that plays as one."""

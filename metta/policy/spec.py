@@ -3,20 +3,26 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from metta.common.errors import suggest
 from metta.common.settings import first_problem
 from metta.game.observation import EnvInfo, Feature
-from metta.policy.interface import Info, NetHeads, PolicyNet, SpaceInfo
-from metta.policy.nets.registry import NETS
+from metta.policy.interface import Info, NetHeads, SpaceInfo
+from metta.policy.nets.agent import AgentSettings
+from metta.policy.nets.components.base import ComponentSettings
+from metta.policy.nets.earlier import CLASSES, NETS, components_of
+from metta.policy.nets.net import ComponentNet
 from metta.policy.sources.place import BrokenBundleError
 
-FORMAT = 1
+FORMAT = 2  # 1: a net's name and a few settings instead of its components
+CLASS_PATH = f"{ComponentNet.__module__}.{ComponentNet.__qualname__}"
 MOST_NUMBER = 8_192  # of a setting: no net is wider
+PLAIN_FORMAT = 1  # of a policy that is no net of ours
+MOST_SETTINGS = 10_000
 MOST_ACTIONS = 65_536
 Small = Annotated[int, Field(ge=1, le=65_536)]
 Text = Annotated[str, Field(max_length=200)]
@@ -25,10 +31,10 @@ Contents = Mapping[str, bytes]  # content by path in the bundle
 
 
 class PolicySpec(BaseModel):
-    """A spec of our own (`format` 1, with its hashes), or one that tells only the class and its arguments.
+    """A spec of our own (with its format and hashes), or one that tells only the class and its arguments.
 
-    The class is a net of ours, whose weights are `data_path`; or a policy without weights or a user's own, of which
-    `net` is "".
+    The class is a net of ours, whose weights are `data_path` and whose `components` follow from its arguments; or a
+    policy without weights or a user's own, of which `net` is "".
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -55,6 +61,7 @@ class PolicySpec(BaseModel):
     observation_shape: list[Small] | None = Field(default=None, max_length=8)
     observation_dtype: Text = "float32"
     action_sizes: list[Small] = Field(default=[], max_length=64)
+    _components: dict[str, ComponentSettings] = PrivateAttr(default={})
 
     @model_validator(mode="before")
     @classmethod
@@ -80,23 +87,36 @@ class PolicySpec(BaseModel):
 
     @model_validator(mode="after")
     def _names_a_policy(self) -> Self:
-        by_class = {net.__qualname__: name for name, net in NETS.items()}
         name = self.class_path.rpartition(".")[2]
-        if self.class_path and name not in (*by_class, *NETS):
+        listed = name == ComponentNet.__qualname__
+        if self.class_path and not listed and name not in (*CLASSES, *NETS):
             self.net = ""
             return self
-        self.net = self.net or by_class.get(name, name)
-        if self.net not in NETS:
+        self.net = self.net or CLASSES.get(name, name)
+        if not listed and self.net not in NETS:
             raise ValueError(f"unknown net {self.net!r}{suggest(self.net, NETS)}")
         if not self.data_path:
             raise ValueError("data_path: a net plays with weights, the spec names none")
-        for key, setting in self.init_kwargs.items():
-            numbers = setting if isinstance(setting, list) else [setting]
-            if len(numbers) > 64 or any(not _is_setting(number) for number in numbers):
+        if len(numbers := list(_leaves(self.init_kwargs, ""))) > MOST_SETTINGS:
+            raise ValueError(f"init_kwargs: more than {MOST_SETTINGS:,} settings")
+        for key, value in numbers:
+            if not _is_setting(value):
                 raise ValueError(f"init_kwargs: {key} is no setting of a net")
+        self._components = self._listed() if listed else components_of(self.net, self.init_kwargs)
         if math.prod(self.action_sizes) > MOST_ACTIONS:
             raise ValueError(f"more than {MOST_ACTIONS:,} actions")
         return self
+
+    def _listed(self) -> dict[str, ComponentSettings]:
+        components = self.init_kwargs.get("components")
+        if set(self.init_kwargs) != {"components"} or not isinstance(components, dict) or not components:
+            raise ValueError("init_kwargs: a net is built from its components, which are a mapping")
+        return AgentSettings(name=self.net, components=components).components
+
+    @property
+    def components(self) -> dict[str, ComponentSettings]:
+        """Of a net of ours."""
+        return self._components
 
     @property
     def heads(self) -> NetHeads:
@@ -115,18 +135,27 @@ class PolicySpec(BaseModel):
         return EnvInfo(features, tuple(self.tags), names, self.num_agents, self.window, self.num_tokens)
 
 
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """What is in mappings and lists, each with the last key on the way to it."""
+    if isinstance(value, dict | list):
+        for name, entry in value.items() if isinstance(value, dict) else ((key, entry) for entry in value):
+            yield from _leaves(entry, name)
+    else:
+        yield key, value
+
+
 def _is_setting(value: Any) -> bool:
     return isinstance(value, bool | str | None) or (isinstance(value, int | float) and abs(value) <= MOST_NUMBER)
 
 
-def write_spec(net: PolicyNet, data_path: str, data: bytes, run: str, epoch: int, agent_steps: int) -> bytes:
+def write_spec(net: ComponentNet, data_path: str, data: bytes, run: str, epoch: int, agent_steps: int) -> bytes:
     """The spec of a net whose weights are `data`."""
     spec = {
         "format": FORMAT,
-        "class_path": _path(type(net)),
+        "class_path": CLASS_PATH,
         "data_path": data_path,
         "net": net.name,
-        "init_kwargs": net.settings,
+        "init_kwargs": {"components": {name: part.model_dump() for name, part in net.components.items()}},
         "auxiliary_head": net.heads.auxiliary,
         **_info_fields(net.info),
         "run": run,
@@ -144,7 +173,7 @@ def write_plain_spec(
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     extra = {"setup_script": setup} if setup else {}
     words = {"class_path": class_path, "data_path": data_path or None, "init_kwargs": init_kwargs}
-    return _signed({"format": FORMAT, **words, **extra, "sha256": hashes})
+    return _signed({"format": PLAIN_FORMAT, **words, **extra, "sha256": hashes})
 
 
 def _signed(spec: dict[str, Any]) -> bytes:
@@ -160,8 +189,8 @@ def read_spec(data: bytes, where: str) -> PolicySpec:
     if not isinstance(spec, dict):
         raise BrokenBundleError(f"{where}: no policy spec")
     ours = "format" in spec or "spec_sha256" in spec
-    if ours and spec.get("format") != FORMAT:
-        raise BrokenBundleError(f"{where}: not a policy spec of format {FORMAT}")
+    if ours:
+        _check_format(spec.get("format"), where)
     if ours and spec.get("spec_sha256") != _hash(spec):
         raise BrokenBundleError(f"{where}: damaged or edited (its SHA-256 does not match)")
     try:
@@ -173,8 +202,12 @@ def read_spec(data: bytes, where: str) -> PolicySpec:
     return found
 
 
-def _path(net: type[PolicyNet]) -> str:
-    return f"{net.__module__}.{net.__qualname__}"
+def _check_format(given: object, where: str) -> None:
+    if isinstance(given, int) and given > FORMAT:
+        problem = f"written by a newer version, in format {given}; this one reads formats up to {FORMAT}"
+        raise BrokenBundleError(f"{where}: {problem}: update metta")
+    if given not in range(1, FORMAT + 1):
+        raise BrokenBundleError(f"{where}: not a policy spec of format {FORMAT}")
 
 
 def _hash(spec: dict[str, Any]) -> str:

@@ -25,7 +25,9 @@ from metta.policy.by_class import CLASS, is_class, parse_class
 from metta.policy.fitting import net_for
 from metta.policy.hosted import HostedPolicy
 from metta.policy.interface import Info, Policy
-from metta.policy.nets.registry import ALIASES, NETS, net_names
+from metta.policy.nets.components.user import allow
+from metta.policy.nets.earlier import ALIASES, CLASSES, known_as
+from metta.policy.nets.presets import preset_names
 from metta.policy.neural import NeuralPolicy
 from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query, scripted_settings
 from metta.policy.simple import NoopPolicy, RandomPolicy
@@ -97,6 +99,8 @@ def find_policy(
         bundle = find_bundle(uri, data_dir, info, trust_pickle)
     except NoNetError as found:  # is kept: without the frames that led here, which hold what should end with them
         return _find_bundled(found.with_traceback(None), trust_code, action_timeout_ms)
+    if trust_code:
+        allow(bundle.architecture.components)
     return FoundPolicy(
         bundle.content,
         lambda info: NeuralPolicy(net_for(bundle.known_by(info), info, device), bundle.name, deterministic),
@@ -195,7 +199,7 @@ def _plain(uri: str) -> str:
     if not uri.startswith(CLASS):
         return uri
     named = _parse_class(uri)
-    if named.name in NETS:
+    if named.name in preset_names():
         return uri
     if named.data:
         raise UserError(f"{uri}: policy {named.name} has no weights, data={named.data} means nothing to it")
@@ -205,10 +209,10 @@ def _plain(uri: str) -> str:
 def _parse_class(uri: str) -> _Class:
     """Raise UserError for a class that is none of ours: none is imported."""
     first, *words = uri.removeprefix(CLASS).split(",")
-    paths = {f"{net.__module__}.{net.__qualname__}": name for name, net in NETS.items()}
-    name = paths.get(first) or ALIASES.get(first, first)
-    if name not in (*NETS, *BUILT_IN):
-        known = [*BUILT_IN, *net_names()]
+    nets = preset_names()
+    name = CLASSES.get(first.rpartition(".")[2]) or ALIASES.get(first, first)
+    if name not in (*nets, *BUILT_IN):
+        known = [*BUILT_IN, *nets]
         raise UserError(f"{uri}: unknown class {first!r}{suggest(first, known)}; known: {', '.join(sorted(known))}")
     data, settings = "", {}
     for word in words:
@@ -216,7 +220,7 @@ def _parse_class(uri: str) -> _Class:
         if key == "data" and value:
             data = value
         elif key.startswith("kw.") and value:
-            settings[key.removeprefix("kw.")] = parse_yaml(value, f"{uri}: {key}") if name in NETS else value
+            settings[key.removeprefix("kw.")] = parse_yaml(value, f"{uri}: {key}") if name in nets else value
         else:
             raise UserError(f"{uri}: cannot read {word!r}; the form is class=NAME[,data=FILE][,kw.ARG=VALUE]")
     return _Class(name, data, settings)
@@ -224,10 +228,11 @@ def _parse_class(uri: str) -> _Class:
 
 def _check_class(uri: str, named: _Class, bundle: Bundle) -> None:
     """Raise UserError where weights are of another net than the one that is named."""
-    if bundle.net != named.name:
-        raise UserError(f"{uri}: the weights are of the net {bundle.net}")
+    net, settings = known_as(bundle.architecture.components) or (bundle.architecture.name, {})
+    if net != named.name:
+        raise UserError(f"{uri}: the weights are of the net {net}")
     for key, value in named.settings.items():
-        if key not in bundle.settings:
-            raise UserError(f"{uri}: {bundle.net} has no setting {key}{suggest(key, bundle.settings)}")
-        if bundle.settings[key] != value:
-            raise UserError(f"{uri}: the weights have {key}={bundle.settings[key]}")
+        if key not in settings:
+            raise UserError(f"{uri}: {net} has no setting {key}{suggest(key, settings)}")
+        if settings[key] != value:
+            raise UserError(f"{uri}: the weights have {key}={settings[key]}")

@@ -62,8 +62,18 @@ def _on_device(
     going_on = gamma * (~dones).float()
     following = torch.cat([values[1:], next_values.unsqueeze(0)])
     deltas = ratios.clamp(max=rho_clip) * (rewards + going_on * following - values)
-    carried = going_on * gae_lambda * ratios.clamp(max=c_clip)
-    later = torch.zeros_like(next_values)
-    for t in range(len(rewards) - 1, -1, -1):
-        later = torch.addcmul(deltas[t], carried[t], later)
-        out[t] = later
+    out.copy_(sums_backwards(deltas, going_on * gae_lambda * ratios.clamp(max=c_clip)))
+
+
+def sums_backwards(terms: Tensor, factors: Tensor) -> Tensor:
+    """sums[t] = terms[t] + factors[t] * sums[t + 1], both [time, ...], the last sum being the last term.
+
+    In log2(time) rounds, each of which doubles the span of every sum (Hillis and Steele 1986): on a device one small
+    operation after another for each step would take longer than the numbers.
+    """
+    sums, span = terms, 1
+    while span < len(terms):
+        sums = torch.cat([torch.addcmul(sums[:-span], factors[:-span], sums[span:]), sums[-span:]])
+        factors = torch.cat([factors[:-span] * factors[span:], factors[-span:]])
+        span *= 2
+    return sums

@@ -14,7 +14,8 @@ from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
 from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
-from metta.policy.nets.registry import build_net, check_net
+from metta.policy.nets.net import ComponentNet
+from metta.policy.nets.wiring import wire
 from metta.rl.environments import Environments, Source, find_source, for_agents
 from metta.rl.lessons import Lessons
 from metta.rl.losses.base import Loss, Within
@@ -29,6 +30,7 @@ from metta.rl.metrics import hourly_cost
 from metta.rl.npcs import Npcs
 from metta.rl.opponents import Opponents, find_opponents
 from metta.rl.optim import make_optimizer
+from metta.rl.precision import Precision, find_precision
 from metta.rl.rollout import Experience, Rollout
 from metta.rl.sampling import make_sampler
 from metta.rl.settings import RunConfig, TrainerSettings
@@ -71,12 +73,16 @@ class Plan:
 class Parts:
     """The built pieces of a run."""
 
-    net: PolicyNet
+    net: ComponentNet
     optimizer: torch.optim.Optimizer
     rollout: Rollout
     updater: Updater
     generators: dict[str, torch.Generator]
-    device: torch.device
+    precision: Precision
+
+    @property
+    def device(self) -> torch.device:
+        return self.precision.device
 
 
 def plan_phases(config: RunConfig) -> list[Plan]:
@@ -94,12 +100,11 @@ def plan_phases(config: RunConfig) -> list[Plan]:
 def plan(config: RunConfig) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
-    config = config.model_copy(update={"system": settled(config.system)})
-    device = torch.device(config.system.device)
+    config, device = _settled(config)
     if config.env.backend == "cuda" and device.type != "cuda":
         raise UserError(f"env.backend=cuda: the policy must run there too, but system.device is {device.type}")
     source = find_source(config)
-    check_net(config.agent.name, source.info)
+    wire(config.agent.components, source.info, config.trainer.auxiliary)
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
@@ -109,10 +114,21 @@ def plan(config: RunConfig) -> Plan:
     return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
 
 
+def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
+    """The settings with what they leave to the machine said, and the device."""
+    system = settled(config.system)
+    device = torch.device(system.device)
+    precision = find_precision(config.trainer.precision, device).name
+    trainer = config.trainer.model_copy(update={"precision": precision})
+    return config.model_copy(update={"system": system, "trainer": trainer}), device
+
+
 def build(plan: Plan) -> Parts:
     """Build network, environments, buffers and update from a plan."""
     config, shape = plan.config, plan.shape
     seed, device = config.system.seed, set_up(config.system)
+    precision = find_precision(config.trainer.precision, device)
+    precision.set_up()
     seed_libraries(seed)
     torch.manual_seed(derive(seed, "weights"))
     info = plan.source.info
@@ -131,20 +147,20 @@ def build(plan: Plan) -> Parts:
             opened.callback(teacher.close)
             experience = replace(experience, lessons=teacher.lessons)
         npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
-        rollout = Rollout(env, net, experience, generators["actions"], config.trainer.advantage, teacher, npcs)
+        settings = config.trainer.advantage
+        rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision)
         optimizer = make_optimizer(net, config.trainer.optimizer)
         sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision)
         opened.pop_all()
-    return Parts(net, optimizer, rollout, updater, generators, device)
+    return Parts(net, optimizer, rollout, updater, generators, precision)
 
 
-def build_network(plan: Plan) -> PolicyNet:
+def build_network(plan: Plan) -> ComponentNet:
     """A new network of a plan, on the processor."""
     agent = plan.config.agent
-    settings = agent.model_dump(exclude={"name"}, exclude_none=True)
-    return build_net(agent.name, settings, plan.source.info, net_heads(plan.config.trainer))
+    return ComponentNet(plan.source.info, agent.components, NetHeads(plan.config.trainer.auxiliary), agent.name)
 
 
 def _build_teacher(
@@ -177,23 +193,17 @@ def _build_npcs(
     return npcs
 
 
-def _compile(net: PolicyNet, mode: str, device: torch.device) -> None:
-    """Compile the feed-forward part; the recurrent core has kernels of its own."""
+def _compile(net: ComponentNet, mode: str, device: torch.device) -> None:
+    """Compile what works forward only; cores have kernels of their own."""
     if device.type == "cpu":
         note("trainer.compile: left out, on the CPU the hand-written kernels are faster")
     else:
-        net.encode = torch.compile(net.encode, mode=mode)
+        net.compile_parts(mode)
 
 
 def build_environments(plan: Plan) -> Environments:
     """The environments of a plan."""
     return plan.source.build(plan.shape.envs, plan.config.system.seed)
-
-
-def net_heads(settings: TrainerSettings) -> NetHeads:
-    """The heads that the enabled losses need."""
-    critic = settings.losses.ppo_critic
-    return NetHeads(auxiliary=critic.enabled and critic.critic_update == "gtd_lambda")
 
 
 def make_losses(settings: TrainerSettings, net: PolicyNet, teaching: Teaching | None = None) -> dict[str, Loss]:

@@ -22,7 +22,7 @@ from metta.common.errors import UserError
 from metta.common.files import atomic_folder, disk_full, remove_folder
 from metta.common.logging import warn
 from metta.policy.bundle import BrokenBundleError, Bundle, load_bundle, save_bundle
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.net import ComponentNet
 from metta.policy.uri import list_versions
 from metta.rl.run_folder import RunFolder
 
@@ -70,7 +70,7 @@ class Checkpointer:
         parts = self.folder.checkpoint(epoch), self.folder.state(epoch)
         return epoch == 0 or (epoch == self.last_saved and all(part.is_dir() for part in parts))
 
-    def save(self, net: PolicyNet, snapshot: Snapshot) -> bool:
+    def save(self, net: ComponentNet, snapshot: Snapshot) -> bool:
         """Write a checkpoint. When the disk is full, warn, keep what was there and return False."""
         epoch = snapshot.progress.epoch
         try:
@@ -104,7 +104,7 @@ class Checkpointer:
             raise UserError(f"run={self.folder.name}: no checkpoint of it can be resumed; choose another run name")
         return None
 
-    def _check_space(self, net: PolicyNet, snapshot: Snapshot) -> None:
+    def _check_space(self, net: ComponentNet, snapshot: Snapshot) -> None:
         tensors = [*net.state_dict().values(), *snapshot.tensors.values()]
         needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         if shutil.disk_usage(self.folder.path).free < needed:

@@ -1,6 +1,7 @@
 """Numbers that are no longer finite: which, where they first came up, and what may help."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,6 +26,56 @@ class DivergedError(UserError):
     def __init__(self, message: str, advice: str = SMALLER_STEPS) -> None:
         super().__init__(message)
         self.advice = advice
+
+
+Numbers = dict[str, Tensor]  # scalars by name
+Explain = Callable[[dict[str, float]], DivergedError]
+
+
+class Checks:
+    """Checks whose outcome is read at once: the first that fails raises DivergedError."""
+
+    def __call__(self, name: str, passed: Tensor, numbers: Callable[[], Numbers], explain: Explain) -> None:
+        """Check that `passed`, bool []; `explain` makes an error of the `numbers` of a check that failed."""
+        if not bool(passed):
+            raise explain({name: float(number) for name, number in numbers().items()})
+
+    def read(self) -> None:
+        """Raise the DivergedError of the first check that has failed since the last call, if any has."""
+
+    def guard(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let the optimiser change nothing more once a check has failed."""
+
+
+AT_ONCE = Checks()
+
+
+class LaterChecks(Checks):
+    """Checks on a device that is not waited for: the numbers of the first that fails stay there until they are read."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._failed = torch.zeros((), device=device)
+        self._which = torch.zeros((), dtype=torch.int64, device=device)  # of the checks below failed first
+        self._kept: dict[tuple[str, ...], tuple[Tensor, Explain]] = {}  # numbers of each check if it failed first
+
+    def __call__(self, name: str, passed: Tensor, numbers: Callable[[], Numbers], explain: Explain) -> None:
+        found = numbers()
+        present, key = torch.stack([number.detach() for number in found.values()]), (name, *found)
+        kept, _ = self._kept.setdefault(key, (present.clone(), explain))
+        first = ~passed & (self._failed == 0)
+        kept.copy_(torch.where(first, present, kept))
+        self._which.masked_fill_(first, list(self._kept).index(key))
+        self._failed.masked_fill_(first, 1)
+
+    def guard(self, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.found_inf = self._failed  # pyright: ignore[reportAttributeAccessIssue] # as torch.amp.GradScaler does
+
+    def read(self) -> None:
+        if not bool(self._failed):
+            return
+        self._failed.zero_()
+        (_, *names), (kept, explain) = list(self._kept.items())[int(self._which)]
+        raise explain(dict(zip(names, kept.tolist(), strict=True)))
 
 
 def check_experience(experience: Experience, shape: BatchShape, num_agents: int) -> None:
@@ -58,15 +109,20 @@ def check_experience(experience: Experience, shape: BatchShape, num_agents: int)
     raise DivergedError(f"experience/{name} is {value} ({where})", ADVICE[name])
 
 
-def check_advantages(advantages: Tensor, shape: BatchShape, num_agents: int) -> None:
-    """Raise DivergedError with the place of the largest of advantages [time, segments] whose sum is not finite."""
-    sizes = advantages.abs()
-    if bool(torch.isfinite(sizes.sum())):
-        return
-    time, segment = divmod(int(sizes.argmax()), sizes.shape[1])  # a NaN counts as the largest
-    value = float(advantages[time, segment])
-    where = place(time, segment, shape, num_agents)
-    raise DivergedError(f"experience/advantages is {value} ({where})", f"rewards are too large, or {SMALLER_STEPS}")
+def check_advantages(advantages: Tensor, shape: BatchShape, num_agents: int, checks: Checks = AT_ONCE) -> None:
+    """Check that the sum of advantages [time, segments] is finite; where it is not, the largest is named."""
+
+    def largest() -> Numbers:
+        at = advantages.abs().argmax()  # a NaN counts as the largest
+        return {"at": at.double(), "value": advantages.take(at).double()}
+
+    def error(numbers: dict[str, float]) -> DivergedError:
+        time, segment = divmod(int(numbers["at"]), advantages.shape[1])
+        where = place(time, segment, shape, num_agents)
+        problem = f"experience/advantages is {numbers['value']} ({where})"
+        return DivergedError(problem, f"rewards are too large, or {SMALLER_STEPS}")
+
+    checks("advantages", torch.isfinite(advantages.abs().sum()), largest, error)
 
 
 def place(time: int, segment: int, shape: BatchShape, num_agents: int) -> str:
@@ -79,8 +135,11 @@ def place(time: int, segment: int, shape: BatchShape, num_agents: int) -> str:
     return f"environment {env}, {who} {agent}, {when}"
 
 
-def check_finite(metrics: dict[str, Tensor]) -> None:
-    """Raise DivergedError naming those that are not finite."""
-    bad = {name: float(value) for name, value in metrics.items() if not bool(torch.isfinite(value))}
-    if bad:
-        raise DivergedError(", ".join(f"losses/{name} is {value}" for name, value in bad.items()))
+def check_finite(name: str, value: Tensor, parts: Numbers, checks: Checks = AT_ONCE) -> None:
+    """Check that a number is finite; where it is not, it is named with those of its `parts` that are not either."""
+
+    def error(numbers: dict[str, float]) -> DivergedError:
+        bad = {name: number for name, number in numbers.items() if not math.isfinite(number)}
+        return DivergedError(", ".join(f"losses/{name} is {number}" for name, number in bad.items()))
+
+    checks(name, torch.isfinite(value), lambda: {**parts, name: value}, error)

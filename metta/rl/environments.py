@@ -15,8 +15,6 @@ from metta.rl.machine import available_cores, torch_stream
 from metta.rl.metrics import EpisodeMetrics
 from metta.rl.settings import RunConfig, TrainingEnvSettings
 
-PLAIN_ACTIONS = 5  # noop and four moves; what follows changes vibes
-
 
 class Environments(Protocol):
     """`num_envs` environments of `num_agents` agents each, stepped together; the engine's `EnvBatch` is one.
@@ -127,7 +125,7 @@ class Game:
     @property
     def info(self) -> EnvInfo:
         full = self.whole_info
-        return full if self.settings.vibe_actions else replace(full, action_names=full.action_names[:PLAIN_ACTIONS])
+        return full if self.settings.vibe_actions else full.without_vibes
 
     @property
     def whole_info(self) -> EnvInfo:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.net import ComponentNet
 from metta.rl.build import Plan
 from metta.rl.metrics import Metrics
 from metta.rl.run_folder import RunFolder
@@ -16,7 +16,7 @@ class Evaluator(Protocol):
         """Whether there is something to play after that epoch."""
         ...
 
-    def __call__(self, net: PolicyNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         """`eval_<suite>/…` metrics after an epoch; none where it is not due, or where `stop` came true."""
         ...
 
@@ -30,7 +30,7 @@ class NoEvaluation:
     def due(self, epoch: int) -> bool:
         return False
 
-    def __call__(self, net: PolicyNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         return {}
 
 

@@ -38,13 +38,18 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether machine or device had not the memory that was asked for."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(OUT_OF_MEMORY.search(str(error)))
+
+
 @contextmanager
 def enough_memory(what: str) -> Iterator[None]:
     """Raise UserError, which begins with `what`, where machine or device have not the memory that is asked for."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not OUT_OF_MEMORY.search(str(error)):
+        if not is_out_of_memory(error):
             raise
         needs = "the batch (trainer.batch_size), the network (agent) and the maps (training_env.map_pool)"
         raise UserError(f"{what}: not enough memory for {needs}: {str(error) or 'the system gives no more'}") from error

@@ -8,7 +8,6 @@ memory begins anew in any case.
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from metta.policy.sampling import sample_actions
 from metta.rl.environments import Environments
 from metta.rl.metrics import Metrics
 from metta.rl.opponents import METRIC, Opponent, Opponents
+from metta.rl.precision import fast_precision
 
 
 class Cast(Protocol):
@@ -137,6 +137,7 @@ class Npcs:
         self._npcs = self._agents - learners
         self._see_all = teams(env.info) > 1
         self._draws, self._actions = draws, actions
+        self._precision = fast_precision(actions.device)
         self._seed = derive(draws.initial_seed(), "policies")
         # Of each environment's present episode: its agents, those who learn first, and the index of the opponent.
         self._roles = torch.zeros(self._envs, self._agents, dtype=torch.int64)
@@ -188,20 +189,18 @@ class Npcs:
 
     def _act(self, group: Group, net: PolicyNet, observations: Tensor) -> Tensor:
         """What a net's NPCs do, int64 [n]."""
-        shapes = " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in net.initial_state(1))
+        shapes = _shapes(net)
         if shapes not in self._memory:
             self._memory[shapes] = net.initial_state(self._envs * self._npcs)
         memory, alone = self._memory[shapes], len(self._groups) == 1
         state = memory if alone else tuple(part.index_select(0, group.seats) for part in memory)
-        with half_precision(self._device):
-            output, after = net.act(observations.index_select(0, group.agents), state)
-        after = tuple(new.to(part.dtype) for new, part in zip(after, memory, strict=True))
+        output, after = self._precision.act(net, observations.index_select(0, group.agents), state)
         if alone:
             self._memory[shapes] = after
         else:
             for part, new in zip(memory, after, strict=True):
                 part.index_copy_(0, group.seats, new)
-        return sample_actions(output.logits.float(), self._actions)[0]
+        return sample_actions(output.logits, self._actions)[0]
 
     def _ask(self, group: Group, observations: Tensor) -> Tensor:
         """What NPCs of a policy do that sees them as teams, int64 [n]."""
@@ -231,10 +230,17 @@ class Npcs:
         self._numbers[envs] += 1
         for policy in self._others.values():
             policy.end_episodes(over.numpy())
-        seats = over.to(self._device).repeat_interleave(self._npcs)
-        for part in (part for state in self._memory.values() for part in state):
-            part.masked_fill_(seats.view(-1, *[1] * (part.dim() - 1)), 0)
         self._cast(envs)
+        self._forget(over.to(self._device).repeat_interleave(self._npcs))
+
+    def _forget(self, seats: Tensor) -> None:
+        """Let nets begin anew at marked seats, bool [NPCs], which they have now."""
+        for group in self._groups:
+            policy = group.opponent.policy
+            if isinstance(policy, NeuralPolicy) and (memory := self._memory.get(_shapes(policy.net))):
+                own = tuple(part.index_select(0, group.seats) for part in memory)
+                for part, new in zip(memory, policy.net.reset(own, seats[group.seats]), strict=True):
+                    part.index_copy_(0, group.seats, new)
 
     def _cast(self, envs: Tensor) -> None:
         """Draw for the next episode of environments, int64 [n], who learns and who plays the others."""
@@ -345,11 +351,11 @@ class Npcs:
             note(f"NPC {opponent.name}: its memory was not saved and starts empty")
 
 
+def _shapes(net: PolicyNet) -> str:
+    """Types and shapes of a net's state."""
+    return " ".join(f"{part.dtype} {tuple(part.shape[1:])}" for part in net.initial_state(1))
+
+
 def teams(info: Info) -> int:
     """Teams of agents in an environment; each has a hub."""
     return max(1, sum(tag.endswith(":hub") for tag in info.tags)) if isinstance(info, EnvInfo) else 1
-
-
-def half_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Where products of half precision are faster."""
-    return torch.autocast("cuda", torch.float16) if device.type == "cuda" else nullcontext()

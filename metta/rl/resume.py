@@ -14,6 +14,7 @@ from metta.policy.differences import net_differences
 from metta.policy.forms.match import Architecture
 from metta.rl.build import Parts, Plan
 from metta.rl.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
+from metta.rl.precision import FLOAT32
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
         )
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)
-    before, here = snapshot.machine, _machine(parts)
-    if before and (differs := [name for name in here if here[name] != before.get(name)]):
+    before, here = {"precision": FLOAT32.name} | snapshot.machine, _machine(parts)
+    if snapshot.machine and (differs := [name for name in here if here[name] != before.get(name)]):
         now = ", ".join(f"{name} {here[name]} (before: {before.get(name)})" for name in differs)
         warn(f"run={plan.run}: goes on with {now}; numbers will differ from an uninterrupted run's")
     _restore_generators(plan, parts, snapshot)
@@ -89,7 +90,7 @@ def _restore_generators(plan: Plan, parts: Parts, snapshot: Snapshot) -> None:
 def _machine(parts: Parts) -> dict[str, str]:
     """What the sums of floating-point numbers depend on, beside the settings."""
     threads = {"threads": str(torch.get_num_threads())} if parts.device.type == "cpu" else {}
-    return {"device": parts.device.type, **threads, "torch": torch.__version__}
+    return {"device": parts.device.type, "precision": parts.precision.name, **threads, "torch": torch.__version__}
 
 
 def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metta.policy.interface import Info, PolicyNet, State
+from metta.policy.interface import Info, NetOutput, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.environments import Environments
 from metta.rl.lessons import Lessons
 from metta.rl.metrics import Metrics
 from metta.rl.npcs import Cast, Everyone
+from metta.rl.precision import FLOAT32, Precision
 from metta.rl.settings import AdvantageSettings
 from metta.rl.teacher import Guide, NoTeacher, Turn
 from metta.rl.timing import Stopwatch
@@ -80,10 +81,12 @@ class Rollout:
         settings: AdvantageSettings,
         teacher: Guide | None = None,
         npcs: Cast | None = None,
+        precision: Precision = FLOAT32,
     ) -> None:
         self.env, self.net, self.experience = env, net, experience
         self.teacher: Guide = teacher or NoTeacher()
         self.npcs: Cast = npcs or Everyone(env.num_agents)
+        self.precision = precision
         self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
         agents, learners = env.num_envs * env.num_agents, env.num_envs * self.npcs.learners
@@ -119,26 +122,30 @@ class Rollout:
         """Let teacher and NPCs draw who does what in the coming batch, after so much training."""
         return {**self.teacher.begin(agent_steps), **self.npcs.begin(epoch)}
 
-    @torch.inference_mode()
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
-        horizon, segments = self.experience.actions.shape
-        learners = len(self._ended)
-        self._reward_sum.zero_()
-        self._reward_peak.zero_()
-        for start in range(0, segments, learners):
-            columns = slice(start, start + learners)
-            for part, kept in zip(self._state, self.experience.state, strict=True):
-                kept[columns] = part
-            self.experience.observations[0, columns] = self.npcs.pick(self._observations)
-            for step in range(horizon):
-                if stop():
+        segments, learners = self.experience.actions.shape[1], len(self._ended)
+        with self.precision.playing():
+            self._reward_sum.zero_()
+            self._reward_peak.zero_()
+            for start in range(0, segments, learners):
+                if not self._collect_round(slice(start, start + learners), stopwatch, stop):
                     return False
-                self._step(step, columns, stopwatch)
-            with stopwatch.phase("inference"):
-                output, _ = self.net.act(self.npcs.pick(self._observations), self._state_to_act())
-                self.experience.next_values[columns] = output.values
-        self.teacher.finish(self.experience.rewards, self.experience.actions)
+            self.teacher.finish(self.experience.rewards, self.experience.actions)
+        return True
+
+    def _collect_round(self, columns: slice, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
+        """Fill a segment of every agent who learns, unless `stop` came true."""
+        for part, kept in zip(self._state, self.experience.state, strict=True):
+            kept[columns] = part
+        self.experience.observations[0, columns] = self.npcs.pick(self._observations)
+        for step in range(len(self.experience.actions)):
+            if stop():
+                return False
+            self._step(step, columns, stopwatch)
+        with stopwatch.phase("inference"):
+            output, _ = self._act(self.npcs.pick(self._observations))
+            self.experience.next_values[columns] = output.values
         return True
 
     @property
@@ -160,7 +167,7 @@ class Rollout:
         self.teacher.think(self._host_observations if on_host else observations)
         with stopwatch.phase("inference"):
             experience.resets[step, columns] = self._ended
-            output, self._state = self.net.act(observations, self._state_to_act())
+            output, self._state = self._act(observations)
             actions, log_probs = sample_actions(output.logits, self._generator)
             experience.values[step, columns] = output.values
         with stopwatch.phase("teacher"):
@@ -203,7 +210,8 @@ class Rollout:
         places, observations = places[learning], torch.as_tensor(last).to(self._device)[learning]
         if not len(places):
             return places, self._reward_sum[:0]
-        output, _ = self.net.act(observations, tuple(part[places] for part in self._state))
+        state = tuple(part[places] for part in self._state)
+        output, _ = self.precision.act(self.net, observations, state)
         return places, self._gamma * output.values
 
     def _step_engine(self, target: Tensor) -> None:
@@ -214,11 +222,14 @@ class Rollout:
         if written is not target:
             target.copy_(written)
 
+    def _act(self, observations: Tensor) -> tuple[NetOutput, State]:
+        return self.precision.act(self.net, observations, self._state_to_act())
+
     def _state_to_act(self) -> State:
-        """The recurrent state, zero for agents whose episode has just ended."""
+        """The recurrent state, as at the start for agents whose episode has just ended."""
         if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
             return self._state
-        return tuple(part.masked_fill(self._ended.view(-1, *[1] * (part.dim() - 1)), 0) for part in self._state)
+        return self.net.reset(self._state, self._ended)
 
     def _centre(self, rewards: Tensor) -> Tensor:
         """Rewards minus the moving mean of each agent's."""

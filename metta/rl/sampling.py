@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from metta.rl.divergence import SMALLER_STEPS, DivergedError
+from metta.rl.divergence import AT_ONCE, SMALLER_STEPS, Checks, DivergedError
 from metta.rl.settings import SamplingSettings
 
 
@@ -28,7 +28,7 @@ class SegmentSampler(Protocol):
         whose advantages count, None for all."""
         ...
 
-    def draw(self, count: int, advantages: Tensor) -> Draw:
+    def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
         """Pick segments, given the present advantages [time, segments]."""
         ...
 
@@ -46,7 +46,7 @@ class SequentialSampler:
         self._segments = segments
         self._waiting = self._waiting[:0]
 
-    def draw(self, count: int, advantages: Tensor) -> Draw:
+    def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
         if len(self._waiting) < count:
             order = torch.randperm(self._segments, generator=self._generator, device=self._generator.device)
             self._waiting = torch.cat([self._waiting, order])
@@ -58,8 +58,8 @@ class PrioritizedSampler:
     """Segments in proportion to (sum of absolute advantages) ** alpha, weighted back by (N p) ** -beta.
 
     Beta goes from beta0 to 1 over training (Schaul et al. 2016, on segments as in PufferLib 3). Segments from which
-    PPO does not learn come as often as its own do on average. `draw` raises DivergedError for advantages that are too
-    large for alpha.
+    PPO does not learn come as often as its own do on average. `draw` checks that advantages are not too large for
+    alpha.
     """
 
     EPSILON = 1e-6  # keeps every segment possible
@@ -69,25 +69,37 @@ class PrioritizedSampler:
         self._generator = generator
         self.scheduled = {"prio_beta": beta0}
         self._seen: Tensor | None = None
+        self._own = torch.empty(0, dtype=torch.int64)  # the segments that are seen
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
         self.scheduled["prio_beta"] = self.beta0 + (1 - self.beta0) * progress
         self._seen = seen
+        if seen is not None:
+            self._own = seen.nonzero().squeeze(-1)
 
-    def draw(self, count: int, advantages: Tensor) -> Draw:
+    def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
         priorities = advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON)
         if self._seen is not None:
-            mean = priorities[self._seen].mean() if bool(self._seen.any()) else 1.0
+            mean = priorities[self._own].mean() if len(self._own) else 1.0
             priorities = torch.where(self._seen, priorities, mean)
         total = priorities.sum()
-        if not bool(torch.isfinite(total)):
-            raise DivergedError(
-                f"sums of experience/advantages to the power of {self.alpha} are no longer finite",
-                f"a smaller trainer.sampling.prio_alpha helps, or {SMALLER_STEPS}",
-            )
+        checks("priorities", torch.isfinite(total), lambda: {"total": total}, self._too_large)
         probabilities = priorities / total
-        segments = torch.multinomial(probabilities, count, generator=self._generator)
+        segments = draw_distinct(probabilities, count, self._generator)
         return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self.scheduled["prio_beta"]))
+
+    def _too_large(self, numbers: dict[str, float]) -> DivergedError:
+        return DivergedError(
+            f"sums of experience/advantages to the power of {self.alpha} are no longer finite",
+            f"a smaller trainer.sampling.prio_alpha helps, or {SMALLER_STEPS}",
+        )
+
+
+def draw_distinct(probabilities: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """So many different indices int64 [count], each in proportion to its probability among those left: what
+    torch.multinomial draws, bit for bit, but without a look at the numbers, for which a device would be waited."""
+    times = torch.empty_like(probabilities).exponential_(1, generator=generator)
+    return (probabilities / times).topk(count).indices
 
 
 def make_sampler(settings: SamplingSettings, generator: torch.Generator) -> SegmentSampler:

@@ -9,6 +9,7 @@ from metta.common.defaults import EPISODES, SEED
 from metta.common.settings import OnlyTyped, SettingError, Settings
 from metta.game.mission import MissionSettings
 from metta.policy.by_class import NAMES_CLASS
+from metta.policy.nets.agent import AgentSettings
 from metta.rl.dual_policy import DualPolicySettings
 from metta.rl.teaching import SlicedScriptedClonerSettings, TeacherSettings, Teaching, find_teaching
 
@@ -23,22 +24,6 @@ def _is_folder_name(name: str) -> str:
 
 RunName = Annotated[str, AfterValidator(_is_folder_name)]
 PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
-
-
-class AgentSettings(Settings):
-    name: Literal["tutorial", "fast", "lstm", "mlp"] = Field(default="tutorial", description="network of the policy")
-    hidden_size: PositiveInt | None = Field(
-        default=None, description="recurrent units, or width of the layers; default: the network's"
-    )
-    channels: list[PositiveInt] | None = Field(
-        default=None, min_length=2, max_length=2, description="convolution channels; default: the network's"
-    )
-    inputs: Literal["scaled", "kinds"] | None = Field(
-        default=None,
-        description="tutorial: token values as fractions, or a plane per kind and logarithms; default: scaled",
-    )
-    layers: PositiveInt | None = Field(default=None, description="mlp: layers; default: the network's")
-    memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers; default: none")
 
 
 class OptimizerSettings(Settings):
@@ -111,6 +96,12 @@ class TrainerSettings(Settings):
     bptt_horizon: PositiveInt = Field(default=64, description="steps per segment")
     update_epochs: PositiveInt = Field(default=1, description="passes over each batch")
     max_grad_norm: PositiveFloat = Field(default=1.5, description="gradient norm clip")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        default="auto", description="of the network's products; auto: bf16 on CUDA devices that have it, else float32"
+    )
+    accumulate: PositiveInt = Field(
+        default=1, description="parts in which a minibatch goes through the network; doubled when memory runs out"
+    )
     compile: bool = Field(default=False, description="torch.compile the policy")
     compile_mode: str = Field(default="default", description="mode of torch.compile")
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -118,6 +109,12 @@ class TrainerSettings(Settings):
     advantage: AdvantageSettings = AdvantageSettings()
     losses: LossesSettings = LossesSettings()
     dual_policy: DualPolicySettings = DualPolicySettings()
+
+    @property
+    def auxiliary(self) -> bool:
+        """Whether a loss reads the auxiliary head."""
+        critic = self.losses.ppo_critic
+        return critic.enabled and critic.critic_update == "gtd_lambda"
 
 
 def _imports(value: Any) -> bool:
@@ -289,7 +286,7 @@ class RunConfig(Settings):
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
-    agent: AgentSettings = AgentSettings()
+    agent: AgentSettings = Field(default_factory=AgentSettings)
     trainer: TrainerSettings = TrainerSettings()
     training_env: TrainingEnvSettings = TrainingEnvSettings()
     teacher: TeacherSettings | None = Field(default=None, description="a policy to learn from")
@@ -298,6 +295,7 @@ class RunConfig(Settings):
     evals: SuiteSettings = SuiteSettings()
     wandb: WandbSettings = WandbSettings()
     system: SystemSettings = SystemSettings()
+    profile: bool = Field(default=False, description="record the second epoch: where time and memory go")
 
     @property
     def teaching(self) -> Teaching | None:

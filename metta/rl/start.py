@@ -9,7 +9,9 @@ from metta.policy.bundle import Bundle
 from metta.policy.differences import info_differences, net_differences
 from metta.policy.fitting import check_fits
 from metta.policy.forms.match import Architecture
-from metta.policy.interface import Info, PolicyNet
+from metta.policy.interface import Info
+from metta.policy.nets.components.user import allow
+from metta.policy.nets.net import ComponentNet
 from metta.policy.uri import find_bundle, is_built_in, list_versions
 from metta.rl.run_folder import RunFolder
 from metta.rl.settings import RunConfig
@@ -54,7 +56,7 @@ def starts_elsewhere(config: RunConfig) -> bool:
     return bool(config.init_from) and not list_versions(Path(config.system.data_dir) / (config.run or ""))
 
 
-def start_from(net: PolicyNet, config: RunConfig) -> Origin:
+def start_from(net: ComponentNet, config: RunConfig) -> Origin:
     """Give a new network the weights of init_from and return which checkpoint that is. An auxiliary head that only one
     of them has stays out of it.
 
@@ -64,7 +66,9 @@ def start_from(net: PolicyNet, config: RunConfig) -> Origin:
     if is_built_in(uri):
         raise UserError(f"init_from={uri}: has no weights; name a run or a checkpoint")
     bundle = find_bundle(uri, config.system.data_dir, net.info, config.system.trust_pickle)
-    wanted = replace(Architecture.of(net), heads=bundle.heads, info=bundle.info)
+    if config.system.trust_code:
+        allow(bundle.architecture.components)
+    wanted = replace(Architecture.of(net), heads=bundle.architecture.heads, info=bundle.info)
     if differences := net_differences(bundle.architecture, wanted):
         raise UserError(f"init_from={uri}: holds another network than asked for: {'; '.join(differences)}")
     check_same_world(f"init_from={uri}", bundle.info, net.info)

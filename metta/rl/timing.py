@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import torch
 
+from metta.policy.ranges import PHASE, named
+
 PHASES = ("env", "inference", "teacher", "npc", "advantage", "forward", "backward", "optimizer")
 
 
@@ -27,18 +29,19 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        if self._device:
-            begin = self._event()
+        with named(PHASE + name):
+            begin = self._event() if self._device else time.perf_counter()
             try:
                 yield
             finally:
-                self._events.append((name, begin, self._event()))
-            return
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] += time.perf_counter() - start
+                self._count(name, begin)
+
+    def _count(self, name: str, begin: torch.cuda.Event | float) -> None:
+        """A phase that has begun then is over."""
+        if isinstance(begin, torch.cuda.Event):
+            self._events.append((name, begin, self._event()))
+        else:
+            self._seconds[name] += time.perf_counter() - begin
 
     def _event(self) -> torch.cuda.Event:
         """An event at the end of what is queued now."""

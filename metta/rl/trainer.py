@@ -2,7 +2,7 @@
 
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_m
 from metta.rl.monitor import MachineMonitor
 from metta.rl.optim import learning_rate, set_learning_rate
 from metta.rl.phases import check_begun
+from metta.rl.precision import FLOAT32
+from metta.rl.profile import EpochProfile
 from metta.rl.progress import ProgressView
 from metta.rl.resume import Start, restore, take_snapshot, take_start
 from metta.rl.run_folder import OpenRun, open_run, usable
@@ -94,6 +96,8 @@ class Trainer:
                 saved = self._train(stop)
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
+        if self.profile:
+            self.profile.close()
         self._say_end()
         return self._summary()
 
@@ -113,11 +117,15 @@ class Trainer:
     def _epoch(self, stop: Stop) -> None:
         """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
         begin = time.perf_counter()
-        self.stopwatch.reset()
-        guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
-        if not self.parts.rollout.collect(self.stopwatch, stop):
-            raise StoppedError
-        self.report({**self.learn(stop), **guidance}, stop)
+        with self.profile.epoch() if self.profile else nullcontext():
+            self.stopwatch.reset()
+            guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
+            if not self.parts.rollout.collect(self.stopwatch, stop):
+                raise StoppedError
+            learned, times = self.learn(stop), self.stopwatch.read()
+        self.report({**learned, **guidance}, times, stop)
+        if self.profile:
+            self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
         if lost := self.folder.lock.lost:
             self._make_folder_anew()
         if lost or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
@@ -146,6 +154,7 @@ class Trainer:
         self.parts = build(self.plan)
         self.opened.callback(self.parts.rollout.close)
         self.stopwatch = Stopwatch(self.parts.device)
+        self.profile = EpochProfile(self.folder.path, self.parts.device) if self.config.profile else None
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed)
             self.origin = Origin.kept(self.folder)
@@ -183,9 +192,10 @@ class Trainer:
         self.progress.agent_steps += self.plan.shape.agent_steps
         return {**metrics, "hyperparameters/learning_rate": rate}
 
-    def report(self, metrics: Metrics, stop: Stop) -> None:
-        """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B."""
-        seconds, phases = self.stopwatch.read()
+    def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: Stop) -> None:
+        """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B.
+        `times` are its seconds and those by phase."""
+        seconds, phases = times
         evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop)
         if stop():
             raise StoppedError
@@ -279,11 +289,13 @@ class Trainer:
         self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
         self.counted_until = time.perf_counter()
         shape = self.plan.shape
+        precision = self.parts.precision.name
+        precision = "" if precision == FLOAT32.name else f" in {precision}"
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())
         note(
             f"run {folder.name}: {source.label}, {config.agent.name} ({size:,} parameters) on "
-            f"{self.parts.device}, {shape.envs} environments x {shape.agents} agents, epochs of {shape.agent_steps:,} "
-            f"agent-steps, in {folder.path}"
+            f"{self.parts.device}{precision}, {shape.envs} environments x {shape.agents} agents, epochs of "
+            f"{shape.agent_steps:,} agent-steps, in {folder.path}"
         )
 
     def _already_finished(self, progress: Progress) -> Summary:

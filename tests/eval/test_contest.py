@@ -24,10 +24,10 @@ from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
-from metta.policy.nets.registry import build_net
 from metta.policy.simple import NoopPolicy
 from metta.policy.team import TeamPolicy, share_out
 from metta.policy.uri import make_policy
+from tests.nets import build_net
 
 
 def settings(*policies: str, **changes: Any) -> ContestSettings:

@@ -15,7 +15,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import NetHeads
-from metta.policy.nets.registry import build_net
+from tests.nets import build_net
 
 MIX = "miner=4&scout=2&aligner=2&scrambler=2"
 GUIDES = [  # as seeds type them, without the name of the tool

@@ -20,10 +20,10 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import PolicyNet
-from metta.policy.nets.registry import build_net
 from metta.policy.neural import NeuralPolicy
 from metta.policy.submission import create_bundle
 from tests.cli.conftest import Cogames, Done
+from tests.nets import build_net
 
 MISSION = build_mission(MissionSettings(name="cogsguard_arena.basic"))
 SMALL = ("-m", "cogsguard_arena.basic", "-e", "2", "-s", "6", "--out", "kept.jsonl")

@@ -20,12 +20,12 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import Advice, Policy
-from metta.policy.nets.registry import build_net
 from metta.policy.neural import NeuralPolicy
 from metta.policy.team import TeamPolicy
 from metta.policy.uri import make_policy
 from metta.rl.machine import one_thread_each
 from tests.cli.conftest import Cogames
+from tests.nets import build_net
 
 FIRST, WANTED = 2_700, 2_711  # seeds of the first episode and of the one that is looked at
 STEPS = 12

@@ -20,9 +20,9 @@ from metta.game.observation import EnvInfo, env_info
 from metta.policy.bundle import WEIGHTS, load_bundle, save_bundle
 from metta.policy.fitting import check_fits
 from metta.policy.interface import PolicyNet
-from metta.policy.nets.registry import build_net
 from metta.policy.sources.place import SPEC, BrokenBundleError
 from metta.policy.uri import find_bundle, list_versions, make_policy
+from tests.nets import build_net
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def newest(run: Path) -> Path:
 
 def test_a_bundle_gives_back_the_same_net(run: Path, net: PolicyNet) -> None:
     bundle = load_bundle(newest(run))
-    assert (bundle.run, bundle.epoch, bundle.agent_steps, bundle.net) == ("demo", 5, 5000, "lstm")
+    assert (bundle.run, bundle.epoch, bundle.agent_steps, bundle.architecture.name) == ("demo", 5, 5000, "lstm")
     assert bundle.info == net.info
     again = bundle.build()
     for name, tensor in net.state_dict().items():
@@ -178,7 +178,7 @@ from pathlib import Path
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
-from metta.policy.nets.registry import build_net
+from tests.nets import build_net
 net = build_net("lstm", {"hidden_size": 64}, env_info(Mission()))
 print("ready", flush=True)
 for epoch in range(1, 100000):

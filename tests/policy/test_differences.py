@@ -11,25 +11,40 @@ from metta.game.observation import Feature, env_info
 from metta.policy.differences import info_differences, net_differences
 from metta.policy.forms.match import Architecture
 from metta.policy.interface import NetHeads, SpaceInfo
+from metta.policy.nets.components.registry import parse_component
+from metta.policy.nets.earlier import components_of
 
 GAME = env_info(Mission())
 OTHER = SpaceInfo((4,), "float32", (2,), 1)
-NET = Architecture("lstm", {"hidden_size": 8}, NetHeads(), GAME)
+LSTM = components_of("lstm", {"hidden_size": 8})
+NET = Architecture("lstm", LSTM, NetHeads(), GAME)
 FIRST, *REST = GAME.features
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"net": "tutorial"}, ["net lstm, not tutorial"]),
-        ({"settings": {"hidden_size": 12}}, ["hidden_size=8, not 12"]),
-        ({"settings": {"layers": 2}}, ["hidden_size=8, not None", "layers=None, not 2"]),
+        ({"components": components_of("tutorial", {})}, ["net lstm, not tutorial"]),
+        ({"components": components_of("lstm", {"hidden_size": 12})}, ["hidden_size=8, not 12"]),
+        (
+            {"components": {**LSTM, "more": parse_component("more", {"kind": "mlp", "hidden": 3})}},
+            ["without more"],
+        ),
+        (
+            {
+                "components": {
+                    **LSTM,
+                    "net": parse_component("net", {"kind": "token_mlp", "hidden": 9, "input": "observations"}),
+                }
+            },
+            ["net.hidden=8, not 9"],
+        ),
         ({"heads": NetHeads(auxiliary=True)}, ["the auxiliary head"]),
         ({"info": replace(GAME, num_agents=3)}, []),
         ({"info": OTHER}, ["environment of the game, not of another library"]),
         (
-            {"info": replace(GAME, action_names=GAME.action_names[:5]), "settings": {}},
-            ["hidden_size=8, not None", f"{len(GAME.action_names)} actions, not 5 (with {GAME.action_names[5]}"],
+            {"info": replace(GAME, action_names=GAME.action_names[:5]), "components": components_of("lstm", {})},
+            ["hidden_size=8, not 128", f"{len(GAME.action_names)} actions, not 5 (with {GAME.action_names[5]}"],
         ),
     ],
 )

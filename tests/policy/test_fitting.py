@@ -13,8 +13,8 @@ from metta.game.observation import EnvInfo, Feature, env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.fitting import Translated
 from metta.policy.interface import Adviser
-from metta.policy.nets.registry import build_net
 from metta.policy.uri import make_policy
+from tests.nets import build_net
 
 GAME = env_info(Mission())
 NETS = {"lstm": {"hidden_size": 8}, "tutorial": {"hidden_size": 12, "channels": [4, 6]}}

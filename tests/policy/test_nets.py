@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, Feature, env_info
 from metta.policy.interface import NetHeads, PolicyNet, State
-from metta.policy.nets.linear import Linear
-from metta.policy.nets.recode import recode, recoding
-from metta.policy.nets.registry import build_net
-from metta.policy.nets.tokens import tokens_to_grid
+from metta.policy.nets.modules.cnn import recode
+from metta.policy.nets.modules.linear import Linear
+from metta.policy.nets.modules.token_conv import tokens_to_grid
+from metta.policy.nets.net import ComponentNet
+from metta.policy.nets.recoding import recoding
+from tests.nets import build_net
 
 
 @pytest.fixture
@@ -73,6 +75,16 @@ def plain_tutorial_encoding(net: PolicyNet, observations: torch.Tensor) -> torch
     return torch.cat([around, own], dim=-1)
 
 
+def recoded(info: EnvInfo) -> tuple[torch.Tensor, int]:
+    table, planes = recoding(info)
+    return torch.from_numpy(table), planes
+
+
+def encoding(net: ComponentNet, observations: torch.Tensor) -> torch.Tensor:
+    """What the memory reads."""
+    return net.values(observations, lambda name, core, x: x)["rnn"]
+
+
 def plain_lstm_encoding(net: PolicyNet, observations: torch.Tensor) -> torch.Tensor:
     weights = dict(net.named_parameters())
     x = observations.flatten(1).float() / 255
@@ -88,7 +100,7 @@ def test_fast_encoders_equal_the_plain_formulas_in_value_and_gradient(info: EnvI
     net = build_net(name, {}, info)
     observations = tokens(150, seed=most, most=most)
     results = []
-    for encode in (lambda: plain(net, observations), lambda: net.encode(observations)):
+    for encode in (lambda: plain(net, observations), lambda: encoding(net, observations)):
         encoded = encode()
         net.zero_grad()
         (encoded * torch.linspace(-1, 1, encoded.shape[1])).mean().backward()
@@ -105,12 +117,12 @@ def test_repeated_tokens_of_one_cell_add_up_and_strange_ones_are_clamped(info: E
     net = build_net("tutorial", {}, info)
     observations = tokens(8, seed=1)
     observations[0, :3] = torch.tensor([[0x55, 20, 9], [0x55, 20, 9], [0xFE, 250, 7]])
-    fast, plain = net.encode(observations), plain_tutorial_encoding(net, observations)
+    fast, plain = encoding(net, observations), plain_tutorial_encoding(net, observations)
     torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_recoded_tokens_have_a_plane_per_kind_and_amounts_as_logarithms(info: EnvInfo) -> None:
-    table, planes = recoding(info)
+    table, planes = recoded(info)
     ids = {feature.name: feature.id for feature in info.features}
     raw = [(0x34, "tag", 3), (0x34, "tag", 4), (0xFE, "inv:collective:carbon", 255), (0x55, "inv:heart", 0)]
     given = torch.tensor([[(place, ids[name], value) for place, name, value in raw] + [(255, 255, 255)]])
@@ -122,7 +134,7 @@ def test_recoded_tokens_have_a_plane_per_kind_and_amounts_as_logarithms(info: En
 
 
 def test_every_kind_has_a_plane_and_every_amount_its_order(info: EnvInfo) -> None:
-    table, planes = recoding(info)
+    table, planes = recoded(info)
     found = table.view(256, 256, 2).int()
     for feature in info.features:
         plane, amount = found[feature.id].unbind(-1)
@@ -135,7 +147,7 @@ def test_every_kind_has_a_plane_and_every_amount_its_order(info: EnvInfo) -> Non
 def test_a_net_of_kinds_reads_recoded_tokens(info: EnvInfo) -> None:
     settings = {"hidden_size": 32, "channels": [4, 8]}
     net = build_net("tutorial", settings | {"inputs": "kinds"}, info)
-    table, planes = recoding(info)
+    table, planes = recoded(info)
     plain = build_net("tutorial", settings, replace(info, features=wider(info, planes)))
     plain.load_state_dict(net.state_dict())
     seen = tokens(6)
@@ -161,8 +173,7 @@ def test_linear_layer_equals_torchs_in_value_and_gradient() -> None:
 def step_by_step(net: PolicyNet, observations: torch.Tensor, state: State, resets: torch.Tensor) -> torch.Tensor:
     outputs = []
     for now, ended in zip(observations, resets, strict=True):
-        state = tuple(part.masked_fill(ended.unsqueeze(1), 0) for part in state)
-        output, state = net.act(now, state)
+        output, state = net.act(now, net.reset(state, ended))
         outputs.append(torch.cat([output.logits, output.values.unsqueeze(-1)], dim=-1))
     return torch.stack(outputs)
 
@@ -198,10 +209,10 @@ def test_a_segment_with_episode_ends_gives_what_single_steps_gave(info: EnvInfo,
 
 
 def test_unknown_nets_and_settings_name_the_nearest(info: EnvInfo) -> None:
-    with pytest.raises(UserError, match="did you mean lstm"):
+    with pytest.raises(ValidationError, match="did you mean lstm"):
         build_net("lstmm", {}, info)
-    with pytest.raises(UserError, match="did you mean hidden_size"):
-        build_net("lstm", {"hiden_size": 3}, info)
+    with pytest.raises(ValidationError, match="lstm has no such setting; it takes hidden_size"):
+        build_net("lstm", {"layers": 3}, info)
 
 
 def test_the_auxiliary_head_is_there_only_when_asked_for(info: EnvInfo) -> None:

@@ -19,10 +19,10 @@ from metta.game.observation import env_info
 from metta.policy import submission_code
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import Policy
-from metta.policy.nets.registry import build_net
 from metta.policy.sources.place import SPEC
 from metta.policy.submission import create_bundle, validate_bundle
 from metta.policy.uri import find_bundle, make_policy
+from tests.nets import build_net
 
 INFO = env_info(Mission())
 ARENA = load_mission("cogsguard_arena.basic")
@@ -116,7 +116,7 @@ def test_a_checkpoint_is_packed_with_its_weights(tmp_path: Path):
     save_bundle(tmp_path / "demo" / "checkpoints" / "demo:v5", net, "demo", 5, 5_000)
     out = create_bundle("demo", tmp_path / "s.zip", data_dir=tmp_path)
     found = find_bundle(str(out))
-    assert (found.net, found.epoch, found.agent_steps) == ("lstm", 5, 5_000)
+    assert (found.architecture.name, found.epoch, found.agent_steps) == ("lstm", 5, 5_000)
     assert all(torch.equal(tensor, found.weights[name]) for name, tensor in net.state_dict().items())
     with pytest.raises(UserError, match="takes no init_kwargs"):
         create_bundle("demo", out, {"hidden_size": "9"}, data_dir=tmp_path)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
-from metta.rl.build import net_heads
 from metta.rl.losses.base import Minibatch, predict
 from metta.rl.losses.gtd_critic import GtdCritic
 from metta.rl.settings import AdvantageSettings, PpoCriticSettings, TrainerSettings
@@ -51,10 +50,9 @@ class Table(PolicyNet):
     """A value for every state, and no memory."""
 
     name = "table"
-    any_space = True
 
     def __init__(self, heads: NetHeads) -> None:
-        super().__init__(SpaceInfo((1,), "float32", (2,), 1), {}, heads)
+        super().__init__(SpaceInfo((1,), "float32", (2,), 1), heads)
         self.values = nn.Parameter(torch.zeros(3))
         self.auxiliary = nn.Parameter(torch.zeros(3))
 
@@ -64,11 +62,11 @@ class Table(PolicyNet):
     def initial_state(self, batch: int) -> State:
         return ()
 
-    def encode(self, observations: Tensor) -> Tensor:
-        return observations[..., 0].long()
+    def reset(self, state: State, ended: Tensor) -> State:
+        return state
 
     def act(self, observations: Tensor, state: State) -> tuple[NetOutput, State]:
-        states = self.encode(observations)
+        states = observations[..., 0].long()
         logits = torch.zeros(*states.shape, 2)
         return NetOutput(logits, self.values[states], self.auxiliary[states] if self.heads.auxiliary else None), state
 
@@ -94,7 +92,7 @@ def test_the_values_of_a_chain_are_learned(critic: str, gae_lambda: float) -> No
             "advantage": {"gamma": GAMMA, "gae_lambda": gae_lambda},
         }
     )
-    net = Table(net_heads(settings))
+    net = Table(NetHeads(settings.auxiliary))
     expected = np.linalg.solve(np.eye(3) - GAMMA * MOVES, REWARDS)
     late = [net.values.detach().numpy().copy() for _ in learn(Chain(64), net, settings, 120)][-30:]  # pyright: ignore
     np.testing.assert_allclose(np.mean(late, 0), expected, atol=0.1)

@@ -19,7 +19,6 @@ from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.bundle import save_bundle
-from metta.policy.nets.registry import build_net
 from metta.policy.uri import find_bundle
 from metta.rl.build import plan
 from metta.rl.dual_policy import DualPolicySettings
@@ -27,6 +26,7 @@ from metta.rl.metrics import read_metrics
 from metta.rl.opponents import METRIC, Opponents, Record, load_npc, short_name
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
+from tests.nets import build_net
 from tests.rl.test_npcs import beside
 from tests.rl.test_teacher import save_net
 from tests.rl.test_trainer import folder, interrupted, without_clock

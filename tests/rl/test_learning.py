@@ -8,9 +8,9 @@ import torch
 
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.nets.registry import build_net
-from metta.rl.build import net_heads
+from metta.policy.interface import NetHeads
 from metta.rl.settings import TrainerSettings
+from tests.nets import build_net
 from tests.rl.learner import learn
 
 
@@ -63,7 +63,7 @@ def test_a_recurrent_policy_learns_to_remember(method: str, critic: str) -> None
     )  # fmt: skip
     info = env_info(Mission())
     sizes = {"hidden_size": 64, "channels": (8, 16)}
-    net = build_net("tutorial", sizes, replace(info, action_names=info.action_names[:5]), net_heads(settings))
+    net = build_net("tutorial", sizes, replace(info, action_names=info.action_names[:5]), NetHeads(settings.auxiliary))
     rewards = list(learn(CueTask(32, 8), net, settings, 60))  # pyright: ignore
     assert rewards[0] < 0.3
     assert max(rewards) > 0.8

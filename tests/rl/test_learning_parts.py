@@ -132,6 +132,23 @@ def test_advantages_equal_their_definition_on_both_paths(clips: tuple[float, flo
     np.testing.assert_allclose(other.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("time", [1, 2, 7, 64])
+def test_sums_backwards_and_their_gradients_equal_their_definition(time: int) -> None:
+    draws = torch.Generator().manual_seed(time)
+    terms, factors = (torch.randn(time, 3, dtype=torch.float64, generator=draws).requires_grad_() for _ in range(2))
+    expected = [terms[-1]]
+    for term, factor in zip(terms[:-1].flip(0), factors[:-1].flip(0), strict=True):
+        expected.append(term + factor * expected[-1])
+    found = advantage.sums_backwards(terms, factors)
+    torch.testing.assert_close(found, torch.stack(expected[::-1]))
+    weights = torch.randn(time, 3, dtype=torch.float64, generator=draws)
+    gradients = [
+        torch.autograd.grad((sums * weights).sum(), (terms, factors), allow_unused=True, materialize_grads=True)
+        for sums in (found, torch.stack(expected[::-1]))
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
 def test_with_ratios_of_one_advantages_are_plain_gae() -> None:
     settings = AdvantageSettings(gamma=0.9, gae_lambda=1.0)
     rewards = torch.tensor([[1.0], [0.0], [2.0]])

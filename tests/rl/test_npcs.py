@@ -249,9 +249,10 @@ def gradients(parts: Parts, experience: Experience) -> list[Tensor]:
     advantages = torch.empty_like(experience.values)
     updater._advantages(experience, experience.values, experience.first_ratios(), advantages)
     batch = gather(experience, segments, experience.values, advantages, torch.ones(len(segments)))
-    loss, _ = updater._total_loss(batch, updater._forward(experience, segments, batch))
-    found = torch.autograd.grad(loss, list(parts.net.parameters()), allow_unused=True)
-    return [torch.zeros(1) if part is None else part for part in found]
+    updater.differentiate(experience, segments, batch, Stopwatch())
+    found = [torch.zeros(1) if part.grad is None else part.grad for part in parts.net.parameters()]
+    updater.optimizer.zero_grad()
+    return found
 
 
 LOSSES = {

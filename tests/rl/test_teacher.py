@@ -17,7 +17,6 @@ from metta.game.observation import env_info
 from metta.policy import uri
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import Policy
-from metta.policy.nets.registry import build_net
 from metta.policy.simple import NoopPolicy, RandomPolicy
 from metta.policy.uri import find_bundle
 from metta.rl.build import Parts, build, build_environments, plan
@@ -26,6 +25,7 @@ from metta.rl.metrics import read_metrics
 from metta.rl.settings import RunConfig
 from metta.rl.timing import Stopwatch
 from metta.rl.trainer import train
+from tests.nets import build_net
 from tests.rl.test_trainer import folder, interrupted, without_clock
 
 Config = Callable[..., RunConfig]

@@ -95,8 +95,8 @@ import os, signal, sys
 from metta.rl import trainer
 from metta.rl.settings import RunConfig
 report = trainer.Trainer.report
-def reporting(self, metrics, stop):
-    report(self, metrics, stop)
+def reporting(self, *told):
+    report(self, *told)
     if self.progress.agent_steps >= {steps}:
         os.kill(os.getpid(), signal.SIGTERM)
 trainer.Trainer.report = reporting

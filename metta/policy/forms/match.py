@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.interface import Info, NetHeads, PolicyNet
-from metta.policy.nets.registry import NETS, build_net
+from metta.policy.forms.earlier_pickle import EarlierNet
+from metta.policy.interface import Info, NetHeads
+from metta.policy.nets.components.base import ComponentSettings
+from metta.policy.nets.earlier import NETS, components_of, known_as, settings_of
+from metta.policy.nets.net import ComponentNet
 from metta.policy.sources.place import BrokenBundleError
 
 SHOWN = 6
@@ -23,25 +27,46 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Architecture:
     """All that a net is built from."""
 
-    net: str
-    settings: dict[str, Any]
+    name: str  # for people
+    components: Mapping[str, ComponentSettings]
     heads: NetHeads
     info: Info
 
     @classmethod
-    def of(cls, net: PolicyNet) -> "Architecture":
-        return cls(net.name, net.settings, net.heads, net.info)
+    def of(cls, net: ComponentNet) -> "Architecture":
+        return cls(net.name, net.components, net.heads, net.info)
 
-    def build(self) -> PolicyNet:
+    @classmethod
+    def earlier(cls, net: str, settings: Mapping[str, Any], heads: NetHeads, info: Info) -> "Architecture":
+        """What earlier versions meant by a net's name and settings. Raise ValueError for wrong ones."""
+        return cls(net, components_of(net, settings), heads, info)
+
+    @property
+    def identity(self) -> list[Any]:
+        """What tells its list of components from others, the same for one that earlier versions built as for them."""
+        if known := known_as(self.components):
+            return list(known)
+        return ["components", {name: part.model_dump() for name, part in self.components.items()}]
+
+    def build(self) -> ComponentNet:
         """The net, for weights to be put into: those that it has are taken from no generator that others draw from."""
         with _DRAWING, torch.random.fork_rng(devices=[]):
-            return build_net(self.net, self.settings, self.info, self.heads)
+            return ComponentNet(self.info, self.components, self.heads, self.name)
 
 
-def load_into(architecture: Architecture, tensors: Mapping[str, Tensor], origin: str) -> PolicyNet:
+def within(module: object) -> Architecture | None:
+    """What a module that was saved whole is built from; None for one that is none of our nets."""
+    if isinstance(module, ComponentNet):
+        return Architecture.of(module)
+    if isinstance(module, EarlierNet) and module.net:
+        return Architecture.earlier(module.net, *(getattr(module, key) for key in ("settings", "heads", "info")))
+    return None
+
+
+def load_into(architecture: Architecture, tensors: Mapping[str, Tensor], origin: str) -> ComponentNet:
     """The net with these weights. Raise BrokenBundleError before memory is taken for a net that they do not fit."""
     if wrong := problems(architecture, shapes_of(tensors)):
-        raise BrokenBundleError(f"{origin}: weights do not fit the net {architecture.net}: {_listed(wrong)}")
+        raise BrokenBundleError(f"{origin}: weights do not fit the net {architecture.name}: {_listed(wrong)}")
     net = architecture.build()
     net.load_state_dict(dict(tensors), strict=False)  # buffers that follow from the environment may be missing
     return net
@@ -56,11 +81,11 @@ def match(tensors: Mapping[str, Tensor], info: Info | None, origin: str) -> Arch
     heads = NetHeads(auxiliary="_aux_head.weight" in shapes)
     info = known_info(tensors, info)
     best: tuple[str, list[str]] | None = None
-    for name, net in NETS.items():
-        settings = net.settings_of(shapes)
-        if settings is None or not (net.any_space or isinstance(info, EnvInfo)):
+    for name in NETS:
+        settings = settings_of(name, shapes)
+        if settings is None:
             continue
-        architecture = Architecture(name, settings, heads, info)
+        architecture = Architecture.earlier(name, settings, heads, info)
         wrong = problems(architecture, shapes)
         if not wrong:
             return architecture
@@ -77,7 +102,7 @@ def problems(architecture: Architecture, shapes: Shapes) -> list[str]:
     try:
         with torch.device("meta"):
             net = architecture.build()
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, UserError) as error:
         return [f"its settings are wrong ({' '.join(str(error).split())[:100]})"]
     expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     optional = {name for name, _ in net.named_buffers()}

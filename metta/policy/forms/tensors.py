@@ -10,7 +10,6 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from metta.policy.forms.torch_file import load_torch
-from metta.policy.interface import PolicyNet
 from metta.policy.sources.archive import MAGIC as ZIP
 from metta.policy.sources.place import MOST_BYTES, BrokenBundleError
 
@@ -25,10 +24,10 @@ SHOWN = 8  # keys in a message
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors by parameter name, float32; `net` if the file held one of ours whole."""
+    """Tensors by parameter name, float32, and the module that the file held whole, if it did."""
 
     tensors: dict[str, Tensor]
-    net: PolicyNet | None = None
+    module: nn.Module | None = None
 
 
 def read_weights(data: bytes, origin: str, trust_pickle: bool = False) -> Weights:
@@ -56,8 +55,7 @@ def _from_object(content: Any, origin: str) -> Weights:
         held = (content[key] for key in KEYS if key in content)
         found = next((part for part in held if isinstance(part, nn.Module) or _is_state(part)), content)
     if isinstance(found, nn.Module):
-        net = found if isinstance(found, PolicyNet) else None
-        return Weights(_checked(_state_of(found, origin), origin), net)
+        return Weights(_checked(_state_of(found, origin), origin), found)
     if not _is_state(found):
         raise BrokenBundleError(f"{origin}: holds no weights{_found_instead(content)}")
     return Weights(_checked({name: value for name, value in found.items() if isinstance(value, Tensor)}, origin))

@@ -9,6 +9,7 @@ import torch
 from torch.serialization import safe_globals
 
 from metta.common.errors import UserError
+from metta.policy.forms import earlier_pickle
 from metta.policy.forms.numpy_data import numpy_globals
 from metta.policy.forms.pickle_size import check_pickle, check_pickles
 from metta.policy.sources.archive import MAGIC, Archive
@@ -22,7 +23,8 @@ def load_torch(data: bytes, origin: str, trust_pickle: bool) -> Any:
             _check_size(data, archive)
         with warnings.catch_warnings(), safe_globals(numpy_globals(len(data))):
             warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=not trust_pickle)
+            pickler = earlier_pickle if trust_pickle else None
+            return torch.load(io.BytesIO(data), "cpu", pickler, weights_only=not trust_pickle)
     except Exception as error:  # torch raises whatever the content provokes
         reason = " ".join(str(error).split())
         if not trust_pickle and ("weights_only" in reason.lower() or reason.startswith("Unsupported ")):

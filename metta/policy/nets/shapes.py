@@ -1,5 +1,6 @@
 """What flows between the components of a policy, told without torch: settings are checked before it is imported."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Kind = Literal["observations", "tokens", "features", "vector", "logits", "value", "auxiliary"]
@@ -27,7 +28,8 @@ class Shape(NamedTuple):
         return f"{self.kind} {'x'.join(map(str, self.sizes))}"
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True)
+class Work:
     """Floating-point operations per agent-step of a component's matrix products, a multiply-add being two.
 
     They are those of the plain formulas, over as many tokens as there may be: kernels may get by with fewer.
@@ -42,5 +44,5 @@ class Work(NamedTuple):
         """Forward in the rollout and again in training, and backward: a product for the weights, one for the input."""
         return 4 * self.forward - self.first
 
-    def __add__(self, other: tuple[int, ...]) -> "Work":
-        return Work(self.forward + other[0], self.first + other[1])
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.forward + other.forward, self.first + other.first)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from metta.rl.advantage import sums_backwards
 from metta.rl.losses.base import LossResult, Minibatch, Prediction
 from metta.rl.settings import AdvantageSettings, PpoCriticSettings
 
@@ -27,6 +28,8 @@ def lambda_errors(
     carried = settings.gae_lambda * going_on
     if ratios is not None:
         errors, carried = ratios[:-1] * errors, ratios[:-1] * carried
+    if errors.device.type != "cpu":
+        return sums_backwards(errors, carried)
     sums = [errors[-1]]
     for error, share in zip(errors[:-1].flip(0), carried[:-1].flip(0), strict=True):
         sums.append(error + share * sums[-1])

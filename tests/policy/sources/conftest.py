@@ -12,8 +12,8 @@ from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.bundle import save_bundle
 from metta.policy.interface import Adviser, PolicyNet
-from metta.policy.nets.registry import build_net
 from metta.policy.uri import make_policy
+from tests.nets import build_net
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,11 @@ from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import NetHeads, PolicyNet
-from metta.policy.nets.mlp import MlpNet
-from metta.policy.nets.registry import NETS, build_net
+from metta.policy.nets.earlier import NETS, known_as
 from metta.policy.sources.place import SPEC
 from metta.policy.uri import find_bundle
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
+from tests.nets import build_net
 
 Plays = Callable[..., bool]
 STATES = {
@@ -97,7 +97,7 @@ def test_a_module_that_was_pickled_plays_only_when_trusted(tmp_path: Path, net: 
     torch.save(net, tmp_path / "module.pt")
     torch.save({"policy": net}, tmp_path / "dict.pt")
     for name in ("module.pt", "dict.pt"):
-        with pytest.raises(UserError, match=r"metta\.policy\.nets\.lstm\.LstmNet.*trust_pickle=true"):
+        with pytest.raises(UserError, match=r"metta\.policy\.nets\.\w+\.\w+.*trust_pickle=true"):
             plays(str(tmp_path / name))
         assert plays(str(tmp_path / name), trust_pickle=True)
 
@@ -109,19 +109,22 @@ def test_every_net_is_told_from_its_shapes(name: str, auxiliary: bool, tmp_path:
     net = build_net(name, settings, info, NetHeads(auxiliary))
     torch.save({"model": net.state_dict()}, tmp_path / "w.pt")
     found = find_bundle(str(tmp_path / "w.pt"))
-    assert (found.net, found.settings, found.heads, found.info) == (name, net.settings, net.heads, info)
+    architecture = found.architecture
+    assert (architecture.name, architecture.heads, architecture.info) == (name, net.heads, info)
+    assert architecture.components == net.components
 
 
 def test_depth_and_memory_of_a_net_are_told_from_its_shapes(tmp_path: Path, info: EnvInfo):
-    net = MlpNet(info, hidden_size=6, layers=3, memory=True)
-    save_file(net.state_dict(), tmp_path / "w.safetensors")
-    assert find_bundle(str(tmp_path / "w.safetensors")).settings == net.settings
+    settings = {"hidden_size": 6, "layers": 3, "memory": True}
+    save_file(build_net("mlp", settings, info).state_dict(), tmp_path / "w.safetensors")
+    found = find_bundle(str(tmp_path / "w.safetensors"))
+    assert known_as(found.architecture.components) == ("mlp", settings)
 
 
 def test_the_spec_beside_a_file_tells_its_net_and_features(tmp_path: Path, bundle: Path, net: PolicyNet):
     torch.save({"model": net.state_dict()}, bundle / "model_0007.pt")
     found = find_bundle(str(bundle / "model_0007.pt"))
-    assert (found.info, found.net, found.run) == (net.info, "lstm", "demo")
+    assert (found.info, found.architecture.name, found.run) == (net.info, "lstm", "demo")
 
 
 def test_a_bundle_of_few_words_needs_only_class_and_arguments(tmp_path: Path, net: PolicyNet, plays: Plays):

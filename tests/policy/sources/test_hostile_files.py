@@ -251,7 +251,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
     ),
     "a spec of settings of another kind": (
         lambda at, net: spec(at, net, init_kwargs={"hidden_size": "os"}),
-        "settings are wrong",
+        r"hidden=.os.: should be a valid integer",
     ),
     "a spec with a hash that does not match": (
         lambda at, net: spec(at, net, sha256={"w.safetensors": "0" * 64}),

@@ -1,7 +1,7 @@
 """What every component of a policy has in its settings. No torch here: what is built is imported when it is built."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from metta.policy.interface import Info
 
 
+Width = Annotated[int, Field(ge=1, le=8_192)]  # numbers in a layer: no net is wider
+
+
 class ComponentSettings(Settings, ABC):
     """One component: what it is built from, what it reads and what it gives.
 
@@ -22,7 +25,6 @@ class ComponentSettings(Settings, ABC):
 
     reads: ClassVar[tuple[Kind, ...]] = ("vector",)  # kinds of value that it takes
     is_head: ClassVar[bool] = False  # gives what the trainer reads: nothing else reads it
-    is_memory: ClassVar[bool] = False  # builds a metta.policy.nets.modules.base.Memory
 
     input: str | list[str] | None = Field(
         default=None,
@@ -31,9 +33,18 @@ class ComponentSettings(Settings, ABC):
     )
     enabled: bool = Field(default=True, description="false: left out; who reads it reads what it would have read")
 
+    @property
+    def kind_name(self) -> str:
+        """What picks this model."""
+        return type(self).model_fields["kind"].default
+
     @abstractmethod
     def output(self, given: Shape, info: "Info") -> Shape:
         """Shape of what it gives. Raise ValueError, saying what it got and what it wants, for one it cannot read."""
+
+    def sides(self, given: Shape, info: "Info") -> dict[str, Shape]:
+        """What it gives beside that, read as `name.side`; its module then returns all of it as a tuple."""
+        return {}
 
     @abstractmethod
     def build(self, given: Shape, info: "Info") -> "nn.Module":

@@ -20,7 +20,6 @@ class MapMemorySettings(ComponentSettings):
     nearest cell never seen. State: 2 bytes for each of side x side cells."""
 
     reads: ClassVar[tuple[Kind, ...]] = ("observations",)
-    is_memory: ClassVar[bool] = True
 
     kind: Literal["map_memory"] = "map_memory"
     width: int = Field(default=128, gt=0, description="numbers that it gives")

@@ -23,8 +23,8 @@ class FeatureBatch(NamedTuple):
 
 
 class Memory(nn.Module, ABC):
-    """What remembers. Only it knows what its state looks like: a tuple of tensors [batch, ...] of any type, which others
-    keep, pick rows of (`part[rows]`), join, save and hand back. State is never part of the weights.
+    """What remembers. Only it knows what its state looks like: a tuple of tensors [batch, ...] of any type, which
+    others keep, pick rows of (`part[rows]`), join, save and hand back. State is never part of the weights.
 
     A row whose episode has ended is given its initial state by `reset`, never by filling in zeros elsewhere.
     """
@@ -35,11 +35,11 @@ class Memory(nn.Module, ABC):
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """x [batch, ...] -> output [batch, width] and the next state, in new tensors: the given ones stay as they are."""
+        """x [batch, ...] -> output [batch, width] and the next state, in new tensors: the given ones stay."""
 
     @abstractmethod
     def unroll(self, x: Tensor, state: State, resets: Tensor) -> Tensor:
-        """A segment: x [time, batch, ...], the state before it, resets bool [time, batch] -> output [time, batch, width].
+        """A segment: x [time, batch, ...], state before it, resets bool [time, batch] -> output [time, batch, width].
 
         Equal to `step` after `step`, with `reset` where resets[t] is set before step t.
         """

@@ -14,11 +14,11 @@ from torch import Tensor
 from metta.game.observation import EnvInfo
 from metta.policy.interface import State
 from metta.policy.nets.landmarks import BARRIER, MOVER, NUMBERS, kinds_of, slots_of
-from metta.policy.nets.linear import Linear
 from metta.policy.nets.modules import map_kernels as kernels
 from metta.policy.nets.modules.base import Memory
+from metta.policy.nets.modules.linear import Linear
 from metta.policy.nets.modules.map_kernels import Names, Sizes
-from metta.policy.nets.threads import in_threads
+from metta.policy.nets.modules.threads import in_threads
 
 STAMPS = 192  # ages that can be told apart; the rest of a byte tells what is older from what is new
 

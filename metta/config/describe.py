@@ -1,0 +1,49 @@
+"""`--describe`: what the policy of a job is made of."""
+
+import json
+from typing import Literal
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from metta.common.errors import UserError
+from metta.config.help import make_console
+from metta.config.job import Config
+from metta.rl.settings import RunConfig
+
+Form = Literal["table", "json"]
+
+
+def print_policy(config: Config, form: Form) -> None:
+    """Print the components of a training job's policy. Raises UserError for a job that trains none."""
+    if not isinstance(config, RunConfig):
+        raise UserError(f"--describe tells the policy that a job trains; cmd={config.cmd} trains none")
+    from metta.policy.interface import NetHeads  # here because these take seconds to import
+    from metta.policy.nets.describe import describe, document
+    from metta.rl.environments import find_source
+
+    agent, source = config.agent, find_source(config)
+    rows = describe(agent.components, source.info, NetHeads(config.trainer.auxiliary))
+    left_out = [name for name in agent.components if name not in {row.component for row in rows}]
+    told = document(agent.name, rows, left_out)
+    if form == "json":
+        print(json.dumps(told, indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("component", "kind", "reads", "gives"):
+        table.add_column(title, overflow="fold")
+    for title in ("parameters", "FLOPs forward", "FLOPs trained", "state bytes"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        sizes = (row.parameters, row.forward_flops, row.trained_flops, row.state_bytes)
+        words = (row.component, row.kind, ", ".join(row.reads), row.gives)
+        table.add_row(*map(Text, words), *(f"{size:,}" for size in sizes))
+    table.add_section()
+    table.add_row("total", "", "", "", *(f"{size:,}" for size in told["total"].values()))
+    console = make_console()
+    console.print(Text.assemble((f"agent {agent.name}", "bold"), f" for {source.label}"))
+    console.print(table)
+    if left_out:
+        console.print(Text(f"left out: {', '.join(left_out)} (not enabled, or no loss reads it)"))
+    console.print(Text("FLOPs per agent-step, of matrix products by the plain formulas; state bytes per agent."))

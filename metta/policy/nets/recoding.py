@@ -1,0 +1,30 @@
+"""Tokens for nets that learn fast: what is a kind gets a plane of its own, what is an amount its logarithm.
+
+The game numbers tags, vibes, owners and actions. Fed as numbers, tag 5 is half of tag 10 and a heart is 1/256: a net
+must learn first that they are not. Recoded tokens have the shape of the game's own.
+"""
+
+import math
+
+import numpy as np
+
+from metta.game.observation import EnvInfo
+
+PLANES = 256  # a token's feature is one byte
+KINDS = 16  # planes of a feature whose number of values is not known
+KIND_FEATURES = ("collective", "vibe", "last_action")
+GLOBAL = 0xFE
+
+
+def recoding(info: EnvInfo) -> tuple[np.ndarray, int]:
+    """Plane and amount of each token, uint8 [256 * 256, 2] by feature * 256 + value, and the number of planes."""
+    table = np.zeros((256, 256, 2), np.uint8)
+    planes = max(feature.id for feature in info.features) + 1
+    for feature in info.features:
+        table[feature.id, :, 0] = feature.id
+        table[feature.id, :, 1] = [round(255 * math.log1p(value) / math.log(256)) for value in range(256)]
+        kinds = len(info.tags) if feature.name == "tag" else KINDS if feature.name in KIND_FEATURES else 0
+        for value in range(min(kinds, PLANES - planes)):
+            table[feature.id, value] = planes + value, 255
+        planes = min(PLANES, planes + kinds)
+    return table.reshape(-1, 2), planes
