@@ -17,6 +17,9 @@ from metta.game.mission import Mission, MissionSettings, QuirkSettings, RewardEn
 from metta.game.missions import load_mission, mission_names, mission_set, mission_sets
 from metta.game.rewards import PRESETS
 from metta.game.variants import VARIANTS
+from metta.policy.nets.components.cells import TOKENS
+from metta.policy.nets.components.registry import KINDS
+from metta.policy.nets.presets import preset_names
 from metta.rl.dual_policy import DualPolicySettings
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +74,10 @@ def models(model: type[Settings]) -> set[type[Settings]]:
     return found
 
 
-@pytest.mark.parametrize("model", [MissionSettings, TeamSettings, RewardEntry, *models(Mission) - {Mission}])
+@pytest.mark.parametrize(
+    "model",
+    [MissionSettings, TeamSettings, RewardEntry, *sorted(models(Mission) - {Mission}, key=lambda one: one.__name__)],
+)
 def test_the_page_of_missions_explains_every_key(model: type[Settings]):
     page = (ROOT / "docs" / "missions.md").read_text()
     for name, field in model.model_fields.items():
@@ -92,3 +98,18 @@ def test_the_page_of_missions_lists_the_sets_and_the_legend():
     for name in {name for names in mission_sets().values() for name in names}:
         mission = load_mission(name)
         assert f"| `{name}` | {mission.agents} | {mission.max_steps:,} | {mission.description} |" in page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_networks_explains_every_component(kind: str):
+    page = (ROOT / "docs" / "nets.md").read_text()
+    assert f"### {kind}\n" in page
+    for name, field in KINDS[kind].model_fields.items():
+        if name not in ("kind", "input", "enabled"):
+            assert field.description, f"{kind}.{name}"
+            assert re.search(rf"^\| `{name}` \| .* \| {re.escape(field.description)} \|$", page, re.MULTILINE), name
+
+
+def test_the_page_of_networks_names_every_preset_and_cell():
+    page = (ROOT / "docs" / "nets.md").read_text()
+    assert [name for name in (*preset_names(), *TOKENS) if f"| `{name}` |" not in page] == []

@@ -55,7 +55,9 @@ class ComponentNet(PolicyNet):
 
     def module(self, name: str) -> nn.Module:
         """The module of the component of that name."""
-        return self.get_submodule(f"_{name}")
+        module = self._modules[f"_{name}"]
+        assert module is not None
+        return module
 
     def compile_parts(self, mode: str) -> None:
         """Compile what works forward only; cores have kernels of their own."""
