@@ -18,6 +18,7 @@ from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.traces import Replay, load_trace
+from metta.rl.environments import Repeatable
 from tests.game.play import Play
 
 cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
@@ -127,6 +128,24 @@ def test_episodes_that_a_limit_cuts_are_equal_also_from_a_state() -> None:
         pair.step(actions)
         pair.compare(step)
     assert pair.cuts == cuts + 2 * 2 * mission.agents
+
+
+@pytest.mark.skipif(not SIMULATED, reason="buffers of the processor; on a device: tests/rl/test_cuda_graph.py")
+def test_it_is_known_before_a_step_whether_an_episode_is_cut_in_it() -> None:
+    quirks = {"time_limit_is_terminal": False}
+    mission = build_mission(MissionSettings.model_validate({"max_steps": 5, "quirks": quirks}))
+    pair = Pair(mission, build_pool(mission, 2, 0), 2, seed=4, desync=True)
+    usual, batch = pair.batches
+    assert isinstance(batch, Repeatable)
+    actions = np.ones((2, mission.agents), np.int32)
+    for step in range(7):
+        usual.step(actions, *pair.buffers[0])
+        cut = batch.prepare()
+        batch.advance(actions, *pair.buffers[1])
+        before = pair.cuts
+        pair.compare(step)
+        assert cut == (pair.cuts > before)
+    assert pair.cuts > 0
 
 
 def test_two_teams_with_all_that_can_be_observed_are_equal() -> None:
