@@ -75,12 +75,15 @@ class Environments(Protocol):
 class Repeatable(Environments, Protocol):
     """Environments whose steps a CUDA graph can repeat: what the host does of a step is apart from what it queues."""
 
-    def prepare(self) -> bool:
-        """What the host does before a step, once for each; whether an episode is cut in it."""
+    def prepare(self) -> np.ndarray:
+        """What the host does before a step, once for each; the agents whose episode is cut in it, int64 [n]."""
         ...
 
-    def advance(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
-        """The rest of `step`, which a graph can repeat unless an episode is cut."""
+    def advance(
+        self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any, last: Any = None
+    ) -> None:
+        """The rest of `step`, which a graph can repeat. What agents whose episode is cut last saw is in `last`, if that
+        is given, in place of `take_cut`."""
         ...
 
 

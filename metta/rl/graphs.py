@@ -40,7 +40,7 @@ class Captured(Generic[Result]):
         generators: Sequence[torch.Generator] = (),
     ) -> None:
         """`what` it does, for the line; `generators` of the device are those it draws from, beside torch's own."""
-        self._what, self.run_once, self._device = what, function, device
+        self._what, self._function, self._device = what, function, device
         self._generators = generators
         self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # None: never captured
         self._runs = 0
@@ -54,7 +54,7 @@ class Captured(Generic[Result]):
         if self._graph is not None:
             self._graph.replay()
             return self._result[0]
-        return self.run_once() if self._side is None else self._warm_up(self._side)
+        return self._function() if self._side is None else self._warm_up(self._side)
 
     def give_up(self, why: str) -> None:
         """From now on only run the function, if it is not captured yet, and say so."""
@@ -68,10 +68,10 @@ class Captured(Generic[Result]):
         side.wait_stream(now)
         with torch.cuda.stream(side):
             if self._runs < WARM_UP:
-                result = self.run_once()
+                result = self._function()
             else:
                 with _noted_waits() as waits:
-                    result = self.run_once()
+                    result = self._function()
                 if waits:
                     self.give_up("it waits for the device")
         now.wait_stream(side)
@@ -89,7 +89,7 @@ class Captured(Generic[Result]):
                 torch.cuda.stream(torch.cuda.current_stream(self._device)),
                 torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
             ):
-                result = self.run_once()
+                result = self._function()
         except Exception as error:
             first = error.__context__ or error  # a capture that failed also fails to end
             self.give_up((str(first) or type(first).__name__).splitlines()[0])

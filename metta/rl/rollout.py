@@ -143,6 +143,7 @@ class Rollout:
         self._slot = torch.zeros(1, dtype=torch.int64, device=self._device)
         self._repeated: tuple[Repeatable, Captured[None]] | None = None
         if repeat and isinstance(env, Repeatable):
+            self._last = torch.zeros_like(self._observations)  # seen before new episodes began
             self._repeated = env, Captured("playing", self._same_step, self._device, [generator])
 
     def start(self) -> None:
@@ -199,7 +200,7 @@ class Rollout:
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it for those who learn."""
         if self._repeated:
-            self._repeat_step(*self._repeated, stopwatch)
+            self._repeat_step(*self._repeated, self.experience.rewards[step, columns], stopwatch)
             return
         experience, npcs, last = self.experience, self.npcs, step == len(self.experience.actions) - 1
         following = None if last else experience.observations[step + 1, columns]
@@ -209,11 +210,16 @@ class Rollout:
             with stopwatch.phase("npc"):
                 following.copy_(npcs.pick(self._observations))
 
-    def _repeat_step(self, env: Repeatable, captured: Captured[None], stopwatch: Stopwatch) -> None:
-        """The same by a CUDA graph; without it where an episode is cut, of which the host knows beforehand."""
-        step = captured.run_once if env.prepare() else captured
+    def _repeat_step(self, env: Repeatable, captured: Captured[None], rewards: Tensor, stopwatch: Stopwatch) -> None:
+        """The same by a CUDA graph; `rewards` are the stored ones of the step. Which episodes it cuts is known before:
+        what counts beyond them is another number of values each time, and no part of the graph."""
+        cut = env.prepare()
         with stopwatch.phase("rollout"):
-            step()
+            captured()
+        if cut.size:
+            with stopwatch.phase("inference"):
+                agents = self._moved(cut)
+                rewards[agents] += self._value_of(agents, self._last[agents])
 
     def _same_step(self) -> None:
         """A step that has the same tensors every time and then stores them where it is told on the device."""
@@ -276,16 +282,28 @@ class Rollout:
         places, observations = places[learning], torch.as_tensor(last).to(self._device)[learning]
         if not len(places):
             return places, self._reward_sum[:0]
+        return places, self._value_of(places, observations)
+
+    def _value_of(self, places: Tensor, observations: Tensor) -> Tensor:
+        """The discounted value of what agents in these places, int64 [n], see after the step."""
         state = tuple(part[places] for part in self._state)
         output, _ = self.precision.act(self.net, observations, state)
-        return places, self._gamma * output.values
+        return self._gamma * output.values
+
+    def _moved(self, array: np.ndarray) -> Tensor:
+        """To the device, which is not waited for."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
 
     def _step_engine(self, target: Tensor) -> None:
         """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
         written = target if self._shared else self._host_observations
         flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
-        step = self._repeated[0].advance if self._repeated else self.env.step
-        step(self._engine_view(self._actions), self._engine_view(written), *flags)
+        buffers = (self._engine_view(self._actions), self._engine_view(written), *flags)
+        if self._repeated:
+            self._repeated[0].advance(*buffers, last=self._engine_view(self._last))
+        else:
+            self.env.step(*buffers)
         if written is not target:
             target.copy_(written)
 

@@ -131,7 +131,7 @@ def test_episodes_that_a_limit_cuts_are_equal_also_from_a_state() -> None:
 
 
 @pytest.mark.skipif(not SIMULATED, reason="buffers of the processor; on a device: tests/rl/test_cuda_graph.py")
-def test_it_is_known_before_a_step_whether_an_episode_is_cut_in_it() -> None:
+def test_who_is_cut_in_a_step_is_known_before_it_and_what_they_last_saw_after_it() -> None:
     quirks = {"time_limit_is_terminal": False}
     mission = build_mission(MissionSettings.model_validate({"max_steps": 5, "quirks": quirks}))
     pair = Pair(mission, build_pool(mission, 2, 0), 2, seed=4, desync=True)
@@ -140,11 +140,15 @@ def test_it_is_known_before_a_step_whether_an_episode_is_cut_in_it() -> None:
     actions = np.ones((2, mission.agents), np.int32)
     for step in range(7):
         usual.step(actions, *pair.buffers[0])
-        cut = batch.prepare()
-        batch.advance(actions, *pair.buffers[1])
-        before = pair.cuts
+        cut, last = batch.prepare(), np.zeros_like(pair.buffers[1][0])
+        batch.advance(actions, *pair.buffers[1], last)
+        assert batch.take_cut() is None
+        expected = usual.take_cut()
+        assert cut.tolist() == ([] if expected is None else expected[0].tolist())
+        if expected is not None:
+            assert last.reshape(-1, 200, 3)[cut].tobytes() == expected[1].tobytes()
+            pair.cuts += len(cut)
         pair.compare(step)
-        assert cut == (pair.cuts > before)
     assert pair.cuts > 0
 
 

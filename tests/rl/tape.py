@@ -71,11 +71,11 @@ class Taped(Captured[Any]):
     def __call__(self) -> Any:
         if self._runs < WARM_UP:
             self._runs += 1
-            return self.run_once()
+            return self._function()
         if self._runs == WARM_UP:
             self._runs += 1
             with Tape() as self._tape:
-                self._kept = self.run_once()
+                self._kept = self._function()
         else:
             self.replays += 1
             self._tape.replay()

@@ -14,7 +14,7 @@ from metta.policy.nets.agent import AgentSettings
 from metta.policy.uri import find_bundle
 from metta.rl.build import Parts, build, plan
 from metta.rl.environments import Repeatable
-from metta.rl.graphs import WARM_UP, Captured
+from metta.rl.graphs import Captured
 from metta.rl.machine import torch_stream
 from metta.rl.metrics import read_metrics
 from metta.rl.settings import RunConfig
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 ENVS, STEPS = 64, 100
 CUDA = torch.device("cuda")
-# Two rounds of 8 steps; first episodes are cut within the first two epochs.
+# Two rounds of 8 steps; some episodes end in them, and first ones are cut within the first two epochs.
 ON_DEVICE: dict[str, Any] = {
     "env": {"backend": "cuda"},
     "system": {"device": "cuda"},
@@ -51,30 +51,27 @@ class Play:
         self.observations = torch.zeros(*shape, 200, 3, dtype=torch.uint8, device="cuda")
         self.rewards = torch.zeros(shape, device="cuda")
         self.ends = torch.zeros(2, *shape, dtype=torch.bool, device="cuda")
-        self.returns = torch.zeros(shape, device="cuda")
+        self.last, self.returns = torch.zeros_like(self.observations), torch.zeros(shape, device="cuda")
         generator = torch.Generator("cuda").manual_seed(0)
         self.weights = torch.randint(-1, 2, (600, 5), generator=generator, device="cuda").float()
         self.batch.reset(self.observations)
 
     def advance(self) -> None:
         self.actions.copy_((self.observations.flatten(2).float() @ self.weights).argmax(-1))
-        self.batch.advance(self.actions, self.observations, self.rewards, self.ends[0], self.ends[1])
+        self.batch.advance(self.actions, self.observations, self.rewards, self.ends[0], self.ends[1], self.last)
         self.returns += self.rewards
 
 
 def test_a_graph_of_policy_and_environments_plays_as_they_do_one_by_one() -> None:
     plain, repeated = Play(), Play()
-    captured, replayed = Captured("playing", repeated.advance, CUDA), 0
+    captured = Captured("playing", repeated.advance, CUDA)
     for _ in range(STEPS):
         cut = plain.batch.prepare()
         plain.advance()
-        assert repeated.batch.prepare() == cut
-        if cut:
-            captured.run_once()
-        else:
-            captured()
-            replayed += 1
-    assert replayed > WARM_UP and captured._graph is not None
+        assert repeated.batch.prepare().tolist() == cut.tolist()
+        captured()
+        torch.testing.assert_close(repeated.last, plain.last, rtol=0, atol=0)
+    assert captured._graph is not None
     torch.testing.assert_close(repeated.observations, plain.observations, rtol=0, atol=0)
     torch.testing.assert_close(repeated.returns, plain.returns, rtol=0, atol=0)
     one, other = plain.batch.take_episodes(), repeated.batch.take_episodes()
@@ -84,11 +81,9 @@ def test_a_graph_of_policy_and_environments_plays_as_they_do_one_by_one() -> Non
 
 def test_a_step_neither_copies_to_the_host_nor_waits() -> None:
     play = Play()
-    while play.batch.prepare():
-        play.advance()
+    play.batch.prepare()
     play.advance()
-    while play.batch.prepare():
-        play.advance()
+    play.batch.prepare()
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         play.advance()
@@ -219,11 +214,11 @@ def test_a_captured_run_that_is_resumed_equals_one_that_is_not_captured(config: 
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.parametrize("graphs", ["off", "on"])
-def test_once_no_episode_is_cut_nothing_is_waited_for_between_steps_and_minibatches(
-    config: Config, graphs: str
-) -> None:
-    parts, _ = epochs(config(**ON_DEVICE, trainer={"cuda_graphs": graphs}), 4)
+@pytest.mark.parametrize(("graphs", "cut"), [("off", False), ("on", False), ("on", True)])
+def test_nothing_is_waited_for_between_steps_and_minibatches(config: Config, graphs: str, cut: bool) -> None:
+    """With graphs not even where episodes are cut."""
+    mission = {"max_steps": 5, "quirks": {"time_limit_is_terminal": False}} if cut else {}
+    parts, _ = epochs(config(**ON_DEVICE, mission=mission, trainer={"cuda_graphs": graphs}), 4)
     watch, minibatches = Stopwatch(CUDA), []
 
     def stop() -> bool:

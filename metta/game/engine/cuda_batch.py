@@ -127,19 +127,23 @@ class CudaEnvBatch(Batch):
         self.prepare()
         self.advance(actions, observations, rewards, terminals, truncations)
 
-    def prepare(self) -> bool:
+    def prepare(self) -> np.ndarray:
         """What the host does of a step, before it: once for each `advance`, also for one that a CUDA graph repeats.
 
-        Return whether an episode is cut in that step, which a graph cannot repeat.
+        Return the agents whose episode is cut in that step, int64 [n].
         """
         self._make_room()
         self._cut = None
         if self._auto_reset and self._cuts:
             self._foresee_cut()
-        return bool(self._cutting.size)
+        return agents_of(self._cutting, self.num_agents)
 
-    def advance(self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any) -> None:
-        """What is queued of a step, in any stream; the rest was done by `prepare`."""
+    def advance(
+        self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any, last: Any = None
+    ) -> None:
+        """What is queued of a step, in any stream; the rest was done by `prepare`. If `last` is given, shaped as the
+        observations, it gets what agents saw before new episodes began, in steps that may cut one or may be repeated
+        as one that does; `take_cut` then has nothing."""
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
         envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
         env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
@@ -149,7 +153,9 @@ class CudaEnvBatch(Batch):
         end_step[agent_blocks, THREADS, stream](tables, state, buffers, self._log)
         record_episodes[min(envs, COPY_BLOCKS), COPY_THREADS, stream](state, self._log)
         if self._auto_reset:
-            if self._cutting.size:
+            if last is not None and self._cuts:
+                last[...] = observations
+            elif self._cutting.size:
                 self._cut = agents_of(self._cutting, self.num_agents), self._pick(observations, self._cutting)
             self._renew(buffers.observations, begin=False)
 
