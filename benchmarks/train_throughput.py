@@ -25,11 +25,11 @@ from metta.rl.settings import RunConfig
 
 EpochEnd = Callable[[], None]
 ORIGINAL_HORIZON = 64  # of the original's recurrent policies
-# What the metrics call phases, by the three parts that the benchmark reports.
+# What the metrics call phases, by the three parts that the benchmark reports. In a CUDA graph env is within inference.
 PARTS = {
     "env": ("env",),
-    "inference": ("inference", "teacher", "npc"),
-    "learning": ("advantage", "forward", "backward", "optimizer", "other"),
+    "inference": ("inference", "teacher", "npc", "rollout"),
+    "learning": ("advantage", "forward", "backward", "minibatch", "optimizer", "other"),
 }
 
 
@@ -62,6 +62,7 @@ def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochE
             "checkpointer.epoch_interval=1_000_000",
             *(f"device={args.device}", f"system.data_dir={folder}", f"system.threads={args.threads}"),
             *(f"trainer.precision={args.precision}", f"env.backend={args.backend}"),
+            f"trainer.cuda_graphs={args.graphs}",
         ]
     )
     settled: list[RunConfig] = []
@@ -144,6 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="where the network runs")
     parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
     parser.add_argument("--precision", default="auto", help="as trainer.precision: auto, float32, bf16")
+    parser.add_argument("--graphs", default="auto", help="as trainer.cuda_graphs: auto, on, off")
     parser.add_argument("--epochs", type=at_least(1), default=5, help="epochs measured, of which the median counts")
     parser.add_argument("--warmup", type=at_least(0), default=2, help="epochs before that")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")

@@ -13,6 +13,7 @@ from metta.game.engine.batch import EnvBatch, Episode
 from metta.policy.interface import SpaceInfo
 from metta.rl.backprop import Backprop
 from metta.rl.build import build, make_losses, plan
+from metta.rl.divergence import DivergedError
 from metta.rl.graphs import Captured, obstacle
 from metta.rl.optim import make_optimizer, set_learning_rate
 from metta.rl.precision import find_precision
@@ -194,6 +195,23 @@ def test_operations_repeated_on_the_same_tensors_collect_and_learn_the_same_bit_
         torch.testing.assert_close(same, tensors, rtol=0, atol=0)
     assert sum(tape.replays > 0 for tape in taped) == 2 * 3  # steps, minibatches, the optimiser, twice
     assert repeated.env.prepared == plain.env.prepared == EPOCHS * 2 * SHAPE.horizon
+
+
+def test_a_number_that_is_not_finite_ends_the_update_as_without(taped: list[Taped]) -> None:
+    found = []
+    for repeat in (False, True):
+        learner = Learner(settings_of(), repeat)
+        learner.rollout.start()
+        for number in range(3):
+            learner.epoch(number)
+        assert learner.rollout.collect(Stopwatch(), lambda: False)
+        with torch.no_grad():
+            learner.net.critic.bias.fill_(torch.nan)
+        with pytest.raises(DivergedError) as error:
+            learner.updater.update(learner.experience, 0.5, Stopwatch(), lambda: False)
+        found.append((str(error.value), weights(learner.net)))
+    assert found[0][0] == found[1][0] and "value_loss is nan" in found[0][0]
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=0, atol=0, equal_nan=True)
 
 
 def test_each_repetition_draws_new_random_numbers() -> None:
