@@ -6,7 +6,7 @@ TYPE, BARRIER, MOVER = "type:", "type:wall", "type:agent"  # tags
 OWNERS = 3  # nobody, the agent's own team, another
 MOVES = 4  # north, south, west, east: the moves' order
 NUMBERS = MOVES + 6  # told of the nearest thing of a kind and owner
-SHARES = 3  # told of a patch of cells: what is unknown, what is wall, and how fresh it is
+SHARES = 2  # told of a patch of cells: how much is unknown, and how fresh the rest is
 
 
 def kinds_of(info: EnvInfo) -> list[str]:

@@ -65,7 +65,7 @@ class MapMemorySettings(ComponentSettings):
         first = total = 0
         for side in (NEAR, FAR):
             half, quarter = (-(-side // step) for step in (2, 4))  # convolutions have stride 2
-            first += 2 * side**2 * 8 * code_bytes(info) * self.embedding
-            total += 2 * 9 * (self.embedding + SHARES) * near * half**2
+            first += 2 * side**2 * (8 * code_bytes(info) + SHARES) * self.embedding
+            total += 2 * 9 * self.embedding * near * half**2
             total += 2 * 9 * near * far * quarter**2 + 2 * far * quarter**2 * self.width
         return Work(first + total, first)

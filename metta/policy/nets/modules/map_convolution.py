@@ -1,8 +1,8 @@
 """A map read by convolutions: what is around the agent, near by and far away.
 
 The map is that of `MapMemory`. Around the agent it is cut into patches of cells, at several scales. Of a patch is kept
-which codes there are in it, a bit each, what shares of it are unknown and walls, and how fresh it is. A table tells
-each code's numbers; two convolutions read the patches of a scale, and a linear layer reads all scales.
+which codes there are in it, a bit each, what share of it is unknown, and how fresh it is. A table tells each code's
+numbers; two convolutions read the patches of a scale, and a linear layer reads all scales.
 
 Gradients reach tables and convolutions, not what was written. What convolutions make is worked out again for the
 backward pass, so a segment takes no more memory than its patches' bits.
@@ -19,7 +19,7 @@ from metta.policy.interface import State
 from metta.policy.nets.landmarks import SHARES, code_bytes
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.linear import Linear
-from metta.policy.nets.modules.map_kernels import UNKNOWN, WALL, Sizes
+from metta.policy.nets.modules.map_kernels import UNKNOWN, Sizes
 from metta.policy.nets.modules.map_memory import empty_maps, names_of, sizes_of
 from metta.policy.nets.modules.map_torch import MapWriter, ages, stamps
 
@@ -65,15 +65,15 @@ class MapConvolution(Memory):
 
     @torch.no_grad()
     def _walk(self, x: Tensor, state: State, resets: Tensor | None) -> tuple[list[Tensor], State]:
-        """Write each step: the patches of each scale uint8 [time * batch, patches, bytes], and the state after it."""
+        """Write each step: the patches of each scale uint8 [time * batch, bytes, patches], and the state after it."""
         cells, clocks = (part.clone() for part in state)
         codes, here = (part.unflatten(0, x.shape[:2]) for part in self._writer.see(x.flatten(0, 1)))
         rows = max(1, CELLS // cells.shape[1])
         cut: list[list[Tensor]] = [[] for _ in self._scales]
         for time in range(len(x)):
             if resets is not None:
-                cells.masked_fill_(resets[time].unsqueeze(1), UNKNOWN)
-                clocks.masked_fill_(resets[time], 0)
+                cells *= ~resets[time].unsqueeze(1)  # UNKNOWN is 0; several times as fast as a masked fill
+                clocks *= ~resets[time]
             self._writer.write(cells, clocks, codes[time], here[time])
             for scale, patches in zip(self._scales, cut, strict=True):
                 parts = (part.split(rows) for part in (cells, here[time], stamps(clocks, self._sizes)))
@@ -96,8 +96,8 @@ class MapConvolution(Memory):
 class Scale(nn.Module):
     """Patches around the agent, and what two convolutions read of them."""
 
-    _offsets: Tensor  # int64 [patches * cells of each]: numbers of cells less that of the agent's
-    _bits: Tensor  # uint8 [8]: of a byte
+    _offsets: Tensor  # int64 [cells of a patch * patches]: numbers of cells less that of the agent's
+    _bits: Tensor  # uint8 [8, 1, 1]: of a byte
 
     def __init__(
         self, sizes: Sizes, patches: int, cells: int, code_bytes: int, embedding: int, channels: Sequence[int]
@@ -106,35 +106,37 @@ class Scale(nn.Module):
         super().__init__()
         self._sizes, self._patches, self._code_bytes = sizes, patches, code_bytes
         line = torch.arange(patches * cells) - patches * cells // 2
-        offsets = (line.unsqueeze(1) * sizes.side + line).view(patches, cells, patches, cells).transpose(1, 2)
+        offsets = (line.unsqueeze(1) * sizes.side + line).view(patches, cells, patches, cells).permute(1, 3, 0, 2)
         self.register_buffer("_offsets", offsets.flatten(), persistent=False)
-        self.register_buffer("_bits", 2 ** torch.arange(8, dtype=torch.uint8), persistent=False)
-        self.table = nn.Linear(8 * code_bytes, embedding, bias=False)
+        self.register_buffer("_bits", 2 ** torch.arange(8, dtype=torch.uint8).view(8, 1, 1), persistent=False)
+        self.table = nn.Conv2d(8 * code_bytes + SHARES, embedding, kernel_size=1, bias=False)
         nn.init.normal_(self.table.weight)
-        self.near = nn.Conv2d(embedding + SHARES, channels[0], kernel_size=3, stride=2, padding=1)
+        self.near = nn.Conv2d(embedding, channels[0], kernel_size=3, stride=2, padding=1)
         self.far = nn.Conv2d(channels[0], channels[1], kernel_size=3, stride=2, padding=1)
 
     def cut(self, cells: Tensor, here: Tensor, stamp: Tensor) -> Tensor:
-        """Maps int16 [n, side * side] and where the agents are [n] -> patches uint8 [n, patches, bytes].
+        """Maps int16 [n, side * side] and where the agents are [n] -> patches uint8 [n, bytes, patches].
 
         Bytes: bits of the codes there are, then shares as 255ths.
         """
         around = (here.unsqueeze(1) + self._offsets) & (cells.shape[1] - 1)
-        seen = cells.gather(1, around)
+        seen = cells.gather(1, around).unflatten(1, (-1, self._patches**2))
+        code = seen & 255
+        there = seen.new_zeros(len(seen), 8 * self._code_bytes, self._patches**2, dtype=torch.uint8)
+        there.scatter_(1, code.long(), 1)
+        codes = (there.unflatten(1, (8, -1)) * self._bits).sum(1, dtype=torch.uint8)
         known = self._sizes.forget // self._sizes.unit + 1  # units of time
-        fresh = (known - ages(seen, stamp)).clamp_(min=0).float() / known
-        seen, fresh = (part.unflatten(1, (self._patches**2, -1)) for part in (seen & 255, fresh))
-        there = seen.new_zeros(*seen.shape[:2], 8 * self._code_bytes, dtype=torch.uint8).scatter_(2, seen.long(), 1)
-        codes = (there.unflatten(2, (-1, 8)) * self._bits).sum(-1, dtype=torch.uint8)
-        shares = [seen == UNKNOWN, seen == WALL, fresh.masked_fill(seen == UNKNOWN, 0)]
-        told = torch.stack([share.float().mean(2) for share in shares], -1)
-        return torch.cat([codes, told.mul_(255).round_().to(torch.uint8)], -1)
+        fresh = (known - ages(seen, stamp.unsqueeze(1))).clamp_(min=0)
+        unknown = code == UNKNOWN
+        fresh = torch.where(unknown, 0, fresh).float().mean(1) / known
+        shares = torch.stack([unknown.float().mean(1), fresh], 1)
+        return torch.cat([codes, shares.mul_(255).round_().to(torch.uint8)], 1)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Patches uint8 [n, patches, bytes] -> [n, numbers]."""
-        codes, shares = patches.split([self._code_bytes, SHARES], -1)
-        there = (codes.unsqueeze(-1) & self._bits).ne(0).flatten(2)
+        """Patches uint8 [n, bytes, patches] -> [n, numbers]."""
+        codes, shares = patches.split([self._code_bytes, SHARES], 1)
+        there = (codes.unsqueeze(1) & self._bits).ne(0).flatten(1, 2)
         dtype = self.table.weight.dtype
-        planes = torch.cat([self.table(there.to(dtype)), shares.to(dtype) / 255], -1)
-        grid = planes.unflatten(1, (self._patches, self._patches)).permute(0, 3, 1, 2)
+        planes = torch.cat([there.to(dtype), shares.to(dtype) / 255], 1)
+        grid = self.table(planes.unflatten(2, (self._patches, self._patches)))
         return torch.relu_(self.far(torch.relu_(self.near(grid)))).flatten(1)

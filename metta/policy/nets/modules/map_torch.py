@@ -47,7 +47,7 @@ class MapWriter(nn.Module):
         self.register_buffer("_offsets", down * sizes.side + right, persistent=False)
 
     def see(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens uint8 [n, tokens, 3] -> codes of the window's cells int32 [n, window], and the cell where the agent
+        """Tokens uint8 [n, tokens, 3] -> codes of the window's cells int16 [n, window], and the cell where the agent
         is int64 [n], not yet modulo the map's."""
         names, (row, col) = self._names, self._middle
         place, feature, value = (part.int() for part in tokens.unbind(-1))
@@ -71,7 +71,7 @@ class MapWriter(nn.Module):
         signed = torch.where(there & ~local, value, 0)
         east = _signs(feature, names.east, names.west) * signed
         south = _signs(feature, names.south, names.north) * signed
-        return code.int(), (south * self._sizes.side + east).sum(1)
+        return code.short(), (south * self._sizes.side + east).sum(1)
 
     def write(self, cells: Tensor, clocks: Tensor, codes: Tensor, here: Tensor) -> None:
         """Write what is seen to cells int16 [n, side * side], in place; forget what is old in one row of each map."""
@@ -81,17 +81,16 @@ class MapWriter(nn.Module):
         old = cells.gather(1, row)
         cells.scatter_(1, row, torch.where(ages(old, stamp) > sizes.forget // sizes.unit, 0, old))
         window = (here.unsqueeze(1) + self._offsets) & (cells.shape[1] - 1)
-        new = (codes | stamp << 8).to(torch.int16)
-        cells.scatter_(1, window, torch.where(codes == UNSEEN, cells.gather(1, window), new))
+        cells.scatter_(1, window, torch.where(codes == UNSEEN, cells.gather(1, window), codes | stamp << 8))
 
 
 def stamps(clocks: Tensor, sizes: Sizes) -> Tensor:
-    """The stamps of cells seen now: int32 [n, 1]."""
-    return (clocks.unsqueeze(1) // sizes.unit) & 255
+    """The stamps of cells seen now: int16 [n, 1]."""
+    return (clocks.unsqueeze(1) // sizes.unit & 255).short()
 
 
 def ages(cells: Tensor, stamp: Tensor) -> Tensor:
-    """Units of time since cells [n, ...] were seen, where it is `stamp` [n, 1] now."""
+    """Units of time since cells [n, ...] were seen, where it is `stamp` now."""
     return (stamp - (cells >> 8)) & 255
 
 
