@@ -32,8 +32,10 @@ class MapMemorySettings(ComponentSettings):
     side: Literal[64, 128, 256] = Field(
         default=128, description="cells of the map's sides; a larger world is drawn over what lies as far away"
     )
-    read: Literal["ways", "convolution"] = Field(default="ways", description="how the map is read")
-    reach: int = Field(default=64, gt=0, le=1000, description="steps up to which ways are looked for")
+    read: Literal["ways", "convolution"] = Field(
+        default="ways", description="how the map is read: `ways` or `convolution`"
+    )
+    reach: int = Field(default=64, gt=0, le=1000, description="ways: steps up to which they are looked for")
     forget: int = Field(default=1000, gt=0, le=100_000, description="steps after which a cell is unknown again")
     embedding: Width = Field(default=8, description="convolution: numbers that a table tells of each kind and owner")
     channels: Annotated[list[Width], Field(min_length=2, max_length=2)] = Field(

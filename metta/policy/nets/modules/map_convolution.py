@@ -9,6 +9,7 @@ backward pass, so a segment takes no more memory than its patches' bits.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from metta.policy.nets.modules.map_memory import empty_maps, names_of, sizes_of
 from metta.policy.nets.modules.map_torch import MapWriter, ages, stamps
 
 ROWS = 1024  # agent-steps that are read at once
-CELLS = 2**24  # of maps that are cut into patches at once
+CELLS, CACHED = 2**24, 2**18  # of maps that are cut into patches at once, and what a CPU's caches hold
 
 
 class MapConvolution(Memory):
@@ -68,7 +69,7 @@ class MapConvolution(Memory):
         """Write each step: the patches of each scale uint8 [time * batch, bytes, patches], and the state after it."""
         cells, clocks = (part.clone() for part in state)
         codes, here = (part.unflatten(0, x.shape[:2]) for part in self._writer.see(x.flatten(0, 1)))
-        rows = max(1, CELLS // cells.shape[1])
+        rows = (CACHED if x.device.type == "cpu" else CELLS) // cells.shape[1]
         cut: list[list[Tensor]] = [[] for _ in self._scales]
         for time in range(len(x)):
             if resets is not None:
@@ -85,8 +86,9 @@ class MapConvolution(Memory):
         parts = zip(*(part.split(ROWS) for part in patches), strict=True)
         if not torch.is_grad_enabled():
             return torch.cat([self._convolve(*part) for part in parts])
-        again = {"use_reentrant": False, "preserve_rng_state": False}  # there is nothing random in it
-        return torch.cat([checkpoint(self._convolve, *part, **again) for part in parts])
+        # There is nothing random in it whose state would have to be kept.
+        again = partial(checkpoint, self._convolve, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([again(*part) for part in parts])
 
     def _convolve(self, *patches: Tensor) -> Tensor:
         read = [scale(part) for scale, part in zip(self._scales, patches, strict=True)]
