@@ -19,8 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 train: $(STAMP)
 	@$(BIN)/python tools/first_run.py $(if $(STEPS),trainer.total_timesteps=$(STEPS))
 
+# A file of tests to each process, as many as there are cores, torch with one thread in each.
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # What needs a CUDA device; without one it is skipped and says so.
 test-gpu: $(STAMP)

@@ -23,6 +23,7 @@ from metta.common.errors import UserError
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch, EnvBatch
 from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission
 from metta.rl.machine import torch_stream
 
 MOST_MAPS = 1024  # of the pool
@@ -104,61 +105,44 @@ def compare(args: argparse.Namespace, python: str) -> list[dict[str, Any]]:
     if args.backend != "cpu" or args.threads != 1:
         raise UserError("--against original compares on one core: not with --backend cuda or several --threads")
     mission = mission_of(args.mission, cogs=args.agents)
-    batch = EnvBatch(mission, args.envs, maps=build_pool(mission, min(max(64, args.envs), MOST_MAPS), 0), desync=True)
+    return [compare_envs(args, python, mission, envs) for envs in args.envs]
+
+
+def compare_envs(args: argparse.Namespace, python: str, mission: Mission, envs: int) -> dict[str, Any]:
+    """The same with so many environments."""
+    batch = EnvBatch(mission, envs, maps=build_pool(mission, min(max(64, envs), MOST_MAPS), 0), desync=True)
     play, observations = host_play(batch, time.process_time)
     steps = steps_of_round(batch, play, args.seconds)
-    with Original(python, "env", mission=args.mission, agents=args.agents, envs=args.envs) as original:
+    with Original(python, "env", mission=args.mission, agents=args.agents, envs=envs) as original:
         first = original.ask(steps=2)
         theirs = max(2, round(2 * args.seconds / first["seconds"]))
         pairs = Pairs(original)
         for _ in range(args.pairs):
             pairs.add(play(steps), steps=theirs)
-    return [
-        {
-            "what": f"{mission.name}, {mission.agents} agents, {args.envs} environments",
-            **pairs.result(),
-            "tokens_per_agent": round(tokens_per_agent(observations), 1),
-            "original_tokens_per_agent": round(pairs.last["tokens_per_agent"], 1),
-        }
-    ]
+    return {
+        "what": f"{mission.name}, {mission.agents} agents, {envs} environments",
+        **pairs.result(),
+        "tokens_per_agent": round(tokens_per_agent(observations), 1),
+        "original_tokens_per_agent": round(pairs.last["tokens_per_agent"], 1),
+    }
 
 
-@in_one_line
-def main(argv: list[str] | None = None) -> int:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--mission", default="cogsguard_arena.basic")
-    parser.add_argument("--agents", type=at_least(1), help="cogs per environment (default: the mission's)")
-    parser.add_argument("--envs", type=at_least(1), default=64)
-    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
-    parser.add_argument("--threads", type=at_least(1), default=1)
-    parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
-    parser.add_argument("--seconds", type=positive, default=1.0, help="length of a round")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    add_options(parser)
-    args = parser.parse_args(argv)
-    try:
-        if args.against:
-            return against_original("env_throughput", args, compare)
-        mission = mission_of(args.mission, cogs=args.agents)
-        build_pool(mission, 1, 0)  # compiles
-        start, count = time.perf_counter(), min(max(64, args.envs), MOST_MAPS)
-        pool = build_pool(mission, count, 0, threads=1)
-        maps_per_second = count / (time.perf_counter() - start)
-        batch = make_batch(
-            args.backend, mission, args.envs, maps=pool, threads=args.threads, desync=True, stream=torch_stream
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def result_of(args: argparse.Namespace, mission: Mission, envs: int) -> dict[str, Any]:
+    """What was measured of so many environments. Raises UserError where they cannot be made."""
+    build_pool(mission, 1, 0)  # compiles
+    start, count = time.perf_counter(), min(max(64, envs), MOST_MAPS)
+    pool = build_pool(mission, count, 0, threads=1)
+    maps_per_second = count / (time.perf_counter() - start)
+    batch = make_batch(args.backend, mission, envs, maps=pool, threads=args.threads, desync=True, stream=torch_stream)
     rates, tokens = measure(batch, args.rounds, args.seconds)
-    result = {
+    return {
         "benchmark": "env_throughput",
         "agent_steps_per_second": round(statistics.median(rates)),
         "lowest": round(min(rates)),
         "highest": round(max(rates)),
         "mission": mission.name,
         "agents": mission.agents,
-        "envs": args.envs,
+        "envs": envs,
         "backend": args.backend,
         "threads": args.threads,
         "tokens_per_agent": round(tokens, 1),
@@ -166,16 +150,38 @@ def main(argv: list[str] | None = None) -> int:
         "maps_per_second": round(maps_per_second),
         **machine(),
     }
-    if args.json:
-        print(json.dumps(result))
-    else:
-        print(
-            f"{mission.name}, {mission.agents} agents, {args.envs} environments, "
-            f"{'CUDA device' if args.backend == 'cuda' else f'{args.threads} thread(s)'}: "
-            f"{result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to {result['highest']:,}), "
-            f"{tokens:.1f} tokens per observation, {batch.bytes_per_env / 1024:.0f} KiB per environment, "
-            f"{maps_per_second:,.0f} maps/s"
-        )
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """The same in one line."""
+    return (
+        f"{result['mission']}, {result['agents']} agents, {result['envs']} environments, "
+        f"{'CUDA device' if result['backend'] == 'cuda' else str(result['threads']) + ' thread(s)'}: "
+        f"{result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to {result['highest']:,}), "
+        f"{result['tokens_per_agent']:.1f} tokens per observation, {result['bytes_per_env'] / 1024:.0f} KiB per "
+        f"environment, {result['maps_per_second']:,} maps/s"
+    )
+
+
+@in_one_line
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(description=__doc__)
+    parser.add_argument("--mission", default="cogsguard_arena.basic")
+    parser.add_argument("--agents", type=at_least(1), help="cogs per environment (default: the mission's)")
+    parser.add_argument("--envs", type=at_least(1), nargs="+", default=[64], help="environments, in turn if several")
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
+    parser.add_argument("--threads", type=at_least(1), default=1)
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="rounds, of which the median counts")
+    parser.add_argument("--seconds", type=positive, default=1.0, help="length of a round")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each of --envs")
+    add_options(parser)
+    args = parser.parse_args(argv)
+    if args.against:
+        return against_original("env_throughput", args, compare)
+    mission = mission_of(args.mission, cogs=args.agents)
+    for envs in args.envs:
+        result = result_of(args, mission, envs)
+        print(json.dumps(result) if args.json else in_words(result), flush=True)
     return 0
 
 

@@ -21,6 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.original import Original, Pairs, add_options, against_original
 from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError
+from metta.rl.settings import RunConfig
 
 EpochEnd = Callable[[], None]
 ORIGINAL_HORIZON = 64  # of the original's recurrent policies
@@ -38,8 +39,9 @@ def sizes(args: argparse.Namespace) -> tuple[int, int]:
     return batch, args.minibatch or min(batch, 16_384)
 
 
-def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochEnd = lambda: None) -> None:
-    """Train a few epochs in a throw-away folder; `after` is called at the end of each."""
+def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochEnd = lambda: None) -> RunConfig:
+    """Train a few epochs in a throw-away folder; `after` is called at the end of each. Return the settings that the run
+    had, what they leave to the machine said."""
     from metta.rl.evaluation import NoEvaluation
     from metta.rl.trainer import train
 
@@ -59,10 +61,18 @@ def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochE
             *(f"training_env.num_envs={args.envs}", f"training_env.num_workers={args.threads}"),
             "checkpointer.epoch_interval=1_000_000",
             *(f"device={args.device}", f"system.data_dir={folder}", f"system.threads={args.threads}"),
+            *(f"trainer.precision={args.precision}", f"env.backend={args.backend}"),
         ]
     )
+    settled: list[RunConfig] = []
+
+    def evaluator_of(plan: Any) -> Ended:
+        settled.append(plan.config)
+        return Ended()
+
     with contextlib.redirect_stdout(io.StringIO()):
-        train(config, lambda plan: Ended())
+        train(config, evaluator_of)
+    return settled[-1]
 
 
 def rows_of(folder: str) -> list[dict[str, float]]:
@@ -76,7 +86,7 @@ def compare(args: argparse.Namespace, python: str) -> list[dict[str, Any]]:
         raise UserError(f"--against original compares with one thread and a horizon of {ORIGINAL_HORIZON}")
     if not args.warmup:
         raise UserError("--against original needs an epoch before those that count: --warmup 1")
-    args.device = "cpu"
+    args.device = args.backend = "cpu"
     batch, minibatch = sizes(args)
     settings = {"mission": args.mission, "agents": args.agents, "envs": args.envs, "policy": args.policy}
     with tempfile.TemporaryDirectory() as folder:
@@ -107,6 +117,20 @@ def shares(rows: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def work(config: RunConfig) -> dict[str, int]:
+    """Size of the policy, and the floating-point operations that training takes per agent-step (see --describe)."""
+    from metta.config.describe import describe_policy
+
+    total = describe_policy(config)["total"]
+    return {"parameters": total["parameters"], "trained_flops_per_agent_step": total["trained_flops"]}
+
+
+def peak(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Most memory that was taken of a CUDA device, in GB; nothing without one."""
+    taken = [row["monitor/gpu_memory_gb"] for row in rows if "monitor/gpu_memory_gb" in row]
+    return {"gpu_memory_gb": round(max(taken), 2)} if taken else {}
+
+
 @in_one_line
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(description=__doc__)
@@ -117,7 +141,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--horizon", type=at_least(1), default=64, help="steps per segment")
     parser.add_argument("--minibatch", type=at_least(1), help="agent-steps per gradient step (default: 16,384)")
     parser.add_argument("--threads", type=at_least(1), default=1, help="threads of engine and network")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="where the network runs")
+    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
+    parser.add_argument("--precision", default="auto", help="as trainer.precision: auto, float32, bf16")
     parser.add_argument("--epochs", type=at_least(1), default=5, help="epochs measured, of which the median counts")
     parser.add_argument("--warmup", type=at_least(0), default=2, help="epochs before that")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
@@ -129,15 +155,15 @@ def main(argv: list[str] | None = None) -> int:
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[: args.threads])
     with tempfile.TemporaryDirectory() as folder:
-        run_epochs(args, folder, args.epochs + args.warmup)
+        config = run_epochs(args, folder, args.epochs + args.warmup)
         rows = rows_of(folder)[args.warmup :]
     if not rows:
         raise UserError("stopped before an epoch was measured")
     rates = [row["timing_per_epoch/sps"] for row in rows]
-    share = shares(rows)
+    share, size, rate = shares(rows), work(config), statistics.median(rates)
     result = {
         "benchmark": "train_throughput",
-        "agent_steps_per_second": round(statistics.median(rates)),
+        "agent_steps_per_second": round(rate),
         "lowest": round(min(rates)),
         "highest": round(max(rates)),
         "policy": args.policy,
@@ -145,8 +171,17 @@ def main(argv: list[str] | None = None) -> int:
         "agents": args.agents,
         "envs": args.envs,
         "horizon": args.horizon,
+        "batch": config.trainer.batch_size,
+        "minibatch": config.trainer.minibatch_size,
+        "epochs": len(rows),
         "threads": args.threads,
+        "device": config.system.device,
+        "backend": args.backend,
+        "precision": config.trainer.precision,
+        **size,
+        "trained_flops_per_second": round(rate * size["trained_flops_per_agent_step"]),
         "share": share,
+        **peak(rows),
         **machine(),
     }
     if args.json:
@@ -154,9 +189,10 @@ def main(argv: list[str] | None = None) -> int:
     else:
         parts = ", ".join(f"{name} {100 * value:.1f} %" for name, value in share.items())
         print(
-            f"{args.policy}, {args.envs} environments x {args.agents} agents x {args.horizon} steps, {args.threads} "
-            f"thread(s): {result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to "
-            f"{result['highest']:,}); {parts}"
+            f"{args.policy} ({size['parameters']:,} parameters), {args.envs} environments x {args.agents} agents x "
+            f"{args.horizon} steps, {args.threads} thread(s), {config.system.device} in {config.trainer.precision}: "
+            f"{result['agent_steps_per_second']:,} agent-steps/s ({result['lowest']:,} to {result['highest']:,}), "
+            f"{result['trained_flops_per_second'] / 1e9:,.3g} GFLOP/s trained; {parts}"
         )
     return 0
 

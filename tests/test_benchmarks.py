@@ -13,6 +13,7 @@ from benchmarks import (
     env_profile,
     env_throughput,
     evaluation,
+    gpu_report,
     interval_coverage,
     npc_cost,
     policies,
@@ -22,8 +23,8 @@ from benchmarks import (
 
 ROOT = Path(__file__).parents[1]
 ALL = (
-    adapters, cloning, env_profile, env_throughput, evaluation, interval_coverage, npc_cost, policies, reproduction,
-    train_throughput,
+    adapters, cloning, env_profile, env_throughput, evaluation, gpu_report, interval_coverage, npc_cost, policies,
+    reproduction, train_throughput,
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (env_profile, ["--agents", "5000"], "mission.num_agents=5000"),
         (env_throughput, ["--backend", "cud"], "cuda"),
         (env_throughput, ["--threads", "-1"], "-1 is below 1"),
+        (env_throughput, ["--envs", "2", "0"], "0 is below 1"),
         (env_throughput, ["--mission", "gone.yaml"], "no file 'gone.yaml'"),
         (evaluation, ["rolle"], "did you mean role"),
         (evaluation, ["--steps", "0"], "0 is below 1"),
@@ -60,6 +62,7 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (reproduction, ["rolle", "--no-device"], "did you mean role"),
         (reproduction, ["--cogs", "none"], "'none' is no whole number"),
         (train_throughput, ["--threads", "0"], "0 is below 1"),
+        (train_throughput, ["--backend", "cud"], "cuda"),
         (train_throughput, ["--warmup", "-1"], "-1 is below 0"),
     ],
 )
@@ -93,6 +96,8 @@ def test_the_cost_of_npcs_is_measured_of_any_option_of_the_agent_group():
     ("name", "argv", "expected"),
     [
         ("train_throughput", ["--policy", "smal"], "did you mean small"),
+        ("train_throughput", ["--precision", "bf17"], "trainer.precision"),
+        ("train_throughput", ["--device", "cpu", "--backend", "cuda"], "env.backend=cuda"),
         ("npc_cost", ["--share", "1.5"], "policy_a_percentage"),
     ],
 )

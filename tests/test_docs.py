@@ -74,7 +74,10 @@ def models(model: type[Settings]) -> set[type[Settings]]:
     return found
 
 
-@pytest.mark.parametrize("model", [MissionSettings, TeamSettings, RewardEntry, *models(Mission) - {Mission}])
+@pytest.mark.parametrize(
+    "model",
+    [MissionSettings, TeamSettings, RewardEntry, *sorted(models(Mission) - {Mission}, key=lambda one: one.__name__)],
+)
 def test_the_page_of_missions_explains_every_key(model: type[Settings]):
     page = (ROOT / "docs" / "missions.md").read_text()
     for name, field in model.model_fields.items():

@@ -2,16 +2,19 @@
 """Replay recorded episodes on the engine and compare every array at every step."""
 
 import argparse
+import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from bootstrap import ensure_packages
 
 
-def check(path: Path, backend: Literal["cpu", "cuda"]) -> bool:
-    """Replay one file and print a line about it; returns whether everything was equal."""
+def check(path: Path, backend: Literal["cpu", "cuda"], say: Callable[[str], None]) -> int | None:
+    """Replay one file and say a line about it; returns its steps where everything was equal, else None."""
     from metta.common.errors import UserError
     from metta.game.traces import check_trace
 
@@ -19,12 +22,12 @@ def check(path: Path, backend: Literal["cpu", "cuda"]) -> bool:
     try:
         steps, difference = check_trace(path, backend)
     except UserError as error:
-        print(f"ERROR {error}")
-        return False
+        say(f"ERROR {error}")
+        return None
     seconds = time.perf_counter() - start
     equal = f"ok {path.stem}: {steps} steps equal, {seconds:.1f} s"
-    print(f"DIFFERS {path.stem}: {difference}" if difference else equal)
-    return difference is None
+    say(f"DIFFERS {path.stem}: {difference}" if difference else equal)
+    return None if difference else steps
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,11 +35,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz", help="recorded episodes")
     parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="where the engine runs")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON; the lines go to standard error")
     args = parser.parse_args(argv)
     files: list[Path] = args.files
-    equal = sum([check(path, args.backend) for path in files])
-    print(f"{equal} of {len(files)} traces equal")
-    return 0 if equal == len(files) else 1
+    say = partial(print, file=sys.stderr if args.json else sys.stdout, flush=True)
+    equal = [steps for path in files if (steps := check(path, args.backend, say)) is not None]
+    say(f"{len(equal)} of {len(files)} traces equal")
+    if args.json:
+        sums = {"traces": len(files), "equal": len(equal), "steps_equal": sum(equal)}
+        print(json.dumps({"benchmark": "check_traces", "backend": args.backend, **sums}))
+    return 0 if len(equal) == len(files) else 1
 
 
 if __name__ == "__main__":

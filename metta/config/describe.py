@@ -1,7 +1,7 @@
 """`--describe`: what the policy of a job is made of."""
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from rich import box
 from rich.table import Table
@@ -15,18 +15,26 @@ from metta.rl.settings import RunConfig
 Form = Literal["table", "json"]
 
 
-def print_policy(config: Config, form: Form) -> None:
-    """Print the components of a training job's policy. Raises UserError for a job that trains none."""
-    if not isinstance(config, RunConfig):
-        raise UserError(f"--describe tells the policy that a job trains; cmd={config.cmd} trains none")
+def describe_policy(config: RunConfig) -> dict[str, Any]:
+    """The components of a training job's policy and their sums (`metta.policy.nets.describe.document`). Raises
+    UserError for no policy for what it is to play."""
     from metta.policy.interface import NetHeads  # here because these take seconds to import
     from metta.policy.nets.describe import describe, document
     from metta.rl.environments import find_source
 
-    agent, source = config.agent, find_source(config)
-    rows = describe(agent.components, source.info, NetHeads(config.trainer.auxiliary))
+    agent = config.agent
+    rows = describe(agent.components, find_source(config).info, NetHeads(config.trainer.auxiliary))
     left_out = [name for name in agent.components if name not in {row.component for row in rows}]
-    told = document(agent.name, rows, left_out)
+    return document(agent.name, rows, left_out)
+
+
+def print_policy(config: Config, form: Form) -> None:
+    """Print the components of a training job's policy. Raises UserError for a job that trains none."""
+    if not isinstance(config, RunConfig):
+        raise UserError(f"--describe tells the policy that a job trains; cmd={config.cmd} trains none")
+    from metta.rl.environments import find_source  # here because it takes seconds to import
+
+    told = describe_policy(config)
     if form == "json":
         print(json.dumps(told, indent=2))
         return
@@ -35,15 +43,14 @@ def print_policy(config: Config, form: Form) -> None:
         table.add_column(title, overflow="fold")
     for title in ("parameters", "FLOPs forward", "FLOPs trained", "state bytes"):
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        sizes = (row.parameters, row.forward_flops, row.trained_flops, row.state_bytes)
-        words = (row.component, row.kind, ", ".join(row.reads), row.gives)
-        table.add_row(*map(Text, words), *(f"{size:,}" for size in sizes))
+    for row in told["components"]:
+        words = (row["component"], row["kind"], ", ".join(row["reads"]), row["gives"])
+        table.add_row(*map(Text, words), *(f"{row[size]:,}" for size in told["total"]))
     table.add_section()
     table.add_row("total", "", "", "", *(f"{size:,}" for size in told["total"].values()))
     console = make_console()
-    console.print(Text.assemble((f"agent {agent.name}", "bold"), f" for {source.label}"))
+    console.print(Text.assemble((f"agent {told['agent']}", "bold"), f" for {find_source(config).label}"))
     console.print(table)
-    if left_out:
-        console.print(Text(f"left out: {', '.join(left_out)} (not enabled, or no loss reads it)"))
+    if told["left_out"]:
+        console.print(Text(f"left out: {', '.join(told['left_out'])} (not enabled, or no loss reads it)"))
     console.print(Text("FLOPs per agent-step, of matrix products by the plain formulas; state bytes per agent."))

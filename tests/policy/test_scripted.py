@@ -233,6 +233,21 @@ def test_an_agent_that_can_carry_fewer_hearts_than_it_wants_does_not_wait_for_mo
     assert episode.agent["junction.aligned_by_agent"].sum() > 15
 
 
+def test_the_way_of_an_agent_that_is_led_elsewhere_begins_where_it_stands() -> None:
+    play, random = Play("cogsguard?gear=10", mission(steps=1000)), np.random.default_rng(0)
+    state, ways = play.policy._state, 0
+    for _ in range(100):
+        actions = play.policy.step(play.observations)
+        for g, agent in enumerate(state.agents):
+            way = state.paths[g, agent[L.AG_AT] : agent[L.AG_LENGTH]]
+            ways += len(way) > 0
+            assert not len(way) or agent[L.AG_CELL] + sum(L.STEPS[move] for move in way) == agent[L.AG_GOAL]
+        led = random.random(actions.shape) < 0.5
+        executed = np.where(led, random.integers(0, 5, actions.shape), actions).astype(np.int32)
+        play.batch.step(executed, play.observations, play.rewards, play.terminals, play.truncations)
+    assert ways > 1000
+
+
 def test_same_seed_same_actions_and_another_seed_others() -> None:
     first, second = (Play("cogsguard", mission(steps=200)).run(120) for _ in range(2))
     assert np.array_equal(first, second)
