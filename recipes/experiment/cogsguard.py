@@ -7,13 +7,13 @@ from metta.config.job import Job
 
 def train(small: bool = False) -> Job:
     """Train a policy on the whole game in the arena; small: a few minutes on two cores."""
-    options = {"agent": "small", "trainer": "tutorial"} if small else {"agent": "tutorial"}
+    options = {"agent": "map", "trainer": "tutorial"} if small else {"agent": "tutorial"}
     return Job("train", mission="cogsguard_arena.basic", **options)
 
 
 def curriculum(small: bool = False) -> Job:
     """Train in phases, each from the weights of the one before: clone a miner, then the whole team."""
-    options = {"agent": "small", "trainer": "tutorial"} if small else {"agent": "tutorial"}
+    options = {"agent": "map", "trainer": "tutorial"} if small else {"agent": "tutorial"}
     return Job("train", mission="cogsguard_arena.basic", phases="small" if small else "roles", **options)
 
 

@@ -22,7 +22,7 @@ def train(supervisor: str = "metta://policy/cogsguard?gear=10", small: bool = Fa
     return Job(
         "train",
         mission="cogsguard_machina_1.basic",
-        agent="small" if small else "machina1",
+        agent="map" if small else "machina1",
         trainer={**(SMALL if small else REFERENCE), "losses": LOSSES},
         training_env={"supervisor_policy_uri": supervisor},
     )

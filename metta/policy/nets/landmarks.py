@@ -6,6 +6,7 @@ TYPE, BARRIER, MOVER = "type:", "type:wall", "type:agent"  # tags
 OWNERS = 3  # nobody, the agent's own team, another
 MOVES = 4  # north, south, west, east: the moves' order
 NUMBERS = MOVES + 6  # told of the nearest thing of a kind and owner
+SHARES = 2  # told of a patch of cells: how much is unknown, and how fresh the rest is
 
 
 def kinds_of(info: EnvInfo) -> list[str]:
@@ -16,3 +17,8 @@ def kinds_of(info: EnvInfo) -> list[str]:
 def slots_of(info: EnvInfo) -> int:
     """What is looked for: the unknown, and each kind by owner."""
     return 1 + OWNERS * len(kinds_of(info))
+
+
+def code_bytes(info: EnvInfo) -> int:
+    """Bytes with a bit for each code of a cell: what is looked for, free cells and walls."""
+    return -(-(slots_of(info) + 2) // 8)

@@ -1,12 +1,12 @@
 """A memory that is a map."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from metta.game.observation import EnvInfo
-from metta.policy.nets.components.base import ComponentSettings
-from metta.policy.nets.landmarks import NUMBERS, slots_of
+from metta.policy.nets.components.base import ComponentSettings, Width
+from metta.policy.nets.landmarks import NUMBERS, SHARES, code_bytes, slots_of
 from metta.policy.nets.shapes import Kind, Shape, Work
 
 if TYPE_CHECKING:
@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from metta.policy.interface import Info
 
 
+NEAR = 21  # cells around the agent of which each is read alone
+FAR = 16  # patches of a side that make up the whole map
+
+
 class MapMemorySettings(ComponentSettings):
-    """Remembers what the agent saw where, and tells the ways to the nearest thing of each kind and owner and to the
-    nearest cell never seen. State: 2 bytes for each of side x side cells."""
+    """Remembers what the agent saw where. `read: ways` tells the ways to the nearest thing of each kind and owner and
+    to the nearest cell never seen: a search compiled for the CPU. `read: convolution` learns to read the map around
+    the agent, 21 x 21 cells and 16 x 16 patches of the whole, and works on a GPU as it does on the CPU. State: 2 bytes
+    for each of side x side cells."""
 
     reads: ClassVar[tuple[Kind, ...]] = ("observations",)
 
@@ -26,8 +32,15 @@ class MapMemorySettings(ComponentSettings):
     side: Literal[64, 128, 256] = Field(
         default=128, description="cells of the map's sides; a larger world is drawn over what lies as far away"
     )
-    reach: int = Field(default=64, gt=0, le=1000, description="steps up to which ways are looked for")
+    read: Literal["ways", "convolution"] = Field(
+        default="ways", description="how the map is read: `ways` or `convolution`"
+    )
+    reach: int = Field(default=64, gt=0, le=1000, description="ways: steps up to which they are looked for")
     forget: int = Field(default=1000, gt=0, le=100_000, description="steps after which a cell is unknown again")
+    embedding: Width = Field(default=8, description="convolution: numbers that a table tells of each kind and owner")
+    channels: Annotated[list[Width], Field(min_length=2, max_length=2)] = Field(
+        default=[16, 32], description="convolution: planes that each of its two layers gives"
+    )
 
     def output(self, given: Shape, info: "Info") -> Shape:
         if not isinstance(info, EnvInfo):
@@ -35,12 +48,26 @@ class MapMemorySettings(ComponentSettings):
         return Shape("vector", (self.width,))
 
     def build(self, given: Shape, info: "Info") -> "nn.Module":
-        from metta.policy.nets.modules.map_memory import MapMemory
-
         assert isinstance(info, EnvInfo)
-        return MapMemory(info, self.width, self.side, self.reach, self.forget)
+        if self.read == "ways":
+            from metta.policy.nets.modules.map_memory import MapMemory
+
+            return MapMemory(info, self.width, self.side, self.reach, self.forget)
+        from metta.policy.nets.modules.map_convolution import MapConvolution
+
+        scales = (NEAR, 1), (FAR, self.side // FAR)
+        return MapConvolution(info, self.width, self.side, self.forget, scales, self.embedding, self.channels)
 
     def work(self, given: Shape, info: "Info") -> Work:
         assert isinstance(info, EnvInfo)
-        product = 2 * slots_of(info) * NUMBERS * self.width
-        return Work(product, product)
+        if self.read == "ways":
+            product = 2 * slots_of(info) * NUMBERS * self.width
+            return Work(product, product)
+        near, far = self.channels
+        first = total = 0
+        for side in (NEAR, FAR):
+            half, quarter = (-(-side // step) for step in (2, 4))  # convolutions have stride 2
+            first += 2 * side**2 * (8 * code_bytes(info) + SHARES) * self.embedding
+            total += 2 * 9 * self.embedding * near * half**2
+            total += 2 * 9 * near * far * quarter**2 + 2 * far * quarter**2 * self.width
+        return Work(first + total, first)

@@ -33,15 +33,12 @@ class MapMemory(Memory):
     def __init__(self, info: EnvInfo, width: int, side: int, reach: int, forget: int) -> None:
         """`side` is a power of two, at most 256; distances and ages in steps."""
         super().__init__()
-        self._names, self._slots = _names(info), slots_of(info)
-        unit = max(-(-forget // STAMPS), -(-side // (255 - STAMPS)))  # each row is looked through every `side` steps
-        self._sizes = Sizes(side, reach, forget, unit)
+        self._names, self._slots = names_of(info), slots_of(info)
+        self._sizes = sizes_of(side, forget, reach)
         self._layer = Linear(self._slots * NUMBERS, width)
 
     def initial_state(self, batch: int) -> State:
-        weight = self._layer.weight
-        cells = weight.new_zeros(batch, self._sizes.side**2, dtype=torch.int16)
-        return cells, weight.new_zeros(batch, dtype=torch.int32)
+        return empty_maps(batch, self._sizes.side, self._layer.weight)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         found, state = self.look(x.unsqueeze(0), state, torch.zeros(1, len(x), dtype=torch.bool))
@@ -68,7 +65,17 @@ class MapMemory(Memory):
         return torch.relu_(self._layer(found.flatten(0, 1).flatten(1))).unflatten(0, found.shape[:2])
 
 
-def _names(info: EnvInfo) -> Names:
+def empty_maps(batch: int, side: int, like: Tensor) -> State:
+    """Maps on which nothing was seen, on the device of `like`."""
+    return like.new_zeros(batch, side**2, dtype=torch.int16), like.new_zeros(batch, dtype=torch.int32)
+
+
+def sizes_of(side: int, forget: int, reach: int = 0) -> Sizes:
+    unit = max(-(-forget // STAMPS), -(-side // (255 - STAMPS)))  # each row is looked through every `side` steps
+    return Sizes(side, reach, forget, unit)
+
+
+def names_of(info: EnvInfo) -> Names:
     meanings = {BARRIER: kernels.BARRIER, MOVER: kernels.MOVER}
     meanings |= {kind: kernels.THING + index for index, kind in enumerate(kinds_of(info))}
     tags = np.zeros(256, np.uint8)
