@@ -1,6 +1,7 @@
 """The map memory: what was seen is remembered where it was, with the ways there."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,3 +223,13 @@ def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) 
         rows = slice(agent, agent + 1)
         alone = module.unroll(tokens[:, rows], module.initial_state(1), resets[:, rows])
         torch.testing.assert_close(alone, together[:, rows], rtol=0, atol=1e-5)
+
+
+def test_it_says_what_it_cannot_be_drawn_from():
+    info = env_info(Mission())
+    component, seen = MapMemorySettings(), Shape("observations", (200, 3))
+    without = replace(info, features=tuple(feature for feature in info.features if feature.name != "lp:east"))
+    with pytest.raises(ValueError, match="features that are not there: lp:east"):
+        component.output(seen, without)
+    with pytest.raises(ValueError, match="kinds of things are more"):
+        component.output(seen, replace(info, tags=(*info.tags, *(f"type:{number}" for number in range(90)))))

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from metta.game.observation import EnvInfo
 from metta.policy.nets.components.base import ComponentSettings, Width
-from metta.policy.nets.landmarks import NUMBERS, SHARES, code_bytes, slots_of
+from metta.policy.nets.components.dense import needs_game
+from metta.policy.nets.landmarks import FEATURES, MOST_SLOTS, NUMBERS, SHARES, code_bytes, kinds_of, slots_of
 from metta.policy.nets.shapes import Kind, Shape, Work
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class MapMemorySettings(ComponentSettings):
     reads: ClassVar[tuple[Kind, ...]] = ("observations",)
 
     kind: Literal["map_memory"] = "map_memory"
-    width: int = Field(default=128, gt=0, description="numbers that it gives")
+    width: Width = Field(default=128, description="numbers that it gives")
     side: Literal[64, 128, 256] = Field(
         default=128, description="cells of the map's sides; a larger world is drawn over what lies as far away"
     )
@@ -43,8 +44,12 @@ class MapMemorySettings(ComponentSettings):
     )
 
     def output(self, given: Shape, info: "Info") -> Shape:
-        if not isinstance(info, EnvInfo):
-            raise ValueError(f"reads the tokens of the game only, not {given}")
+        needs_game(info)
+        assert isinstance(info, EnvInfo)
+        if missing := [name for name in FEATURES if name not in {feature.name for feature in info.features}]:
+            raise ValueError(f"reads features that are not there: {', '.join(missing)}")
+        if slots_of(info) > MOST_SLOTS:
+            raise ValueError(f"{len(kinds_of(info))} kinds of things are more than a byte tells apart by owner")
         return Shape("vector", (self.width,))
 
     def build(self, given: Shape, info: "Info") -> "nn.Module":
