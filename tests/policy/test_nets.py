@@ -13,10 +13,10 @@ from metta.game.observation import EnvInfo, Feature, env_info
 from metta.policy.interface import NetHeads, PolicyNet, State
 from metta.policy.nets.modules.cnn import recode
 from metta.policy.nets.modules.linear import Linear
-from metta.policy.nets.modules.token_conv import tokens_to_grid
+from metta.policy.nets.modules.token_conv import bagged_conv, feature_scales, token_conv
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.recoding import recoding
-from tests.nets import build_net
+from tests.nets import build_net, tokens_to_grid
 
 
 @pytest.fixture
@@ -111,6 +111,22 @@ def test_fast_encoders_equal_the_plain_formulas_in_value_and_gradient(info: EnvI
     assert fast_gradients.keys() == gradients.keys()
     for key, gradient in gradients.items():
         torch.testing.assert_close(fast_gradients[key], gradient, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("most", [0, 3, 60, 200])
+def test_the_convolution_for_devices_equals_the_compiled_one(info: EnvInfo, most: int) -> None:
+    torch.manual_seed(most)
+    observations, scales = tokens(40, seed=most, most=most), feature_scales(info)
+    observations[0, :3] = torch.tensor([[0x55, 20, 9], [0x55, 20, 9], [0xFE, 250, 7]])
+    weight, bias = torch.randn(6, 78, 3, 3, requires_grad=True), torch.randn(6, requires_grad=True)
+    results = []
+    for convolve in (token_conv, bagged_conv):
+        weight.grad = bias.grad = None
+        output, center = convolve(observations, weight, bias, scales, info.window)
+        (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
+        results.append((output.detach(), center, weight.grad, bias.grad))
+    for compiled, bagged in zip(*results, strict=True):
+        torch.testing.assert_close(bagged, compiled, atol=1e-4, rtol=1e-4)
 
 
 def test_repeated_tokens_of_one_cell_add_up_and_strange_ones_are_clamped(info: EnvInfo) -> None:

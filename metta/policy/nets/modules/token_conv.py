@@ -26,17 +26,6 @@ def feature_scales(info: EnvInfo) -> Tensor:
     return scales
 
 
-def tokens_to_grid(tokens: Tensor, scales: Tensor, planes: int, window: tuple[int, int]) -> Tensor:
-    """Tokens uint8 [n, tokens, 3] -> float32 [n, planes, height, width]; equal cells and features add up."""
-    height, width = window
-    place, feature = tokens[..., 0].long(), tokens[..., 1].long()
-    x, y = (place & 15).clamp_(max=width - 1), (place >> 4).clamp_(max=height - 1)
-    values = tokens[..., 2].float() / (scales[feature] + 1e-6) * (place != EMPTY)
-    cells = (feature.clamp(max=planes - 1) * height + y) * width + x
-    grid = values.new_zeros(len(tokens), planes * height * width)
-    return grid.scatter_add_(1, cells, values).view(-1, planes, height, width)
-
-
 @njit(inline="always")
 def _outputs(at: Any, size: int) -> tuple[int, int, int]:
     """Outputs that input row `at` reaches along one axis: the first, the last, and the kernel row of the first.
@@ -166,6 +155,45 @@ def token_conv(
     if tokens.device.type == "cpu":
         output, center = _TokenConv.apply(tokens.contiguous(), weight, bias, scales, window)  # pyright: ignore
         return output.permute(0, 3, 1, 2), center
-    grid = tokens_to_grid(tokens, scales, weight.shape[1], window)
-    output = torch.relu_(torch.nn.functional.conv2d(grid, weight, bias, stride=2, padding=1))
-    return output, grid[:, :, window[0] // 2, window[1] // 2]
+    return bagged_conv(tokens, weight, bias, scales, window)
+
+
+def bagged_conv(
+    tokens: Tensor, weight: Tensor, bias: Tensor, scales: Tensor, window: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The same in torch's operations, for devices: no dense grid, no shape that depends on what is observed.
+
+    Each output is a bag of the weight rows of the tokens that reach it; what reaches none lies in a bag of its own.
+    """
+    channels, planes = weight.shape[:2]
+    size = [(side + 1) // 2 for side in window]
+    place, feature = tokens[..., 0].long(), tokens[..., 1].long()
+    value = tokens[..., 2].float() / (scales[feature] + 1e-6) * (place != EMPTY)
+    feature = feature.clamp(max=planes - 1)
+    y, x = (place >> 4).clamp(max=window[0] - 1), (place & 15).clamp(max=window[1] - 1)
+    middle = (y == window[0] // 2) & (x == window[1] // 2)
+    center = value.new_zeros(len(tokens), planes).scatter_add_(1, feature, value * middle)
+    (i, ky, down), (j, kx, across) = (_reached(at, side) for at, side in zip((y, x), size, strict=True))
+    cells = size[0] * size[1]
+    reached = (place != EMPTY)[..., None, None] & down.unsqueeze(-1) & across.unsqueeze(-2)
+    bag = torch.where(reached, i.unsqueeze(-1) * size[1] + j.unsqueeze(-2), cells).flatten(1)
+    row = (feature[..., None, None] * 9 + ky.unsqueeze(-1) * 3 + kx.unsqueeze(-2)).flatten(1)
+    bag, order = bag.sort(dim=1)
+    values = value[..., None, None].expand(-1, -1, 2, 2).flatten(1).gather(1, order)
+    counts = torch.zeros(len(tokens), cells + 1, dtype=torch.int64, device=tokens.device)
+    counts = counts.scatter_add_(1, bag, torch.ones_like(bag)).flatten()
+    rows = weight.permute(1, 2, 3, 0).reshape(planes * 9, channels)
+    sums = torch.nn.functional.embedding_bag(
+        row.gather(1, order).flatten(), rows, counts.cumsum(0) - counts, mode="sum", per_sample_weights=values.flatten()
+    )
+    output = torch.relu(sums.view(len(tokens), cells + 1, channels)[:, :cells] + bias)
+    return output.view(len(tokens), *size, channels).permute(0, 3, 1, 2), center
+
+
+def _reached(at: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Along one axis, the two outputs that input rows reach, by which kernel rows, and whether they do, each [..., 2];
+    as `_outputs` says."""
+    first, odd = at >> 1, (at & 1) == 1
+    outputs = torch.stack([first, first + 1], dim=-1)
+    kernel = torch.stack([odd.long() + 1, torch.zeros_like(at)], dim=-1)
+    return outputs, kernel, torch.stack([torch.ones_like(odd), odd & (first + 1 < size)], dim=-1)
