@@ -21,7 +21,7 @@ train: $(STAMP)
 
 # A file of tests to each process, as many as there are cores, torch with one thread in each.
 test: $(STAMP)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 # What needs a CUDA device; without one it is skipped and says so.
 test-gpu: $(STAMP)
