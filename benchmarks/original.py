@@ -12,11 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from benchmarks.machine import machine
 from metta.common.errors import UserError
@@ -75,25 +75,18 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class Original:
-    """The original at some work, in a program of its own. Raises UserError when that fails."""
+class Child:
+    """A program that answers each line with a line of JSON, the first unasked. Raises UserError when it fails."""
 
-    def __init__(self, python: str, work: str, **settings: Any) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self.folder = Path(self._folder.name)
-        if work in ("train", "play"):
-            settings["folder"] = str(self.folder)
-        self._words = (self.folder / "words").open("w+")
+    what: ClassVar[str]  # of whom a message speaks
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> None:
+        self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the program)
+        pipe = subprocess.PIPE
         self._child = subprocess.Popen(
-            [python, str(CHILD), work, json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            text=True,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            command, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=self._words, text=True
         )
         self.said = self._listen()
-        self.versions: dict[str, str] = self.said["versions"]
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Let it do a round of its work; what it answers."""
@@ -111,7 +104,7 @@ class Original:
         if not line:
             self._child.wait()
             self._words.seek(0)
-            raise UserError(f"the original failed: {self._words.read().strip()[-WORDS_KEPT:]}")
+            raise UserError(f"{self.what} failed: {self._words.read().strip()[-WORDS_KEPT:]}")
         return json.loads(line)
 
     def __enter__(self) -> Self:
@@ -126,6 +119,26 @@ class Original:
         self._child.wait()
         self._child.stdout.close()
         self._words.close()
+
+
+class Original(Child):
+    """The original at some work, in a program of its own. Raises UserError when that fails."""
+
+    what = "the original"
+
+    def __init__(self, python: str, work: str, **settings: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        if work in ("train", "play"):
+            settings["folder"] = str(self.folder)
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        super().__init__([python, str(CHILD), work, json.dumps(settings)], env)
+        self.versions: dict[str, str] = self.said["versions"]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         self._folder.cleanup()
 
 

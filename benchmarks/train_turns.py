@@ -8,19 +8,17 @@ another checkout of this project.
 import json
 import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import plain
 from benchmarks.command import in_one_line
 from benchmarks.machine import machine
-from benchmarks.original import one_core
+from benchmarks.original import Child, one_core
 from metta.common.commands import Parser, at_least
 from metta.common.errors import UserError, suggest
 from metta.policy.nets.presets import preset_names
@@ -28,35 +26,15 @@ from metta.policy.nets.presets import preset_names
 ROOT = Path(__file__).parents[1]
 
 
-class Training:
-    """A training in a program of its own, which stands still between epochs. Raises UserError when it fails."""
+class Training(Child):
+    """A training in a program of its own, which stands still between epochs; each answer is a row of an epoch: agent-
+    steps per second of processor time, and the net's parameters."""
+
+    what = "a training"
 
     def __init__(self, words: Sequence[str], checkout: Path) -> None:
         command = [sys.executable, str(Path(__file__).with_name("train_child.py")), *words]
-        env = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-        pipe = subprocess.PIPE
-        self._child = subprocess.Popen(command, cwd=checkout, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-        self._begun = False
-
-    def epoch(self) -> dict[str, Any]:
-        """Agent-steps per second of processor time in the next epoch, and the net's parameters."""
-        assert self._child.stdin and self._child.stdout and self._child.stderr
-        if self._begun:
-            self._child.stdin.write("\n")
-            self._child.stdin.flush()
-        self._begun = True
-        line = self._child.stdout.readline()
-        if not line:
-            said = self._child.stderr.read().strip().splitlines()
-            raise UserError(f"a training ended: {said[-1] if said else 'it said nothing'}")
-        return json.loads(line)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._child.kill()
-        self._child.wait()
+        super().__init__(command, {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}, checkout)
 
 
 def words_of(args: Any, policy: Sequence[str]) -> list[str]:
@@ -104,7 +82,9 @@ def main(argv: list[str] | None = None) -> int:
         Training(words_of(args, [f"agent={args.policy}"]), ROOT) as ours,
         Training(words_of(args, words), checkout) as theirs,
     ):
-        rows = [(ours.epoch(), theirs.epoch()) for _ in range(args.warmup + args.pairs)][args.warmup :]
+        rows = [(ours.said, theirs.said)]
+        rows += [(ours.ask(), theirs.ask()) for _ in range(args.warmup + args.pairs - 1)]
+    rows = rows[args.warmup :]
     ratios = [mine["rate"] / other["rate"] for mine, other in rows]
     sides = [
         {"agent_steps_per_second": round(statistics.median(row[side]["rate"] for row in rows)), **rows[0][side]}
