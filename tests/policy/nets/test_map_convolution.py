@@ -22,6 +22,8 @@ from tests.policy.nets.test_map_memory import (
     STEPS,
     TEAM,
     Place,
+    check_apart,
+    check_steps,
     line,
     memory,
     random_walks,
@@ -79,28 +81,13 @@ def test_its_maps_stay_those_that_are_searched_until_stamps_begin_anew() -> None
 @given(SEEDS, STEPS, AGENTS, SIDES)
 @settings(max_examples=15, deadline=None)
 def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, agents: int, side: int) -> None:
-    module, (tokens, resets) = convolution(side=side), random_walks(seed, steps, agents)
-    state = module.initial_state(agents)
-    whole = module.unroll(tokens, state, resets)
-    assert all(map(torch.equal, state, module.initial_state(agents))), "a state that was given has changed"
-    for step in range(steps):
-        state = module.reset(state, resets[step])
-        before = tuple(part.clone() for part in state)
-        output, following = module.step(tokens[step], state)
-        assert all(map(torch.equal, state, before)), "a state that was given has changed"
-        torch.testing.assert_close(output, whole[step], rtol=0, atol=1e-5)
-        state = following
+    check_steps(convolution(side=side), *random_walks(seed, steps, agents))
 
 
 @given(SEEDS, STEPS, AGENTS)
 @settings(max_examples=10, deadline=None)
 def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:
-    module, (tokens, resets) = convolution(), random_walks(seed, steps, agents)
-    together = module.unroll(tokens, module.initial_state(agents), resets)
-    for agent in range(agents):
-        rows = slice(agent, agent + 1)
-        alone = module.unroll(tokens[:, rows], module.initial_state(1), resets[:, rows])
-        torch.testing.assert_close(alone, together[:, rows], rtol=0, atol=1e-5)
+    check_apart(convolution(), *random_walks(seed, steps, agents))
 
 
 def difference(module: MapConvolution, places: list[Place], seen: Place) -> Tensor:

@@ -15,6 +15,7 @@ from metta.game.observation import env_info
 from metta.policy.interface import SpaceInfo
 from metta.policy.nets.components.map_memory import MapMemorySettings
 from metta.policy.nets.landmarks import MOVES, NUMBERS, OWNERS, kinds_of, slots_of
+from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.map_memory import MapMemory
 from metta.policy.nets.shapes import Shape
 
@@ -199,13 +200,13 @@ def random_walks(seed: int, steps: int, agents: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(tokens), torch.from_numpy(rng.random((steps, agents)) < 0.2)
 
 
-@given(SEEDS, STEPS, AGENTS, st.sampled_from([64, 128]))
-@settings(max_examples=25, deadline=None)
-def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, agents: int, side: int) -> None:
-    module, (tokens, resets) = memory(side=side), random_walks(seed, steps, agents)
+def check_steps(module: Memory, tokens: Tensor, resets: Tensor) -> None:
+    """Unrolled it gives what it gives step by step, and leaves the states that it is given as they are."""
+    agents = resets.shape[1]
     state = module.initial_state(agents)
     whole = module.unroll(tokens, state, resets)
-    for step in range(steps):
+    assert all(map(torch.equal, state, module.initial_state(agents))), "a state that was given has changed"
+    for step in range(len(resets)):
         state = module.reset(state, resets[step])
         before = tuple(part.clone() for part in state)
         output, following = module.step(tokens[step], state)
@@ -214,15 +215,26 @@ def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, age
         state = following
 
 
-@given(SEEDS, STEPS, AGENTS)
-@settings(max_examples=10, deadline=None)
-def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:
-    module, (tokens, resets) = memory(), random_walks(seed, steps, agents)
+def check_apart(module: Memory, tokens: Tensor, resets: Tensor) -> None:
+    """Agents do not see each other's maps."""
+    agents = resets.shape[1]
     together = module.unroll(tokens, module.initial_state(agents), resets)
     for agent in range(agents):
         rows = slice(agent, agent + 1)
         alone = module.unroll(tokens[:, rows], module.initial_state(1), resets[:, rows])
         torch.testing.assert_close(alone, together[:, rows], rtol=0, atol=1e-5)
+
+
+@given(SEEDS, STEPS, AGENTS, st.sampled_from([64, 128]))
+@settings(max_examples=25, deadline=None)
+def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, agents: int, side: int) -> None:
+    check_steps(memory(side=side), *random_walks(seed, steps, agents))
+
+
+@given(SEEDS, STEPS, AGENTS)
+@settings(max_examples=10, deadline=None)
+def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:
+    check_apart(memory(), *random_walks(seed, steps, agents))
 
 
 def test_it_says_what_it_cannot_be_drawn_from():
