@@ -15,6 +15,7 @@ from metta.config.layers import GROUPS, Layer, Source
 from metta.config.references import check_references
 from metta.config.schema import Key, Model, find, nearest
 from metta.config.words import Word
+from metta.policy.nets.components.registry import WHERE
 from metta.policy.nets.presets import KNOBS, refers_to
 
 T = TypeVar("T", bound=BaseModel)
@@ -33,7 +34,6 @@ ALIASES = {
 
 
 MOST_SOURCES = 3  # named in one line
-COMPONENTS = "agent.components"
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Tree:
                 OmegaConf.update(known, key.path, value, merge=False, force_add=True)
             except OmegaConfBaseException as error:  # no reference that can be read: ${
                 raise UserError(f"{key.path}: {str(error).splitlines()[0]}, from {layer.source}") from None
-            if (key.path, value) != (COMPONENTS, None):  # nobody says that there are none
+            if (key.path, value) != (WHERE, None):  # nobody says that there are none
                 self._note(key.path, layer.source)
             (self.picked.add if layer.branch else self.picked.discard)(key.path)
         self._merge(known, layer.source)
@@ -151,7 +151,7 @@ class Tree:
             return str(self.origins[max(found, key=lambda path: ages[path])])
         for branch in _upwards(keys[0]):
             below = self._below(branch)
-            if branch.startswith(COMPONENTS):  # who changed the preset, not who picked it
+            if branch.startswith(WHERE):  # who changed the preset, not who picked it
                 below = [path for path in below if path not in self.picked] or below
             if sources := dict.fromkeys(self.origins[path] for path in reversed(below)):
                 return " or ".join(str(source) for source in [*sources][:MOST_SOURCES])
@@ -187,7 +187,7 @@ class Tree:
 
     def _is_component(self, path: str) -> bool:
         above, _, name = path.rpartition(".")
-        return above == COMPONENTS and name in (OmegaConf.select(self.values, above) or {})
+        return above == WHERE and name in (OmegaConf.select(self.values, above) or {})
 
     def _delete(self, path: str, word: Word) -> None:
         above, _, name = path.rpartition(".")

@@ -121,7 +121,7 @@ def _described(place: Place, files: Files, main: str | None, info: Info | None, 
     weights = read_weights(data, f"{place.origin}: {name}" if main is None else place.origin, trust_pickle)
     heads = spec.heads if spec.auxiliary_head is not None else NetHeads("_aux_head.weight" in weights.tensors)
     architecture = Architecture(spec.net, spec.components, heads, spec.info or known_info(weights.tensors, info))
-    return _bundle(place, architecture, weights, spec)
+    return _bundle(place, architecture, weights, spec, spec.info is None)
 
 
 def _verify(spec: PolicySpec, name: str, data: bytes, origin: str) -> None:
@@ -135,16 +135,19 @@ def _verify(spec: PolicySpec, name: str, data: bytes, origin: str) -> None:
 def _alone(place: Place, weights: Weights, info: Info | None) -> Bundle:
     """Weights without a spec."""
     architecture = within(weights.module)
+    assumed = architecture is None
     if architecture is None:
         architecture = match(weights.tensors, info, place.origin)
         _, known = known_as(architecture.components) or ("", {})
         settings = ", ".join(f"{key}={value}" for key, value in known.items())
         taken = f"the net {architecture.name} ({settings}), trained on the features that are here"
         warn_once(f"{place.origin}: no {SPEC} beside it; taken for {taken}")
-    return _bundle(place, architecture, weights)
+    return _bundle(place, architecture, weights, assumed=assumed)
 
 
-def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: PolicySpec | None = None) -> Bundle:
+def _bundle(
+    place: Place, architecture: Architecture, weights: Weights, spec: PolicySpec | None = None, assumed: bool = False
+) -> Bundle:
     return Bundle(
         folder=place.path,
         origin=place.origin,
@@ -154,7 +157,7 @@ def _bundle(place: Place, architecture: Architecture, weights: Weights, spec: Po
         epoch=spec.epoch if spec else 0,
         agent_steps=spec.agent_steps if spec else 0,
         weights=weights.tensors,
-        assumed=spec.info is None if spec else within(weights.module) is None,
+        assumed=assumed,
     )
 
 

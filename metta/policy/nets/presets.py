@@ -61,6 +61,7 @@ def refers_to(components: Any, knob: str) -> bool:
     return isinstance(components, str) and f"${{agent.{knob}}}" in components
 
 
+@cache
 def _read(name: str) -> dict[str, Any]:
     """A preset as written, laid over those that its defaults list names, as Hydra does."""
     written = read_yaml(FOLDER / f"{name}.yaml")
