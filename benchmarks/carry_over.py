@@ -20,7 +20,7 @@ from metta.eval.statistics import Summary, summarize
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 
 DEFAULT = (("cogsguard?gear=10", "cogsguard_arena.basic"), ("random", "cogsguard_arena.basic"))
 

@@ -25,7 +25,7 @@ from metta.eval.statistics import Summary, summarize
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.nets.presets import preset_names
-from metta.policy.uri import list_versions, make_policy
+from metta.policy.stored.uri import list_versions, make_policy
 
 ROOT = Path(__file__).parents[1]
 MISSION = "docs/missions/holding.yaml"

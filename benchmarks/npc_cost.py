@@ -23,7 +23,7 @@ from metta.common.commands import Parser, at_least
 
 def contestants(args: argparse.Namespace, folder: str) -> tuple[Any, Any]:
     """The parts of both runs. Both have the same environments and agents; the NPC is the plain run's network."""
-    from metta.policy.bundle import save_bundle
+    from metta.policy.stored.bundle import save_bundle
     from metta.rl.build import build, plan
 
     def parts(run: str, learners: int, dual: Sequence[str]) -> Any:
@@ -50,7 +50,7 @@ def contestants(args: argparse.Namespace, folder: str) -> tuple[Any, Any]:
 
 def epoch(parts: Any) -> tuple[float, dict[str, float]]:
     """Seconds of an epoch, and by phase."""
-    from metta.rl.timing import Stopwatch
+    from metta.rl.run.timing import Stopwatch
 
     watch, begin = Stopwatch(), time.perf_counter()
     parts.rollout.begin(0, 0)

@@ -21,7 +21,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.interface import begin_episodes
 from metta.policy.scripted.names import SCRIPTS
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 
 MISSIONS = ("cogsguard_arena.basic", "cogsguard_machina_1.basic")
 VARIATIONS = (

@@ -20,7 +20,7 @@ from metta.game.variants import VARIANTS
 from metta.policy.nets.components.cells import TOKENS
 from metta.policy.nets.components.registry import KINDS
 from metta.policy.nets.presets import preset_names
-from metta.rl.dual_policy import DualPolicySettings
+from metta.rl.experience.npc_settings import DualPolicySettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,7 +15,7 @@ from metta.cli import cogames
 from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
+from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
 from tests.policy.sources.servers import KEY, Site, serve, serve_s3
 

@@ -60,9 +60,9 @@ def run_interrupted(words: list[str], interruption: Interruption) -> int:
     from metta.config.runner import run
     from metta.eval.rounds import Progress
     from metta.rl import trainer
-    from metta.rl.metrics import MetricsFile
-    from metta.rl.rollout import Rollout
-    from metta.rl.update import Updater
+    from metta.rl.experience.rollout import Rollout
+    from metta.rl.learning.update import Updater
+    from metta.rl.run.metrics import MetricsFile
 
     holder, method = {
         "collecting": (Rollout, "_step"),

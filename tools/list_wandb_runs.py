@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
 def _list(argv: list[str] | None) -> int:
     from metta.common.commands import Parser, at_least
     from metta.eval.statistics import show
-    from metta.rl.metrics import SCORE
+    from metta.rl.run.metrics import SCORE
     from metta.runs.run import as_json
     from metta.runs.sources import add_source_flags, query_of, source_of
     from metta.runs.text import table

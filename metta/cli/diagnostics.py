@@ -17,9 +17,9 @@ from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.uri import make_policy
+from metta.policy.machine_settings import MachineSettings
+from metta.policy.stored.uri import make_policy
 from metta.rl.machine import set_up
-from metta.rl.settings import MachineSettings
 
 SCHEMA_VERSION = 1
 FOUR_ROLES = "metta://policy/role?miner=4&scout=2&aligner=2&scrambler=2"

@@ -55,7 +55,7 @@ def make_policy(
     """Write the template of a policy of your own."""
     if scripted == trainable:
         raise UserError("say which: --scripted or --trainable")
-    from metta.policy.templates import make_policy_template
+    from metta.policy.hosted.templates import make_policy_template
 
     make_policy_template("scripted" if scripted else "trainable", out)
     print(f"wrote {out}")
@@ -75,7 +75,7 @@ def create_bundle(
 ) -> None:
     """Pack a policy with its files into one archive."""
     kwargs = dict(_pair(text) for text in init_kwarg or [])
-    from metta.policy.submission import create_bundle as pack
+    from metta.policy.hosted.submission import create_bundle as pack
 
     pack(policy, out, kwargs, include_files or [], setup_script, checkpoints)
     print(f"wrote {out}")
@@ -91,7 +91,7 @@ def validate_bundle(
 ) -> int:
     """Load a bundle, its code in a process of its own, and play some steps. Exit code 1: it did not act in all."""
     from metta.cli.missions import built_mission
-    from metta.policy.submission import validate_bundle as check
+    from metta.policy.hosted.submission import validate_bundle as check
 
     report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code)
     document = {"schema_version": SCHEMA_VERSION, **report.document()}

@@ -98,7 +98,7 @@ def _missions(
     if len(found) == 1:
         return changes | {"trainer.total_timesteps": steps}
     if steps is None:
-        from metta.rl.settings import TrainerSettings
+        from metta.rl.learning.settings import TrainerSettings
 
         steps = TrainerSettings().total_timesteps
     words: dict[str, object] = {}

@@ -22,7 +22,7 @@ from metta.game.missions import build_mission, inlined
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.nets.components.user import allow
 from metta.policy.nets.wiring import wire
-from metta.rl.run_folder import MOST_CONFIG_BYTES
+from metta.rl.run.run_folder import MOST_CONFIG_BYTES
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import batch_shape
 
@@ -175,7 +175,7 @@ def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
 
 def _foreign_info(config: RunConfig, tree: Tree) -> "Info":
     """What an environment of another library shows; it must be there."""
-    from metta.rl.environments import find_source  # here because it takes seconds to import
+    from metta.rl.experience.environments import find_source  # here because it takes seconds to import
 
     return tree.blame(lambda: find_source(config).info, "env.name")
 

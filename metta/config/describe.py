@@ -23,7 +23,7 @@ def describe_policy(config: RunConfig, info: "Info | None" = None) -> dict[str, 
     `metta.policy.nets.describe.document`. Raises UserError where they are none of a policy."""
     from metta.policy.interface import NetHeads  # here because these take seconds to import
     from metta.policy.nets.describe import describe, document
-    from metta.rl.environments import find_source
+    from metta.rl.experience.environments import find_source
 
     agent = config.agent
     rows = describe(agent.components, info or find_source(config).info, NetHeads(config.trainer.auxiliary))
@@ -35,7 +35,7 @@ def print_policy(config: Config, form: Form) -> None:
     """Print the components of a training job's policy. Raises UserError for a job that trains none."""
     if not isinstance(config, RunConfig):
         raise UserError(f"--describe tells the policy that a job trains; cmd={config.cmd} trains none")
-    from metta.rl.environments import find_source  # here because it takes seconds to import
+    from metta.rl.experience.environments import find_source  # here because it takes seconds to import
 
     source = find_source(config)
     told = describe_policy(config, source.info)

@@ -27,10 +27,10 @@ from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.hosted import HostedPolicy
+from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
+from metta.policy.stored.uri import FoundPolicy, find_policy
 from metta.policy.team import share_out
-from metta.policy.uri import FoundPolicy, find_policy
 from metta.rl.machine import available_cores, choose_device, set_up
 
 

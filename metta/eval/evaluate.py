@@ -20,13 +20,14 @@ from metta.eval.statistics import Summary, as_cells, interval_head
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.by_class import is_class
+from metta.policy.hosted.by_class import is_class
 from metta.policy.interface import Info, Policy
 from metta.policy.neural import NeuralPolicy
-from metta.policy.uri import CHECKPOINTS, list_versions, make_policy, run_folder
+from metta.policy.stored.uri import CHECKPOINTS, list_versions, make_policy, run_folder
+from metta.rl.experience.settings import EnvSettings
 from metta.rl.machine import set_up
-from metta.rl.run_folder import CONFIG, MOST_CONFIG_BYTES
-from metta.rl.settings import EnvSettings, RunConfig, varied
+from metta.rl.run.run_folder import CONFIG, MOST_CONFIG_BYTES
+from metta.rl.settings import RunConfig, varied
 
 SCHEMA_VERSION = 1
 # Rows of the table; --format json has all metrics.
@@ -200,7 +201,7 @@ def _play_mission(config: EvaluateConfig) -> Played:
 def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
     if config.mission is not None:
         raise UserError(f"mission: {env.name} has no missions")
-    from metta.rl.emulation import Foreign  # here because only such runs need the libraries
+    from metta.rl.experience.external import Foreign  # here because only such runs need the libraries
 
     source = Foreign(env, None)
     policy = _policy(config, uri, source.info)

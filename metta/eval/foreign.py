@@ -9,11 +9,11 @@ from metta.eval.episodes import BATCH
 from metta.eval.statistics import Summary, summarize
 from metta.game.engine.batch import Episode
 from metta.policy.interface import Policy, SpaceInfo, begin_episodes
-from metta.rl.environments import Environments
+from metta.rl.experience.environments import Environments
 
 
 class Library(Protocol):
-    """Environments that can be had each by itself (`metta.rl.emulation.Foreign`)."""
+    """Environments that can be had each by itself (`metta.rl.experience.external.Foreign`)."""
 
     @property
     def info(self) -> SpaceInfo: ...

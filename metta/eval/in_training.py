@@ -15,15 +15,15 @@ from metta.eval.rounds import Progress, Round, play_rounds
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.fitting import fitted
-from metta.policy.forms.match import Architecture
 from metta.policy.interface import Policy
 from metta.policy.nets.net import ComponentNet
 from metta.policy.neural import NeuralPolicy
+from metta.policy.stored.fitting import fitted
+from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Plan, build_network
 from metta.rl.machine import available_cores, choose_device, one_thread_each
-from metta.rl.metrics import Metrics
-from metta.rl.run_folder import RunFolder
+from metta.rl.run.metrics import Metrics
+from metta.rl.run.run_folder import RunFolder
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import Summary
 from metta.rl.trainer import train as train_with

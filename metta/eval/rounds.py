@@ -18,7 +18,7 @@ from metta.eval.rows import EpisodeRow, make_row
 from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
-from metta.policy.hosted import Faults, HostedPolicy
+from metta.policy.hosted.client import Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 

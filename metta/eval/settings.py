@@ -8,8 +8,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.settings import Settings
 from metta.game.mission import MissionSettings
-from metta.policy.by_class import NAMES_CLASS
-from metta.rl.settings import EnvSettings, MachineSettings, RunName
+from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.machine_settings import MachineSettings
+from metta.rl.experience.settings import EnvSettings
+from metta.rl.run.settings import RunName
 
 
 class PlayerSettings(MachineSettings):

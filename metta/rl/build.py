@@ -12,34 +12,35 @@ from metta.common.digests import digest
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
-from metta.policy.differences import info_differences
 from metta.policy.interface import NetHeads, Policy, PolicyNet
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.wiring import unread, wire
-from metta.rl.environments import Environments, Source, find_source, for_agents
-from metta.rl.graphs import obstacle
-from metta.rl.lessons import Lessons
-from metta.rl.losses.base import Loss, Within
-from metta.rl.losses.cloner import Cloner
-from metta.rl.losses.eer import Eer
-from metta.rl.losses.gtd_critic import GtdCritic
-from metta.rl.losses.kickstarter import Kickstarter
-from metta.rl.losses.ppo_actor import PpoActor
-from metta.rl.losses.ppo_critic import PpoCritic
+from metta.policy.stored.differences import info_differences
+from metta.rl.experience.environments import Environments, Source, find_source, for_agents
+from metta.rl.experience.labels import Lessons
+from metta.rl.experience.npc_pool import Opponents, find_opponents
+from metta.rl.experience.npcs import Npcs
+from metta.rl.experience.rollout import Experience, Rollout
+from metta.rl.experience.teacher import Teacher, find_teacher
+from metta.rl.experience.teacher_settings import ClonerSettings, EerSettings, KickstarterSettings, Teaching
+from metta.rl.learning.graphs import obstacle
+from metta.rl.learning.losses.base import Loss, Within
+from metta.rl.learning.losses.cloner import Cloner
+from metta.rl.learning.losses.eer import Eer
+from metta.rl.learning.losses.gtd_critic import GtdCritic
+from metta.rl.learning.losses.kickstarter import Kickstarter
+from metta.rl.learning.losses.ppo_actor import PpoActor
+from metta.rl.learning.losses.ppo_critic import PpoCritic
+from metta.rl.learning.optim import make_optimizer
+from metta.rl.learning.precision import Precision, find_precision
+from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.learning.update import Updater
 from metta.rl.machine import set_up, settled
-from metta.rl.metrics import hourly_cost
-from metta.rl.npcs import Npcs
-from metta.rl.opponents import Opponents, find_opponents
-from metta.rl.optim import make_optimizer
-from metta.rl.precision import Precision, find_precision
-from metta.rl.rollout import Experience, Rollout
-from metta.rl.sampling import make_sampler
-from metta.rl.settings import RunConfig, TrainerSettings
+from metta.rl.run.metrics import hourly_cost
+from metta.rl.run.start import start_from, starts_elsewhere
+from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape, batch_shape
-from metta.rl.start import start_from, starts_elsewhere
-from metta.rl.teacher import Teacher, find_teacher
-from metta.rl.teaching import ClonerSettings, EerSettings, KickstarterSettings, Teaching
-from metta.rl.update import Updater
 
 
 @dataclass(frozen=True)

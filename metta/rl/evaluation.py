@@ -5,8 +5,8 @@ from typing import Protocol
 
 from metta.policy.nets.net import ComponentNet
 from metta.rl.build import Plan
-from metta.rl.metrics import Metrics
-from metta.rl.run_folder import RunFolder
+from metta.rl.run.metrics import Metrics
+from metta.rl.run.run_folder import RunFolder
 
 
 class Evaluator(Protocol):

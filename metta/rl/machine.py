@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import torch
 
 from metta.common.errors import UserError
-from metta.rl.settings import MachineSettings, SystemSettings
+from metta.policy.machine_settings import MachineSettings
+from metta.rl.run.settings import SystemSettings
 
 OUT_OF_MEMORY = re.compile("can't allocate memory|Storage size calculation overflowed")  # of torch on the processor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3

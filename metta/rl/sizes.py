@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from metta.common.errors import UserError
-from metta.rl.settings import TrainerSettings
+from metta.rl.learning.settings import TrainerSettings
 
 MOST_ENVS = 1024  # by default; more only cost memory
 

@@ -11,27 +11,27 @@ from metta.common.code_version import code_version
 from metta.common.errors import UserError
 from metta.common.jsonl import read_rows
 from metta.common.logging import note, warn
-from metta.policy.bundle import Bundle
+from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
-from metta.rl.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.collapse import CollapseWatch
-from metta.rl.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
+from metta.rl.learning.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
+from metta.rl.learning.optim import learning_rate, set_learning_rate
+from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
-from metta.rl.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
-from metta.rl.monitor import MachineMonitor
-from metta.rl.optim import learning_rate, set_learning_rate
-from metta.rl.phases import check_begun
-from metta.rl.precision import FLOAT32
-from metta.rl.profile import EpochProfile
-from metta.rl.progress import ProgressView
-from metta.rl.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run_folder import OpenRun, open_run, usable
+from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.run.collapse import CollapseWatch
+from metta.rl.run.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
+from metta.rl.run.monitor import MachineMonitor
+from metta.rl.run.phases import check_begun
+from metta.rl.run.profile import EpochProfile
+from metta.rl.run.progress import ProgressView
+from metta.rl.run.resume import Start, restore, take_snapshot, take_start
+from metta.rl.run.run_folder import OpenRun, open_run, usable
+from metta.rl.run.signals import Stop, StoppedError, StopRequest, go_on
+from metta.rl.run.start import Origin, start_from
+from metta.rl.run.timing import Stopwatch
+from metta.rl.run.wandb_logger import WandbLogger
 from metta.rl.settings import RunConfig
-from metta.rl.signals import Stop, StoppedError, StopRequest, go_on
-from metta.rl.start import Origin, start_from
-from metta.rl.timing import Stopwatch
-from metta.rl.wandb_logger import WandbLogger
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
 

@@ -13,7 +13,7 @@ from metta.eval.evaluate import contestants
 from metta.eval.replay.keeping import replay_name
 from metta.eval.settings import PlayConfig
 from metta.game.mission import Mission
-from metta.policy.hosted import HostedPolicy
+from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
 from metta.view.log import play_log, play_with_pauses, summary_table
 from metta.view.match import Match

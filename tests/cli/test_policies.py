@@ -1,7 +1,7 @@
 """Commands about policies."""
 
 from metta.policy.nets.presets import preset_names
-from metta.policy.uri import BUILT_IN
+from metta.policy.stored.uri import BUILT_IN
 from tests.cli.conftest import Cogames
 
 

@@ -9,7 +9,8 @@ from metta.common.errors import UserError
 from metta.common.settings import validated
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
-from metta.rl.settings import EnvSettings, RunConfig
+from metta.rl.experience.settings import EnvSettings
+from metta.rl.settings import RunConfig
 
 FLOAT = r"does not fit float32; should be 0 or from 1\.18e-38 to 3\.4e\+38 in size"
 

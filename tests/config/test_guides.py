@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from metta.cli import cogames
-from metta.rl.metrics import read_metrics
+from metta.rl.run.metrics import read_metrics
 from tests.config.conftest import Outcome
 
 GEAR = "metta://policy/cogsguard?gear=10"

@@ -23,10 +23,10 @@ from metta.eval.tables import contest_tables
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
 from metta.policy.simple import NoopPolicy
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.uri import make_policy
 from metta.policy.team import TeamPolicy, share_out
-from metta.policy.uri import make_policy
 from tests.nets import build_net
 
 

@@ -13,8 +13,8 @@ import pytest
 from metta.cli.diagnostics import instrumented_audit, parity_report, rollout_check
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
 from metta.policy.interface import NetHeads
+from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
 
 MIX = "miner=4&scout=2&aligner=2&scrambler=2"

@@ -18,11 +18,11 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
 from metta.policy.interface import Advice, Policy
 from metta.policy.neural import NeuralPolicy
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.uri import make_policy
 from metta.policy.team import TeamPolicy
-from metta.policy.uri import make_policy
 from metta.rl.machine import one_thread_each
 from tests.cli.conftest import Cogames
 from tests.nets import build_net

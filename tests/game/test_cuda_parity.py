@@ -18,7 +18,7 @@ from metta.game.maps.renewal import MapRenewal
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.traces import Replay, load_trace
-from metta.rl.environments import Repeatable
+from metta.rl.experience.environments import Repeatable
 from tests.game.play import Play
 
 cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")

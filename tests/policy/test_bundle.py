@@ -17,11 +17,11 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.bundle import WEIGHTS, load_bundle, save_bundle
-from metta.policy.fitting import check_fits
 from metta.policy.interface import PolicyNet
-from metta.policy.sources.place import SPEC, BrokenBundleError
-from metta.policy.uri import find_bundle, list_versions, make_policy
+from metta.policy.stored.bundle import WEIGHTS, load_bundle, save_bundle
+from metta.policy.stored.fitting import check_fits
+from metta.policy.stored.sources.place import SPEC, BrokenBundleError
+from metta.policy.stored.uri import find_bundle, list_versions, make_policy
 from tests.nets import build_net
 
 
@@ -177,7 +177,7 @@ import sys, torch
 from pathlib import Path
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
+from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
 net = build_net("lstm", {"hidden_size": 64}, env_info(Mission()))
 print("ready", flush=True)

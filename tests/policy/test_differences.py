@@ -8,11 +8,11 @@ import pytest
 
 from metta.game.mission import Mission
 from metta.game.observation import Feature, env_info
-from metta.policy.differences import info_differences, net_differences
-from metta.policy.forms.match import Architecture
 from metta.policy.interface import NetHeads, SpaceInfo
 from metta.policy.nets.components.registry import parse_component
 from metta.policy.nets.earlier import components_of
+from metta.policy.stored.differences import info_differences, net_differences
+from metta.policy.stored.forms.match import Architecture
 
 GAME = env_info(Mission())
 OTHER = SpaceInfo((4,), "float32", (2,), 1)

@@ -10,10 +10,10 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, Feature, env_info
-from metta.policy.bundle import save_bundle
-from metta.policy.fitting import Translated
 from metta.policy.interface import Adviser
-from metta.policy.uri import make_policy
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.fitting import Translated
+from metta.policy.stored.uri import make_policy
 from tests.nets import build_net
 
 GAME = env_info(Mission())

@@ -17,10 +17,10 @@ from metta.eval.episodes import play_episodes
 from metta.game.mission import Mission
 from metta.game.missions import load_mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy import hosted
-from metta.policy.hosted import Faults, HostedPolicy
+from metta.policy.hosted import client as hosted
+from metta.policy.hosted.client import Faults, HostedPolicy
 from metta.policy.interface import SpaceInfo
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 
 ROOT = Path(__file__).parents[2]
 PICKY = """import numpy as np
@@ -262,7 +262,7 @@ import sys
 import numpy as np
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 policy = make_policy("class={CLASSES}.HangsInC", env_info(Mission()), isolated=True, action_timeout_ms=60_000)
 policy.reset(1, 8, 0)
 try:

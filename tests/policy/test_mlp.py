@@ -8,10 +8,10 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import load_bundle, save_bundle
-from metta.policy.fitting import check_fits
 from metta.policy.interface import SpaceInfo
 from metta.policy.nets.net import ComponentNet, joint_logits
+from metta.policy.stored.bundle import load_bundle, save_bundle
+from metta.policy.stored.fitting import check_fits
 from tests.nets import build_net
 
 INFO = SpaceInfo((5,), "float32", (3, 2), 1)

@@ -16,7 +16,7 @@ from metta.game.resources import ELEMENTS
 from metta.policy.scripted import layout as L
 from metta.policy.scripted.names import SCRIPTS
 from metta.policy.scripted.policy import ROLES, ScriptedPolicy
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 
 
 def mission(name: str = "cogsguard_arena.basic", steps: int = 60, cogs: int | None = None, **more: object) -> Mission:

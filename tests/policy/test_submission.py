@@ -16,12 +16,12 @@ from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
-from metta.policy import submission_code
-from metta.policy.bundle import save_bundle
+from metta.policy.hosted import submission_code
+from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.interface import Policy
-from metta.policy.sources.place import SPEC
-from metta.policy.submission import create_bundle, validate_bundle
-from metta.policy.uri import find_bundle, make_policy
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.sources.place import SPEC
+from metta.policy.stored.uri import find_bundle, make_policy
 from tests.nets import build_net
 
 INFO = env_info(Mission())

@@ -13,10 +13,10 @@ from metta.eval.episodes import metrics_by_name, play_episodes
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
 from metta.game.resources import ELEMENTS
-from metta.policy.hosted import HostedPolicy
-from metta.policy.submission import create_bundle, validate_bundle
-from metta.policy.templates import make_policy_template
-from metta.policy.uri import make_policy
+from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.submission import create_bundle, validate_bundle
+from metta.policy.hosted.templates import make_policy_template
+from metta.policy.stored.uri import make_policy
 
 ROOT = Path(__file__).parents[2]
 ARENA = load_mission("cogsguard_arena.basic")

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
 from metta.policy.ranges import component
 from metta.rl.build import make_losses
-from metta.rl.losses.base import Loss
-from metta.rl.optim import make_optimizer
-from metta.rl.precision import FLOAT32, Precision
-from metta.rl.rollout import Experience
-from metta.rl.sampling import make_sampler
-from metta.rl.settings import TrainerSettings
+from metta.rl.experience.rollout import Experience
+from metta.rl.learning.losses.base import Loss
+from metta.rl.learning.optim import make_optimizer
+from metta.rl.learning.precision import FLOAT32, Precision
+from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.learning.update import Updater
+from metta.rl.run.timing import Stopwatch
 from metta.rl.sizes import BatchShape
-from metta.rl.timing import Stopwatch
-from metta.rl.update import Updater
 
 CPU = torch.device("cpu")
 SHAPE = BatchShape(envs=5, agents=2, rounds=1, horizon=6, minibatch_segments=5, minibatches=4)

@@ -6,14 +6,14 @@ import torch
 
 from metta.policy.interface import PolicyNet
 from metta.rl.build import make_losses
-from metta.rl.environments import Environments
-from metta.rl.optim import make_optimizer
-from metta.rl.rollout import Experience, Rollout
-from metta.rl.sampling import make_sampler
-from metta.rl.settings import TrainerSettings
+from metta.rl.experience.environments import Environments
+from metta.rl.experience.rollout import Experience, Rollout
+from metta.rl.learning.optim import make_optimizer
+from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.learning.update import Updater
+from metta.rl.run.timing import Stopwatch
 from metta.rl.sizes import batch_shape
-from metta.rl.timing import Stopwatch
-from metta.rl.update import Updater
 
 
 def learn(task: Environments, net: PolicyNet, settings: TrainerSettings, epochs: int) -> Iterator[float]:

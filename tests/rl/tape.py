@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from metta.rl.graphs import WARM_UP, Captured
+from metta.rl.learning.graphs import WARM_UP, Captured
 
 READS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique2")
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.policy.interface import NetOutput, State
 from metta.rl.build import build, plan
+from metta.rl.learning.update import Updater, gather
 from metta.rl.machine import enough_memory
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
 from metta.rl.trainer import train
-from metta.rl.update import Updater, gather
 from tests.rl.batches import SHAPE, SmallNet, random_experience, settings_of, small_net, update, updater_of, weights
 
 Config = Callable[..., RunConfig]

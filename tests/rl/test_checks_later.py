@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from metta.rl.divergence import DivergedError
-from metta.rl.losses.base import Loss, LossResult, Minibatch, Prediction
-from metta.rl.precision import find_precision
-from metta.rl.rollout import Experience
-from metta.rl.settings import TrainerSettings
-from metta.rl.timing import Stopwatch
+from metta.rl.experience.rollout import Experience
+from metta.rl.learning.divergence import DivergedError
+from metta.rl.learning.losses.base import Loss, LossResult, Minibatch, Prediction
+from metta.rl.learning.precision import find_precision
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.run.timing import Stopwatch
 from tests.rl.batches import random_experience, settings_of, small_net, update, updater_of, weights
 
 LATER = [False, True]

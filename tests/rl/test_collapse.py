@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metta.rl.collapse import CollapseWatch
-from metta.rl.metrics import Metrics, read_metrics
+from metta.rl.run.collapse import CollapseWatch
+from metta.rl.run.metrics import Metrics, read_metrics
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
-from metta.rl.losses.base import Minibatch, predict
-from metta.rl.losses.gtd_critic import GtdCritic
-from metta.rl.settings import AdvantageSettings, PpoCriticSettings, TrainerSettings
+from metta.rl.learning.losses.base import Minibatch, predict
+from metta.rl.learning.losses.gtd_critic import GtdCritic
+from metta.rl.learning.settings import AdvantageSettings, PpoCriticSettings, TrainerSettings
 from tests.rl.learner import learn
 
 GAMMA = 0.9

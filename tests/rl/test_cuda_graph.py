@@ -11,14 +11,14 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.policy.nets.agent import AgentSettings
-from metta.policy.uri import find_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.build import Parts, build, plan
-from metta.rl.environments import Repeatable
-from metta.rl.graphs import Captured
+from metta.rl.experience.environments import Repeatable
+from metta.rl.learning.graphs import Captured
 from metta.rl.machine import torch_stream
-from metta.rl.metrics import read_metrics
+from metta.rl.run.metrics import read_metrics
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
 from metta.rl.trainer import train
 from tests.rl.test_trainer import folder, interrupted, without_clock
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from metta.rl.build import build, plan
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
 
 
 @pytest.mark.parametrize("memory", [False, True])

@@ -13,11 +13,11 @@ from metta.common.errors import UserError
 from metta.config.composition import compose_saved
 from metta.eval.evaluate import evaluate
 from metta.eval.settings import EvaluateConfig
-from metta.rl.metrics import read_metrics
-from metta.rl.run_folder import MOST_CONFIG_BYTES, is_running
+from metta.rl.run.metrics import read_metrics
+from metta.rl.run.run_folder import MOST_CONFIG_BYTES, is_running
+from metta.rl.run.wandb_logger import _run_id
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
-from metta.rl.wandb_logger import _run_id
 
 Config = Callable[..., RunConfig]
 DAMAGES = {

@@ -8,10 +8,10 @@ import torch
 
 from metta.common.errors import UserError
 from metta.policy.interface import SpaceInfo
-from metta.policy.uri import find_bundle
-from metta.rl.divergence import DivergedError, check_advantages, check_experience
-from metta.rl.rollout import Experience
-from metta.rl.sampling import PrioritizedSampler
+from metta.policy.stored.uri import find_bundle
+from metta.rl.experience.rollout import Experience
+from metta.rl.learning.divergence import DivergedError, check_advantages, check_experience
+from metta.rl.learning.sampling import PrioritizedSampler
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape
 from metta.rl.trainer import train

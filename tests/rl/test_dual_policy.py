@@ -18,12 +18,12 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import save_bundle
-from metta.policy.uri import find_bundle
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.build import plan
-from metta.rl.dual_policy import DualPolicySettings
-from metta.rl.metrics import read_metrics
-from metta.rl.opponents import METRIC, Opponents, Record, load_npc, short_name
+from metta.rl.experience.npc_pool import METRIC, Opponents, Record, load_npc, short_name
+from metta.rl.experience.npc_settings import DualPolicySettings
+from metta.rl.run.metrics import read_metrics
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 from tests.nets import build_net

@@ -18,9 +18,9 @@ from metta.common.seeds import derive
 from metta.config import runner
 from metta.eval.foreign import play_foreign
 from metta.game.engine.batch import Episode
-from metta.policy.uri import make_policy
-from metta.rl.emulation import SEEDS, EmulatedBatch, Foreign
-from metta.rl.settings import EnvSettings
+from metta.policy.stored.uri import make_policy
+from metta.rl.experience.external import SEEDS, EmulatedBatch, Foreign
+from metta.rl.experience.settings import EnvSettings
 
 TRAIN = "recipes.experiment.cogsguard.train"
 CARTPOLE = EnvSettings(kind="gymnasium", name="CartPole-v1")
@@ -210,7 +210,7 @@ def test_settings_that_do_not_go_together_are_refused(
 def test_without_pufferlib_one_line_names_the_extra(
     run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.delitem(sys.modules, "metta.rl.emulation")
+    monkeypatch.delitem(sys.modules, "metta.rl.experience.external")
     monkeypatch.setitem(sys.modules, "pufferlib", None)
     code, _, errors = run(TRAIN, "env=gymnasium", "env.name=CartPole-v1", "agent=mlp")
     assert code == 2 and errors.startswith("error: pufferlib is not installed: pip install 'metta[puffer]'")

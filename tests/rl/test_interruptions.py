@@ -15,12 +15,12 @@ from metta.common import files
 from metta.common.errors import UserError
 from metta.eval.in_training import train
 from metta.eval.rounds import Progress
-from metta.policy.uri import list_versions
+from metta.policy.stored.uri import list_versions
 from metta.rl import trainer
-from metta.rl.metrics import MetricsFile, read_metrics
-from metta.rl.rollout import Rollout
+from metta.rl.experience.rollout import Rollout
+from metta.rl.learning.update import Updater
+from metta.rl.run.metrics import MetricsFile, read_metrics
 from metta.rl.settings import RunConfig
-from metta.rl.update import Updater
 from tests.rl.test_trainer import without_clock
 
 Config = Callable[..., RunConfig]
@@ -156,7 +156,7 @@ def test_a_single_file_that_was_deleted_is_made_anew_and_the_rest_stays(
 def test_a_run_whose_folder_moved_away_does_not_write_into_another_runs(
     config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from metta.rl.run_folder import hold_lock
+    from metta.rl.run.run_folder import hold_lock
 
     others = []
 

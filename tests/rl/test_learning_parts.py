@@ -10,15 +10,15 @@ from torch import nn
 from metta.common.errors import UserError
 from metta.policy.interface import NetOutput
 from metta.policy.sampling import sample_actions
-from metta.rl import advantage
-from metta.rl.advantage import compute_advantages
-from metta.rl.losses.base import Minibatch, predict
-from metta.rl.losses.gtd_critic import GtdCritic, lambda_errors
-from metta.rl.losses.ppo_actor import PpoActor
-from metta.rl.losses.ppo_critic import PpoCritic
-from metta.rl.optim import learning_rate
-from metta.rl.sampling import PrioritizedSampler, SequentialSampler
-from metta.rl.settings import (
+from metta.rl.learning import advantage
+from metta.rl.learning.advantage import compute_advantages
+from metta.rl.learning.losses.base import Minibatch, predict
+from metta.rl.learning.losses.gtd_critic import GtdCritic, lambda_errors
+from metta.rl.learning.losses.ppo_actor import PpoActor
+from metta.rl.learning.losses.ppo_critic import PpoCritic
+from metta.rl.learning.optim import learning_rate
+from metta.rl.learning.sampling import PrioritizedSampler, SequentialSampler
+from metta.rl.learning.settings import (
     AdvantageSettings,
     OptimizerSettings,
     PpoActorSettings,

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from metta.config.runner import run
-from metta.rl.metrics import Metrics
-from metta.rl.signals import Stop
+from metta.rl.run.metrics import Metrics
+from metta.rl.run.signals import Stop
 from metta.rl.trainer import Trainer
 
 RECIPE = "recipes.experiment.machina1_cloner.train"

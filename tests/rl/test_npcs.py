@@ -12,16 +12,16 @@ from torch import Tensor
 from metta.common.seeds import derive
 from metta.policy.interface import State
 from metta.policy.neural import NeuralPolicy
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 from metta.rl.build import Parts, build, plan
-from metta.rl.lessons import Lessons
-from metta.rl.losses.eer import teacher_rewards
-from metta.rl.npcs import Npcs
-from metta.rl.rollout import Experience
+from metta.rl.experience.labels import Lessons
+from metta.rl.experience.npcs import Npcs
+from metta.rl.experience.rollout import Experience
+from metta.rl.experience.teacher_settings import EerSettings, Teaching
+from metta.rl.learning.losses.eer import teacher_rewards
+from metta.rl.learning.update import gather
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.teaching import EerSettings, Teaching
-from metta.rl.timing import Stopwatch
-from metta.rl.update import gather
 from tests.rl.test_teacher import EAST, save_net
 
 Config = Callable[..., RunConfig]

@@ -11,7 +11,7 @@ import yaml
 
 from metta.common.errors import UserError
 from metta.config import runner
-from metta.policy.uri import find_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 

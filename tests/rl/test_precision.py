@@ -10,15 +10,15 @@ import yaml
 from torch import Tensor
 
 from metta.common.errors import UserError
-from metta.policy.uri import find_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.build import build, plan
-from metta.rl.checkpoint import Snapshot, load_snapshot, save_snapshot
-from metta.rl.losses.base import predict
-from metta.rl.precision import FLOAT32, Precision, fast_precision, find_precision
+from metta.rl.learning.losses.base import predict
+from metta.rl.learning.precision import FLOAT32, Precision, fast_precision, find_precision
+from metta.rl.learning.update import gather
+from metta.rl.run.checkpoint import Snapshot, load_snapshot, save_snapshot
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
 from metta.rl.trainer import train
-from metta.rl.update import gather
 from tests.rl.batches import CPU, SmallNet, random_experience, settings_of, small_net, update, updater_of
 
 Config = Callable[..., RunConfig]

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from metta.policy.ranges import component, named
-from metta.policy.uri import find_bundle
-from metta.rl.precision import FLOAT32
-from metta.rl.profile import EpochProfile, page
+from metta.policy.stored.uri import find_bundle
+from metta.rl.learning.precision import FLOAT32
+from metta.rl.run.profile import EpochProfile, page
+from metta.rl.run.timing import PHASES, Stopwatch
+from metta.rl.run.trace import read_trace, summarise
 from metta.rl.settings import RunConfig
-from metta.rl.timing import PHASES, Stopwatch
-from metta.rl.trace import read_trace, summarise
 from metta.rl.trainer import train
 from tests.rl.batches import CPU, random_experience, settings_of, small_net, updater_of
 

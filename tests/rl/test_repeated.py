@@ -11,17 +11,18 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.policy.interface import SpaceInfo
-from metta.rl.backprop import Backprop
 from metta.rl.build import build, make_losses, plan
-from metta.rl.divergence import DivergedError
-from metta.rl.graphs import Captured, obstacle
-from metta.rl.optim import make_optimizer, set_learning_rate
-from metta.rl.precision import find_precision
-from metta.rl.rollout import Experience, Rollout
-from metta.rl.sampling import make_sampler
-from metta.rl.settings import RunConfig, TrainerSettings
-from metta.rl.timing import Stopwatch
-from metta.rl.update import Updater
+from metta.rl.experience.rollout import Experience, Rollout
+from metta.rl.learning.backprop import Backprop
+from metta.rl.learning.divergence import DivergedError
+from metta.rl.learning.graphs import Captured, obstacle
+from metta.rl.learning.optim import make_optimizer, set_learning_rate
+from metta.rl.learning.precision import find_precision
+from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.learning.update import Updater
+from metta.rl.run.timing import Stopwatch
+from metta.rl.settings import RunConfig
 from tests.rl.batches import CPU, INFO, SHAPE, settings_of, small_net, weights
 from tests.rl.tape import Tape, Taped
 
@@ -162,8 +163,8 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Taped]:
         tapes.append(Taped(*given))
         return tapes[-1]
 
-    monkeypatch.setattr("metta.rl.rollout.Captured", captured)
-    monkeypatch.setattr("metta.rl.update.Captured", captured)
+    monkeypatch.setattr("metta.rl.experience.rollout.Captured", captured)
+    monkeypatch.setattr("metta.rl.learning.update.Captured", captured)
     return tapes
 
 

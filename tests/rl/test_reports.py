@@ -11,8 +11,8 @@ from rich.console import Console
 from metta.common.errors import UserError
 from metta.game.engine.batch import Episode
 from metta.rl.machine import choose_device
-from metta.rl.metrics import EpisodeMetrics, Mean, MetricsFile, cost_metrics, hourly_cost, read_metrics
-from metta.rl.progress import ProgressView
+from metta.rl.run.metrics import EpisodeMetrics, Mean, MetricsFile, cost_metrics, hourly_cost, read_metrics
+from metta.rl.run.progress import ProgressView
 
 METRICS = {
     "metric/epoch": 3.0,

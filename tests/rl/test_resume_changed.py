@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from metta.common.errors import UserError
-from metta.policy.uri import find_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 

@@ -10,9 +10,9 @@ import torch
 import yaml
 
 from metta.config.composition import compose_saved
-from metta.policy.uri import find_bundle
-from metta.rl.checkpoint import Snapshot, load_snapshot, save_snapshot
+from metta.policy.stored.uri import find_bundle
 from metta.rl.machine import available_cores
+from metta.rl.run.checkpoint import Snapshot, load_snapshot, save_snapshot
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 

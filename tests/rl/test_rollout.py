@@ -8,10 +8,10 @@ import torch
 
 from metta.game.engine.batch import Batch
 from metta.rl.build import Parts, build, build_environments, plan
-from metta.rl.rollout import Rollout
+from metta.rl.experience.rollout import Rollout
+from metta.rl.learning.update import gather
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
-from metta.rl.update import gather
 
 Config = Callable[..., RunConfig]
 NO_DEVICE = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

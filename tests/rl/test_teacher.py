@@ -14,16 +14,16 @@ from metta.common.seeds import derive
 from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy import uri
-from metta.policy.bundle import save_bundle
 from metta.policy.interface import Policy
 from metta.policy.simple import NoopPolicy, RandomPolicy
-from metta.policy.uri import find_bundle
+from metta.policy.stored import uri
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.uri import find_bundle
 from metta.rl.build import Parts, build, build_environments, plan
-from metta.rl.lessons import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons
-from metta.rl.metrics import read_metrics
+from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons
+from metta.rl.run.metrics import read_metrics
+from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.timing import Stopwatch
 from metta.rl.trainer import train
 from tests.nets import build_net
 from tests.rl.test_trainer import folder, interrupted, without_clock

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from metta.policy.interface import NetOutput
-from metta.rl.lessons import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons, draw_slices
-from metta.rl.losses.base import Loss, Minibatch, Within, predict
-from metta.rl.losses.cloner import Cloner
-from metta.rl.losses.eer import Eer, teacher_rewards
-from metta.rl.losses.gtd_critic import lambda_errors
-from metta.rl.losses.kickstarter import Kickstarter
-from metta.rl.losses.ppo_actor import PpoActor
-from metta.rl.losses.ppo_critic import PpoCritic
-from metta.rl.sampling import PrioritizedSampler
-from metta.rl.settings import AdvantageSettings, PpoActorSettings, PpoCriticSettings
-from metta.rl.teaching import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
+from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons, draw_slices
+from metta.rl.experience.teacher_settings import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
+from metta.rl.learning.losses.base import Loss, Minibatch, Within, predict
+from metta.rl.learning.losses.cloner import Cloner
+from metta.rl.learning.losses.eer import Eer, teacher_rewards
+from metta.rl.learning.losses.gtd_critic import lambda_errors
+from metta.rl.learning.losses.kickstarter import Kickstarter
+from metta.rl.learning.losses.ppo_actor import PpoActor
+from metta.rl.learning.losses.ppo_critic import PpoCritic
+from metta.rl.learning.sampling import PrioritizedSampler
+from metta.rl.learning.settings import AdvantageSettings, PpoActorSettings, PpoCriticSettings
 
 # Three segments of two steps, a slice each; two actions. The teacher's last action is one the student has not.
 SLICES = torch.tensor([PPO, STUDENT_LED, TEACHER_LED])

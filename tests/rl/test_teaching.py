@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from metta.rl.experience.teacher_settings import MODES, ClonerSettings, EerClonerSettings, TeacherSettings, Teaching
 from metta.rl.settings import RunConfig
-from metta.rl.teaching import MODES, ClonerSettings, EerClonerSettings, TeacherSettings, Teaching
 
 URI = "metta://policy/cogsguard?gear=10"
 HALVES = {"teacher_led_proportion": 0.5, "student_led_proportion": 0.5}

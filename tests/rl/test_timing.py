@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from metta.rl.timing import Stopwatch
+from metta.rl.run.timing import Stopwatch
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

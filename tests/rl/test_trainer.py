@@ -17,9 +17,9 @@ import yaml
 from safetensors.torch import load_file
 
 from metta.common.errors import UserError
-from metta.policy.uri import find_bundle, list_versions
-from metta.rl.checkpoint import load_snapshot
-from metta.rl.metrics import read_metrics
+from metta.policy.stored.uri import find_bundle, list_versions
+from metta.rl.run.checkpoint import load_snapshot
+from metta.rl.run.metrics import read_metrics
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 

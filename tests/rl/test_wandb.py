@@ -18,11 +18,12 @@ import pytest
 import yaml
 
 from metta.common.wandb_client import artifact_name, wandb_client
-from metta.rl import wandb_logger
-from metta.rl.run_folder import RunFolder
-from metta.rl.settings import RunConfig, WandbSettings
+from metta.rl.run import wandb_logger
+from metta.rl.run.run_folder import RunFolder
+from metta.rl.run.settings import WandbSettings
+from metta.rl.run.wandb_logger import WandbLogger, offline_records
+from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
-from metta.rl.wandb_logger import WandbLogger, offline_records
 from tests.wandb_server import KEY, Mood, WandbServer, serving
 
 Config = Callable[..., RunConfig]
@@ -274,7 +275,8 @@ def test_offline_keeps_a_record_with_the_checkpoints_and_online_without_login_do
 def test_ctrl_c_with_a_server_that_hangs_saves_and_ends_with_0(server: WandbServer, config: Config) -> None:
     settings = config(wandb={"mode": "online"}, trainer={"total_timesteps": 10_000_000})
     server.mood = "hangs"
-    code = "import sys; from metta.rl import trainer, wandb_logger; from metta.rl.settings import RunConfig\n"
+    code = "import sys; from metta.rl import trainer; from metta.rl.run import wandb_logger\n"
+    code += "from metta.rl.settings import RunConfig\n"
     code += "wandb_logger.INIT_SECONDS = 2; trainer.train(RunConfig.model_validate_json(sys.argv[1]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, settings.model_dump_json()],
@@ -297,7 +299,7 @@ def test_ctrl_c_with_a_server_that_hangs_saves_and_ends_with_0(server: WandbServ
 
 STOPPED = """
 import sys
-from metta.rl import trainer, wandb_logger
+from metta.rl import trainer; from metta.rl.run import wandb_logger
 from metta.rl.settings import RunConfig
 wandb_logger.INIT_SECONDS, wandb_logger.FINISH_SECONDS, wandb_logger.END_SECONDS = 3, 1, 1
 trainer.train(RunConfig.model_validate_json(sys.argv[1]))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
-from metta.rl.run_folder import RunFolder
-from metta.rl.settings import WandbSettings
-from metta.rl.wandb_logger import WandbLogger
+from metta.rl.run.run_folder import RunFolder
+from metta.rl.run.settings import WandbSettings
+from metta.rl.run.wandb_logger import WandbLogger
 from metta.runs import remote
 from metta.runs.remote import WandbRuns
 from metta.runs.run import Query

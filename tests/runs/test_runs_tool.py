@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metta.rl.run_folder import open_run
+from metta.rl.run.run_folder import open_run
 from tests.runs.conftest import Outcome, line, tree
 
 Make = Callable[..., Path]

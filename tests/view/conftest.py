@@ -13,7 +13,7 @@ import pytest
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 from metta.view.match import Match
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -12,7 +12,7 @@ from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission, mission_names
 from metta.game.observation import env_info
 from metta.policy.neural import NeuralPolicy
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 from metta.view.match import Match
 from tests.nets import build_net
 from tests.view.conftest import make_match

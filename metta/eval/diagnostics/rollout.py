@@ -13,10 +13,10 @@ from metta.eval.diagnostics.memory import MemoryCheck
 from metta.eval.diagnostics.scenes import COGS, EXTRACTOR, HUB, JUNCTION, Player, Scene, Sight, World
 from metta.game.mission import Mission
 from metta.game.resources import GEAR, RESOURCES
-from metta.policy.by_class import is_class, parse_class
+from metta.policy.hosted.by_class import is_class, parse_class
 from metta.policy.interface import Policy, tells
 from metta.policy.scripted.names import parse_query
-from metta.policy.uri import SCHEME
+from metta.policy.stored.uri import SCHEME
 
 ACTION_OF = {"miner": "mine", "aligner": "align", "scrambler": "scramble"}
 TARGET = {"mine": EXTRACTOR, "align": JUNCTION, "scramble": JUNCTION}

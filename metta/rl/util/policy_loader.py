@@ -6,7 +6,7 @@ import torch
 
 from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
-from metta.policy.uri import find_bundle, is_built_in
+from metta.policy.stored.uri import find_bundle, is_built_in
 
 
 def load_policy_from_checkpoint(

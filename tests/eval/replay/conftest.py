@@ -11,7 +11,7 @@ from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 
 STEPS, ENV = 230, 1  # two key states and a bit; the environment that is recorded
 

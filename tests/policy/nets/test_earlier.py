@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from metta.config.runner import run
-from metta.policy.bundle import load_bundle
 from metta.policy.interface import NetHeads
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.earlier import NETS, components_of, known_as
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.presets import preset_names
-from metta.policy.uri import find_bundle
+from metta.policy.stored.bundle import load_bundle
+from metta.policy.stored.uri import find_bundle
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 CHECKPOINTS = FIXTURES / "checkpoints"

@@ -17,14 +17,14 @@ from metta.common.errors import UserError
 from metta.config.runner import run as run_tool
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.bundle import load_bundle, save_bundle
 from metta.policy.interface import NetHeads
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.components.user import allow
 from metta.policy.nets.describe import describe, totals
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.presets import preset_names
-from metta.policy.uri import make_policy
+from metta.policy.stored.bundle import load_bundle, save_bundle
+from metta.policy.stored.uri import make_policy
 from tests.policy.nets.reference_core import ReferenceCore
 from tests.policy.nets.reference_perceiver import Reference
 from tests.policy.test_nets import tokens
@@ -94,7 +94,7 @@ def test_a_bundle_keeps_every_setting_and_gives_back_the_same_net(
 
 
 def test_a_spec_of_a_newer_format_or_an_unknown_component_says_so(tmp_path: Path):
-    from metta.policy.spec import _hash
+    from metta.policy.stored.spec import _hash
 
     folder = tmp_path / "run:v1"
     save_bundle(folder, net_of("lstm"), "run", 1, 100)

@@ -10,9 +10,9 @@ import torch
 
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.bundle import save_bundle
 from metta.policy.interface import Adviser, PolicyNet
-from metta.policy.uri import make_policy
+from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.uri import make_policy
 from tests.nets import build_net
 
 

@@ -8,7 +8,7 @@ import torch
 
 from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
-from metta.policy.sources.artifacts import parse_artifact
+from metta.policy.stored.sources.artifacts import parse_artifact
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 from tests.policy.sources.servers import KEY, Site, serve
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
-from metta.policy.sources import cache as downloads
-from metta.policy.sources.cache import Remote, fetch
-from metta.policy.sources.http import read_from
+from metta.policy.stored.sources import cache as downloads
+from metta.policy.stored.sources.cache import Remote, fetch
+from metta.policy.stored.sources.http import read_from
 from tests.policy.sources.servers import Site, serve
 
 DATA = bytes(range(256)) * 400

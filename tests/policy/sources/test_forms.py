@@ -15,8 +15,8 @@ from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import NetHeads, PolicyNet
 from metta.policy.nets.earlier import NETS, known_as
-from metta.policy.sources.place import SPEC
-from metta.policy.uri import find_bundle
+from metta.policy.stored.sources.place import SPEC
+from metta.policy.stored.uri import find_bundle
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 from tests.nets import build_net
 
@@ -87,7 +87,7 @@ def test_the_command_line_s_class_form_plays(tmp_path: Path, net: PolicyNet, bun
     ],
 )
 def test_a_wrong_class_form_says_what_is_wrong(words: str, problem: str, bundle: Path):
-    from metta.policy.uri import make_policy
+    from metta.policy.stored.uri import make_policy
 
     with pytest.raises(UserError, match=problem):
         make_policy(words.format(bundle), env_info(Mission()))

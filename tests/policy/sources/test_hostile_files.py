@@ -19,8 +19,8 @@ from safetensors.torch import save as save_tensors
 
 from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
-from metta.policy.sources.place import SPEC
-from metta.policy.uri import find_bundle
+from metta.policy.stored.sources.place import SPEC
+from metta.policy.stored.uri import find_bundle
 
 ROOT = Path(__file__).parents[3]
 OWNED = "owned"  # the file that hostile code would write
@@ -299,7 +299,7 @@ def test_a_pipe_in_place_of_weights_does_not_block(tmp_path: Path, net: PolicyNe
 MEASURE = """
 import re, sys
 from metta.common.errors import UserError
-from metta.policy.uri import find_bundle
+from metta.policy.stored.uri import find_bundle
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024
 before = peak()
 for path in sys.argv[1:]:

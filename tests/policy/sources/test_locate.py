@@ -7,7 +7,7 @@ import torch
 
 from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
-from metta.policy.uri import find_bundle, run_folder
+from metta.policy.stored.uri import find_bundle, run_folder
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from metta.common.errors import UserError
-from metta.policy.forms.torch_file import load_torch
 from metta.policy.interface import PolicyNet
+from metta.policy.stored.forms.torch_file import load_torch
 
 Plays = Callable[..., bool]
 DATA = {

@@ -11,8 +11,8 @@ import torch
 
 from metta.common.errors import MissingExtraError, UserError
 from metta.policy.interface import PolicyNet
-from metta.policy.sources.cache import Remote
-from metta.policy.sources.place import SPEC
+from metta.policy.stored.sources.cache import Remote
+from metta.policy.stored.sources.place import SPEC
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 from tests.policy.sources.servers import serve_s3
 

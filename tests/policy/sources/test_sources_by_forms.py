@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo
+from metta.policy.hosted.submission import create_bundle
 from metta.policy.interface import PolicyNet
-from metta.policy.submission import create_bundle
-from metta.policy.uri import make_policy
+from metta.policy.stored.uri import make_policy
 from tests.policy.sources.servers import KEY, Site, serve, serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import OnlyTyped
-from metta.policy.by_class import CLASS, KEYWORD, told
+from metta.policy.hosted.by_class import CLASS, KEYWORD, told
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.shapes import Kind, Shape, Work
 

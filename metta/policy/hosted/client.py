@@ -1,0 +1,286 @@
+"""A user's class in a process of its own: whatever it does, the evaluation goes on.
+
+A call has a time limit. A class that raises, is late or returns what is no action stands still for that step, which is
+counted. A late answer is thrown away when it comes; a class that stays silent GRACE seconds beyond the limit is ended
+and stands still until the next `reset`, as is one whose process ends by itself.
+
+Time limit: `action_timeout_ms` for each `act` of a class that plays agent by agent, the same for a batched one's answer
+for all agents of one environment. A step of many environments has the sum of it, at most MOST_SECONDS.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from metta.common.defaults import ACTION_TIMEOUT_MS
+from metta.common.errors import UserError, printable
+from metta.policy.hosted.by_class import UserClass
+from metta.policy.hosted.child import BOOT, NO_ACTION
+from metta.policy.hosted.wire import GoneError, LateError, Wire
+from metta.policy.interface import Info
+
+MOST_SECONDS = 10.0  # of a step, however many environments it is for
+GRACE = 5.0  # seconds beyond the limit after which a silent process is ended
+START_SECONDS = 60.0  # to import and build the class, and for each reset
+UNKNOWN = np.int32(-9)  # in place of an answer of a wrong size
+MOST_ANSWER = 1 << 24  # bytes
+MOST_MESSAGE = 400  # characters of a fault's message
+MOST_NAME = 64
+
+
+@dataclass
+class Faults:
+    """Agent-steps in which a policy stood still because of what its class did, and the first message of each kind."""
+
+    timeouts: int = 0
+    errors: int = 0
+    garbage: int = 0
+    first: dict[str, str] = field(default_factory=dict)
+    ended: str = ""  # why its process ended before its time, the first time that it did
+
+    @property
+    def total(self) -> int:
+        return self.timeouts + self.errors + self.garbage
+
+    def add(self, kind: str, agent_steps: int, message: str = "") -> None:
+        setattr(self, kind, getattr(self, kind) + agent_steps)
+        if message:
+            self.first.setdefault(kind, printable(message)[:MOST_MESSAGE])
+
+    def lines(self) -> list[str]:
+        """One line for each kind that there was, and for an early end."""
+        counts = {"timeouts": self.timeouts, "errors": self.errors, "garbage": self.garbage}
+        lines = [
+            f"{count:,} agent-steps without an action ({kind}); first: {self.first.get(kind, 'unknown')}"
+            for kind, count in counts.items()
+            if count
+        ]
+        return [*lines, f"the policy was stopped: {self.ended}"] if self.ended else lines
+
+
+class _SilentError(GoneError):
+    """The process did not answer for too long."""
+
+
+class _Process:
+    """The child, from its start to its end; it ends with the object, and with this process however that ends."""
+
+    def __init__(self, folder: str | None) -> None:
+        """`folder`, if any, is where it works and first looks for modules."""
+        ours, theirs = socket.socketpair()
+        life, hold = os.pipe()
+        path = [folder, *sys.path] if folder else sys.path
+        self._popen = subprocess.Popen(
+            [sys.executable, "-u", "-c", BOOT, str(theirs.fileno()), str(life), *path],
+            cwd=folder,
+            pass_fds=(theirs.fileno(), life),
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what the class prints must not get into this process's output
+            stderr=2,
+            start_new_session=True,  # Ctrl-C is for this process
+        )
+        theirs.close()
+        os.close(life)
+        self.wire = Wire(ours)
+        self.end = weakref.finalize(self, _end, self._popen, ours, hold)
+
+    def how_it_ended(self) -> str:
+        """For people; waits for an end that is near."""
+        try:
+            code = self._popen.wait(1)
+        except subprocess.TimeoutExpired:
+            return "it broke off"
+        if code < 0:
+            why = ", as for want of memory" if code == -signal.SIGKILL else ""
+            return f"its process was ended by {signal.Signals(-code).name}{why}"
+        return f"its process ended itself with exit code {code}"
+
+
+def _end(process: subprocess.Popen, end: socket.socket, hold: int) -> None:
+    """Kill the child and what it has started."""
+    end.close()
+    os.close(hold)
+    with suppress(ProcessLookupError):  # it has ended, and all that it started
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class HostedPolicy:
+    """Plays as the class does where it answers in time; `faults` counts where it does not."""
+
+    def __init__(
+        self,
+        policy: UserClass,
+        info: Info,
+        action_timeout_ms: float = ACTION_TIMEOUT_MS,
+        folder: str | None = None,
+    ) -> None:
+        """`folder`, if any, is where the process works and first looks for modules.
+
+        Raise UserError if the class cannot be built there, with its error.
+        """
+        self.faults = Faults()
+        self.path = policy.path
+        self._origin, self._folder = policy.origin, folder
+        self.content = ""  # digest of the code that was imported and of the data that was loaded
+        self._seconds = action_timeout_ms / 1000
+        self._num_actions = len(info.action_names)
+        self._hello = {**asdict(policy), "info": asdict(info), "seconds": self._seconds}
+        self._ended = np.zeros(0, bool)
+        self._due: float | None = None  # when the answer that has not come should have
+        self._out: tuple[str, str] | None = None  # kind and message of what made it play no more
+        self._start()
+
+    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
+        self._reset(num_envs, {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}, START_SECONDS)
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        seconds = START_SECONDS + len(seeds) * self._starting  # the class may be built once more for each
+        self._reset(len(seeds), {"num_agents": num_agents, "seeds": list(seeds)}, seconds)
+
+    def _reset(self, num_envs: int, words: dict[str, Any], seconds: float) -> None:
+        self._ended = np.zeros(num_envs, bool)
+        if self._out or not self._idle():
+            self._restart()
+        if self._out:
+            return
+        try:
+            self._call({"reset": words}, b"", seconds)
+        except LateError:
+            self._lose("timeouts", f"reset took more than {seconds:.0f} s")
+        except GoneError:
+            self._lose("errors", self._process.how_it_ended())
+
+    def step(self, observations: np.ndarray) -> np.ndarray:
+        shape = observations.shape[:2]
+        seconds = self._limit(*shape)
+        message = {"shape": observations.shape, "dtype": str(observations.dtype)}
+        try:
+            if self._out:
+                return self._stand_still(shape, *self._out)
+            answer = self._call(message, self._ended.tobytes() + observations.tobytes(), seconds)
+        except LateError:
+            return self._stand_still(shape, "timeouts", f"no answer within {seconds * 1000:g} ms")
+        except _SilentError as error:
+            return self._stand_still(shape, *self._lose("timeouts", str(error)))
+        except GoneError:
+            return self._stand_still(shape, *self._lose("errors", self._process.how_it_ended()))
+        codes = np.frombuffer(answer, np.int32) if len(answer) == 4 * shape[0] * shape[1] else np.full(shape, UNKNOWN)
+        return self._checked(codes.reshape(shape))
+
+    def end_episodes(self, ended: np.ndarray) -> None:
+        self._ended |= ended  # goes with the next observations
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.end()
+
+    def _limit(self, envs: int, agents: int) -> float:
+        """Seconds that a step may take."""
+        return min(self._seconds * envs * (agents if self._team else 1), max(self._seconds, MOST_SECONDS))
+
+    def _stand_still(self, shape: tuple[int, ...], kind: str, message: str) -> np.ndarray:
+        actions = np.zeros(shape, np.int32)
+        self.faults.add(kind, actions.size, message)
+        return actions
+
+    def _checked(self, codes: np.ndarray) -> np.ndarray:
+        """Actions from codes, which may be anything: the class may have taken hold of its process."""
+        known = (codes >= 0) & (codes < self._num_actions)
+        for kind, code in NO_ACTION.items():
+            self.faults.add(kind, int((codes == code).sum()))
+        strange = ~known & ~np.isin(codes, list(NO_ACTION.values()))
+        self.faults.add("garbage", int(strange.sum()), "its process answers what is no action" if strange.any() else "")
+        return np.where(known, codes, 0).astype(np.int32)
+
+    def _call(self, message: dict[str, Any], payload: bytes, seconds: float) -> bytearray:
+        """The answer to a message. Raise LateError, GoneError."""
+        deadline = time.monotonic() + seconds
+        if self._due is not None:
+            self._await_late(deadline)
+        self._process.wire.send(message, payload, MOST_SECONDS)
+        self._ended[:] = False
+        self._due = deadline
+        return self._answer(deadline)
+
+    def _answer(self, deadline: float) -> bytearray:
+        text, payload = self._process.wire.receive(deadline, MOST_ANSWER)
+        self._due = None
+        first = text.get("first")
+        for kind in NO_ACTION:
+            if isinstance(first, dict) and kind in first:
+                self.faults.add(kind, 0, str(first[kind]))
+        return payload
+
+    def _await_late(self, deadline: float) -> None:
+        """Throw away the answer that was late. Raise LateError if it still is, _SilentError after the grace."""
+        assert self._due is not None
+        last = self._due + GRACE
+        try:
+            self._answer(min(deadline, last))
+        except LateError:
+            if time.monotonic() >= last:
+                raise _SilentError(f"no answer {GRACE:g} s after the limit") from None
+            raise
+
+    def _idle(self) -> bool:
+        """Has the class nothing more to do, at the latest after the grace?"""
+        try:
+            if self._due is not None:
+                self._await_late(self._due + GRACE)
+            return True
+        except (LateError, GoneError):
+            return False
+
+    def _start(self) -> None:
+        start = time.monotonic()
+        self._process = _Process(self._folder)
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+        self._starting = time.monotonic() - start  # seconds
+
+    def _greet(self) -> None:
+        """Have the class built. Raise UserError if it cannot be."""
+        try:
+            self._process.wire.send(self._hello, seconds=MOST_SECONDS)
+            text, _ = self._process.wire.receive(time.monotonic() + START_SECONDS, 0)
+        except LateError:
+            raise UserError(f"{self._origin}: not ready after {START_SECONDS:g} s") from None
+        except GoneError:
+            raise UserError(f"{self._origin}: {self._process.how_it_ended()}") from None
+        if "error" in text:
+            raise UserError(str(text["error"])[:MOST_MESSAGE])
+        self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))
+        self.modules: dict[str, str] = text.get("modules", {})  # files of the user's that it imported, by path
+        content = str(text.get("content"))[:MOST_NAME]
+        if self.content not in ("", content):
+            raise UserError(f"{self._origin}: its code or data has changed since it began to play")
+        self.content = content
+
+    def _restart(self) -> None:
+        self.close()
+        self._due = self._out = None
+        try:
+            self._start()
+        except UserError as error:
+            self._lose("errors", str(error))
+
+    def _lose(self, kind: str, message: str) -> tuple[str, str]:
+        """It plays no more until the next reset."""
+        self.close()
+        self._due, self._out = None, (kind, message)
+        self.faults.ended = self.faults.ended or printable(message)[:MOST_MESSAGE]
+        return self._out

@@ -1,0 +1,104 @@
+"""Bundles that hold a user's class with its files: unpacked and played in a process of its own.
+
+Nothing of that happens before a person has said that the code is to be trusted (`trust_code=true`).
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from metta.common.digests import digest
+from metta.common.errors import UserError
+from metta.policy.hosted.by_class import UserClass
+from metta.policy.hosted.client import HostedPolicy
+from metta.policy.interface import Info
+from metta.policy.stored.bundle import NoNetError
+from metta.policy.stored.sources.archive import Archive
+from metta.policy.stored.sources.place import MOST_BYTES, SPEC, BrokenBundleError, leads_out
+
+SETUP_SECONDS = 300
+
+
+def play_code(bundle: NoNetError, info: Info, action_timeout_ms: float) -> HostedPolicy:
+    """The policy whose code a bundle holds. Its files are gone with the object.
+
+    Raise UserError if they are not what the spec says, or the class cannot be built of them.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="metta-policy-"))
+    try:
+        _unpack(bundle, folder)
+        spec = bundle.spec
+        if spec.setup_script:
+            _set_up(bundle.origin, folder, spec.setup_script)
+        data = str(folder / spec.data_path) if spec.data_path else ""
+        found = UserClass(bundle.origin, spec.class_path, spec.init_kwargs, data)
+        policy = HostedPolicy(found, info, action_timeout_ms, str(folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(policy, shutil.rmtree, folder, ignore_errors=True)
+    return policy
+
+
+def code_content(bundle: NoNetError) -> str:
+    """Digest of what a bundle says and holds. Raise UserError as `play_code`."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in _files(bundle)}
+    spec = bundle.spec
+    return digest(spec.class_path, spec.init_kwargs, spec.data_path, spec.setup_script, hashes)
+
+
+def _unpack(bundle: NoNetError, folder: Path) -> None:
+    for name, data in _files(bundle):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def _files(bundle: NoNetError) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the files that the spec lists; all of a zip file whose spec lists none."""
+    wanted = bundle.spec.sha256
+    names = list(wanted) or (bundle.files.names() if isinstance(bundle.files, Archive) else [])
+    if not names:
+        raise UserError(f"{bundle.origin}: its {SPEC} lists no files; pack it as a zip file")
+    left = MOST_BYTES
+    for name in names:
+        if leads_out(name):
+            raise UserError(f"{bundle.origin}: {name!r} leads out of the bundle")
+        try:
+            data = bundle.files.read(name, left)
+        except FileNotFoundError:
+            raise BrokenBundleError(f"{bundle.origin}: {name} is missing") from None
+        if wanted and hashlib.sha256(data).hexdigest() != wanted[name]:
+            raise BrokenBundleError(f"{bundle.origin}: {name} is damaged or cut short (its SHA-256 does not match)")
+        left -= len(data)
+        yield name, data
+
+
+def _set_up(origin: str, folder: Path, script: str) -> None:
+    """Run the bundle's own script in its folder. Raise UserError if it fails or takes too long."""
+    if leads_out(script) or not (folder / script).is_file():
+        raise BrokenBundleError(f"{origin}: setup_script {script} is not in the bundle")
+    process = subprocess.Popen(
+        [sys.executable, script],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # what it prints must not get into this process's output
+        stderr=2,
+        start_new_session=True,
+    )
+    try:
+        code = process.wait(SETUP_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{origin}: setup_script {script} takes more than {SETUP_SECONDS} s") from None
+    finally:
+        with suppress(ProcessLookupError):  # it has ended, and all that it started
+            os.killpg(process.pid, signal.SIGKILL)
+    if code:
+        raise UserError(f"{origin}: setup_script {script} failed with exit code {code}")

@@ -1,0 +1,232 @@
+"""Whom the learning agents meet: policies by name, how often each is drawn, and how episodes with it went."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metta.common.errors import UserError
+from metta.common.logging import note, warn
+from metta.policy.interface import Info, Policy
+from metta.policy.machine_settings import MachineSettings
+from metta.policy.neural import NeuralPolicy
+from metta.policy.stored.uri import CHECKPOINTS, SCHEME, is_built_in, list_versions, make_policy
+from metta.rl.experience.environments import Source, for_agents
+from metta.rl.experience.npc_settings import STARTER, DualPolicySettings
+from metta.rl.run.metrics import Metrics
+from metta.rl.settings import RunConfig
+
+WANDB = "wandb://"
+SLOW, FAST = 0.02, 0.1  # weights of the newest episode in moving means, once there are many
+KNOWN = 10  # episodes after which an opponent's progress counts
+LEAST = 0.05  # weight, in a prioritised league, of a checkpoint that is always beaten
+METRIC = "dual_policy/opponent"
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """A frozen policy."""
+
+    name: str  # in reports
+    uri: str
+    policy: Policy
+
+
+@dataclass
+class Record:
+    """Whole episodes with one opponent: how many, and moving means over them, of the return per agent."""
+
+    episodes: int = 0
+    reward: float = 0.0  # of the learning agents, over many episodes
+    newer_reward: float = 0.0  # the same over fewer
+    npc_reward: float = 0.0
+    win_rate: float = 0.5  # episodes in which the learning agents had more; equal ones count half
+
+    def add(self, reward: float, npc_reward: float) -> None:
+        """Count an episode."""
+        self.episodes += 1
+        won = 0.5 if reward == npc_reward else float(reward > npc_reward)
+        self.reward = self._moved(self.reward, reward, SLOW)
+        self.newer_reward = self._moved(self.newer_reward, reward, FAST)
+        self.npc_reward = self._moved(self.npc_reward, npc_reward, SLOW)
+        self.win_rate = self._moved(self.win_rate, won, SLOW)
+
+    def _moved(self, mean: float, newest: float, rate: float) -> float:
+        """The mean with the newest value, which counts 1 / episodes until that is less than the rate."""
+        return mean + max(1 / self.episodes, rate) * (newest - mean)
+
+    @property
+    def progress(self) -> float:
+        """How fast the reward against the opponent changes."""
+        return abs(self.newer_reward - self.reward)
+
+
+class Opponents:
+    """The NPCs that are named and, in a league, past checkpoints of the run. An opponent's index never changes."""
+
+    def __init__(
+        self, settings: DualPolicySettings, load: Callable[[str], Policy], run: Path, epoch_interval: int
+    ) -> None:
+        """Load the NPCs that are named; `run` is the folder with the league's checkpoints, of which those saved every
+        `epoch_interval` epochs count. Raise UserError for one that cannot be loaded or cannot play."""
+        self.settings, self.records = settings, dict[str, Record]()
+        self._load, self._run, self._interval = load, run, epoch_interval
+        self._names: list[str] = []
+        self._here: dict[str, Opponent] = {}
+        self._league: list[str] = []  # those at hand
+        self._newest = 0  # epoch of the newest checkpoint when the league was drawn
+        self._named: dict[str, float] = {}  # weights
+        for npc in settings.npcs:
+            name = self._free_name(short_name(npc.path))
+            self._add(Opponent(name, npc.path, load(npc.path)))
+            self._named[name] = npc.weight
+
+    def __getitem__(self, index: int) -> Opponent:
+        return self._here[self._names[index]]
+
+    @property
+    def at_hand(self) -> list[Opponent]:
+        return list(self._here.values())
+
+    def begin(self, epoch: int, playing: Iterable[int], generator: torch.Generator) -> Metrics:
+        """Bring the league up to the checkpoints of `epoch` and weigh all anew; who neither belongs to it nor is
+        `playing` is let go. The probabilities are reported."""
+        if self.settings.league.mode != "off":
+            self._draw_league(epoch, generator)
+        wanted = {**self._named, **dict.fromkeys(self._league, self.settings.league.weight)}
+        if not wanted:
+            self._take(STARTER)
+        weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
+        self._weights = torch.tensor([weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
+        kept = {*weights, *(self._names[index] for index in playing)}
+        self._here = {name: opponent for name, opponent in self._here.items() if name in kept}
+        total = sum(weights.values())
+        return {f"{METRIC}/{name}/probability": weight / total for name, weight in weights.items()}
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Indices of opponents for that many episodes, int64 [count]."""
+        return torch.multinomial(self._weights, count, replacement=True, generator=generator)
+
+    def count(self, index: int, reward: float, npc_reward: float) -> None:
+        """Note a whole episode with an opponent."""
+        self.records.setdefault(self._names[index], Record()).add(reward, npc_reward)
+
+    def _factor(self, name: str) -> float:
+        """What past episodes make of an opponent's weight."""
+        factor = 1.0
+        if self.settings.league.mode == "prioritized" and name in self._league:
+            # Prioritised fictitious self-play (Vinyals et al. 2019).
+            factor *= (1 - self.records.get(name, Record()).win_rate) ** 2 + LEAST
+        if self.settings.adaptive.enabled:
+            floor = self.settings.adaptive.floor
+            factor *= floor + (1 - floor) * self._progress(name)
+        return factor
+
+    def _progress(self, name: str) -> float:
+        """Learning progress against an opponent as a share of the most there is, 1 for one hardly met yet (Matiisen et
+        al. 2019): where it is small the opponent is mastered, or still too strong."""
+        known = {other: record.progress for other, record in self.records.items() if record.episodes >= KNOWN}
+        return known[name] / max(known.values()) if name in known and any(known.values()) else 1.0
+
+    def _draw_league(self, epoch: int, generator: torch.Generator) -> None:
+        league = self.settings.league
+        epochs = [version.epoch for version in list_versions(self._run)]
+        epochs = [saved for saved in epochs if saved <= epoch and saved % self._interval == 0]
+        if not epochs or epochs[-1] == self._newest:
+            return
+        self._newest = epochs[-1]
+        names = [name for saved in epochs if (name := f"{self._run.name}:v{saved}") not in self._named]
+        if league.mode == "latest":
+            names = names[-league.size :]
+        elif len(names) > league.size:
+            chosen = torch.randperm(len(names), generator=generator)[: league.size]
+            names = [names[index] for index in sorted(chosen.tolist())]
+        self._league = [name for name in names if self._try(name)]
+
+    def _try(self, name: str) -> bool:
+        """Load a checkpoint of the league; one that is damaged costs a warning."""
+        try:
+            self._take(name)
+        except UserError as error:
+            warn(f"league: {error}; left out")
+            return False
+        return True
+
+    def _take(self, name: str) -> None:
+        """Load what nobody named: a checkpoint of the run, or what plays before there is one."""
+        if name not in self._here:
+            uri = STARTER if name == STARTER else str(self._run / CHECKPOINTS / name)
+            self._add(Opponent(name, uri, self._load(uri)))
+
+    def _add(self, opponent: Opponent) -> None:
+        self._here[opponent.name] = opponent
+        if opponent.name not in self._names:
+            self._names.append(opponent.name)
+
+    def _free_name(self, name: str) -> str:
+        taken = sum(other == name or other.startswith(f"{name}#") for other in self._names)
+        return f"{name}#{taken + 1}" if taken else name
+
+    def state_dict(self) -> dict[str, Any]:
+        """Names, records and who must be loaded again, as JSON has it."""
+        return {
+            "names": self._names,
+            "here": list(self._here),
+            "records": {name: asdict(record) for name, record in self.records.items()},
+            "league": self._league,
+            "newest": self._newest,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`. Raise UserError if an opponent of then is no longer there."""
+        self.records = {name: Record(**record) for name, record in state["records"].items()}
+        self._names = list(state["names"])
+        for name in state["here"]:
+            self._take(name)
+        self._league, self._newest = list(state["league"]), int(state["newest"])
+
+
+def short_name(uri: str) -> str:
+    """How reports call a policy: `cogsguard?gear=10`, `run:v5`."""
+    return uri.removeprefix(SCHEME) if is_built_in(uri) else uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def load_npc(uri: str, info: Info, machine: MachineSettings, device: torch.device) -> Policy:
+    """The policy that plays NPCs where `info` holds. Raise UserError, in one line, if there is none such."""
+    try:
+        trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
+        return make_policy(uri, info, machine.data_dir, device, **trust)
+    except UserError as error:
+        where = "from WandB artifact" if uri.startswith(WANDB) else uri
+        raise UserError(f"Could not load NPC policy {where}: {error}") from error
+
+
+def find_opponents(config: RunConfig, source: Source, run: str, device: torch.device) -> Opponents:
+    """The NPCs that the settings name, loaded, with a line for each.
+
+    Raise UserError if one cannot be loaded or cannot play, or is a checkpoint in name only.
+    """
+    settings, machine = config.trainer.dual_policy, config.system
+    if settings.league.mode != "off" and config.checkpointer.keep:
+        raise UserError("trainer.dual_policy.league plays all checkpoints of the run: leave checkpointer.keep out")
+    agents = source.info.num_agents
+    info = for_agents(source.whole_info, agents - settings.learners(agents))
+
+    def load(uri: str) -> Policy:
+        return load_npc(uri, info, machine, device)
+
+    opponents = Opponents(settings, load, Path(machine.data_dir) / run, config.checkpointer.epoch_interval)
+    for opponent in opponents.at_hand:
+        uri = opponent.uri
+        by_checkpoint = settings.npc_type == "checkpoint" and uri == settings.checkpoint_npc.checkpoint_path
+        if by_checkpoint and not isinstance(opponent.policy, NeuralPolicy):
+            raise UserError(
+                f"Checkpoint NPC policy must be a PyTorch module: {uri} is none; "
+                "trainer.dual_policy.npc_type=scripted plays trainer.dual_policy.scripted_npc.policy_uri"
+            )
+        artifact = f" from WandB artifact: {uri.removeprefix(WANDB)}" if uri.startswith(WANDB) else f": {uri}"
+        note(f"INFO: Loaded NPC policy{artifact}")
+    return opponents

@@ -1,0 +1,368 @@
+"""Collecting experience: the policy plays, every step lands in tensors allocated once.
+
+Time comes first everywhere: [time, segments]. The engine then writes each step of all agents straight into one
+contiguous slice, and recurrent kernels read it as it lies. A segment is `horizon` steps of one agent; an agent has
+`rounds` of them in a batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metta.policy.interface import Info, NetOutput, PolicyNet, State
+from metta.policy.sampling import sample_actions
+from metta.rl.experience.environments import Environments, Repeatable
+from metta.rl.experience.labels import Lessons
+from metta.rl.experience.npcs import Cast, Everyone
+from metta.rl.experience.teacher import Guide, NoTeacher, Turn
+from metta.rl.learning.graphs import Captured
+from metta.rl.learning.precision import FLOAT32, Precision
+from metta.rl.learning.settings import AdvantageSettings
+from metta.rl.run.metrics import Metrics
+from metta.rl.run.timing import Stopwatch
+
+
+class Row(NamedTuple):
+    """One step of some agents, [agents, ...]; fields as of `Experience`."""
+
+    observations: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    rewards: Tensor
+    dones: Tensor
+    resets: Tensor
+
+
+@dataclass(frozen=True)
+class Experience:
+    """One batch, [time, segments] unless said otherwise."""
+
+    observations: Tensor  # [time, segments, ...], of the game uint8 [time, segments, tokens, 3]
+    actions: Tensor  # int64
+    log_probs: Tensor
+    values: Tensor
+    rewards: Tensor  # what the action brought
+    dones: Tensor  # bool: the action ended the episode
+    resets: Tensor  # bool: an episode ended before this step
+    next_values: Tensor  # [segments]: value after the last step
+    state: State  # recurrent state before the first step, each [segments, ...]
+    lessons: Lessons | None = None  # of a teacher
+
+    def first_ratios(self) -> Tensor:
+        """Probability of each action under the network that collected, over the stored one."""
+        return torch.ones_like(self.log_probs) if self.lessons is None else self.lessons.ratios.clone()
+
+    def seen(self, part: Tensor) -> Tensor:
+        """The segments of [time, segments] that PPO learns from; all of them where it sees none."""
+        if self.lessons is None or not bool(self.lessons.seen.any()):
+            return part
+        return part[:, self.lessons.seen]
+
+    def row(self, step: int, columns: slice) -> Row:
+        """A step of some segments, where it lies."""
+        return Row(*(part[step, columns] for part in self._by_step()))
+
+    def rounds(self, count: int) -> Row:
+        """All steps, [time * count, segments / count, ...]: those of `count` rounds take turns."""
+        return Row(*(part.view(len(part) * count, -1, *part.shape[2:]) for part in self._by_step()))
+
+    def _by_step(self) -> list[Tensor]:
+        return [getattr(self, name) for name in Row._fields]
+
+    @classmethod
+    def allocate(cls, time: int, segments: int, info: Info, state: State, device: torch.device) -> "Experience":
+        """Buffers of zeros; `info` tells the shape of observations, `state` [agents, ...] that of the memory."""
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(*shape, dtype=dtype, device=device)
+
+        return cls(
+            observations=zeros(time, segments, *info.observation_shape, dtype=getattr(torch, info.observation_dtype)),
+            actions=zeros(time, segments, dtype=torch.int64),
+            log_probs=zeros(time, segments),
+            values=zeros(time, segments),
+            rewards=zeros(time, segments),
+            dones=zeros(time, segments, dtype=torch.bool),
+            resets=zeros(time, segments, dtype=torch.bool),
+            next_values=zeros(segments),
+            state=tuple(zeros(segments, *part.shape[1:], dtype=part.dtype) for part in state),
+        )
+
+
+class Rollout:
+    """Plays all environments with the policy and keeps what it needs to go on where it stopped."""
+
+    def __init__(
+        self,
+        env: Environments,
+        net: PolicyNet,
+        experience: Experience,
+        generator: torch.Generator,
+        settings: AdvantageSettings,
+        teacher: Guide | None = None,
+        npcs: Cast | None = None,
+        precision: Precision = FLOAT32,
+        repeat: bool = False,
+    ) -> None:
+        """`repeat`: steps are the same work on the same tensors, which a CUDA graph repeats; not with a teacher or
+        NPCs, nor where observations need a copy (`graphs.obstacle`)."""
+        self.env, self.net, self.experience = env, net, experience
+        self.teacher: Guide = teacher or NoTeacher()
+        self.npcs: Cast = npcs or Everyone(env.num_agents)
+        self.precision = precision
+        self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
+        self._device = experience.actions.device
+        agents, learners = env.num_envs * env.num_agents, env.num_envs * self.npcs.learners
+        observation, kind = experience.observations.shape[2:], experience.observations.dtype
+        # What the engine reads and writes, where it runs.
+        engine = torch.device(env.device)
+        self._shared = engine.type == self._device.type  # observations need no copy
+        self._actions = torch.zeros(agents, dtype=torch.int32, device=engine)
+        self._rewards = torch.zeros(agents, device=engine)
+        self._terminals = torch.zeros(agents, dtype=torch.bool, device=engine)
+        self._truncations = torch.zeros(agents, dtype=torch.bool, device=engine)
+        pinned = self._device.type == "cuda" and not self._shared
+        size = (0 if self._shared else agents, *observation)
+        self._host_observations = torch.zeros(size, dtype=kind, pin_memory=pinned)
+        # What carries over from one batch to the next: of all agents, and of those who learn.
+        self._observations = torch.zeros(agents, *observation, dtype=kind, device=self._device)
+        self._state = net.initial_state(learners)
+        self._ended = torch.ones(learners, dtype=torch.bool, device=self._device)
+        self._reward_mean = torch.zeros(learners, device=self._device)
+        self._reward_sum = torch.zeros(learners, device=self._device)
+        self._reward_peak = torch.zeros(learners, device=self._device)
+        # Of a step that is repeated: its tensors, all steps that it may be, and which of them it is.
+        self._slots = experience.rounds(experience.actions.shape[1] // learners)
+        self._now = Row(self._observations, *(torch.zeros_like(part[0]) for part in self._slots[1:]))
+        self._slot = torch.zeros(1, dtype=torch.int64, device=self._device)
+        self._repeated: tuple[Repeatable, Captured[None]] | None = None
+        if repeat and isinstance(env, Repeatable):
+            self._last = torch.zeros_like(self._observations)  # seen before new episodes began
+            self._repeated = env, Captured("playing", self._same_step, self._device, [generator])
+
+    def start(self) -> None:
+        """Begin the first episodes."""
+        written = self._observations if self._shared else self._host_observations
+        self.env.reset(self._engine_view(written))
+        if not self._shared:
+            self._observations.copy_(written)
+        self.teacher.reset()
+        self.npcs.start()
+
+    def begin(self, epoch: int, agent_steps: int) -> Metrics:
+        """Let teacher and NPCs draw who does what in the coming batch, after so much training."""
+        return {**self.teacher.begin(agent_steps), **self.npcs.begin(epoch)}
+
+    def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
+        """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
+        segments, learners = self.experience.actions.shape[1], len(self._ended)
+        with self.precision.playing(repeated=self._repeated is not None):
+            self._reward_sum.zero_()
+            self._reward_peak.zero_()
+            for start in range(0, segments, learners):
+                if not self._collect_round(slice(start, start + learners), stopwatch, stop):
+                    return False
+            self.teacher.finish(self.experience.rewards, self.experience.actions)
+        return True
+
+    def _collect_round(self, columns: slice, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
+        """Fill a segment of every agent who learns, unless `stop` came true."""
+        for part, kept in zip(self._state, self.experience.state, strict=True):
+            kept[columns] = part
+        self.experience.observations[0, columns] = self.npcs.pick(self._observations)
+        self._slot.fill_(columns.start // len(self._ended))
+        for step in range(len(self.experience.actions)):
+            if stop():
+                return False
+            self._step(step, columns, stopwatch)
+        with stopwatch.phase("inference"):
+            output, _ = self._act(self.npcs.pick(self._observations))
+            self.experience.next_values[columns] = output.values
+        return True
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean reward per agent-step of the last batch, before centring."""
+        horizon, segments = self.experience.actions.shape
+        return float(self._reward_sum.sum()) / (horizon * segments)
+
+    @property
+    def largest_reward(self) -> float:
+        """The largest reward of an agent-step in the last batch, by its size, before centring."""
+        return float(self._reward_peak.max())
+
+    def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
+        """Let every agent act once and store what came of it for those who learn."""
+        if self._repeated:
+            self._repeat_step(*self._repeated, self.experience.rewards[step, columns], stopwatch)
+            return
+        experience, npcs, last = self.experience, self.npcs, step == len(self.experience.actions) - 1
+        following = None if last else experience.observations[step + 1, columns]
+        seen = following if npcs.everyone and following is not None else self._observations
+        self._play(experience.row(step, columns), seen, stopwatch, partial(self.teacher.lead, step, columns))
+        if not npcs.everyone and following is not None:
+            with stopwatch.phase("npc"):
+                following.copy_(npcs.pick(self._observations))
+
+    def _repeat_step(self, env: Repeatable, captured: Captured[None], rewards: Tensor, stopwatch: Stopwatch) -> None:
+        """The same by a CUDA graph; `rewards` are the stored ones of the step. Which episodes it cuts is known before:
+        what counts beyond them is another number of values each time, and no part of the graph."""
+        cut = env.prepare()
+        with stopwatch.phase("rollout"):
+            captured()
+        if cut.size:
+            with stopwatch.phase("inference"):
+                agents = self._moved(cut)
+                rewards[agents] += self._value_of(agents, self._last[agents])
+
+    def _same_step(self) -> None:
+        """A step that has the same tensors every time and then stores them where it is told on the device."""
+        state, now = self._state, self._now
+        try:
+            self._slots.observations.index_copy_(0, self._slot, now.observations.unsqueeze(0))
+            self._play(now, self._observations, Stopwatch(), lambda logits, own: own)
+            for kept, new in zip(state, self._state, strict=True):
+                kept.copy_(new)
+        finally:
+            self._state = state
+        for kept, new in zip(self._slots[1:], now[1:], strict=True):
+            kept.index_copy_(0, self._slot, new.unsqueeze(0))
+        self._slot += len(self._slots.actions) // len(self.experience.actions)
+
+    def _play(self, row: Row, seen: Tensor, stopwatch: Stopwatch, lead: Callable[[Tensor, Turn], Turn]) -> None:
+        """A step from the observations in `row`, whose other fields are written; what follows goes to `seen`. `lead`
+        makes of logits and the net's turn the one that is taken."""
+        npcs = self.npcs
+        on_host = npcs.everyone and not self._shared
+        self.teacher.think(self._host_observations if on_host else row.observations)
+        with stopwatch.phase("inference"):
+            row.resets.copy_(self._ended)
+            output, self._state = self._act(row.observations)
+            actions, log_probs = sample_actions(output.logits, self._generator)
+            row.values.copy_(output.values)
+        with stopwatch.phase("teacher"):
+            turn = lead(output.logits, Turn(actions, actions, log_probs))
+        with stopwatch.phase("inference"):
+            row.actions.copy_(turn.actions)
+            row.log_probs.copy_(turn.log_probs)
+        with stopwatch.phase("npc"):
+            self._actions.copy_(npcs.join(turn.executed, self._observations))
+        with stopwatch.phase("env"):
+            self._step_engine(seen)
+            ended = self._terminals | self._truncations
+            over = npcs.pick(ended)
+            row.dones.copy_(over)
+            all_rewards = self._rewards.to(self._device)
+            rewards = npcs.pick(all_rewards)
+            self._reward_sum += rewards
+            torch.maximum(self._reward_peak, rewards.abs(), out=self._reward_peak)
+            row.rewards.copy_(self._centre(rewards) if self._centering.enabled else rewards)
+        self.teacher.end_episodes(over)
+        if (cut := self.env.take_cut()) is not None:
+            with stopwatch.phase("inference"):
+                places, beyond = self._values_beyond(*cut)
+                row.rewards[places] += beyond
+        with stopwatch.phase("npc"):
+            npcs.end_step(all_rewards, ended)
+            self._ended.copy_(npcs.pick(ended))
+
+    def _values_beyond(self, agents: np.ndarray, last: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+        """What is still to come for agents whose episode was cut short: the discounted value of what they last saw.
+
+        Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
+        """
+        places = self.npcs.places(torch.from_numpy(agents).to(self._device))
+        learning = places >= 0
+        places, observations = places[learning], torch.as_tensor(last).to(self._device)[learning]
+        if not len(places):
+            return places, self._reward_sum[:0]
+        return places, self._value_of(places, observations)
+
+    def _value_of(self, places: Tensor, observations: Tensor) -> Tensor:
+        """The discounted value of what agents in these places, int64 [n], see after the step."""
+        state = tuple(part[places] for part in self._state)
+        output, _ = self.precision.act(self.net, observations, state)
+        return self._gamma * output.values
+
+    def _moved(self, array: np.ndarray) -> Tensor:
+        """To the device, which is not waited for."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+
+    def _step_engine(self, target: Tensor) -> None:
+        """Step all environments; their observations go to `target`, without a copy if the engine can reach it."""
+        written = target if self._shared else self._host_observations
+        flags = (self._engine_view(part) for part in (self._rewards, self._terminals, self._truncations))
+        buffers = (self._engine_view(self._actions), self._engine_view(written), *flags)
+        if self._repeated:
+            self._repeated[0].advance(*buffers, last=self._engine_view(self._last))
+        else:
+            self.env.step(*buffers)
+        if written is not target:
+            target.copy_(written)
+
+    def _act(self, observations: Tensor) -> tuple[NetOutput, State]:
+        return self.precision.act(self.net, observations, self._state_to_act())
+
+    def _state_to_act(self) -> State:
+        """The recurrent state, as at the start for agents whose episode has just ended."""
+        if self._device.type == "cpu" and not bool(self._ended.any()):  # to ask a GPU would be to wait for it
+            return self._state
+        return self.net.reset(self._state, self._ended)
+
+    def _centre(self, rewards: Tensor) -> Tensor:
+        """Rewards minus the moving mean of each agent's."""
+        centred = rewards - self._reward_mean
+        self._reward_mean += self._centering.beta * centred
+        return centred
+
+    def _engine_view(self, tensor: Tensor) -> np.ndarray | Tensor:
+        """The tensor as the engine takes it: from the host as an array, from the device as it is."""
+        view = tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:])
+        return view.numpy() if view.device.type == "cpu" else view
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What carries over between batches, the environments included."""
+        engine = {f"env.{name}": torch.from_numpy(array) for name, array in self.env.state_dict().items()}
+        memory = {f"memory.{index}": part for index, part in enumerate(self._state)}
+        teacher = {f"teacher.{name}": part for name, part in self.teacher.state_dict().items()}
+        npcs = {f"npcs.{name}": part for name, part in self.npcs.state_dict().items()}
+        return {**engine, **memory, **teacher, **npcs, **self._own()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state_dict`, with new episodes where environments cannot go on in the midst of one.
+
+        Raise UserError when it is of another mission or batch.
+        """
+        self.env.load_state_dict({name: part.numpy() for name, part in _below("env.", state).items()})
+        if not self.env.resumes:
+            self.start()
+            return
+        with torch.inference_mode():  # memory of an earlier step was made in it
+            for index, part in enumerate(self._state):
+                part.copy_(state[f"memory.{index}"])
+        for name, part in self._own().items():
+            part.copy_(state[name])
+        if not self._shared:
+            self._host_observations.copy_(self._observations)
+        self.teacher.load_state_dict(_below("teacher.", state))
+        self.npcs.load_state_dict(_below("npcs.", state))
+
+    def close(self) -> None:
+        """End teacher and environments."""
+        self.teacher.close()
+        self.env.close()
+
+    def _own(self) -> dict[str, Tensor]:
+        return {"observations": self._observations, "ended": self._ended, "reward_mean": self._reward_mean}
+
+
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries whose names begin so, without it."""
+    return {name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)}

@@ -1,0 +1,113 @@
+"""What a loss is and what it reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from metta.policy.interface import NetOutput
+from metta.rl.experience.labels import Lessons
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Segments as collected, all [time, segments] but `weights` [segments]."""
+
+    actions: Tensor  # int64
+    log_probs: Tensor  # of the actions when they were taken
+    values: Tensor  # predicted before this update
+    advantages: Tensor
+    rewards: Tensor
+    dones: Tensor  # bool: the action ended the episode
+    weights: Tensor  # [segments]: correction for prioritised sampling
+    lessons: Lessons | None = None  # of a teacher
+
+    def pick(self, segments: Tensor) -> "Minibatch":
+        """The chosen segments, int64 [n]."""
+        lessons = self.lessons.pick(segments) if self.lessons else None
+        return Minibatch(**{**_picked(self, segments), "lessons": lessons})
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the present network says of a minibatch, all [time, segments] but `all_log_probs`."""
+
+    log_probs: Tensor  # of the actions taken
+    log_ratios: Tensor  # log(present probability / probability when taken)
+    entropy: Tensor
+    values: Tensor
+    auxiliary: Tensor | None
+    all_log_probs: Tensor  # [time, segments, actions]
+
+    def pick(self, segments: Tensor) -> "Prediction":
+        """The chosen segments, int64 [n]."""
+        return Prediction(**{"auxiliary": None, **_picked(self, segments)})
+
+
+def _picked(batch: Minibatch | Prediction, segments: Tensor) -> dict[str, Tensor]:
+    """Fields that are tensors, at the chosen segments."""
+    parts = {name: part for name, part in vars(batch).items() if isinstance(part, Tensor)}
+    return {name: part.index_select(min(1, part.dim() - 1), segments) for name, part in parts.items()}
+
+
+class LossResult(NamedTuple):
+    """A scalar to minimise and named scalars to report, the latter detached."""
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+
+
+class Loss(Protocol):
+    """A term of the training objective.
+
+    `needs` names the fields of Minibatch and Prediction that it reads; `sees` says in words which transitions count.
+    """
+
+    needs: tuple[str, ...]
+    sees: str
+
+    def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
+        """The minibatch as all losses shall read it; most leave it as it is."""
+        ...
+
+    def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult: ...
+
+
+class Within:
+    """A loss that sees some segments of a minibatch only, and is left out where there are none."""
+
+    def __init__(self, loss: Loss, chosen: Callable[[Lessons], Tensor]) -> None:
+        """`chosen` tells which segments, bool [segments]."""
+        self.loss, self._chosen = loss, chosen
+        self.needs, self.sees = loss.needs, loss.sees
+
+    def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
+        return self.loss.prepare(batch, prediction)
+
+    def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
+        assert batch.lessons is not None
+        segments = self._chosen(batch.lessons).nonzero().squeeze(-1)
+        if not len(segments):
+            return LossResult(0 * prediction.log_probs.sum(), {})
+        if len(segments) == len(batch.weights):
+            return self.loss(batch, prediction)
+        return self.loss(batch.pick(segments), prediction.pick(segments))
+
+
+LOG_RATIO_LIMIT = 10.0  # keeps exp() finite however far the policy moved
+
+
+def predict(output: NetOutput, batch: Minibatch) -> Prediction:
+    """Evaluate the taken actions under the network's output."""
+    all_log_probs = torch.log_softmax(output.logits, dim=-1)
+    log_probs = all_log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+    return Prediction(
+        log_probs=log_probs,
+        log_ratios=(log_probs - batch.log_probs).clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT),
+        entropy=-(all_log_probs.exp() * all_log_probs).sum(dim=-1),
+        values=output.values,
+        auxiliary=output.auxiliary,
+        all_log_probs=all_log_probs,
+    )

@@ -1,0 +1,28 @@
+"""Cloning: the teacher's actions as labels."""
+
+from metta.rl.experience.labels import NO_LABEL
+from metta.rl.experience.teacher_settings import ClonerSettings
+from metta.rl.learning.losses.base import LossResult, Minibatch, Prediction
+from metta.rl.learning.losses.supervision import labelled, masked_mean, slice_metrics
+
+
+class Cloner:
+    """action_loss_coef * mean of -log pi(teacher's action)."""
+
+    needs: tuple[str, ...] = ("lessons", "all_log_probs")
+    sees = "teacher-led and student-led steps at which the teacher's action is one of the student's"
+
+    def __init__(self, settings: ClonerSettings) -> None:
+        self.settings = settings
+
+    def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
+        return batch
+
+    def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
+        assert batch.lessons is not None
+        labels, mask = batch.lessons.labels, labelled(batch.lessons)
+        chosen = labels.masked_fill(labels == NO_LABEL, 0).unsqueeze(-1)
+        losses = -prediction.all_log_probs.gather(-1, chosen).squeeze(-1)
+        agrees = prediction.all_log_probs.argmax(-1) == labels
+        loss = self.settings.action_loss_coef * batch.lessons.strength * masked_mean(losses, mask)
+        return LossResult(loss, slice_metrics(batch.lessons, losses, agrees, mask))

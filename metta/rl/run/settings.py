@@ -1,0 +1,47 @@
+"""Settings of what a run leaves behind, and of what it uses of the machine."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, field_validator
+
+from metta.common.defaults import SEED
+from metta.common.settings import Settings
+from metta.policy.machine_settings import MachineSettings
+
+
+def _is_folder_name(name: str) -> str:
+    if not re.fullmatch(r"[\w+][\w.+-]{0,199}", name):
+        raise ValueError("a run's name has letters, digits and . _ + - and starts with a letter or digit")
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_is_folder_name)]
+PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
+
+
+class CheckpointerSettings(Settings):
+    epoch_interval: PositiveInt = Field(default=50, description="epochs between checkpoints")
+    keep: int = Field(default=0, ge=0, description="newest checkpoints to keep; 0 = all")
+
+
+class WandbSettings(Settings):
+    mode: Literal["off", "offline", "online"] = Field(
+        default="off", description="where metrics go besides metrics.jsonl"
+    )
+    project: str = Field(default="metta", description="W&B project")
+    entity: str | None = Field(default=None, description="W&B team or user; default: the login's")
+    group: str | None = Field(default=None, description="name under which W&B groups runs")
+    tags: list[str] = Field(default=[], description="labels of the run")
+    notes: str | None = Field(default=None, description="free text shown with the run")
+    checkpoints: bool = Field(default=True, description="keep checkpoints there too, as versions of one artifact")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: object) -> object:
+        return "off" if value is False else value
+
+
+class SystemSettings(MachineSettings):
+    seed: int = Field(default=SEED, ge=0, description="seed of everything random in the run")
+    log_outputs: bool = Field(default=False, description="plain lines of progress in place of a live table")
