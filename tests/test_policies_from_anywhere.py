@@ -17,7 +17,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
-from tests.policy.sources.servers import KEY, Site, serve, serve_s3
+from tests.policy.stored.sources.servers import KEY, Site, serve, serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")

@@ -17,8 +17,8 @@ from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.wiring import unread, wire
 from metta.policy.stored.differences import info_differences
 from metta.rl.experience.environments import Environments, Source, find_source, for_agents
-from metta.rl.experience.labels import Lessons
-from metta.rl.experience.npc_pool import Opponents, find_opponents
+from metta.rl.experience.labels import Labels
+from metta.rl.experience.npc_pool import NpcPool, find_npc_pool
 from metta.rl.experience.npcs import Npcs
 from metta.rl.experience.rollout import Experience, Rollout
 from metta.rl.experience.teacher import Teacher, find_teacher
@@ -52,7 +52,7 @@ class Plan:
     source: Source
     shape: BatchShape
     teacher: Policy | None
-    opponents: Opponents | None
+    npc_pool: NpcPool | None
     hourly_cost: float | None
 
     @property
@@ -61,14 +61,14 @@ class Plan:
         return -(-self.config.trainer.total_timesteps // self.shape.agent_steps)
 
     @property
-    def world(self) -> dict[str, str]:
+    def fingerprint(self) -> dict[str, str]:
         """Hashes of the settings that the environments' state depends on, by their keys."""
         seed, envs, config = self.config.system.seed, self.shape.envs, self.config
-        world = {**self.source.world, "system.seed": seed, "training_env.num_envs": envs}
-        if self.opponents:
+        parts = {**self.source.fingerprint, "system.seed": seed, "training_env.num_envs": envs}
+        if self.npc_pool:
             npcs = [npc.path for npc in config.trainer.dual_policy.npcs]
-            world["trainer.dual_policy"] = [self.shape.agents, npcs]
-        return {key: digest(part)[:16] for key, part in world.items()}
+            parts["trainer.dual_policy"] = [self.shape.agents, npcs]
+        return {key: digest(part)[:16] for key, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def plan(config: RunConfig) -> Plan:
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
-    opponents = find_opponents(config, source, run, device) if config.trainer.dual_policy.enabled else None
-    return Plan(config, run, source, shape, teacher, opponents, hourly_cost())
+    npc_pool = find_npc_pool(config, source, run, device) if config.trainer.dual_policy.enabled else None
+    return Plan(config, run, source, shape, teacher, npc_pool, hourly_cost())
 
 
 def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
@@ -150,8 +150,8 @@ def build(plan: Plan) -> Parts:
             generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
             teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
             opened.callback(teacher.close)
-            experience = replace(experience, lessons=teacher.lessons)
-        npcs = _build_npcs(plan.opponents, plan, env, generators, device) if plan.opponents else None
+            experience = replace(experience, labels=teacher.labels)
+        npcs = _build_npcs(plan.npc_pool, plan, env, generators, device) if plan.npc_pool else None
         settings = config.trainer.advantage
         graphs = _captures(config, device)
         rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision, graphs)
@@ -183,24 +183,24 @@ def _build_teacher(
     """The teacher of a plan that has one, with room for what it says."""
     shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.config.teaching
     assert teaching is not None
-    lessons = Lessons.allocate(shape.horizon, shape.segments, actions, teaching.mode.neural, device)
-    return Teacher(policy, teaching, env, shape.agents, actions, lessons, generator, plan.config.system.seed)
+    labels = Labels.allocate(shape.horizon, shape.segments, actions, teaching.mode.neural, device)
+    return Teacher(policy, teaching, env, shape.agents, actions, labels, generator, plan.config.system.seed)
 
 
 def _build_npcs(
-    opponents: Opponents, plan: Plan, env: Environments, generators: dict[str, torch.Generator], device: torch.device
+    npc_pool: NpcPool, plan: Plan, env: Environments, generators: dict[str, torch.Generator], device: torch.device
 ) -> Npcs:
     """The NPCs of a plan that has such, with generators of their own."""
     seed, settings = plan.config.system.seed, plan.config.trainer.dual_policy
     generators["npcs"] = torch.Generator().manual_seed(derive(seed, "npcs"))
     generators["npc_actions"] = torch.Generator(device).manual_seed(derive(seed, "npc_actions"))
-    npcs = Npcs(opponents, env, plan.shape.agents, generators["npcs"], generators["npc_actions"])
+    npcs = Npcs(npc_pool, env, plan.shape.agents, generators["npcs"], generators["npc_actions"])
     described = {
         "policy_a_percentage": settings.policy_a_percentage,
         "npc_type": settings.npc_type,
         "policy_a_agents": npcs.learners,
         "npc_agents": env.num_agents - npcs.learners,
-        "npcs": [opponent.name for opponent in opponents.at_hand],
+        "npcs": [npc.name for npc in npc_pool.at_hand],
         "league": settings.league.mode,
     }
     note(f"INFO: Dual-policy system initialized: {described}")
@@ -226,8 +226,8 @@ def make_losses(settings: TrainerSettings, net: PolicyNet, teaching: Teaching | 
         return _ppo_losses(settings, net)
     ppo = _ppo_losses(settings, net) if teaching.mode.ppo else {}
     if not teaching.ppo_sees_everything:
-        ppo = {name: Within(loss, lambda lessons: lessons.seen) for name, loss in ppo.items()}
-    return {**ppo, teaching.mode_name: Within(_teaching_loss(teaching), lambda lessons: lessons.taught)}
+        ppo = {name: Within(loss, lambda labels: labels.ppo_mask) for name, loss in ppo.items()}
+    return {**ppo, teaching.mode_name: Within(_teaching_loss(teaching), lambda labels: labels.distill_mask)}
 
 
 def _ppo_losses(settings: TrainerSettings, net: PolicyNet) -> dict[str, Loss]:

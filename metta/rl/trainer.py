@@ -203,9 +203,7 @@ class Trainer:
             raise StoppedError
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
-        episodes, sides = rollout.npcs.report(
-            rollout.env.take_episodes(), self.plan.source.is_whole, self.plan.shape.agent_steps
-        )
+        episodes, sides = rollout.take_episodes(self.plan.source.is_whole)
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,

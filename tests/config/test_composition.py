@@ -125,7 +125,7 @@ def test_every_option_of_every_group_composes(group: str, run: Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.foreign_envs:Mirror")]
+    ("option", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.experience.foreign_envs:Mirror")]
 )
 def test_environments_of_other_libraries_compose_by_name(option: str, name: str, run: Runner) -> None:
     pytest.importorskip("pufferlib")

@@ -312,7 +312,7 @@ def test_what_a_policy_raises_comes_out():
 
 @pytest.mark.parametrize(("name", "kind"), [("Raises", "errors"), ("ReturnsNaN", "garbage"), ("Hangs", "timeouts")])
 def test_a_class_that_fails_stands_still_is_counted_and_the_others_play_on(name: str, kind: str):
-    broken = f"class=tests.policy.user_policies.{name}"
+    broken = f"class=tests.policy.hosted.user_policies.{name}"
     teams = settings("role,proportion=7", broken, episodes=1, steps=12, action_timeout_ms=50)
     result = run_contest(teams)
     role, failing = result.document()["missions"][0]["mission_summary"]["policy_summaries"]

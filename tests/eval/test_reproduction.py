@@ -52,7 +52,7 @@ def team() -> TeamPolicy:
 
 
 def hosted(name: str) -> Policy:
-    return make_policy(f"class=tests.policy.user_policies.{name}", INFO, isolated=True, action_timeout_ms=5_000)
+    return make_policy(f"class=tests.policy.hosted.user_policies.{name}", INFO, isolated=True, action_timeout_ms=5_000)
 
 
 class Film:
@@ -135,7 +135,7 @@ def test_episodes_of_other_seeds_are_others():
 
 def test_a_class_that_plays_only_whole_batches_plays_each_episode_alone():
     """In this process nothing stands between a user's batched class and what asks it."""
-    bare = make_policy("class=tests.policy.user_policies.Crowd", INFO)
+    bare = make_policy("class=tests.policy.hosted.user_policies.Crowd", INFO)
     several = play_episodes(MISSION, bare, 3, FIRST)
     (last,) = play_episodes(MISSION, bare, 1, FIRST + 2)
     assert several[2].agent["action.move.success"].tolist() == last.agent["action.move.success"].tolist()
@@ -165,7 +165,7 @@ def test_every_episode_of_a_contest_can_be_had_alone(net: str, workers: int):
 def test_play_shows_what_was_scored(net: str, cogames: Cogames, tmp_path: Path):
     words = ("-m", "cogsguard_arena.basic", "-s", "25")
     games = ("--seed", "51", "--map-seed", "9", "-e", "6", "--save-replay-dir", "scored")
-    walker = "class=tests.policy.user_policies.Walker"
+    walker = "class=tests.policy.hosted.user_policies.Walker"
     for policy, name in (("role?miner=3", "role"), (net, "mine"), ("random", "random"), (walker, "Walker")):
         cogames("scrimmage", "-p", policy, *words, *games)
         again = ("--seed", "54", "--map-seed", "12", "--render", "none", "--save-replay-file", f"{name}.replay")

@@ -71,7 +71,7 @@ class Pair:
             ("observations", "rewards", "terminals", "truncations"), *self.buffers, strict=True
         ):
             assert one.tobytes() == other.tobytes(), f"{name} differ at {when}"
-        cut, other = (batch.take_cut() for batch in self.batches)
+        cut, other = (batch.take_truncated() for batch in self.batches)
         assert (cut is None) == (other is None), f"cut episodes differ at {when}"
         if cut and other:
             assert cut[0].tolist() == other[0].tolist() and cut[1].tobytes() == other[1].tobytes()
@@ -130,7 +130,7 @@ def test_episodes_that_a_limit_cuts_are_equal_also_from_a_state() -> None:
     assert pair.cuts == cuts + 2 * 2 * mission.agents
 
 
-@pytest.mark.skipif(not SIMULATED, reason="buffers of the processor; on a device: tests/rl/test_cuda_graph.py")
+@pytest.mark.skipif(not SIMULATED, reason="buffers of the processor; on a device: test_cuda_graph.py")
 def test_who_is_cut_in_a_step_is_known_before_it_and_what_they_last_saw_after_it() -> None:
     quirks = {"time_limit_is_terminal": False}
     mission = build_mission(MissionSettings.model_validate({"max_steps": 5, "quirks": quirks}))
@@ -142,8 +142,8 @@ def test_who_is_cut_in_a_step_is_known_before_it_and_what_they_last_saw_after_it
         usual.step(actions, *pair.buffers[0])
         cut, last = batch.prepare(), np.zeros_like(pair.buffers[1][0])
         batch.advance(actions, *pair.buffers[1], last)
-        assert batch.take_cut() is None
-        expected = usual.take_cut()
+        assert batch.take_truncated() is None
+        expected = usual.take_truncated()
         assert cut.tolist() == ([] if expected is None else expected[0].tolist())
         if expected is not None:
             assert last.reshape(-1, 200, 3)[cut].tobytes() == expected[1].tobytes()

@@ -92,7 +92,7 @@ class Batch(ABC):
         """Episodes that finished since the last call, in the order in which they ended."""
 
     @abstractmethod
-    def take_cut(self) -> Cut | None:
+    def take_truncated(self) -> Cut | None:
         """Of the last step the agents whose episode was cut short though the game would go on (truncation), where the
         next one has taken its place; None if there are none."""
 
@@ -375,7 +375,7 @@ class EnvBatch(Batch):
         self._renew_maps(len(episodes))
         return episodes
 
-    def take_cut(self) -> Cut | None:
+    def take_truncated(self) -> Cut | None:
         taken, self._cut = sorted(self._cut, key=lambda part: part[0][0]), []
         if not taken:
             return None

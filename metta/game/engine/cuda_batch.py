@@ -143,7 +143,7 @@ class CudaEnvBatch(Batch):
     ) -> None:
         """What is queued of a step, in any stream; the rest was done by `prepare`. If `last` is given, shaped as the
         observations, it gets what agents saw before new episodes began, in steps that may cut one or may be repeated
-        as one that does; `take_cut` then has nothing."""
+        as one that does; `take_truncated` then has nothing."""
         buffers = Buffers(*map(_flat_view, (actions, observations, rewards, terminals, truncations)))
         envs, stream, tables, state = self.num_envs, self._queue(), self._device_tables, self._flat
         env_blocks, agent_blocks = -(-envs // THREADS), -(-envs * self.num_agents // THREADS)
@@ -183,7 +183,7 @@ class CudaEnvBatch(Batch):
         every = observations.reshape(self.num_envs, self.num_agents, self.info.num_tokens, L.TOKEN_BYTES)
         return every[envs].reshape(-1, self.info.num_tokens, L.TOKEN_BYTES)
 
-    def take_cut(self) -> Cut | None:
+    def take_truncated(self) -> Cut | None:
         taken, self._cut = self._cut, None
         return taken
 

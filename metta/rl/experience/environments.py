@@ -60,7 +60,7 @@ class Environments(Protocol):
         """Number of the present episode of every environment, int64 [E], as `Episode.number` counts."""
         ...
 
-    def take_cut(self) -> tuple[np.ndarray, Any] | None:
+    def take_truncated(self) -> tuple[np.ndarray, Any] | None:
         """Of the last step the agents whose episode was cut short though the task goes on (truncation): their indices
         int64 [n] among all agents, and what they last saw [n, ...], where the buffers lie; None if there are none."""
         ...
@@ -84,7 +84,7 @@ class Repeatable(Environments, Protocol):
         self, actions: Any, observations: Any, rewards: Any, terminals: Any, truncations: Any, last: Any = None
     ) -> None:
         """The rest of `step`, which a graph can repeat. What agents whose episode is cut last saw is in `last`, if that
-        is given, in place of `take_cut`."""
+        is given, in place of `take_truncated`."""
         ...
 
 
@@ -107,7 +107,7 @@ class Source(Protocol):
         ...
 
     @property
-    def world(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """The settings that the environments' state depends on, beside seed and number, by their keys."""
         ...
 
@@ -149,7 +149,7 @@ class Game:
         return env_info(self.mission)
 
     @property
-    def world(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         drawn = ("map_pool", "fresh_maps", "desync_episodes")
         settings = {f"training_env.{name}": getattr(self.settings, name) for name in drawn}
         return {"mission": self.mission.model_dump_json(), "env.backend": self.backend, **settings}

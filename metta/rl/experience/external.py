@@ -52,7 +52,7 @@ class Foreign:
         return self.info
 
     @property
-    def world(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         return {"env": self._settings.model_dump(mode="json")}
 
     def build(self, num_envs: int, seed: int) -> "EmulatedBatch":
@@ -148,7 +148,7 @@ class EmulatedBatch:
         observations, rewards, terminals, truncations, _, infos, *_ = self._vector.recv()
         return observations, rewards, terminals, truncations, infos
 
-    def take_cut(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def take_truncated(self) -> tuple[np.ndarray, np.ndarray] | None:
         taken, self._cut = self._cut, None
         return taken
 

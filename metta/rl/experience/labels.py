@@ -10,24 +10,24 @@ NO_LABEL = -1  # the teacher did what the student cannot do
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Labels:
     """Of one batch, [time, segments] unless said otherwise."""
 
     slices: Tensor  # int64 [segments]: PPO, STUDENT_LED or TEACHER_LED
-    seen: Tensor  # bool [segments]: PPO learns from them
-    labels: Tensor  # int64: the teacher's actions, NO_LABEL where the student has no such action
+    ppo_mask: Tensor  # bool [segments]: PPO learns from them
+    actions: Tensor  # int64: the teacher's actions, NO_LABEL where the student has no such action
     ratios: Tensor  # the student's probability of the action taken over the stored one: 1 but where the teacher led
     log_probs: Tensor | None  # [time, segments, actions]: the teacher's, of a neural one
     values: Tensor | None  # the teacher's, of a neural one
     strength: Tensor  # []: factor of the loss
 
     @classmethod
-    def allocate(cls, time: int, segments: int, actions: int, neural: bool, device: torch.device) -> "Lessons":
+    def allocate(cls, time: int, segments: int, actions: int, neural: bool, device: torch.device) -> "Labels":
         """Buffers of zeros; ratios and strength are 1 and PPO sees everything."""
         return cls(
             slices=torch.full((segments,), PPO, device=device),
-            seen=torch.ones(segments, dtype=torch.bool, device=device),
-            labels=torch.full((time, segments), NO_LABEL, device=device),
+            ppo_mask=torch.ones(segments, dtype=torch.bool, device=device),
+            actions=torch.full((time, segments), NO_LABEL, device=device),
             ratios=torch.ones(time, segments, device=device),
             log_probs=torch.zeros(time, segments, actions, device=device) if neural else None,
             values=torch.zeros(time, segments, device=device) if neural else None,
@@ -35,16 +35,16 @@ class Lessons:
         )
 
     @property
-    def taught(self) -> Tensor:
+    def distill_mask(self) -> Tensor:
         """Bool [segments]: the teacher's loss sees them."""
         return self.slices != PPO
 
     @property
-    def led(self) -> Tensor:
+    def teacher_led_mask(self) -> Tensor:
         """Bool [segments]: the teacher acted."""
         return self.slices == TEACHER_LED
 
-    def pick(self, segments: Tensor) -> "Lessons":
+    def pick(self, segments: Tensor) -> "Labels":
         """Those of the chosen segments, int64 [n]."""
         parts = {name: part for name, part in vars(self).items() if part is not None and part.dim()}
         return replace(

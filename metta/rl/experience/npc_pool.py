@@ -21,13 +21,13 @@ from metta.rl.settings import RunConfig
 
 WANDB = "wandb://"
 SLOW, FAST = 0.02, 0.1  # weights of the newest episode in moving means, once there are many
-KNOWN = 10  # episodes after which an opponent's progress counts
+KNOWN = 10  # episodes after which an NPC's progress counts
 LEAST = 0.05  # weight, in a prioritised league, of a checkpoint that is always beaten
 METRIC = "dual_policy/opponent"
 
 
 @dataclass(frozen=True)
-class Opponent:
+class Npc:
     """A frozen policy."""
 
     name: str  # in reports
@@ -37,7 +37,7 @@ class Opponent:
 
 @dataclass
 class Record:
-    """Whole episodes with one opponent: how many, and moving means over them, of the return per agent."""
+    """Whole episodes with one NPC: how many, and moving means over them, of the return per agent."""
 
     episodes: int = 0
     reward: float = 0.0  # of the learning agents, over many episodes
@@ -60,12 +60,12 @@ class Record:
 
     @property
     def progress(self) -> float:
-        """How fast the reward against the opponent changes."""
+        """How fast the reward against the NPC changes."""
         return abs(self.newer_reward - self.reward)
 
 
-class Opponents:
-    """The NPCs that are named and, in a league, past checkpoints of the run. An opponent's index never changes."""
+class NpcPool:
+    """The NPCs that are named and, in a league, past checkpoints of the run. An NPC's index never changes."""
 
     def __init__(
         self, settings: DualPolicySettings, load: Callable[[str], Policy], run: Path, epoch_interval: int
@@ -75,20 +75,20 @@ class Opponents:
         self.settings, self.records = settings, dict[str, Record]()
         self._load, self._run, self._interval = load, run, epoch_interval
         self._names: list[str] = []
-        self._here: dict[str, Opponent] = {}
+        self._here: dict[str, Npc] = {}
         self._league: list[str] = []  # those at hand
         self._newest = 0  # epoch of the newest checkpoint when the league was drawn
         self._named: dict[str, float] = {}  # weights
         for npc in settings.npcs:
             name = self._free_name(short_name(npc.path))
-            self._add(Opponent(name, npc.path, load(npc.path)))
+            self._add(Npc(name, npc.path, load(npc.path)))
             self._named[name] = npc.weight
 
-    def __getitem__(self, index: int) -> Opponent:
+    def __getitem__(self, index: int) -> Npc:
         return self._here[self._names[index]]
 
     @property
-    def at_hand(self) -> list[Opponent]:
+    def at_hand(self) -> list[Npc]:
         return list(self._here.values())
 
     def begin(self, epoch: int, playing: Iterable[int], generator: torch.Generator) -> Metrics:
@@ -102,20 +102,20 @@ class Opponents:
         weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
         self._weights = torch.tensor([weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
         kept = {*weights, *(self._names[index] for index in playing)}
-        self._here = {name: opponent for name, opponent in self._here.items() if name in kept}
+        self._here = {name: npc for name, npc in self._here.items() if name in kept}
         total = sum(weights.values())
         return {f"{METRIC}/{name}/probability": weight / total for name, weight in weights.items()}
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Indices of opponents for that many episodes, int64 [count]."""
+        """Indices of NPCs for that many episodes, int64 [count]."""
         return torch.multinomial(self._weights, count, replacement=True, generator=generator)
 
     def count(self, index: int, reward: float, npc_reward: float) -> None:
-        """Note a whole episode with an opponent."""
+        """Note a whole episode with an NPC."""
         self.records.setdefault(self._names[index], Record()).add(reward, npc_reward)
 
     def _factor(self, name: str) -> float:
-        """What past episodes make of an opponent's weight."""
+        """What past episodes make of an NPC's weight."""
         factor = 1.0
         if self.settings.league.mode == "prioritized" and name in self._league:
             # Prioritised fictitious self-play (Vinyals et al. 2019).
@@ -126,8 +126,8 @@ class Opponents:
         return factor
 
     def _progress(self, name: str) -> float:
-        """Learning progress against an opponent as a share of the most there is, 1 for one hardly met yet (Matiisen et
-        al. 2019): where it is small the opponent is mastered, or still too strong."""
+        """Learning progress against an NPC as a share of the most there is, 1 for one hardly met yet (Matiisen et
+        al. 2019): where it is small the NPC is mastered, or still too strong."""
         known = {other: record.progress for other, record in self.records.items() if record.episodes >= KNOWN}
         return known[name] / max(known.values()) if name in known and any(known.values()) else 1.0
 
@@ -159,12 +159,12 @@ class Opponents:
         """Load what nobody named: a checkpoint of the run, or what plays before there is one."""
         if name not in self._here:
             uri = STARTER if name == STARTER else str(self._run / CHECKPOINTS / name)
-            self._add(Opponent(name, uri, self._load(uri)))
+            self._add(Npc(name, uri, self._load(uri)))
 
-    def _add(self, opponent: Opponent) -> None:
-        self._here[opponent.name] = opponent
-        if opponent.name not in self._names:
-            self._names.append(opponent.name)
+    def _add(self, npc: Npc) -> None:
+        self._here[npc.name] = npc
+        if npc.name not in self._names:
+            self._names.append(npc.name)
 
     def _free_name(self, name: str) -> str:
         taken = sum(other == name or other.startswith(f"{name}#") for other in self._names)
@@ -181,7 +181,7 @@ class Opponents:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`. Raise UserError if an opponent of then is no longer there."""
+        """Go on from `state_dict`. Raise UserError if an NPC of then is no longer there."""
         self.records = {name: Record(**record) for name, record in state["records"].items()}
         self._names = list(state["names"])
         for name in state["here"]:
@@ -204,7 +204,7 @@ def load_npc(uri: str, info: Info, machine: MachineSettings, device: torch.devic
         raise UserError(f"Could not load NPC policy {where}: {error}") from error
 
 
-def find_opponents(config: RunConfig, source: Source, run: str, device: torch.device) -> Opponents:
+def find_npc_pool(config: RunConfig, source: Source, run: str, device: torch.device) -> NpcPool:
     """The NPCs that the settings name, loaded, with a line for each.
 
     Raise UserError if one cannot be loaded or cannot play, or is a checkpoint in name only.
@@ -218,15 +218,15 @@ def find_opponents(config: RunConfig, source: Source, run: str, device: torch.de
     def load(uri: str) -> Policy:
         return load_npc(uri, info, machine, device)
 
-    opponents = Opponents(settings, load, Path(machine.data_dir) / run, config.checkpointer.epoch_interval)
-    for opponent in opponents.at_hand:
-        uri = opponent.uri
+    pool = NpcPool(settings, load, Path(machine.data_dir) / run, config.checkpointer.epoch_interval)
+    for npc in pool.at_hand:
+        uri = npc.uri
         by_checkpoint = settings.npc_type == "checkpoint" and uri == settings.checkpoint_npc.checkpoint_path
-        if by_checkpoint and not isinstance(opponent.policy, NeuralPolicy):
+        if by_checkpoint and not isinstance(npc.policy, NeuralPolicy):
             raise UserError(
                 f"Checkpoint NPC policy must be a PyTorch module: {uri} is none; "
                 "trainer.dual_policy.npc_type=scripted plays trainer.dual_policy.scripted_npc.policy_uri"
             )
         artifact = f" from WandB artifact: {uri.removeprefix(WANDB)}" if uri.startswith(WANDB) else f": {uri}"
         note(f"INFO: Loaded NPC policy{artifact}")
-    return opponents
+    return pool

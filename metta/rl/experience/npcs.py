@@ -1,6 +1,6 @@
 """Frozen policies among the learning agents: who is who in each episode, and what the frozen ones do.
 
-Only learning agents have a place in the experience: place k of an environment belongs to the k-th agent that learns in
+Only learning agents have a slot in the experience: slot k of an environment belongs to the k-th agent that learns in
 its present episode, and nothing of an NPC is ever stored there. Who learns changes only where an episode ends, where
 memory begins anew in any case.
 """
@@ -9,7 +9,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,115 +22,33 @@ from metta.policy.interface import Info, Policy, PolicyNet, Resumable, State
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sampling import sample_actions
 from metta.rl.experience.environments import Environments
-from metta.rl.experience.npc_pool import METRIC, Opponent, Opponents
+from metta.rl.experience.npc_pool import METRIC, Npc, NpcPool
 from metta.rl.learning.precision import fast_precision
 from metta.rl.run.metrics import Metrics
-
-
-class Cast(Protocol):
-    """What a rollout asks of the NPCs, or of their absence. `everyone` learns: no agent is an NPC."""
-
-    everyone: bool
-    learners: int  # of each environment
-
-    def start(self) -> None:
-        """New episodes begin everywhere."""
-        ...
-
-    def begin(self, epoch: int) -> Metrics:
-        """A batch begins after that many epochs."""
-        ...
-
-    def pick(self, part: Tensor) -> Tensor:
-        """Those who learn, [places, ...], of [agents, ...]."""
-        ...
-
-    def places(self, agents: Tensor) -> Tensor:
-        """Places of agents, int64 [n]; -1 for an NPC."""
-        ...
-
-    def join(self, executed: Tensor, observations: Tensor) -> Tensor:
-        """Actions of all agents, [agents], given those of the learning ones and what all see."""
-        ...
-
-    def end_step(self, rewards: Tensor, ended: Tensor) -> None:
-        """A step brought these rewards and, bool, ends of episodes, both [agents]; in new ones others may learn."""
-        ...
-
-    def report(
-        self, episodes: list[Episode], is_whole: Callable[[Episode], bool], agent_steps: int
-    ) -> tuple[list[Episode], Metrics]:
-        """The whole ones of the episodes that ended in a batch of that many learned agent-steps, as those who learned
-        in them had it, and what is reported of both sides."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
-
-
-class Everyone:
-    """All agents learn."""
-
-    everyone = True
-
-    def __init__(self, agents: int) -> None:
-        self.learners = agents
-
-    def start(self) -> None:
-        return
-
-    def begin(self, epoch: int) -> Metrics:
-        return {}
-
-    def pick(self, part: Tensor) -> Tensor:
-        return part
-
-    def places(self, agents: Tensor) -> Tensor:
-        return agents
-
-    def join(self, executed: Tensor, observations: Tensor) -> Tensor:
-        return executed
-
-    def end_step(self, rewards: Tensor, ended: Tensor) -> None:
-        return
-
-    def report(
-        self, episodes: list[Episode], is_whole: Callable[[Episode], bool], agent_steps: int
-    ) -> tuple[list[Episode], Metrics]:
-        return [episode for episode in episodes if is_whole(episode)], {}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        return
 
 
 @dataclass(frozen=True)
 class Group:
     """NPCs of all environments that follow the same policy."""
 
-    opponent: Opponent
+    npc: Npc
     agents: Tensor  # int64 [n] among all agents
     seats: Tensor  # int64 [n] among all NPCs
 
 
 class Npcs:
-    """In each environment the same number of agents learns, drawn per episode with the opponent that plays the others.
+    """In each environment the same number of agents learns, drawn per episode with the NPC that plays the others.
 
     A net sees all its NPCs as one batch, without gradients, in half precision on CUDA. Its memory lies in a buffer that
     nets of the same shapes share. Other policies see every environment's NPCs as a team of their own, or where there
     are several teams, whose members they know by their numbers, all agents.
     """
 
-    everyone = False
-
     def __init__(
-        self, opponents: Opponents, env: Environments, learners: int, draws: torch.Generator, actions: torch.Generator
+        self, pool: NpcPool, env: Environments, learners: int, draws: torch.Generator, actions: torch.Generator
     ) -> None:
         """`draws`, on the host, casts episodes; `actions` is the nets', where they run."""
-        self.opponents, self.learners = opponents, learners
+        self.pool, self.learners = pool, learners
         self._count_episodes = lambda: torch.from_numpy(env.episode_numbers())
         self._envs, self._agents, self._device = env.num_envs, env.num_agents, actions.device
         self._npcs = self._agents - learners
@@ -139,7 +56,7 @@ class Npcs:
         self._draws, self._actions = draws, actions
         self._precision = fast_precision(actions.device)
         self._seed = derive(draws.initial_seed(), "policies")
-        # Of each environment's present episode: its agents, those who learn first, and the index of the opponent.
+        # Of each environment's present episode: its agents, those who learn first, and the index of the NPC.
         self._roles = torch.zeros(self._envs, self._agents, dtype=torch.int64)
         self._against = torch.zeros(self._envs, dtype=torch.int64)
         self._memory: dict[str, State] = {}  # of nets, by shape, [NPCs, ...]
@@ -147,6 +64,7 @@ class Npcs:
         self.start()
 
     def start(self) -> None:
+        """New episodes begin everywhere."""
         self._uncast = True  # the first batch casts, once the league is known
         self._numbers = torch.zeros(self._envs, dtype=torch.int64)  # of the environments' present episodes
         self._memory.clear()
@@ -154,8 +72,9 @@ class Npcs:
         self._forget_batch()
 
     def begin(self, epoch: int) -> Metrics:
+        """A batch begins after that many epochs."""
         playing = [] if self._uncast else self._against.unique().tolist()
-        metrics = self.opponents.begin(epoch, playing, self._draws)
+        metrics = self.pool.begin(epoch, playing, self._draws)
         self._forget_batch()
         if self._uncast:
             self._uncast = False
@@ -165,24 +84,27 @@ class Npcs:
 
     def _forget_batch(self) -> None:
         self._rewards = torch.zeros(2, device=self._device)  # sums over the batch: learning agents, NPCs
-        # Roles and opponent of the episodes that ended, by environment and number.
+        # Roles and NPC of the episodes that ended, by environment and number.
         self._played: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
 
     def pick(self, part: Tensor) -> Tensor:
+        """Those who learn, [slots, ...], of [agents, ...]."""
         return part.index_select(0, self._rows[part.device.type])
 
-    def places(self, agents: Tensor) -> Tensor:
+    def slots(self, agents: Tensor) -> Tensor:
+        """Slots of agents in the experience, int64 [n]; -1 for an NPC."""
         rows = self._rows[agents.device.type]
         found = torch.full((self._envs * self._agents,), -1, device=agents.device)
         found[rows] = torch.arange(len(rows), device=agents.device)
         return found[agents]
 
     def join(self, executed: Tensor, observations: Tensor) -> Tensor:
+        """Actions of all agents, [agents], given those of the learning ones and what all see."""
         actions = executed.new_empty(len(observations))
         actions[self._rows[self._device.type]] = executed
         for group in self._groups:
-            if isinstance(group.opponent.policy, NeuralPolicy):
-                actions[group.agents] = self._act(group, group.opponent.policy.net, observations)
+            if isinstance(group.npc.policy, NeuralPolicy):
+                actions[group.agents] = self._act(group, group.npc.policy.net, observations)
             else:
                 actions[group.agents] = self._ask(group, observations)
         return actions
@@ -204,19 +126,20 @@ class Npcs:
 
     def _ask(self, group: Group, observations: Tensor) -> Tensor:
         """What NPCs of a policy do that sees them as teams, int64 [n]."""
-        policy = self._others.get(group.opponent.name) or self._start(group.opponent)
+        policy = self._others.get(group.npc.name) or self._start(group.npc)
         seen = observations if self._see_all else observations[self._npc_rows]
         answer = policy.step(seen.cpu().view(self._envs, -1, *seen.shape[1:]).numpy())
         actions = torch.from_numpy(answer.reshape(-1)).to(self._device, torch.int64)
         return actions[group.agents if self._see_all else group.seats]
 
-    def _start(self, opponent: Opponent) -> Policy:
+    def _start(self, npc: Npc) -> Policy:
         members = self._agents if self._see_all else self._npcs
-        opponent.policy.reset(self._envs, members, derive(self._seed, opponent.name))
-        self._others[opponent.name] = opponent.policy
-        return opponent.policy
+        npc.policy.reset(self._envs, members, derive(self._seed, npc.name))
+        self._others[npc.name] = npc.policy
+        return npc.policy
 
     def end_step(self, rewards: Tensor, ended: Tensor) -> None:
+        """A step brought these rewards and, bool, ends of episodes, both [agents]; in new ones others may learn."""
         sides = [self.pick(rewards).sum(), rewards.index_select(0, self._npc_rows).sum()]
         self._rewards += torch.stack(sides)
         over = ended.view(self._envs, self._agents).all(-1)
@@ -236,7 +159,7 @@ class Npcs:
     def _forget(self, seats: Tensor) -> None:
         """Let nets begin anew at marked seats, bool [NPCs], which they have now."""
         for group in self._groups:
-            policy = group.opponent.policy
+            policy = group.npc.policy
             if isinstance(policy, NeuralPolicy) and (memory := self._memory.get(_shapes(policy.net))):
                 own = tuple(part.index_select(0, group.seats) for part in memory)
                 for part, new in zip(memory, policy.net.reset(own, seats[group.seats]), strict=True):
@@ -248,11 +171,11 @@ class Npcs:
         for side in order.split([self.learners, self._npcs], dim=-1):
             side.copy_(side.sort(-1).values)
         self._roles[envs] = order
-        self._against[envs] = self.opponents.draw(len(envs), self._draws)
+        self._against[envs] = self.pool.draw(len(envs), self._draws)
         self._group()
 
     def _group(self) -> None:
-        """Find the rows of both sides and of each opponent."""
+        """Find the rows of both sides and of each NPC."""
         agents = self._roles + self._agents * torch.arange(self._envs).unsqueeze(-1)
         learners, npcs = (side.flatten() for side in agents.split([self.learners, self._npcs], dim=-1))
         self._rows = {"cpu": learners, self._device.type: learners.to(self._device)}
@@ -260,7 +183,7 @@ class Npcs:
         indices, counts = self._against.unique(return_counts=True)
         seats = self._against.repeat_interleave(self._npcs).argsort(stable=True).split((self._npcs * counts).tolist())
         self._groups = [
-            Group(self.opponents[index], npcs[own].to(self._device), own.to(self._device))
+            Group(self.pool[index], npcs[own].to(self._device), own.to(self._device))
             for index, own in zip(indices.tolist(), seats, strict=True)
             if len(own)
         ]
@@ -268,6 +191,8 @@ class Npcs:
     def report(
         self, episodes: list[Episode], is_whole: Callable[[Episode], bool], agent_steps: int
     ) -> tuple[list[Episode], Metrics]:
+        """The whole ones of the episodes that ended in a batch of that many learned agent-steps, as those who learned
+        in them had it, and what is reported of both sides."""
         whole: list[Episode] = []
         met: dict[int, list[tuple[float, float]]] = defaultdict(list)
         for episode in episodes:
@@ -277,11 +202,11 @@ class Npcs:
             learners, npcs = roles[: self.learners], roles[self.learners :]
             if len(npcs):
                 rewards = float(episode.returns[learners].mean()), float(episode.returns[npcs].mean())
-                self.opponents.count(index, *rewards)
+                self.pool.count(index, *rewards)
                 met[index].append(rewards)
             own = {name: values[learners] for name, values in episode.agent.items()}
             whole.append(replace(episode, returns=episode.returns[learners], agent=own))
-        return whole, {**self._reward_metrics(agent_steps), **self._opponent_metrics(met)}
+        return whole, {**self._reward_metrics(agent_steps), **self._npc_metrics(met)}
 
     def _reward_metrics(self, agent_steps: int) -> Metrics:
         """Rewards of the batch: totals, and means per agent and step."""
@@ -299,19 +224,19 @@ class Npcs:
             "dual_policy/npc_agent_steps": npc_steps,
         }
 
-    def _opponent_metrics(self, met: dict[int, list[tuple[float, float]]]) -> Metrics:
-        """Mean returns per agent of the episodes that ended, and what is known of each opponent met so far."""
+    def _npc_metrics(self, met: dict[int, list[tuple[float, float]]]) -> Metrics:
+        """Mean returns per agent of the episodes that ended, and what is known of each NPC met so far."""
         metrics: Metrics = {}
         for index, rewards in met.items():
-            name = f"{METRIC}/{self.opponents[index].name}"
+            name = f"{METRIC}/{self.pool[index].name}"
             own, npc = np.mean(rewards, axis=0).tolist()
             metrics |= {f"{name}/policy_a_reward": own, f"{name}/npc_reward": npc, f"{name}/new_episodes": len(rewards)}
-        for name, record in self.opponents.records.items():
+        for name, record in self.pool.records.items():
             metrics |= {f"{METRIC}/{name}/episodes": record.episodes, f"{METRIC}/{name}/win_rate": record.win_rate}
         return metrics
 
     def state_dict(self) -> dict[str, Tensor]:
-        text = json.dumps({**self.opponents.state_dict(), "begun": list(self._others)}).encode()
+        text = json.dumps({**self.pool.state_dict(), "begun": list(self._others)}).encode()
         return {
             "opponents": torch.frombuffer(bytearray(text), dtype=torch.uint8),
             "roles": self._roles,
@@ -330,25 +255,25 @@ class Npcs:
         self._uncast = False
         self._numbers = self._count_episodes()
         numbers = json.loads(state["opponents"].numpy().tobytes())
-        self.opponents.load_state_dict(numbers)
+        self.pool.load_state_dict(numbers)
         self._roles, self._against = state["roles"].clone(), state["against"].clone()
         parts: dict[str, list[Tensor]] = defaultdict(list)
         for name in sorted(name for name in state if name.startswith("memory.")):
             parts[name.removeprefix("memory.").rpartition(".")[0]].append(state[name].to(self._device))
         self._memory = {key: tuple(found) for key, found in parts.items()}
         self._group()
-        for opponent in self.opponents.at_hand:
-            if opponent.name in numbers["begun"]:
-                self._restore(opponent, state)
+        for npc in self.pool.at_hand:
+            if npc.name in numbers["begun"]:
+                self._restore(npc, state)
 
-    def _restore(self, opponent: Opponent, state: dict[str, Tensor]) -> None:
+    def _restore(self, npc: Npc, state: dict[str, Tensor]) -> None:
         """Let a policy that is no net go on, with a line and without memory where it cannot save that."""
-        policy, prefix = self._start(opponent), f"policy.{opponent.name}."
+        policy, prefix = self._start(npc), f"policy.{npc.name}."
         if isinstance(policy, Resumable):
             saved = {name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)}
             policy.load_state_dict({name: part.numpy() for name, part in saved.items()})
         else:
-            note(f"NPC {opponent.name}: its memory was not saved and starts empty")
+            note(f"NPC {npc.name}: its memory was not saved and starts empty")
 
 
 def _shapes(net: PolicyNet) -> str:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metta.game.engine.batch import Episode
 from metta.policy.interface import Info, NetOutput, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.experience.environments import Environments, Repeatable
-from metta.rl.experience.labels import Lessons
-from metta.rl.experience.npcs import Cast, Everyone
-from metta.rl.experience.teacher import Guide, NoTeacher, Turn
+from metta.rl.experience.labels import Labels
+from metta.rl.experience.npcs import Npcs
+from metta.rl.experience.teacher import Teacher, Turn
 from metta.rl.learning.graphs import Captured
 from metta.rl.learning.precision import FLOAT32, Precision
 from metta.rl.learning.settings import AdvantageSettings
@@ -52,17 +53,17 @@ class Experience:
     resets: Tensor  # bool: an episode ended before this step
     next_values: Tensor  # [segments]: value after the last step
     state: State  # recurrent state before the first step, each [segments, ...]
-    lessons: Lessons | None = None  # of a teacher
+    labels: Labels | None = None  # of a teacher
 
     def first_ratios(self) -> Tensor:
         """Probability of each action under the network that collected, over the stored one."""
-        return torch.ones_like(self.log_probs) if self.lessons is None else self.lessons.ratios.clone()
+        return torch.ones_like(self.log_probs) if self.labels is None else self.labels.ratios.clone()
 
-    def seen(self, part: Tensor) -> Tensor:
-        """The segments of [time, segments] that PPO learns from; all of them where it sees none."""
-        if self.lessons is None or not bool(self.lessons.seen.any()):
+    def for_ppo(self, part: Tensor) -> Tensor:
+        """The segments of [time, segments] that PPO learns from; all of them where it learns from none."""
+        if self.labels is None or not bool(self.labels.ppo_mask.any()):
             return part
-        return part[:, self.lessons.seen]
+        return part[:, self.labels.ppo_mask]
 
     def row(self, step: int, columns: slice) -> Row:
         """A step of some segments, where it lies."""
@@ -105,20 +106,19 @@ class Rollout:
         experience: Experience,
         generator: torch.Generator,
         settings: AdvantageSettings,
-        teacher: Guide | None = None,
-        npcs: Cast | None = None,
+        teacher: Teacher | None = None,
+        npcs: Npcs | None = None,
         precision: Precision = FLOAT32,
         repeat: bool = False,
     ) -> None:
-        """`repeat`: steps are the same work on the same tensors, which a CUDA graph repeats; not with a teacher or
-        NPCs, nor where observations need a copy (`graphs.obstacle`)."""
+        """Without `npcs` all agents learn. `repeat`: steps are the same work on the same tensors, which a CUDA graph
+        repeats; not with a teacher or NPCs, nor where observations need a copy (`graphs.obstacle`)."""
         self.env, self.net, self.experience = env, net, experience
-        self.teacher: Guide = teacher or NoTeacher()
-        self.npcs: Cast = npcs or Everyone(env.num_agents)
+        self.teacher, self.npcs = teacher, npcs
         self.precision = precision
         self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
-        agents, learners = env.num_envs * env.num_agents, env.num_envs * self.npcs.learners
+        agents, learners = env.num_envs * env.num_agents, env.num_envs * (npcs.learners if npcs else env.num_agents)
         observation, kind = experience.observations.shape[2:], experience.observations.dtype
         # What the engine reads and writes, where it runs.
         engine = torch.device(env.device)
@@ -152,12 +152,15 @@ class Rollout:
         self.env.reset(self._engine_view(written))
         if not self._shared:
             self._observations.copy_(written)
-        self.teacher.reset()
-        self.npcs.start()
+        if self.teacher:
+            self.teacher.reset()
+        if self.npcs:
+            self.npcs.start()
 
     def begin(self, epoch: int, agent_steps: int) -> Metrics:
         """Let teacher and NPCs draw who does what in the coming batch, after so much training."""
-        return {**self.teacher.begin(agent_steps), **self.npcs.begin(epoch)}
+        teacher = self.teacher.begin(agent_steps) if self.teacher else {}
+        return {**teacher, **(self.npcs.begin(epoch) if self.npcs else {})}
 
     def collect(self, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill the experience. Return False, leaving it half filled, if `stop` came true between two steps."""
@@ -168,23 +171,28 @@ class Rollout:
             for start in range(0, segments, learners):
                 if not self._collect_round(slice(start, start + learners), stopwatch, stop):
                     return False
-            self.teacher.finish(self.experience.rewards, self.experience.actions)
+            if self.teacher:
+                self.teacher.finish(self.experience.rewards, self.experience.actions)
         return True
 
     def _collect_round(self, columns: slice, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
         """Fill a segment of every agent who learns, unless `stop` came true."""
         for part, kept in zip(self._state, self.experience.state, strict=True):
             kept[columns] = part
-        self.experience.observations[0, columns] = self.npcs.pick(self._observations)
+        self.experience.observations[0, columns] = self._of_learners(self._observations)
         self._slot.fill_(columns.start // len(self._ended))
         for step in range(len(self.experience.actions)):
             if stop():
                 return False
             self._step(step, columns, stopwatch)
         with stopwatch.phase("inference"):
-            output, _ = self._act(self.npcs.pick(self._observations))
+            output, _ = self._act(self._of_learners(self._observations))
             self.experience.next_values[columns] = output.values
         return True
+
+    def _of_learners(self, part: Tensor) -> Tensor:
+        """Those who learn, [learners, ...], of all agents [agents, ...]."""
+        return self.npcs.pick(part) if self.npcs else part
 
     @property
     def mean_reward(self) -> float:
@@ -202,13 +210,14 @@ class Rollout:
         if self._repeated:
             self._repeat_step(*self._repeated, self.experience.rewards[step, columns], stopwatch)
             return
-        experience, npcs, last = self.experience, self.npcs, step == len(self.experience.actions) - 1
+        experience, last = self.experience, step == len(self.experience.actions) - 1
         following = None if last else experience.observations[step + 1, columns]
-        seen = following if npcs.everyone and following is not None else self._observations
-        self._play(experience.row(step, columns), seen, stopwatch, partial(self.teacher.lead, step, columns))
-        if not npcs.everyone and following is not None:
+        seen = self._observations if self.npcs or following is None else following
+        lead = partial(self.teacher.lead, step, columns) if self.teacher else _own
+        self._play(experience.row(step, columns), seen, stopwatch, lead)
+        if self.npcs and following is not None:
             with stopwatch.phase("npc"):
-                following.copy_(npcs.pick(self._observations))
+                following.copy_(self.npcs.pick(self._observations))
 
     def _repeat_step(self, env: Repeatable, captured: Captured[None], rewards: Tensor, stopwatch: Stopwatch) -> None:
         """The same by a CUDA graph; `rewards` are the stored ones of the step. Which episodes it cuts is known before:
@@ -226,7 +235,7 @@ class Rollout:
         state, now = self._state, self._now
         try:
             self._slots.observations.index_copy_(0, self._slot, now.observations.unsqueeze(0))
-            self._play(now, self._observations, Stopwatch(), lambda logits, own: own)
+            self._play(now, self._observations, Stopwatch(), _own)
             for kept, new in zip(state, self._state, strict=True):
                 kept.copy_(new)
         finally:
@@ -238,9 +247,9 @@ class Rollout:
     def _play(self, row: Row, seen: Tensor, stopwatch: Stopwatch, lead: Callable[[Tensor, Turn], Turn]) -> None:
         """A step from the observations in `row`, whose other fields are written; what follows goes to `seen`. `lead`
         makes of logits and the net's turn the one that is taken."""
-        npcs = self.npcs
-        on_host = npcs.everyone and not self._shared
-        self.teacher.think(self._host_observations if on_host else row.observations)
+        if self.teacher:
+            on_host = self.npcs is None and not self._shared
+            self.teacher.think(self._host_observations if on_host else row.observations)
         with stopwatch.phase("inference"):
             row.resets.copy_(self._ended)
             output, self._state = self._act(row.observations)
@@ -252,41 +261,46 @@ class Rollout:
             row.actions.copy_(turn.actions)
             row.log_probs.copy_(turn.log_probs)
         with stopwatch.phase("npc"):
-            self._actions.copy_(npcs.join(turn.executed, self._observations))
+            executed = turn.executed
+            self._actions.copy_(self.npcs.join(executed, self._observations) if self.npcs else executed)
         with stopwatch.phase("env"):
             self._step_engine(seen)
             ended = self._terminals | self._truncations
-            over = npcs.pick(ended)
+            over = self._of_learners(ended)
             row.dones.copy_(over)
             all_rewards = self._rewards.to(self._device)
-            rewards = npcs.pick(all_rewards)
+            rewards = self._of_learners(all_rewards)
             self._reward_sum += rewards
             torch.maximum(self._reward_peak, rewards.abs(), out=self._reward_peak)
             row.rewards.copy_(self._centre(rewards) if self._centering.enabled else rewards)
-        self.teacher.end_episodes(over)
-        if (cut := self.env.take_cut()) is not None:
+        if self.teacher:
+            self.teacher.end_episodes(over)
+        if (truncated := self.env.take_truncated()) is not None:
             with stopwatch.phase("inference"):
-                places, beyond = self._values_beyond(*cut)
-                row.rewards[places] += beyond
+                slots, beyond = self._values_beyond(*truncated)
+                row.rewards[slots] += beyond
         with stopwatch.phase("npc"):
-            npcs.end_step(all_rewards, ended)
-            self._ended.copy_(npcs.pick(ended))
+            if self.npcs:
+                self.npcs.end_step(all_rewards, ended)
+            self._ended.copy_(self._of_learners(ended))
 
     def _values_beyond(self, agents: np.ndarray, last: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """What is still to come for agents whose episode was cut short: the discounted value of what they last saw.
 
         Counted as part of their last reward (Pardo et al. 2018, partial-episode bootstrapping).
         """
-        places = self.npcs.places(torch.from_numpy(agents).to(self._device))
-        learning = places >= 0
-        places, observations = places[learning], torch.as_tensor(last).to(self._device)[learning]
-        if not len(places):
-            return places, self._reward_sum[:0]
-        return places, self._value_of(places, observations)
+        slots = torch.from_numpy(agents).to(self._device)
+        if self.npcs:
+            slots = self.npcs.slots(slots)
+        learning = slots >= 0
+        slots, observations = slots[learning], torch.as_tensor(last).to(self._device)[learning]
+        if not len(slots):
+            return slots, self._reward_sum[:0]
+        return slots, self._value_of(slots, observations)
 
-    def _value_of(self, places: Tensor, observations: Tensor) -> Tensor:
-        """The discounted value of what agents in these places, int64 [n], see after the step."""
-        state = tuple(part[places] for part in self._state)
+    def _value_of(self, slots: Tensor, observations: Tensor) -> Tensor:
+        """The discounted value of what agents in these slots, int64 [n], see after the step."""
+        state = tuple(part[slots] for part in self._state)
         output, _ = self.precision.act(self.net, observations, state)
         return self._gamma * output.values
 
@@ -327,13 +341,20 @@ class Rollout:
         view = tensor.view(self.env.num_envs, self.env.num_agents, *tensor.shape[1:])
         return view.numpy() if view.device.type == "cpu" else view
 
+    def take_episodes(self, is_whole: Callable[[Episode], bool]) -> tuple[list[Episode], Metrics]:
+        """The whole episodes that ended in the last batch, as those who learned had them, and what NPCs report."""
+        episodes = self.env.take_episodes()
+        if self.npcs:
+            return self.npcs.report(episodes, is_whole, self.experience.actions.numel())
+        return [episode for episode in episodes if is_whole(episode)], {}
+
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""
         engine = {f"env.{name}": torch.from_numpy(array) for name, array in self.env.state_dict().items()}
         memory = {f"memory.{index}": part for index, part in enumerate(self._state)}
-        teacher = {f"teacher.{name}": part for name, part in self.teacher.state_dict().items()}
-        npcs = {f"npcs.{name}": part for name, part in self.npcs.state_dict().items()}
-        return {**engine, **memory, **teacher, **npcs, **self._own()}
+        others = {"teacher": self.teacher, "npcs": self.npcs}
+        told = {f"{who}.{name}": part for who, one in others.items() if one for name, part in one.state_dict().items()}
+        return {**engine, **memory, **told, **self._own()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from `state_dict`, with new episodes where environments cannot go on in the midst of one.
@@ -351,16 +372,24 @@ class Rollout:
             part.copy_(state[name])
         if not self._shared:
             self._host_observations.copy_(self._observations)
-        self.teacher.load_state_dict(_below("teacher.", state))
-        self.npcs.load_state_dict(_below("npcs.", state))
+        if self.teacher:
+            self.teacher.load_state_dict(_below("teacher.", state))
+        if self.npcs:
+            self.npcs.load_state_dict(_below("npcs.", state))
 
     def close(self) -> None:
         """End teacher and environments."""
-        self.teacher.close()
+        if self.teacher:
+            self.teacher.close()
         self.env.close()
 
     def _own(self) -> dict[str, Tensor]:
         return {"observations": self._observations, "ended": self._ended, "reward_mean": self._reward_mean}
+
+
+def _own(logits: Tensor, own: Turn) -> Turn:
+    """What the net does where no teacher leads."""
+    return own
 
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

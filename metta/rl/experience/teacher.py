@@ -1,7 +1,7 @@
 """The teacher while experience is collected: it watches every step, leads some segments and labels others."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from metta.policy.interface import Advice, Adviser, Info, Policy, Resumable
 from metta.policy.machine_settings import MachineSettings
 from metta.policy.stored.uri import make_policy
 from metta.rl.experience.environments import Environments
-from metta.rl.experience.labels import NO_LABEL, PPO, TEACHER_LED, Lessons, draw_slices
+from metta.rl.experience.labels import NO_LABEL, PPO, TEACHER_LED, Labels, draw_slices
 from metta.rl.experience.teacher_settings import EerSettings, Teaching
 from metta.rl.learning.losses.eer import teacher_rewards
 from metta.rl.run.metrics import Metrics
@@ -28,71 +28,6 @@ class Turn(NamedTuple):
     executed: Tensor  # int64: given to the environments
     actions: Tensor  # int64
     log_probs: Tensor
-
-
-class Guide(Protocol):
-    """What a rollout asks of a teacher, or of its absence."""
-
-    def reset(self) -> None:
-        """New episodes begin everywhere."""
-        ...
-
-    def begin(self, agent_steps: int) -> Metrics:
-        """Draw who leads in the coming batch, after that many agent-steps of training."""
-        ...
-
-    def think(self, observations: Tensor) -> None:
-        """Start on the observations [agents, ...] of a step; they must stay until `lead`."""
-        ...
-
-    def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
-        """Decide a step of the segments in `columns`, given the student's logits and what it would do."""
-        ...
-
-    def end_episodes(self, ended: Tensor) -> None:
-        """The episodes of agents marked in bool [agents] ended."""
-        ...
-
-    def finish(self, rewards: Tensor, actions: Tensor) -> None:
-        """Add the teacher's rewards for a full batch of stored actions, both [time, segments]."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class NoTeacher:
-    """The student acts alone."""
-
-    def reset(self) -> None:
-        return
-
-    def begin(self, agent_steps: int) -> Metrics:
-        return {}
-
-    def think(self, observations: Tensor) -> None:
-        return
-
-    def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
-        return own
-
-    def end_episodes(self, ended: Tensor) -> None:
-        return
-
-    def finish(self, rewards: Tensor, actions: Tensor) -> None:
-        return
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 class Teacher:
@@ -109,12 +44,12 @@ class Teacher:
         env: Environments,
         agents: int,
         actions: int,
-        lessons: Lessons,
+        labels: Labels,
         generator: torch.Generator,
         seed: int,
     ) -> None:
         """`agents` of each environment learn; `actions` are those of the student; `generator` draws the slices."""
-        self.policy, self.teaching, self.lessons = policy, teaching, lessons
+        self.policy, self.teaching, self.labels = policy, teaching, labels
         self._env, self._agents, self._actions, self._most = env, agents, actions, len(env.info.action_names)
         self._generator, self._seed = generator, derive(seed, "teacher")
         self._active, self._warned = True, False
@@ -122,51 +57,55 @@ class Teacher:
         self._answer: Future[Advice | np.ndarray] = Future()
 
     def reset(self) -> None:
+        """New episodes begin everywhere."""
         self.policy.reset(self._env.num_envs, self._agents, self._seed)
 
     def begin(self, agent_steps: int) -> Metrics:
+        """Draw who leads in the coming batch, after that many agent-steps of training."""
         teacher_led, student_led = self.teaching.shares(agent_steps)
         strength = self.teaching.strength(agent_steps)
         self._active = teacher_led + student_led > 0
-        lessons = self.lessons
-        lessons.slices.copy_(draw_slices(len(lessons.slices), teacher_led, student_led, self._generator))
-        lessons.seen.copy_(self._seen_by_ppo(lessons))
-        lessons.strength.fill_(strength)
-        lessons.ratios.fill_(1)
+        labels = self.labels
+        labels.slices.copy_(draw_slices(len(labels.slices), teacher_led, student_led, self._generator))
+        labels.ppo_mask.copy_(self._ppo_mask(labels))
+        labels.strength.fill_(strength)
+        labels.ratios.fill_(1)
         return {
             "hyperparameters/teacher_led_proportion": teacher_led,
             "hyperparameters/student_led_proportion": student_led,
             "hyperparameters/teacher_strength": strength if self._active else 0.0,
         }
 
-    def _seen_by_ppo(self, lessons: Lessons) -> Tensor:
+    def _ppo_mask(self, labels: Labels) -> Tensor:
         """Bool [segments]."""
         if not self.teaching.mode.ppo:
-            return torch.zeros_like(lessons.seen)
+            return torch.zeros_like(labels.ppo_mask)
         if self.teaching.ppo_sees_everything:
-            return torch.ones_like(lessons.seen)
-        return lessons.slices == PPO if self.teaching.mode.sliced else lessons.slices != TEACHER_LED
+            return torch.ones_like(labels.ppo_mask)
+        return labels.slices == PPO if self.teaching.mode.sliced else labels.slices != TEACHER_LED
 
     def think(self, observations: Tensor) -> None:
+        """Start on the observations [agents, ...] of a step; they must stay until `lead`."""
         if self._active:
             on_host = self._by_env(observations)
             ask = self.policy.advise if self.teaching.mode.neural else self.policy.step  # pyright: ignore
             self._answer = self._thread.submit(ask, on_host)
 
     def lead(self, step: int, columns: slice, logits: Tensor, own: Turn) -> Turn:
+        """Decide a step of the segments in `columns`, given the student's logits and what it would do."""
         if not self._active:
             return own
-        answer, lessons = self._answer.result(), self.lessons
+        answer, labels = self._answer.result(), self.labels
         if isinstance(answer, Advice):
             self._keep(step, columns, answer)
             answer = answer.actions
         beyond = self._actions_beyond(answer)
         taught = torch.from_numpy(answer.reshape(-1)).to(logits.device, torch.int64)
         known = taught.masked_fill(taught >= self._actions, 0) if beyond else taught
-        lessons.labels[step, columns] = taught.masked_fill(taught >= self._actions, NO_LABEL) if beyond else taught
-        led = lessons.led[columns]
+        labels.actions[step, columns] = taught.masked_fill(taught >= self._actions, NO_LABEL) if beyond else taught
+        led = labels.teacher_led_mask[columns]
         probability = logits.softmax(-1).gather(-1, known.unsqueeze(-1)).squeeze(-1)
-        lessons.ratios[step, columns] = torch.where(led, probability, 1.0)
+        labels.ratios[step, columns] = torch.where(led, probability, 1.0)
         return Turn(
             executed=torch.where(led, taught, own.executed),
             actions=torch.where(led, known, own.actions),
@@ -175,7 +114,7 @@ class Teacher:
 
     def _keep(self, step: int, columns: slice, advice: Advice) -> None:
         """Store the distribution and values of a neural teacher."""
-        log_probs, values = self.lessons.log_probs, self.lessons.values
+        log_probs, values = self.labels.log_probs, self.labels.values
         assert log_probs is not None and values is not None
         known = advice.log_probs.shape[-1]
         log_probs[step, columns, :known] = advice.log_probs
@@ -201,6 +140,7 @@ class Teacher:
         return True
 
     def end_episodes(self, ended: Tensor) -> None:
+        """The episodes of agents marked in bool [agents] ended."""
         if self._active and (over := self._by_env(ended)).any():
             self.policy.end_episodes(np.logical_and.reduce(over, axis=-1))
 
@@ -209,8 +149,9 @@ class Teacher:
         return part.cpu().view(self._env.num_envs, self._agents, *part.shape[1:]).numpy()
 
     def finish(self, rewards: Tensor, actions: Tensor) -> None:
+        """Add the teacher's rewards for a full batch of stored actions, both [time, segments]."""
         if isinstance(self.teaching.loss, EerSettings):
-            rewards += teacher_rewards(self.lessons, actions, self._actions, self.teaching.loss)
+            rewards += teacher_rewards(self.labels, actions, self._actions, self.teaching.loss)
 
     def state_dict(self) -> dict[str, Tensor]:
         if not isinstance(self.policy, Resumable):

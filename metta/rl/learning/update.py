@@ -85,7 +85,7 @@ class Updater:
         check_experience(experience, self.shape, self.net.info.num_agents)
         mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
         lately = self._start(experience)
-        self.sampler.start(self.shape.segments, progress, experience.lessons and experience.lessons.seen)
+        self.sampler.start(self.shape.segments, progress, experience.labels and experience.labels.ppo_mask)
         for _ in range(self.shape.minibatches):
             if stop():
                 return None
@@ -167,7 +167,7 @@ class Updater:
         check_finite("weight_norm", nn.utils.get_total_norm(self._parameters).detach(), {})
 
     def _experience_metrics(self, experience: Experience, lately: Lately) -> Metrics:
-        values, advantages = experience.seen(lately.values), experience.seen(lately.advantages)
+        values, advantages = experience.for_ppo(lately.values), experience.for_ppo(lately.advantages)
         returns = advantages + values
         spread = returns.var()
         explained = 1 - (returns - values).var() / spread if float(spread) > 0 else torch.tensor(0.0)
@@ -241,7 +241,7 @@ def gather(experience: Experience, segments: Tensor, values: Tensor, advantages:
         rewards=pick(experience.rewards),
         dones=pick(experience.dones),
         weights=weights,
-        lessons=experience.lessons and experience.lessons.pick(segments),
+        labels=experience.labels and experience.labels.pick(segments),
     )
 
 
@@ -254,6 +254,6 @@ def _action_shares(actions: Tensor, names: tuple[str, ...]) -> Metrics:
 
 def _entropy(experience: Experience) -> Metrics:
     """Of the policy that played, in nats, from the probabilities of its own actions; none where only a teacher led."""
-    log_probs, lessons = experience.log_probs, experience.lessons
-    own = log_probs if lessons is None else log_probs[:, ~lessons.led]
+    log_probs, labels = experience.log_probs, experience.labels
+    own = log_probs if labels is None else log_probs[:, ~labels.teacher_led_mask]
     return {"experience/entropy": -float(own.mean())} if own.numel() else {}

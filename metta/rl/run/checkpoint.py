@@ -48,7 +48,7 @@ class Snapshot:
     """Everything of a run between two epochs but the weights, which are the bundle's."""
 
     progress: Progress
-    world: dict[str, str]  # what the environments' state depends on, by name
+    fingerprint: dict[str, str]  # what the environments' state depends on, by name
     machine: dict[str, str]  # what the last digits of a result depend on
     tensors: dict[str, Tensor]
 
@@ -126,7 +126,7 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     numbers: dict[str, Any] = {
         "format": FORMAT,
         "progress": asdict(snapshot.progress),
-        "world": snapshot.world,
+        "world": snapshot.fingerprint,
         "machine": snapshot.machine,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
@@ -147,8 +147,8 @@ def load_snapshot(folder: Path) -> Snapshot:
             raise BrokenBundleError(f"{folder}/{TENSORS}: damaged or cut short (its SHA-256 does not match)")
         known = {field.name for field in fields(Progress)}
         progress = Progress(**{key: value for key, value in numbers["progress"].items() if key in known})
-        world = numbers["world"] if numbers["format"] == FORMAT else {}  # formerly one hash of it all
-        return Snapshot(progress, world, numbers.get("machine", {}), load_tensors(data))
+        fingerprint = numbers["world"] if numbers["format"] == FORMAT else {}  # formerly one hash of it all
+        return Snapshot(progress, fingerprint, numbers.get("machine", {}), load_tensors(data))
     except OSError as error:
         raise BrokenBundleError(f"{folder}: no complete trainer state ({error.strerror})") from error
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:

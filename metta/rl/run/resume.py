@@ -41,7 +41,7 @@ def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
         "global.numpy": _numpy_state(),
         **{f"rollout.{name}": tensor for name, tensor in parts.rollout.state_dict().items()},
     }
-    return Snapshot(progress, plan.world, _machine(parts), tensors)
+    return Snapshot(progress, plan.fingerprint, _machine(parts), tensors)
 
 
 def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Progress:
@@ -65,11 +65,11 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
     _restore_generators(plan, parts, snapshot)
     torch.set_rng_state(tensors["global.torch"])
     _set_numpy_state(tensors["global.numpy"])
-    if not (changed := _changed(snapshot.world, plan.world)):
+    if not (changed := _changed(snapshot.fingerprint, plan.fingerprint)):
         carried = {name.removeprefix("rollout."): part for name, part in tensors.items() if name.startswith("rollout.")}
         parts.rollout.load_state_dict(carried)
     else:
-        what = ", ".join(changed) if snapshot.world else "it is of an older version"
+        what = ", ".join(changed) if snapshot.fingerprint else "it is of an older version"
         warn(f"run={plan.run}: mission or environments changed since the checkpoint ({what}); new episodes start")
         parts.rollout.start()
     return snapshot.progress

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metta.policy.interface import NetOutput
-from metta.rl.experience.labels import Lessons
+from metta.rl.experience.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Minibatch:
     rewards: Tensor
     dones: Tensor  # bool: the action ended the episode
     weights: Tensor  # [segments]: correction for prioritised sampling
-    lessons: Lessons | None = None  # of a teacher
+    labels: Labels | None = None  # of a teacher
 
     def pick(self, segments: Tensor) -> "Minibatch":
         """The chosen segments, int64 [n]."""
-        lessons = self.lessons.pick(segments) if self.lessons else None
-        return Minibatch(**{**_picked(self, segments), "lessons": lessons})
+        labels = self.labels.pick(segments) if self.labels else None
+        return Minibatch(**{**_picked(self, segments), "labels": labels})
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,7 @@ class LossResult(NamedTuple):
 
 
 class Loss(Protocol):
-    """A term of the training objective.
-
-    `needs` names the fields of Minibatch and Prediction that it reads; `sees` says in words which transitions count.
-    """
-
-    needs: tuple[str, ...]
-    sees: str
+    """A term of the training objective."""
 
     def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
         """The minibatch as all losses shall read it; most leave it as it is."""
@@ -78,17 +72,16 @@ class Loss(Protocol):
 class Within:
     """A loss that sees some segments of a minibatch only, and is left out where there are none."""
 
-    def __init__(self, loss: Loss, chosen: Callable[[Lessons], Tensor]) -> None:
+    def __init__(self, loss: Loss, chosen: Callable[[Labels], Tensor]) -> None:
         """`chosen` tells which segments, bool [segments]."""
         self.loss, self._chosen = loss, chosen
-        self.needs, self.sees = loss.needs, loss.sees
 
     def prepare(self, batch: Minibatch, prediction: Prediction) -> Minibatch:
         return self.loss.prepare(batch, prediction)
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
-        assert batch.lessons is not None
-        segments = self._chosen(batch.lessons).nonzero().squeeze(-1)
+        assert batch.labels is not None
+        segments = self._chosen(batch.labels).nonzero().squeeze(-1)
         if not len(segments):
             return LossResult(0 * prediction.log_probs.sum(), {})
         if len(segments) == len(batch.weights):

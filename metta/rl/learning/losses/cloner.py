@@ -9,9 +9,6 @@ from metta.rl.learning.losses.supervision import labelled, masked_mean, slice_me
 class Cloner:
     """action_loss_coef * mean of -log pi(teacher's action)."""
 
-    needs: tuple[str, ...] = ("lessons", "all_log_probs")
-    sees = "teacher-led and student-led steps at which the teacher's action is one of the student's"
-
     def __init__(self, settings: ClonerSettings) -> None:
         self.settings = settings
 
@@ -19,10 +16,10 @@ class Cloner:
         return batch
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
-        assert batch.lessons is not None
-        labels, mask = batch.lessons.labels, labelled(batch.lessons)
+        assert batch.labels is not None
+        labels, mask = batch.labels.actions, labelled(batch.labels)
         chosen = labels.masked_fill(labels == NO_LABEL, 0).unsqueeze(-1)
         losses = -prediction.all_log_probs.gather(-1, chosen).squeeze(-1)
         agrees = prediction.all_log_probs.argmax(-1) == labels
-        loss = self.settings.action_loss_coef * batch.lessons.strength * masked_mean(losses, mask)
-        return LossResult(loss, slice_metrics(batch.lessons, losses, agrees, mask))
+        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(losses, mask)
+        return LossResult(loss, slice_metrics(batch.labels, losses, agrees, mask))

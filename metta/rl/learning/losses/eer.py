@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from metta.rl.experience.labels import NO_LABEL, Lessons
+from metta.rl.experience.labels import NO_LABEL, Labels
 from metta.rl.experience.teacher_settings import EerClonerSettings, EerSettings
 from metta.rl.learning.losses.base import LossResult, Minibatch, Prediction
 from metta.rl.learning.losses.supervision import labelled, masked_mean, slice_metrics
@@ -13,35 +13,32 @@ from metta.rl.learning.losses.supervision import labelled, masked_mean, slice_me
 LEAST_LOG_PROB = -10.0  # an action that the teacher rules out costs no more than this
 
 
-def teacher_log_probs(lessons: Lessons, actions: int, settings: EerSettings) -> Tensor:
+def teacher_log_probs(labels: Labels, actions: int, settings: EerSettings) -> Tensor:
     """The teacher's log-probabilities [time, segments, actions].
 
     One that only acts: 1 - epsilon for its action, the rest shared by the others.
     """
     if not isinstance(settings, EerClonerSettings):
-        assert lessons.log_probs is not None
-        return lessons.log_probs
+        assert labels.log_probs is not None
+        return labels.log_probs
     others = math.log(settings.epsilon / max(actions - 1, 1))
-    chosen = lessons.labels.masked_fill(lessons.labels == NO_LABEL, 0).unsqueeze(-1)
-    shape = (*lessons.labels.shape, actions)
+    chosen = labels.actions.masked_fill(labels.actions == NO_LABEL, 0).unsqueeze(-1)
+    shape = (*labels.actions.shape, actions)
     return torch.full(shape, others, device=chosen.device).scatter(-1, chosen, math.log(1 - settings.epsilon))
 
 
-def teacher_rewards(lessons: Lessons, taken: Tensor, actions: int, settings: EerSettings) -> Tensor:
+def teacher_rewards(labels: Labels, taken: Tensor, actions: int, settings: EerSettings) -> Tensor:
     """Rewards [time, segments] for the actions `taken`: r_lambda * log-probability under the teacher.
 
     0 where there is no label or no slice of the teacher's.
     """
-    log_probs = teacher_log_probs(lessons, actions, settings).gather(-1, taken.unsqueeze(-1)).squeeze(-1)
-    rewards = settings.r_lambda * lessons.strength * log_probs.clamp(min=LEAST_LOG_PROB)
-    return rewards * labelled(lessons) * lessons.taught
+    log_probs = teacher_log_probs(labels, actions, settings).gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+    rewards = settings.r_lambda * labels.strength * log_probs.clamp(min=LEAST_LOG_PROB)
+    return rewards * labelled(labels) * labels.distill_mask
 
 
 class Eer:
     """action_loss_coef * mean cross-entropy of the student to the teacher; its rewards are added when collecting."""
-
-    needs: tuple[str, ...] = ("lessons", "all_log_probs")
-    sees = "teacher-led and student-led steps at which the teacher's action is one of the student's"
 
     def __init__(self, settings: EerSettings) -> None:
         self.settings = settings
@@ -50,10 +47,10 @@ class Eer:
         return batch
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
-        assert batch.lessons is not None
-        teacher = teacher_log_probs(batch.lessons, prediction.all_log_probs.shape[-1], self.settings)
+        assert batch.labels is not None
+        teacher = teacher_log_probs(batch.labels, prediction.all_log_probs.shape[-1], self.settings)
         losses = -(teacher.exp() * prediction.all_log_probs).sum(-1)
         agrees = prediction.all_log_probs.argmax(-1) == teacher.argmax(-1)
-        mask = labelled(batch.lessons)
-        loss = self.settings.action_loss_coef * batch.lessons.strength * masked_mean(losses, mask)
-        return LossResult(loss, slice_metrics(batch.lessons, losses, agrees, mask))
+        mask = labelled(batch.labels)
+        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(losses, mask)
+        return LossResult(loss, slice_metrics(batch.labels, losses, agrees, mask))

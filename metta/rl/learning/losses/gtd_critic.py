@@ -40,9 +40,6 @@ class GtdCritic:
     """vf_coef * (mean(h * error) - mean((error - h) * value)) + aux_coef * (half the squared error of h to the error,
     plus beta / 2 times the mean square of the head's weights); what multiplies a gradient carries none itself."""
 
-    needs: tuple[str, ...] = ("rewards", "dones", "values", "auxiliary", "log_ratios", "lessons")
-    sees = "every transition that PPO sees but the last of each segment; the teacher's count by clipped ratios"
-
     def __init__(
         self,
         settings: PpoCriticSettings,
@@ -76,7 +73,7 @@ class GtdCritic:
 
     def _ratios(self, batch: Minibatch, prediction: Prediction) -> Tensor | None:
         """Where a teacher led, the student's probability of its actions (the teacher's own counts as 1), clipped."""
-        if batch.lessons is None:
+        if batch.labels is None:
             return None
         ratios = prediction.log_ratios.detach().exp().clamp(max=self.settings.teacher_offpolicy_rho_clip)
-        return torch.where(batch.lessons.led, ratios, 1.0)
+        return torch.where(batch.labels.teacher_led_mask, ratios, 1.0)

@@ -11,9 +11,6 @@ class Kickstarter:
     """action_loss_coef * T^2 * mean KL(teacher || student), both softened by temperature T (Hinton et al. 2015),
     plus value_loss_coef * mean squared error of the values to the teacher's."""
 
-    needs: tuple[str, ...] = ("lessons", "all_log_probs", "values")
-    sees = "teacher-led and student-led steps"
-
     def __init__(self, settings: KickstarterSettings) -> None:
         self.settings = settings
 
@@ -21,14 +18,14 @@ class Kickstarter:
         return batch
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
-        lessons, settings = batch.lessons, self.settings
-        assert lessons is not None and lessons.log_probs is not None and lessons.values is not None
-        teacher = (lessons.log_probs / settings.temperature).log_softmax(-1)
+        labels, settings = batch.labels, self.settings
+        assert labels is not None and labels.log_probs is not None and labels.values is not None
+        teacher = (labels.log_probs / settings.temperature).log_softmax(-1)
         student = (prediction.all_log_probs / settings.temperature).log_softmax(-1)
         divergences = settings.temperature**2 * (teacher.exp() * (teacher - student)).sum(-1)
-        value_loss = ((prediction.values - lessons.values) ** 2).mean()
+        value_loss = ((prediction.values - labels.values) ** 2).mean()
         loss = settings.action_loss_coef * divergences.mean() + settings.value_loss_coef * value_loss
-        agrees = prediction.all_log_probs.argmax(-1) == lessons.log_probs.argmax(-1)
+        agrees = prediction.all_log_probs.argmax(-1) == labels.log_probs.argmax(-1)
         everywhere = torch.ones_like(agrees)
-        metrics = slice_metrics(lessons, divergences, agrees, everywhere)
-        return LossResult(lessons.strength * loss, {**metrics, "supervised_value_loss": value_loss.detach()})
+        metrics = slice_metrics(labels, divergences, agrees, everywhere)
+        return LossResult(labels.strength * loss, {**metrics, "supervised_value_loss": value_loss.detach()})

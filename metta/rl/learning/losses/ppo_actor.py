@@ -13,9 +13,6 @@ class PpoActor:
     A is the advantage, normalised over what is seen of the minibatch if asked, times the segment's sampling weight.
     """
 
-    needs: tuple[str, ...] = ("advantages", "weights", "log_ratios", "entropy")
-    sees = "every transition that PPO sees; the reported ratios are of the student's own actions"
-
     def __init__(self, settings: PpoActorSettings) -> None:
         self.settings = settings
 
@@ -37,8 +34,8 @@ class PpoActor:
 
     def _drift(self, batch: Minibatch, log_ratios: Tensor) -> dict[str, Tensor]:
         """How far the policy has moved from the one that played."""
-        if batch.lessons is not None:
-            log_ratios = log_ratios[:, ~batch.lessons.led]
+        if batch.labels is not None:
+            log_ratios = log_ratios[:, ~batch.labels.teacher_led_mask]
         if not log_ratios.numel():
             return {}
         ratio = log_ratios.exp()

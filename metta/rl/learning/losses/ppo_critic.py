@@ -12,9 +12,6 @@ class PpoCritic:
     With clip_vloss the larger of two errors counts: the value's and that of the value kept near the old one.
     """
 
-    needs: tuple[str, ...] = ("advantages", "values")
-    sees = "every transition that PPO sees"
-
     def __init__(self, settings: PpoCriticSettings) -> None:
         self.settings = settings
 

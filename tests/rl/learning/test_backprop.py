@@ -15,7 +15,16 @@ from metta.rl.machine import enough_memory
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
-from tests.rl.batches import SHAPE, SmallNet, random_experience, settings_of, small_net, update, updater_of, weights
+from tests.rl.learning.batches import (
+    SHAPE,
+    SmallNet,
+    random_experience,
+    settings_of,
+    small_net,
+    update,
+    updater_of,
+    weights,
+)
 
 Config = Callable[..., RunConfig]
 GTD = {"ppo_critic": {"critic_update": "gtd_lambda"}}

@@ -29,7 +29,7 @@ def poisoned(config: Config, what: str, value: float, first: int, method: str) -
         mission={"name": "cogsguard_arena.basic"},
         env={
             "kind": "gymnasium",
-            "name": "tests.rl.foreign_envs:Poisoned-v0",
+            "name": "tests.rl.experience.foreign_envs:Poisoned-v0",
             "kwargs": {"what": what, "value": value, "first": first},
         },
         agent={"name": "mlp", "hidden_size": 16},

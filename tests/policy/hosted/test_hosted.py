@@ -22,7 +22,7 @@ from metta.policy.hosted.client import Faults, HostedPolicy
 from metta.policy.interface import SpaceInfo
 from metta.policy.stored.uri import make_policy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PICKY = """import numpy as np
 
 class Picky:
@@ -37,7 +37,7 @@ class Picky:
         pass
 """
 INFO = env_info(Mission())
-CLASSES = "tests.policy.user_policies"
+CLASSES = "tests.policy.hosted.user_policies"
 SHAPE = (2, 8)  # environments, agents
 ALL = 16
 

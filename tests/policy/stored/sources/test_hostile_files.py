@@ -22,7 +22,7 @@ from metta.policy.interface import PolicyNet
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 OWNED = "owned"  # the file that hostile code would write
 Make = Callable[[Path, PolicyNet], Path]
 

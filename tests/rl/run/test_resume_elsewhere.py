@@ -66,7 +66,7 @@ def test_environments_of_another_backend_begin_anew_and_the_rest_goes_on(
 ) -> None:
     def from_another_backend(snapshot: Snapshot) -> Snapshot:
         kept = {name: part for name, part in snapshot.tensors.items() if "map_" not in name}
-        return replace(snapshot, world=snapshot.world | {"env.backend": "another"}, tensors=kept)
+        return replace(snapshot, fingerprint=snapshot.fingerprint | {"env.backend": "another"}, tensors=kept)
 
     summary = resumed(from_another_backend)
     assert (summary.epoch, summary.agent_steps) == (3, 1536)

@@ -1,4 +1,4 @@
-"""Classes as users write them, good and bad: `class=tests.policy.user_policies.NAME`."""
+"""Classes as users write them, good and bad: `class=tests.policy.hosted.user_policies.NAME`."""
 
 import ctypes
 import os

@@ -21,18 +21,18 @@ from metta.game.observation import env_info
 from metta.policy.stored.bundle import save_bundle
 from metta.policy.stored.uri import find_bundle
 from metta.rl.build import plan
-from metta.rl.experience.npc_pool import METRIC, Opponents, Record, load_npc, short_name
+from metta.rl.experience.npc_pool import METRIC, NpcPool, Record, load_npc, short_name
 from metta.rl.experience.npc_settings import DualPolicySettings
 from metta.rl.run.metrics import read_metrics
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 from tests.nets import build_net
-from tests.rl.test_npcs import beside
-from tests.rl.test_teacher import save_net
+from tests.rl.experience.test_npcs import beside
+from tests.rl.experience.test_teacher import save_net
 from tests.rl.test_trainer import folder, interrupted, without_clock
 
 Config = Callable[..., RunConfig]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REWARDS = ("policy_a_reward", "npc_reward", "combined_reward")
 
 
@@ -73,7 +73,7 @@ def mirror(config: Config, **changes: Any) -> RunConfig:
         "optimizer": {"learning_rate": 0.01, "anneal_lr": False}, "sampling": {"method": "sequential"},
         "advantage": {"gamma": 0.01}, "losses": {"ppo_actor": {"ent_coef": 0.0}},
     }  # fmt: skip
-    env = {"kind": "pettingzoo", "name": "tests.rl.foreign_envs:Mirror"}
+    env = {"kind": "pettingzoo", "name": "tests.rl.experience.foreign_envs:Mirror"}
     base = config(checkpointer={"epoch_interval": 100}).model_dump(exclude={"mission"})
     base |= {"env": env, "agent": {"name": "mlp"}}
     base["trainer"] |= {**trainer, **changes.pop("trainer")}
@@ -106,22 +106,22 @@ def saved_versions(run: Path, epochs: range) -> None:
         shutil.copytree(run / "net", copy, copy_function=os.link)
 
 
-def opponents(config: Config, run: Path, named: dict[str, float] | None = None, **settings: Any) -> Opponents:
+def pool_of(config: Config, run: Path, named: dict[str, float] | None = None, **settings: Any) -> NpcPool:
     npcs = [{"path": path, "weight": weight} for path, weight in (named or {}).items()]
     dual = DualPolicySettings.model_validate({"enabled": True, "checkpoint_npcs": npcs, **settings})
     given = config(system={"data_dir": str(run.parent)})
     info = plan(given).source.whole_info
-    return Opponents(dual, lambda uri: load_npc(uri, info, given.system, torch.device("cpu")), run, 2)
+    return NpcPool(dual, lambda uri: load_npc(uri, info, given.system, torch.device("cpu")), run, 2)
 
 
-def drawn(found: Opponents, episodes: int = 4000) -> dict[str, float]:
+def drawn(found: NpcPool, episodes: int = 4000) -> dict[str, float]:
     """Share of episodes by opponent."""
     indices = found.draw(episodes, torch.Generator().manual_seed(1)).tolist()
     return {found[index].name: count / episodes for index, count in Counter(indices).items()}
 
 
 def test_npcs_are_drawn_by_weight(config: Config, tmp_path: Path) -> None:
-    found = opponents(config, tmp_path / "run", {"noop": 1, "random": 3})
+    found = pool_of(config, tmp_path / "run", {"noop": 1, "random": 3})
     assert found.begin(0, [], torch.Generator()) == {
         f"{METRIC}/noop/probability": 0.25,
         f"{METRIC}/random/probability": 0.75,
@@ -132,14 +132,14 @@ def test_npcs_are_drawn_by_weight(config: Config, tmp_path: Path) -> None:
 def test_a_league_starts_against_random_and_takes_in_the_runs_own_checkpoints(config: Config, tmp_path: Path) -> None:
     """Those at multiples of checkpointer.epoch_interval, here 2: where a run was stopped must make no difference."""
     run, generator = tmp_path / "run", torch.Generator()
-    found = opponents(config, run, league={"mode": "uniform"})
+    found = pool_of(config, run, league={"mode": "uniform"})
     assert found.begin(0, [], generator) == {f"{METRIC}/random/probability": 1.0}
     saved_versions(run, range(1, 7))
     assert found.begin(5, [0], generator).keys() == {f"{METRIC}/run:v2/probability", f"{METRIC}/run:v4/probability"}
     assert found[0].name == "random", "an episode with it still runs"
     found.begin(6, [], generator)
     assert drawn(found) == pytest.approx({f"run:v{epoch}": 1 / 3 for epoch in (2, 4, 6)}, abs=0.03)
-    assert [opponent.name for opponent in found.at_hand] == ["run:v2", "run:v4", "run:v6"]
+    assert [npc.name for npc in found.at_hand] == ["run:v2", "run:v4", "run:v6"]
 
 
 @pytest.mark.parametrize("mode", ["uniform", "latest", "prioritized"])
@@ -148,9 +148,9 @@ def test_of_more_checkpoints_than_there_is_room_for_latest_takes_the_newest(
 ) -> None:
     run = tmp_path / "run"
     saved_versions(run, range(2, 41, 2))
-    found = opponents(config, run, {"noop": 4.0}, league={"mode": mode, "size": 4})
+    found = pool_of(config, run, {"noop": 4.0}, league={"mode": mode, "size": 4})
     found.begin(40, [], torch.Generator().manual_seed(5))
-    names = [opponent.name for opponent in found.at_hand]
+    names = [npc.name for npc in found.at_hand]
     assert names[0] == "noop" and len(names) == 5
     assert (names[1:] == ["run:v34", "run:v36", "run:v38", "run:v40"]) == (mode == "latest")
     if mode != "prioritized":
@@ -160,7 +160,7 @@ def test_of_more_checkpoints_than_there_is_room_for_latest_takes_the_newest(
 def test_a_prioritised_league_prefers_those_that_are_beaten_less_often(config: Config, tmp_path: Path) -> None:
     run = tmp_path / "run"
     saved_versions(run, range(2, 5, 2))
-    found = opponents(config, run, league={"mode": "prioritized"})
+    found = pool_of(config, run, league={"mode": "prioritized"})
     found.begin(4, [], torch.Generator())
     for _ in range(200):
         found.count(0, reward=2.0, npc_reward=1.0)
@@ -171,7 +171,7 @@ def test_a_prioritised_league_prefers_those_that_are_beaten_less_often(config: C
 
 def test_adaptive_difficulty_prefers_npcs_against_whom_the_reward_changes(config: Config, tmp_path: Path) -> None:
     named = {"noop": 1.0, "random": 1.0, "cogsguard?gear=10": 1.0}
-    found = opponents(config, tmp_path / "run", named, adaptive={"enabled": True, "floor": 0.2})
+    found = pool_of(config, tmp_path / "run", named, adaptive={"enabled": True, "floor": 0.2})
     for episode in range(100):
         found.count(0, reward=5.0, npc_reward=0.0)  # mastered
         found.count(1, reward=0.05 * episode, npc_reward=1.0)  # being learned
@@ -198,20 +198,20 @@ def test_a_damaged_checkpoint_of_the_league_costs_a_warning(
     weights = run / "checkpoints" / "run:v2" / "model.safetensors"
     weights.unlink()
     weights.write_bytes(b"torn")
-    found = opponents(config, run, league={"mode": "uniform"})
+    found = pool_of(config, run, league={"mode": "uniform"})
     found.begin(4, [], torch.Generator())
-    assert [opponent.name for opponent in found.at_hand] == ["run:v4"]
+    assert [npc.name for npc in found.at_hand] == ["run:v4"]
     assert "run:v2" in capsys.readouterr().err
 
 
 def test_memory_stays_flat_over_a_thousand_checkpoints(config: Config, tmp_path: Path) -> None:
     run, process, sizes = tmp_path / "run", psutil.Process(), {}
     saved_versions(run, range(2, 2001, 2))
-    found = opponents(config, run, league={"mode": "latest", "size": 3})
+    found = pool_of(config, run, league={"mode": "latest", "size": 3})
     for epoch in range(2, 2001, 2):
         found.begin(epoch, [], torch.Generator())
         sizes[epoch] = process.memory_info().rss
-    assert [opponent.name for opponent in found.at_hand] == ["run:v1996", "run:v1998", "run:v2000"]
+    assert [npc.name for npc in found.at_hand] == ["run:v1996", "run:v1998", "run:v2000"]
     assert sizes[2000] - sizes[400] < 10e6, "800 nets of 100 kB would be eight times that"
 
 

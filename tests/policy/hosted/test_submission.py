@@ -242,7 +242,7 @@ def test_a_zip_of_class_and_arguments_alone_plays_too(mine: str):
         ("{mine}", {"include_files": [Path(SPEC)]}, "is what this writes"),
         ("{mine}", {"init_kwargs": {"self": "1"}}, "cannot be built"),
         ("{mine}x", {}, "has no class Goesx"),
-        ("class=tests.policy.user_policies.Neither", {}, "Neither is no policy"),
+        ("class=tests.policy.hosted.user_policies.Neither", {}, "Neither is no policy"),
         ("class=metta.policy.scripted.policy.ScriptedPolicy", {}, "unknown class"),
         ("nobody", {}, "neither a built-in policy"),
     ],

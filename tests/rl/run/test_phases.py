@@ -231,7 +231,7 @@ def test_phases_of_which_nobody_noted_the_start_go_on_if_the_one_before_is_finis
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.foreign_envs:Mirror")]
+    ("kind", "name"), [("gymnasium", "CartPole-v1"), ("pettingzoo", "tests.rl.experience.foreign_envs:Mirror")]
 )
 def test_phases_train_on_environments_of_other_libraries(kind: str, name: str, config: Config) -> None:
     pytest.importorskip("pufferlib")

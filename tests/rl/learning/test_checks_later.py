@@ -13,7 +13,7 @@ from metta.rl.learning.losses.base import Loss, LossResult, Minibatch, Predictio
 from metta.rl.learning.precision import find_precision
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.run.timing import Stopwatch
-from tests.rl.batches import random_experience, settings_of, small_net, update, updater_of, weights
+from tests.rl.learning.batches import random_experience, settings_of, small_net, update, updater_of, weights
 
 LATER = [False, True]
 

@@ -23,8 +23,8 @@ from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from tests.rl.batches import CPU, INFO, SHAPE, settings_of, small_net, weights
-from tests.rl.tape import Tape, Taped
+from tests.rl.experience.tape import Tape, Taped
+from tests.rl.learning.batches import CPU, INFO, SHAPE, settings_of, small_net, weights
 
 Config = Callable[..., RunConfig]
 EPOCHS = 4
@@ -95,7 +95,7 @@ class Walk:
     def episode_numbers(self) -> np.ndarray:
         return np.zeros(self.num_envs, np.int64)
 
-    def take_cut(self) -> tuple[np.ndarray, Any] | None:
+    def take_truncated(self) -> tuple[np.ndarray, Any] | None:
         taken, self._cut = self._cut, None
         return taken
 

@@ -20,10 +20,10 @@ from metta.rl.run.timing import PHASES, Stopwatch
 from metta.rl.run.trace import read_trace, summarise
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
-from tests.rl.batches import CPU, random_experience, settings_of, small_net, updater_of
+from tests.rl.learning.batches import CPU, random_experience, settings_of, small_net, updater_of
 
 Config = Callable[..., RunConfig]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 METRICS = {f"timing_per_epoch/msec/{name}": 1.0 for name in (*PHASES, "other")}
 
 

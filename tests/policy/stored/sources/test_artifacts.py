@@ -10,7 +10,7 @@ from metta.common.errors import UserError
 from metta.policy.interface import PolicyNet
 from metta.policy.stored.sources.artifacts import parse_artifact
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
-from tests.policy.sources.servers import KEY, Site, serve
+from tests.policy.stored.sources.servers import KEY, Site, serve
 
 Plays = Callable[..., bool]
 

@@ -15,7 +15,7 @@ from metta.game.observation import EnvInfo
 from metta.policy.hosted.submission import create_bundle
 from metta.policy.interface import PolicyNet
 from metta.policy.stored.uri import make_policy
-from tests.policy.sources.servers import KEY, Site, serve, serve_s3
+from tests.policy.stored.sources.servers import KEY, Site, serve, serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")

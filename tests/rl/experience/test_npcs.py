@@ -14,7 +14,7 @@ from metta.policy.interface import State
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.uri import make_policy
 from metta.rl.build import Parts, build, plan
-from metta.rl.experience.labels import Lessons
+from metta.rl.experience.labels import Labels
 from metta.rl.experience.npcs import Npcs
 from metta.rl.experience.rollout import Experience
 from metta.rl.experience.teacher_settings import EerSettings, Teaching
@@ -22,7 +22,7 @@ from metta.rl.learning.losses.eer import teacher_rewards
 from metta.rl.learning.update import gather
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from tests.rl.test_teacher import EAST, save_net
+from tests.rl.experience.test_teacher import EAST, save_net
 
 Config = Callable[..., RunConfig]
 ENVS, AGENTS, LEARNERS = 16, 8, 4
@@ -72,7 +72,7 @@ def collected(config: RunConfig) -> tuple[Parts, Npcs, Record]:
 
     npcs.join, npcs.end_step = joined, ended
     parts.rollout.env.step = stepped  # pyright: ignore[reportAttributeAccessIssue]
-    parts.rollout.env.take_cut = lambda: None  # pyright: ignore[reportAttributeAccessIssue] - see test_cut.py
+    parts.rollout.env.take_truncated = lambda: None  # pyright: ignore[reportAttributeAccessIssue] - see test_cut.py
     parts.rollout.start()
     parts.rollout.begin(0, 0)
     assert parts.rollout.collect(Stopwatch(), lambda: False)
@@ -183,7 +183,7 @@ def test_the_memory_of_both_sides_is_their_own_and_ends_with_the_episode(config:
     over = record.ended[-1].view(ENVS, AGENTS)[:, 0].repeat_interleave(AGENTS - LEARNERS)
     opponent = record.against[-1].repeat_interleave(AGENTS - LEARNERS)
     for index in range(2):
-        net = npcs.opponents[index].policy.net  # pyright: ignore[reportAttributeAccessIssue]
+        net = npcs.pool[index].policy.net  # pyright: ignore[reportAttributeAccessIssue]
         states = replayed(
             net, record, lambda step: npc_rows(record, step), lambda step: begins(record, npc_rows(record, step), step)
         )
@@ -221,26 +221,26 @@ def without_npcs(parts: Parts, record: Record, config: RunConfig) -> Experience:
 
 def taught(experience: Experience, log_probs: Tensor, parts: Parts, teaching: Teaching) -> Experience:
     """The batch with what a teacher says of it, asked anew; the draw of the slices is the run's."""
-    lessons = Lessons.allocate(8, ENVS * LEARNERS, 5, teaching.mode.neural, torch.device("cpu"))
-    drawn = parts.rollout.experience.lessons
+    labels = Labels.allocate(8, ENVS * LEARNERS, 5, teaching.mode.neural, torch.device("cpu"))
+    drawn = parts.rollout.experience.labels
     assert drawn is not None
-    lessons = replace(lessons, slices=drawn.slices, seen=drawn.seen, strength=drawn.strength)
+    labels = replace(labels, slices=drawn.slices, ppo_mask=drawn.ppo_mask, strength=drawn.strength)
     teacher = make_policy(teaching.policy_uri, parts.net.info)
     assert isinstance(teacher, NeuralPolicy)
     teacher.reset(ENVS, LEARNERS, derive(7, "teacher"))
     for step, seen in enumerate(experience.observations):
         advice = teacher.advise(seen.view(ENVS, LEARNERS, 200, 3).numpy())
-        lessons.labels[step] = torch.from_numpy(advice.actions.reshape(-1)).long()
-        if lessons.log_probs is not None and lessons.values is not None:
-            lessons.log_probs[step], lessons.values[step] = advice.log_probs, advice.values
+        labels.actions[step] = torch.from_numpy(advice.actions.reshape(-1)).long()
+        if labels.log_probs is not None and labels.values is not None:
+            labels.log_probs[step], labels.values[step] = advice.log_probs, advice.values
         teacher.end_episodes(experience.dones[step].view(ENVS, LEARNERS)[:, 0].numpy())
-    probabilities = log_probs.gather(-1, lessons.labels.unsqueeze(-1)).squeeze(-1).exp()
-    lessons.ratios[:] = torch.where(lessons.led, probabilities, 1.0)
-    assert (experience.actions == lessons.labels)[:, lessons.led].all()
-    experience.log_probs[:, lessons.led] = 0
+    probabilities = log_probs.gather(-1, labels.actions.unsqueeze(-1)).squeeze(-1).exp()
+    labels.ratios[:] = torch.where(labels.teacher_led_mask, probabilities, 1.0)
+    assert (experience.actions == labels.actions)[:, labels.teacher_led_mask].all()
+    experience.log_probs[:, labels.teacher_led_mask] = 0
     if isinstance(teaching.loss, EerSettings):
-        experience.rewards[:] += teacher_rewards(lessons, experience.actions, 5, teaching.loss)
-    return replace(experience, lessons=lessons)
+        experience.rewards[:] += teacher_rewards(labels, experience.actions, 5, teaching.loss)
+    return replace(experience, labels=labels)
 
 
 def gradients(parts: Parts, experience: Experience) -> list[Tensor]:

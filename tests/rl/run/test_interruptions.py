@@ -24,7 +24,7 @@ from metta.rl.settings import RunConfig
 from tests.rl.test_trainer import without_clock
 
 Config = Callable[..., RunConfig]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def at(monkeypatch: pytest.MonkeyPatch, holder: Any, method: str, number: int, action: Callable[[], None]) -> None:

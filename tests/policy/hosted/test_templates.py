@@ -18,7 +18,7 @@ from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.hosted.templates import make_policy_template
 from metta.policy.stored.uri import make_policy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARENA = load_mission("cogsguard_arena.basic")
 
 

@@ -24,7 +24,7 @@ from metta.rl.experience.settings import EnvSettings
 
 TRAIN = "recipes.experiment.cogsguard.train"
 CARTPOLE = EnvSettings(kind="gymnasium", name="CartPole-v1")
-MIRROR = EnvSettings(kind="pettingzoo", name="tests.rl.foreign_envs:Mirror")
+MIRROR = EnvSettings(kind="pettingzoo", name="tests.rl.experience.foreign_envs:Mirror")
 
 
 @pytest.fixture
@@ -144,7 +144,9 @@ def test_every_start_draws_other_episodes():
 
 
 def test_a_process_that_dies_is_told():
-    batch, buffers = built(EnvSettings(kind="gymnasium", name="tests.rl.foreign_envs:Doomed-v0"), 2, workers=2)
+    batch, buffers = built(
+        EnvSettings(kind="gymnasium", name="tests.rl.experience.foreign_envs:Doomed-v0"), 2, workers=2
+    )
     batch.reset(buffers[0])
     with pytest.raises(UserError, match="Doomed"):
         for _ in range(4):
@@ -158,10 +160,10 @@ def test_a_process_that_dies_is_told():
         ({"kind": "gymnasium", "name": "CartPol-v1"}, "Did you mean: `CartPole`"),
         ({"kind": "gymnasium", "name": "CartPole-v1", "kwargs": {"weight": 1}}, "weight"),
         ({"kind": "gymnasium", "name": "Pendulum-v1"}, "only Discrete and MultiDiscrete"),
-        ({"kind": "gymnasium", "name": "tests.rl.foreign_envs:Shifted-v0"}, "not counted from 0"),
-        ({"kind": "gymnasium", "name": "tests.rl.foreign_envs:Countless-v0"}, "387,420,489 combinations"),
+        ({"kind": "gymnasium", "name": "tests.rl.experience.foreign_envs:Shifted-v0"}, "not counted from 0"),
+        ({"kind": "gymnasium", "name": "tests.rl.experience.foreign_envs:Countless-v0"}, "387,420,489 combinations"),
         ({"kind": "pettingzoo", "name": "nowhere.at_all_v3"}, "No module named"),
-        ({"kind": "pettingzoo", "name": "tests.rl.foreign_envs:Unequal"}, "different spaces"),
+        ({"kind": "pettingzoo", "name": "tests.rl.experience.foreign_envs:Unequal"}, "different spaces"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_in_one_line(env: dict[str, Any], expected: str):
@@ -219,7 +221,7 @@ def test_without_pufferlib_one_line_names_the_extra(
 
 @pytest.mark.parametrize(
     ("settings", "policy"),
-    [(CARTPOLE, "random"), (CARTPOLE, "class=tests.policy.user_policies.Crowd"), (MIRROR, "random")],
+    [(CARTPOLE, "random"), (CARTPOLE, "class=tests.policy.hosted.user_policies.Crowd"), (MIRROR, "random")],
 )
 def test_an_evaluated_episode_is_the_same_whatever_is_played_beside_it(settings: EnvSettings, policy: str):
     source = Foreign(settings, None)

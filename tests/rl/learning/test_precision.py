@@ -19,7 +19,7 @@ from metta.rl.run.checkpoint import Snapshot, load_snapshot, save_snapshot
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
-from tests.rl.batches import CPU, SmallNet, random_experience, settings_of, small_net, update, updater_of
+from tests.rl.learning.batches import CPU, SmallNet, random_experience, settings_of, small_net, update, updater_of
 
 Config = Callable[..., RunConfig]
 BF16 = Precision(torch.bfloat16, CPU)

@@ -27,14 +27,14 @@ def test_the_last_reward_before_a_time_limit_counts_what_would_follow(config: Ca
     )
     parts = build(planned)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
-    rollout, taken = parts.rollout, parts.rollout.env.take_cut
+    rollout, taken = parts.rollout, parts.rollout.env.take_truncated
 
     def watched() -> tuple[np.ndarray, np.ndarray] | None:
         cut = taken()
         seen.extend([cut] if cut is not None else [])
         return cut
 
-    rollout.env.take_cut = watched  # pyright: ignore[reportAttributeAccessIssue]
+    rollout.env.take_truncated = watched  # pyright: ignore[reportAttributeAccessIssue]
     rollout.start()
     assert rollout.collect(Stopwatch(), lambda: False)
     rewards, dones = rollout.experience.rewards, rollout.experience.dones

@@ -20,7 +20,7 @@ from metta.policy.stored import uri
 from metta.policy.stored.bundle import save_bundle
 from metta.policy.stored.uri import find_bundle
 from metta.rl.build import Parts, build, build_environments, plan
-from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons
+from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Labels
 from metta.rl.run.metrics import read_metrics
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
@@ -53,7 +53,7 @@ def teacher(policy_uri: str, mode: str = "sliced_cloner", **changes: Any) -> dic
     return {"policy_uri": policy_uri, "mode": mode, **shares, **changes}
 
 
-def collected(config: RunConfig, policy: Policy | None = None, batches: int = 1) -> tuple[Parts, Lessons]:
+def collected(config: RunConfig, policy: Policy | None = None, batches: int = 1) -> tuple[Parts, Labels]:
     """Parts after some batches; `policy` teaches in place of the one named."""
     planned = plan(config)
     parts = build(replace(planned, teacher=policy) if policy else planned)
@@ -61,9 +61,9 @@ def collected(config: RunConfig, policy: Policy | None = None, batches: int = 1)
     for batch in range(batches):
         parts.rollout.teacher.begin(512 * batch)
         assert parts.rollout.collect(Stopwatch(), lambda: False)
-    lessons = parts.rollout.experience.lessons
-    assert lessons is not None
-    return parts, lessons
+    labels = parts.rollout.experience.labels
+    assert labels is not None
+    return parts, labels
 
 
 class Witness(NoopPolicy):
@@ -98,16 +98,22 @@ def test_teacher_and_student_see_the_same_steps_and_episode_ends(config: Config)
 
 
 def test_where_the_teacher_leads_its_actions_are_executed_and_stored(config: Config) -> None:
-    parts, lessons = collected(config(teacher=teacher("noop")))
+    parts, labels = collected(config(teacher=teacher("noop")))
     experience = parts.rollout.experience
-    assert set(lessons.slices.tolist()) == {PPO, STUDENT_LED, TEACHER_LED}
-    assert not experience.actions[:, lessons.led].any() and not experience.log_probs[:, lessons.led].any()
-    assert experience.actions[:, ~lessons.led].any() and (experience.log_probs[:, ~lessons.led] < 0).all()
-    assert (lessons.ratios[:, ~lessons.led] == 1).all()
+    assert set(labels.slices.tolist()) == {PPO, STUDENT_LED, TEACHER_LED}
+    assert (
+        not experience.actions[:, labels.teacher_led_mask].any()
+        and not experience.log_probs[:, labels.teacher_led_mask].any()
+    )
+    assert (
+        experience.actions[:, ~labels.teacher_led_mask].any()
+        and (experience.log_probs[:, ~labels.teacher_led_mask] < 0).all()
+    )
+    assert (labels.ratios[:, ~labels.teacher_led_mask] == 1).all()
     with torch.no_grad():
         output = parts.net.unroll(experience.observations, experience.state, experience.resets)
     probabilities = output.logits.softmax(-1)[..., 0]
-    torch.testing.assert_close(lessons.ratios[:, lessons.led], probabilities[:, lessons.led])
+    torch.testing.assert_close(labels.ratios[:, labels.teacher_led_mask], probabilities[:, labels.teacher_led_mask])
     env = build_environments(plan(config()))
     seen, rewards = np.zeros((8, 8, 200, 3), np.uint8), np.zeros((8, 8), np.float32)
     ends = np.zeros((2, 8, 8), bool)
@@ -118,45 +124,45 @@ def test_where_the_teacher_leads_its_actions_are_executed_and_stored(config: Con
 
 
 def test_labels_are_the_teachers_actions_at_every_step(config: Config) -> None:
-    _, lessons = collected(config(teacher=teacher("random")))
+    _, labels = collected(config(teacher=teacher("random")))
     same = RandomPolicy(5)
     same.reset(8, 8, derive(7, "teacher"))
     expected = np.stack([same.step(np.zeros(0)).ravel() for _ in range(8)])
-    np.testing.assert_array_equal(lessons.labels.numpy(), expected)
+    np.testing.assert_array_equal(labels.actions.numpy(), expected)
 
 
 def test_slices_are_drawn_anew_for_each_batch_and_ppo_sees_the_rest(config: Config) -> None:
     _, first = collected(config(teacher=teacher("noop")))
     _, second = collected(config(teacher=teacher("noop")), batches=2)
     assert not torch.equal(first.slices, second.slices)
-    assert torch.equal(first.seen, first.slices == PPO)
+    assert torch.equal(first.ppo_mask, first.slices == PPO)
     _, labelled = collected(config(teacher=teacher("noop", "eer_cloner")))
-    assert torch.equal(labelled.seen, labelled.slices == STUDENT_LED) and labelled.taught.all()
+    assert torch.equal(labelled.ppo_mask, labelled.slices == STUDENT_LED) and labelled.distill_mask.all()
     _, free = collected(config(teacher=teacher("noop", kwargs={"restrict_ppo_to_ppo_mask": False})))
-    assert free.seen.all()
+    assert free.ppo_mask.all()
     _, cloned = collected(config(teacher=teacher("noop", "supervisor")))
-    assert not cloned.seen.any()
+    assert not cloned.ppo_mask.any()
 
 
 def test_a_teacher_that_has_faded_out_is_asked_no_more(config: Config) -> None:
     witness = Witness()
-    parts, lessons = collected(config(teacher=teacher("noop", steps=512)), witness, batches=2)
+    parts, labels = collected(config(teacher=teacher("noop", steps=512)), witness, batches=2)
     assert len(witness.seen) == 8
-    assert (lessons.slices == PPO).all() and lessons.seen.all()
+    assert (labels.slices == PPO).all() and labels.ppo_mask.all()
     assert parts.rollout.experience.actions.any(0).all()
 
 
 def test_actions_that_the_student_has_not_are_executed_but_no_labels(
     config: Config, capsys: pytest.CaptureFixture
 ) -> None:
-    parts, lessons = collected(config(teacher=teacher("noop")), RandomPolicy(12))
+    parts, labels = collected(config(teacher=teacher("noop")), RandomPolicy(12))
     assert "training_env.vibe_actions=true lets it" in capsys.readouterr().err
-    unknown = lessons.labels == NO_LABEL
-    assert 0.4 < float(unknown.float().mean()) < 0.75 and int(lessons.labels.max()) == 4
+    unknown = labels.actions == NO_LABEL
+    assert 0.4 < float(unknown.float().mean()) < 0.75 and int(labels.actions.max()) == 4
     experience = parts.rollout.experience
-    assert not experience.actions[unknown & lessons.led].any() and int(experience.actions.max()) == 4
+    assert not experience.actions[unknown & labels.teacher_led_mask].any() and int(experience.actions.max()) == 4
     vibe = next(feature.id for feature in env_info(Mission()).features if feature.name == "vibe")
-    tokens = experience.observations[-1, lessons.led]
+    tokens = experience.observations[-1, labels.teacher_led_mask]
     own = tokens[..., 0] == 0x55  # tokens of the agent's own cell
     assert ((tokens[..., 1] == vibe) & own).any()
 

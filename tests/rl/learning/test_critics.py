@@ -11,7 +11,7 @@ from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, St
 from metta.rl.learning.losses.base import Minibatch, predict
 from metta.rl.learning.losses.gtd_critic import GtdCritic
 from metta.rl.learning.settings import AdvantageSettings, PpoCriticSettings, TrainerSettings
-from tests.rl.learner import learn
+from tests.rl.learning.learner import learn
 
 GAMMA = 0.9
 MOVES = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.0]])  # what is missing to 1 ends the episode
@@ -42,7 +42,7 @@ class Chain:
         self._states = np.where(following == 3, 0, following)
         observations[:, 0, 0] = self._states
 
-    def take_cut(self) -> None:
+    def take_truncated(self) -> None:
         return
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metta.policy.interface import NetOutput
-from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Lessons, draw_slices
+from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Labels, draw_slices
 from metta.rl.experience.teacher_settings import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
 from metta.rl.learning.losses.base import Loss, Minibatch, Within, predict
 from metta.rl.learning.losses.cloner import Cloner
@@ -36,14 +36,14 @@ def distribution(first: list[list[float]]) -> Tensor:
 
 def minibatch(strength: float = 1.0, **changes: Tensor) -> Minibatch:
     zeros = torch.zeros(2, 3)
-    lessons = Lessons(
+    labels = Labels(
         SLICES, SLICES == PPO, LABELS.clone(), zeros + 1, distribution(TEACHER), zeros.clone(), torch.tensor(strength)
     )
     fields = {
         "actions": torch.zeros(2, 3, dtype=torch.int64), "log_probs": zeros + math.log(0.5), "values": zeros,
         "advantages": zeros, "rewards": zeros, "dones": zeros.bool(), "weights": torch.ones(3),
     }  # fmt: skip
-    return Minibatch(**{**fields, **changes}, lessons=lessons)
+    return Minibatch(**{**fields, **changes}, labels=labels)
 
 
 def output() -> NetOutput:
@@ -51,11 +51,11 @@ def output() -> NetOutput:
 
 
 def taught(loss: Loss) -> Within:
-    return Within(loss, lambda lessons: lessons.taught)
+    return Within(loss, lambda labels: labels.distill_mask)
 
 
 def seen(loss: Loss) -> Within:
-    return Within(loss, lambda lessons: lessons.seen)
+    return Within(loss, lambda labels: labels.ppo_mask)
 
 
 def test_cloning_is_the_mean_over_the_labels_of_both_slices() -> None:
@@ -113,27 +113,27 @@ def test_entropy_regularised_distillation_is_the_cross_entropy_to_the_teacher() 
 
 
 def test_the_teachers_reward_is_its_log_probability_of_the_action_taken() -> None:
-    lessons = minibatch(0.5).lessons
-    assert lessons is not None
+    labels = minibatch(0.5).labels
+    assert labels is not None
     taken = torch.tensor([[0, 0, 1], [0, 1, 0]])
-    rewards = teacher_rewards(lessons, taken, 2, EerSettings(r_lambda=0.1))
+    rewards = teacher_rewards(labels, taken, 2, EerSettings(r_lambda=0.1))
     expected = [[0, math.log(0.9), math.log(0.8)], [0, math.log(0.6), 0]]
     np.testing.assert_allclose(rewards, 0.05 * np.array(expected), rtol=1e-5)
 
 
 def test_a_teacher_that_only_acts_rewards_its_own_action() -> None:
-    lessons = replace(minibatch().lessons, log_probs=None)  # pyright: ignore
+    labels = replace(minibatch().labels, log_probs=None)  # pyright: ignore
     taken = torch.tensor([[0, 1, 0], [0, 1, 0]])
-    rewards = teacher_rewards(lessons, taken, 2, EerClonerSettings(r_lambda=1.0, epsilon=0.1))
+    rewards = teacher_rewards(labels, taken, 2, EerClonerSettings(r_lambda=1.0, epsilon=0.1))
     expected = [[0, math.log(0.9), math.log(0.1)], [0, math.log(0.1), 0]]
     np.testing.assert_allclose(rewards, expected, rtol=1e-5)
 
 
 def test_what_the_teacher_rules_out_costs_a_bounded_reward() -> None:
-    lessons = minibatch().lessons
-    assert lessons is not None and lessons.log_probs is not None
-    lessons.log_probs[0, 1] = torch.tensor([0.0, -1e4])
-    rewards = teacher_rewards(lessons, torch.ones(2, 3, dtype=torch.int64), 2, EerSettings(r_lambda=1.0))
+    labels = minibatch().labels
+    assert labels is not None and labels.log_probs is not None
+    labels.log_probs[0, 1] = torch.tensor([0.0, -1e4])
+    rewards = teacher_rewards(labels, torch.ones(2, 3, dtype=torch.int64), 2, EerSettings(r_lambda=1.0))
     assert float(rewards[0, 1]) == -10
 
 
@@ -161,8 +161,8 @@ def test_a_loss_without_segments_is_left_out_without_breaking_the_step() -> None
 
 def test_labels_that_are_all_unknown_give_no_loss_and_no_metrics() -> None:
     batch = minibatch()
-    assert batch.lessons is not None
-    batch.lessons.labels.fill_(NO_LABEL)
+    assert batch.labels is not None
+    batch.labels.actions.fill_(NO_LABEL)
     result = taught(Cloner(ClonerSettings()))(batch, predict(output(), batch))
     assert float(result.loss.detach()) == 0 and result.metrics == {}
 

@@ -12,7 +12,7 @@ from metta.common.errors import UserError
 from metta.policy.stored.sources import cache as downloads
 from metta.policy.stored.sources.cache import Remote, fetch
 from metta.policy.stored.sources.http import read_from
-from tests.policy.sources.servers import Site, serve
+from tests.policy.stored.sources.servers import Site, serve
 
 DATA = bytes(range(256)) * 400
 

@@ -11,7 +11,7 @@ from metta.game.observation import env_info
 from metta.policy.interface import NetHeads
 from metta.rl.learning.settings import TrainerSettings
 from tests.nets import build_net
-from tests.rl.learner import learn
+from tests.rl.learning.learner import learn
 
 
 class CueTask:
@@ -46,7 +46,7 @@ class CueTask:
         else:
             observations[:] = 255
 
-    def take_cut(self) -> None:
+    def take_truncated(self) -> None:
         return
 
 

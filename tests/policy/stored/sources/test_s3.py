@@ -14,7 +14,7 @@ from metta.policy.interface import PolicyNet
 from metta.policy.stored.sources.cache import Remote
 from metta.policy.stored.sources.place import SPEC
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
-from tests.policy.sources.servers import serve_s3
+from tests.policy.stored.sources.servers import serve_s3
 
 pytest.importorskip("boto3", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
