@@ -33,7 +33,7 @@ from metta.rl.learning.losses.ppo_actor import PpoActor
 from metta.rl.learning.losses.ppo_critic import PpoCritic
 from metta.rl.learning.optim import make_optimizer
 from metta.rl.learning.precision import Precision, find_precision
-from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.sampling import Shares, make_sampler
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
 from metta.rl.machine import set_up, settled
@@ -41,6 +41,7 @@ from metta.rl.run.metrics import hourly_cost
 from metta.rl.run.start import start_from, starts_elsewhere
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
     return config.model_copy(update={"system": system, "trainer": trainer}), device
 
 
-def build(plan: Plan) -> Parts:
-    """Build network, environments, buffers and update from a plan."""
+def build(plan: Plan, world: World = ALONE) -> Parts:
+    """Build network, environments, buffers and update from a plan, or the part of them that is this process's."""
     config, shape = plan.config, plan.shape
     seed, device = config.system.seed, set_up(config.system)
     precision = find_precision(config.trainer.precision, device)
@@ -156,9 +157,9 @@ def build(plan: Plan) -> Parts:
         graphs = _captures(config, device)
         rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision, graphs)
         optimizer = make_optimizer(net, config.trainer.optimizer)
-        sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
+        sampler = make_sampler(config.trainer.sampling, generators["minibatches"], Shares(world, shape.rounds))
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs, world=world)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
 

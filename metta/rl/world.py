@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -57,7 +58,7 @@ class World:
         return gathered
 
     def gather_rows(self, part: Tensor, rounds: int = 1) -> Tensor:
-        """Of each process its rows of every round, [rounds * n] -> those of all [rounds * n * size], in global order."""
+        """From each process's rows of every round, [rounds * n], to those of all in global order."""
         return self.gather(part.view(rounds, -1)).transpose(0, 1).reshape(-1)
 
     def gather_objects(self, value: Value) -> list[Value]:
@@ -69,8 +70,8 @@ class World:
         return gathered  # pyright: ignore[reportReturnType] # every place has been filled
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any process."""
-        return any(self.gather_objects(flag)) if self.size > 1 else flag
+        """Whether it is so on any process. The device is not waited for."""
+        return bool(self.largest(torch.tensor(flag, dtype=torch.uint8))) if self.size > 1 else flag
 
     def of_leader(self, value: Value) -> Value:
         """What rank 0 has."""
