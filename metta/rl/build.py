@@ -88,9 +88,9 @@ class Parts:
         return self.precision.device
 
 
-def plan_phases(config: RunConfig) -> list[Plan]:
+def plan_phases(config: RunConfig, world: World = ALONE) -> list[Plan]:
     """The plans of a run's phases, or its own. Raise UserError for what cannot be run, or not one after the other."""
-    plans = [plan(run) for run in config.phase_runs]
+    plans = [plan(run, world) for run in config.phase_runs]
     if starts_elsewhere(plans[0].config):
         start_from(build_network(plans[0]), plans[0].config)
     for before, after in pairwise(plans):
@@ -100,7 +100,7 @@ def plan_phases(config: RunConfig) -> list[Plan]:
     return plans
 
 
-def plan(config: RunConfig) -> Plan:
+def plan(config: RunConfig, world: World = ALONE) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
     config, device = _settled(config)
@@ -113,7 +113,8 @@ def plan(config: RunConfig) -> Plan:
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
-    teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
+    teaching = config.teaching
+    run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
     npc_pool = find_npc_pool(config, source, run, device) if config.trainer.dual_policy.enabled else None

@@ -4,13 +4,15 @@ A run of one process has a world of its own, in which every question is answered
 Ranks own consecutive ranges of what is numbered globally: environments, and with them their agents and segments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from metta.common.errors import UserError
 
 Value = TypeVar("Value")
 
@@ -80,6 +82,21 @@ class World:
         told: Sequence[Value] = [value]
         dist.broadcast_object_list(told, src=0)  # pyright: ignore[reportArgumentType]
         return told[0]
+
+    def lead(self, work: Callable[[], Value]) -> Value:
+        """What rank 0 makes of something that it alone does; its UserError is raised everywhere."""
+        if self.size == 1:
+            return work()
+        done, error = None, None
+        if self.leads:
+            try:
+                done = work()
+            except UserError as raised:
+                error = raised
+        done, error = self.of_leader((done, error))
+        if error:
+            raise error
+        return done  # pyright: ignore[reportReturnType] # what `work` gave
 
     def wait(self) -> None:
         """Until all processes are here."""

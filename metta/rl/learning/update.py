@@ -100,7 +100,7 @@ class Updater:
         lately = self._start(experience)
         self.sampler.start(self.shape.segments, progress, experience.labels and experience.labels.ppo_mask)
         for _ in range(self.shape.minibatches):
-            if self.world.any(stop()):
+            if stop():
                 return None
             with stopwatch.phase("advantage"):
                 self._advantages(experience, lately.values, lately.ratios, lately.advantages)
