@@ -9,7 +9,7 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.rl.experience.rollout import Experience
 from metta.rl.sizes import BatchShape
-from metta.rl.world import World
+from metta.rl.world import ALONE, World
 
 SMALLER_STEPS = "a smaller trainer.optimizer.learning_rate may help"
 LARGE_REWARD = 1e9  # by size, beyond any that is learned from
@@ -104,7 +104,7 @@ def together(world: World, check: Callable[[], None]) -> None:
             raise DivergedError(*failure)
 
 
-def check_experience(experience: Experience, shape: BatchShape, num_agents: int) -> None:
+def check_experience(experience: Experience, shape: BatchShape, num_agents: int, world: World = ALONE) -> None:
     """Raise DivergedError with metric and place of the first number, in the order of time, that is not finite.
 
     `num_agents` are those of an environment, learning or not.
@@ -127,15 +127,17 @@ def check_experience(experience: Experience, shape: BatchShape, num_agents: int)
         numbers = part.flatten(2) if part.dim() > 2 else part.unsqueeze(-1)  # [time, segments, numbers]
         bad = (~torch.isfinite(numbers)).any(-1).nonzero()
         if len(bad):
-            steps = bad[:, 0] + bad[:, 1] // (shape.envs * shape.agents) * shape.horizon
+            steps = bad[:, 0] + bad[:, 1] // (shape.envs * shape.agents // world.size) * shape.horizon
             time, segment = bad[steps.argmin()].tolist()
             value = next(number for number in numbers[time, segment].tolist() if not math.isfinite(number))
-            found.append((int(steps.min()), order, name, value, place(time, segment, shape, num_agents)))
+            found.append((int(steps.min()), order, name, value, place(time, segment, shape, num_agents, world)))
     _, _, name, value, where = min(found)
     raise DivergedError(f"experience/{name} is {value} ({where})", ADVICE[name])
 
 
-def check_advantages(advantages: Tensor, shape: BatchShape, num_agents: int, checks: Checks = AT_ONCE) -> None:
+def check_advantages(
+    advantages: Tensor, shape: BatchShape, num_agents: int, checks: Checks = AT_ONCE, world: World = ALONE
+) -> None:
     """Check that the sum of advantages [time, segments] is finite; where it is not, the largest is named."""
 
     def largest() -> Numbers:
@@ -144,17 +146,19 @@ def check_advantages(advantages: Tensor, shape: BatchShape, num_agents: int, che
 
     def error(numbers: dict[str, float]) -> DivergedError:
         time, segment = divmod(int(numbers["at"]), advantages.shape[1])
-        where = place(time, segment, shape, num_agents)
+        where = place(time, segment, shape, num_agents, world)
         problem = f"experience/advantages is {numbers['value']} ({where})"
         return DivergedError(problem, f"rewards are too large, or {SMALLER_STEPS}")
 
     checks("advantages", torch.isfinite(advantages.abs().sum()), largest, error)
 
 
-def place(time: int, segment: int, shape: BatchShape, num_agents: int) -> str:
-    """Which environment, agent and step of a batch it was; steps count from 1, the others from 0."""
-    turn, row = divmod(segment, shape.envs * shape.agents)
-    env, agent = divmod(row, shape.agents)
+def place(time: int, segment: int, shape: BatchShape, num_agents: int, world: World = ALONE) -> str:
+    """Which environment, agent and step of a batch it was, given one of the own segments; steps count from 1, the
+    others from 0."""
+    mine = world.own(shape.envs * shape.agents)
+    turn, row = divmod(segment, mine.stop - mine.start)
+    env, agent = divmod(mine.start + row, shape.agents)
     who = "agent" if shape.agents == num_agents else "learning agent"
     step, last = turn * shape.horizon + time + 1, shape.rounds * shape.horizon
     when = f"step {step} of {last} in the batch" if step <= last else f"after step {last}, the batch's last"

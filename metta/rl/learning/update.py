@@ -95,7 +95,8 @@ class Updater:
         that the segments visited so far have under the present network. Raise DivergedError for the first number that
         is not finite; the weights are then those before that step.
         """
-        together(self.world, lambda: check_experience(experience, self.shape, self.net.info.num_agents))
+        agents = self.net.info.num_agents
+        together(self.world, lambda: check_experience(experience, self.shape, agents, self.world))
         mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
         lately = self._start(experience)
         self.sampler.start(self.shape.segments, progress, experience.labels and experience.labels.ppo_mask)
@@ -158,7 +159,7 @@ class Updater:
             self.settings.advantage,
             out,
         )
-        check_advantages(out, self.shape, self.net.info.num_agents, self._checks)
+        check_advantages(out, self.shape, self.net.info.num_agents, self._checks, self.world)
 
     def _total_loss(self, batch: Minibatch, output: NetOutput) -> tuple[Tensor, tuple[Prediction, dict[str, Tensor]]]:
         """The sum of the losses, and what the net predicted with what is reported."""

@@ -21,8 +21,6 @@ LATER = [False, True]
 class Spoiled:
     """A loss that one minibatch spoils: in its value, or only in its gradient."""
 
-    needs, sees = ("values",), "everything"
-
     def __init__(self, minibatch: int, what: str) -> None:
         self._left, self._what = minibatch, what
 
