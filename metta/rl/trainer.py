@@ -241,6 +241,7 @@ class Trainer:
     def _save(self, snapshot: Snapshot) -> bool:
         saved = self.checkpointer.save(self.parts.net, snapshot)
         if saved:
+            self.parts.rollout.publish(self.progress.epoch)
             epoch, keep = self.progress.epoch, self.config.checkpointer.keep
             self.view.checkpoint = f"v{epoch}"
             self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)

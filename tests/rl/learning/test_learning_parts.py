@@ -195,7 +195,7 @@ def test_prioritised_sampling_equals_its_definition() -> None:
 
 def test_actions_are_drawn_in_proportion_to_their_probabilities() -> None:
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log().expand(20000, 4)
-    actions, log_probs = sample_actions(logits, torch.Generator().manual_seed(0))
+    actions, log_probs = sample_actions(logits, torch.rand(len(logits), generator=torch.Generator().manual_seed(0)))
     shares = torch.bincount(actions, minlength=4) / 20000
     np.testing.assert_allclose(shares, [0.1, 0.2, 0.3, 0.4], atol=0.015)
     torch.testing.assert_close(log_probs, logits.gather(1, actions.unsqueeze(1)).squeeze(1))
