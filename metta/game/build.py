@@ -8,7 +8,7 @@ from metta.common.seeds import derive
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch, EnvBatch
 from metta.game.maps.pool import build_pool
-from metta.game.maps.renewal import MapRenewal
+from metta.game.maps.renewal import Gather, MapRenewal, alone
 from metta.game.mission import Mission
 
 
@@ -22,12 +22,15 @@ def build_batch(
     auto_reset: bool = True,
     desync: bool = False,
     fresh_maps: bool = False,
+    first: int = 0,
+    gather: Gather = alone,
 ) -> EnvBatch:
     """`num_envs` environments on a pool of `map_pool` maps; maps and all else random follow from `seed`.
 
-    With `fresh_maps`, new maps take the place of those that were played.
+    With `fresh_maps`, new maps take the place of those that were played. Of a run whose environments are divided among
+    processes this has those from number `first` on; `gather` is that of `MapRenewal`.
     """
-    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps)
+    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps, gather)
     return EnvBatch(
         mission,
         num_envs,
@@ -37,6 +40,7 @@ def build_batch(
         auto_reset=auto_reset,
         desync=desync,
         renewal=renewal,
+        first=first,
     )
 
 
@@ -49,10 +53,12 @@ def build_device_batch(
     threads: int = 1,
     desync: bool = False,
     fresh_maps: bool = False,
+    first: int = 0,
+    gather: Gather = alone,
     stream: Callable[[], int],
 ) -> Batch:
     """The same environments on a CUDA device, with work queued on `stream()` (`CudaEnvBatch`)."""
-    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps)
+    maps, renewal = _pool(mission, map_pool, seed, threads, fresh_maps, gather)
     return make_batch(
         "cuda",
         mission,
@@ -61,17 +67,18 @@ def build_device_batch(
         seed=episode_seed(seed),
         desync=desync,
         renewal=renewal,
+        first=first,
         stream=stream,
     )
 
 
 def _pool(
-    mission: Mission, size: int, seed: int, threads: int, fresh_maps: bool
+    mission: Mission, size: int, seed: int, threads: int, fresh_maps: bool, gather: Gather
 ) -> tuple[np.ndarray, MapRenewal | None]:
     """The maps that are played on first, uint8 [size, H, W], and what brings others."""
     first = derive(seed, "maps") >> 1
     maps = build_pool(mission, size, first, threads)
-    return maps, MapRenewal(mission, first, maps) if fresh_maps and mission.map.seed is None else None
+    return maps, MapRenewal(mission, first, maps, gather) if fresh_maps and mission.map.seed is None else None
 
 
 def episode_seed(seed: int) -> int:

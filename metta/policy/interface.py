@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 from torch import Tensor, nn
 
+from metta.common.seeds import derive, each_seed
 from metta.game.observation import EnvInfo
 
 
@@ -132,6 +133,28 @@ def begin_episodes(policy: Policy, num_agents: int, seeds: Sequence[int]) -> Non
         policy.reset(1, num_agents, seeds[0])
     else:
         raise TypeError(f"{policy.name} cannot play {len(seeds)} environments each by itself")
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A policy whose batch can be played in parts, by several processes, each as it is played in the whole."""
+
+    def reset_part(self, part: slice, num_envs: int, num_agents: int, seed: int) -> None:
+        """Forget everything and prepare for the environments `part` of so many, as `reset` does for all of them."""
+        ...
+
+
+def reset_part(policy: Policy, part: slice, num_envs: int, num_agents: int, seed: int) -> None:
+    """Prepare a policy for the environments `part` of so many: where it can, it plays them as in a batch of all."""
+    own = part.stop - part.start
+    if isinstance(policy, Divisible):
+        policy.reset_part(part, num_envs, num_agents, seed)
+    elif own == num_envs:
+        policy.reset(num_envs, num_agents, seed)
+    elif isinstance(policy, Separate):
+        policy.reset_each(num_agents, each_seed(seed, num_envs)[part])
+    else:
+        policy.reset(own, num_agents, derive(seed, part.start))
 
 
 @runtime_checkable

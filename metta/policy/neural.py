@@ -29,13 +29,21 @@ class NeuralPolicy:
         self._num_agents, self._block = 0, 0  # rows that the net acts on at once
         self._state: State = ()  # of whole blocks
         self._generators: list[torch.Generator] = []  # of as many rows each
+        self._rows, self._part = 0, slice(0)  # for which they draw, and which of these are played
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        self._begin(num_envs, num_agents, num_envs * num_agents, [_generator(seed, self._device)])
+        self.reset_part(slice(0, num_envs), num_envs, num_agents, seed)
+
+    def reset_part(self, part: slice, num_envs: int, num_agents: int, seed: int) -> None:
+        own = part.stop - part.start
+        self._begin(own, num_agents, own * num_agents, [_generator(seed, self._device)])
+        self._rows, self._part = num_envs * num_agents, slice(part.start * num_agents, part.stop * num_agents)
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
         block = -(-EPISODES * num_agents // ROWS) * ROWS
         self._begin(len(seeds), num_agents, block, [_generator(seed) for seed in seeds])
+        self._rows = len(seeds) * num_agents
+        self._part = slice(self._rows)
 
     def _begin(self, num_envs: int, num_agents: int, block: int, generators: list[torch.Generator]) -> None:
         self._num_agents, self._block, self._generators = num_agents, max(1, block), generators
@@ -53,7 +61,7 @@ class NeuralPolicy:
         envs, agents = observations.shape[:2]
         rows = envs * agents
         tokens = torch.from_numpy(observations).to(self._device).reshape(rows, *observations.shape[2:])
-        draws = None if self.deterministic else self._filled(self._draws(rows), 0)
+        draws = None if self.deterministic else self._filled(self._draws(), 0)
         output = self._act(self._filled(tokens, FILL))
         log_probs = output.logits.log_softmax(-1)
         chosen = output.logits.argmax(-1) if draws is None else choose(log_probs, draws)
@@ -75,11 +83,11 @@ class NeuralPolicy:
         short = self._whole(len(rows)) - len(rows)
         return torch.cat([rows, rows.new_full((short, *rows.shape[1:]), fill)]) if short else rows
 
-    def _draws(self, rows: int) -> Tensor:
-        """Uniform numbers for as many rows, [n, 1]."""
-        share = rows // len(self._generators)
+    def _draws(self) -> Tensor:
+        """Uniform numbers for the rows that are played, [n, 1]."""
+        share = self._rows // len(self._generators)
         drawn = [torch.rand(share, 1, generator=one, device=one.device) for one in self._generators]
-        return torch.cat(drawn).to(self._device)
+        return torch.cat(drawn)[self._part].to(self._device)
 
     @torch.inference_mode()
     def end_episodes(self, ended: np.ndarray) -> None:

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 
-def sample_actions(logits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw one action per row by inverting the cumulative distribution: logits [batch, actions] ->
-    actions int64 [batch] and their log-probabilities [batch]."""
+def sample_actions(logits: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample one action per row by inverting the cumulative distribution: logits [batch, actions] and uniform numbers
+    in [0, 1), [batch] -> actions int64 [batch] and their log-probabilities [batch]."""
     log_probs = torch.log_softmax(logits, dim=-1)
-    actions = choose(log_probs, torch.rand(len(logits), 1, generator=generator, device=logits.device))
+    actions = choose(log_probs, draws.unsqueeze(-1))
     return actions, log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 

@@ -46,14 +46,18 @@ class RandomPolicy:
         self.reset(0, 0, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        self._begin((1, num_envs, num_agents), [seed])
+        self.reset_part(slice(0, num_envs), num_envs, num_agents, seed)
+
+    def reset_part(self, part: slice, num_envs: int, num_agents: int, seed: int) -> None:
+        self._begin((1, num_envs, num_agents), [seed], part)
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        self._begin((AHEAD, 1, num_agents), seeds)
+        self._begin((AHEAD, 1, num_agents), seeds, slice(len(seeds)))
 
-    def _begin(self, shape: tuple[int, int, int], seeds: Sequence[int]) -> None:
-        """Draw actions of that shape, [steps, envs, agents], at a time with each of several generators."""
-        self._shape = shape
+    def _begin(self, shape: tuple[int, int, int], seeds: Sequence[int], part: slice) -> None:
+        """Draw actions of that shape, [steps, envs, agents], at a time with each of several generators; those of the
+        environments `part` are played."""
+        self._shape, self._part = shape, part
         self._generators = [np.random.default_rng(seed) for seed in seeds]
         self._drawn = iter(())  # actions of the next steps, each [envs, agents]
 
@@ -61,7 +65,7 @@ class RandomPolicy:
         drawn = next(self._drawn, None)
         if drawn is None:
             parts = [one.integers(0, self.num_actions, self._shape, dtype=np.int32) for one in self._generators]
-            self._drawn = iter(np.concatenate(parts, axis=1))
+            self._drawn = iter(np.concatenate(parts, axis=1)[:, self._part])
             drawn = next(self._drawn)
         return drawn
 

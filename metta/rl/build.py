@@ -112,7 +112,7 @@ def plan(config: RunConfig, world: World = ALONE) -> Plan:
     for name in unread(wire(config.agent.components, source.info, config.trainer.auxiliary)):
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
-    shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
+    shape = batch_shape(config.trainer, learners, config.training_env.num_envs, world.size)
     teaching = config.teaching
     run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)
@@ -144,23 +144,26 @@ def build(plan: Plan, world: World = ALONE) -> Parts:
         _compile(net, config.trainer.compile_mode, device)
     generators = {name: torch.Generator(device).manual_seed(derive(seed, name)) for name in ("actions", "minibatches")}
     with ExitStack() as opened:  # closes what is open already if the next cannot be built
-        env = build_environments(plan)
+        env = build_environments(plan, world)
         opened.callback(env.close)
-        experience = Experience.allocate(shape.horizon, shape.segments, info, net.initial_state(1), device)
+        experience = Experience.allocate(shape.horizon, shape.own_segments, info, net.initial_state(1), device)
         teacher = None
         if plan.teacher:
             generators["slices"] = torch.Generator(device).manual_seed(derive(seed, "slices"))
-            teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"])
+            teacher = _build_teacher(plan.teacher, plan, env, device, generators["slices"], world)
             opened.callback(teacher.close)
             experience = replace(experience, labels=teacher.labels)
-        npcs = _build_npcs(plan.npc_pool, plan, env, generators, device) if plan.npc_pool else None
+        npcs = _build_npcs(plan.npc_pool, plan, env, generators, device, world) if plan.npc_pool else None
         settings = config.trainer.advantage
         graphs = _captures(config, device)
-        rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision, graphs)
+        actions = generators["actions"]
+        rollout = Rollout(env, net, experience, actions, settings, teacher, npcs, precision, graphs, world)
         optimizer = make_optimizer(net, config.trainer.optimizer)
         sampler = make_sampler(config.trainer.sampling, generators["minibatches"], Shares(world, shape.rounds))
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs, world=world)
+        # Of a minibatch drawn from all segments a process has another number each time: nothing that a graph repeats.
+        repeat = graphs and world.size == 1
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=repeat, world=world)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
 
@@ -180,23 +183,27 @@ def build_network(plan: Plan) -> ComponentNet:
 
 
 def _build_teacher(
-    policy: Policy, plan: Plan, env: Environments, device: torch.device, generator: torch.Generator
+    policy: Policy, plan: Plan, env: Environments, device: torch.device, generator: torch.Generator, world: World
 ) -> Teacher:
     """The teacher of a plan that has one, with room for what it says."""
     shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.config.teaching
     assert teaching is not None
-    labels = Labels.allocate(shape.horizon, shape.segments, actions, teaching.mode.neural, device)
-    return Teacher(policy, teaching, env, shape.agents, actions, labels, generator, plan.config.system.seed)
+    labels = Labels.allocate(shape.horizon, shape.own_segments, actions, teaching.mode.neural, device)
+    return Teacher(policy, teaching, env, shape.agents, actions, labels, generator, plan.config.system.seed, world)
 
 
 def _build_npcs(
-    npc_pool: NpcPool, plan: Plan, env: Environments, generators: dict[str, torch.Generator], device: torch.device
+    npc_pool: NpcPool,
+    plan: Plan,
+    env: Environments,
+    generators: dict[str, torch.Generator],
+    device: torch.device,
+    world: World,
 ) -> Npcs:
-    """The NPCs of a plan that has such, with generators of their own."""
+    """The NPCs of a plan that has such, with a generator of their own."""
     seed, settings = plan.config.system.seed, plan.config.trainer.dual_policy
-    generators["npcs"] = torch.Generator().manual_seed(derive(seed, "npcs"))
     generators["npc_actions"] = torch.Generator(device).manual_seed(derive(seed, "npc_actions"))
-    npcs = Npcs(npc_pool, env, plan.shape.agents, generators["npcs"], generators["npc_actions"])
+    npcs = Npcs(npc_pool, env, plan.shape.agents, derive(seed, "npcs"), generators["npc_actions"], world)
     described = {
         "policy_a_percentage": settings.policy_a_percentage,
         "npc_type": settings.npc_type,
@@ -217,9 +224,9 @@ def _compile(net: ComponentNet, mode: str, device: torch.device) -> None:
         net.compile_parts(mode)
 
 
-def build_environments(plan: Plan) -> Environments:
-    """The environments of a plan."""
-    return plan.source.build(plan.shape.envs, plan.config.system.seed)
+def build_environments(plan: Plan, world: World = ALONE) -> Environments:
+    """The environments of a plan that are this process's own."""
+    return plan.source.build(plan.shape.envs, plan.config.system.seed, world)
 
 
 def make_losses(settings: TrainerSettings, net: PolicyNet, teaching: Teaching | None = None) -> dict[str, Loss]:

@@ -10,7 +10,7 @@ MOST_ENVS = 1024  # by default; more only cost memory
 
 @dataclass(frozen=True)
 class BatchShape:
-    """Sizes of one epoch; `segments` = envs x agents x rounds."""
+    """Sizes of one epoch; `segments` = envs x agents x rounds. Unless named `own` they are those of all processes."""
 
     envs: int
     agents: int
@@ -18,6 +18,15 @@ class BatchShape:
     horizon: int
     minibatch_segments: int
     minibatches: int
+    ranks: int = 1  # processes, which divide the environments evenly
+
+    @property
+    def own_envs(self) -> int:
+        return self.envs // self.ranks
+
+    @property
+    def own_segments(self) -> int:
+        return self.segments // self.ranks
 
     @property
     def segments(self) -> int:
@@ -28,19 +37,30 @@ class BatchShape:
         return self.segments * self.horizon
 
 
-def batch_shape(settings: TrainerSettings, agents: int, envs: int | None) -> BatchShape:
-    """Divide a batch among `agents` agents per environment. Raise UserError naming the nearest sizes that divide."""
+def batch_shape(settings: TrainerSettings, agents: int, envs: int | None, ranks: int = 1) -> BatchShape:
+    """Divide a batch among `agents` agents per environment, and the environments among `ranks` processes.
+
+    Raise UserError naming the nearest sizes that divide.
+    """
     batch, horizon = settings.batch_size, settings.bptt_horizon
-    unit = agents * horizon * (envs or 1)
+    if envs and envs % ranks:
+        raise UserError(
+            f"training_env.num_envs={envs} cannot be shared evenly by {ranks} processes; {_nearest(envs, ranks)}",
+            ("training_env.num_envs",),
+        )
+    unit = agents * horizon * (envs or ranks)
     if batch % unit:
         what = f"{agents} agents x {horizon} steps (trainer.bptt_horizon)"
-        what += f" x {envs} environments (training_env.num_envs)" if envs else ""
+        if envs:
+            what += f" x {envs} environments (training_env.num_envs)"
+        elif ranks > 1:
+            what += f" x {ranks} processes"
         raise UserError(
             f"trainer.batch_size={batch} is no multiple of {what} = {unit}; {_nearest(batch, unit)}",
             ("trainer.batch_size", "trainer.bptt_horizon", "training_env.num_envs", "mission.cogs"),
         )
     columns = batch // (agents * horizon)
-    envs = envs or _largest_divisor(columns, MOST_ENVS)
+    envs = envs or ranks * _largest_divisor(columns // ranks, max(1, MOST_ENVS // ranks))
     minibatch = min(settings.minibatch_size, batch)
     if minibatch % horizon or batch % minibatch:
         sizes = [part * horizon for part in _divisors(batch // horizon)]
@@ -59,6 +79,7 @@ def batch_shape(settings: TrainerSettings, agents: int, envs: int | None) -> Bat
         horizon=horizon,
         minibatch_segments=minibatch // horizon,
         minibatches=settings.update_epochs * (batch // minibatch),
+        ranks=ranks,
     )
 
 

@@ -238,6 +238,8 @@ class Trainer:
 
     def _save(self, snapshot: Snapshot) -> bool:
         saved = self.checkpointer.save(self.parts.net, snapshot)
+        if saved:
+            self.parts.rollout.publish(self.progress.epoch)
         if saved and self.reports:
             epoch, keep = self.progress.epoch, self.config.checkpointer.keep
             path = self.folder.checkpoint(epoch)

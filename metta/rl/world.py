@@ -63,6 +63,12 @@ class World:
         """From each process's rows of every round, [rounds * n], to those of all in global order."""
         return self.gather(part.view(rounds, -1)).transpose(0, 1).reshape(-1)
 
+    def draw(self, rows: int, generator: torch.Generator, rounds: int = 1) -> Tensor:
+        """Uniform numbers in [0, 1), float32 [rounds * rows], for this process's rows of every round. The generator,
+        the same on all processes, draws for the rows of all."""
+        drawn = torch.rand(rounds, rows * self.size, generator=generator, device=generator.device)
+        return drawn[:, self.own(rows * self.size)].reshape(-1)
+
     def gather_objects(self, value: Value) -> list[Value]:
         """What every process has, in the order of ranks; for small things between batches."""
         if self.size == 1:

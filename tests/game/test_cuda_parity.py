@@ -249,6 +249,18 @@ def test_a_batch_of_too_many_agents_is_refused_in_one_line(monkeypatch: pytest.M
         make_batch("cuda", mission, 1, maps=build_pool(mission, 1, 0))
 
 
+def test_later_ones_of_a_runs_environments_play_there_as_on_the_processor() -> None:
+    """Of a pool of three maps, from the sixth environment on."""
+    length, envs = (5, 2) if SIMULATED else (40, 50)
+    mission = build_mission(MissionSettings(name="cogsguard_arena.basic", max_steps=length))
+    pair = Pair(mission, build_pool(mission, 3, 0), envs, seed=5, desync=True, first=5)
+    random = np.random.default_rng(1)
+    for step in range(3 * length):
+        pair.step(random.integers(-1, 13, (envs, mission.agents)).astype(np.int32))
+        pair.compare(step)
+    assert pair.compare_episodes() > envs
+
+
 def test_an_environment_of_a_seed_of_its_own_plays_there_as_alone_on_the_processor() -> None:
     """With a draw in every step: two cogs want the same cell."""
     drawn = Play(["@.@"], max_steps=40, cog={"action_cost": {}})

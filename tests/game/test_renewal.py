@@ -1,12 +1,15 @@
 """New maps take the place of those that were played."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 
 from metta.game.build import build_batch
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
-from metta.game.maps.renewal import MapRenewal
+from metta.game.maps.renewal import Gather, MapRenewal, alone
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 
@@ -63,8 +66,8 @@ def play(batch: EnvBatch, steps: int, start: bool = True) -> list[np.ndarray]:
     return seen
 
 
-def batch_of(fresh_maps: bool) -> EnvBatch:
-    return build_batch(MISSION, 2, seed=3, map_pool=4, fresh_maps=fresh_maps)
+def batch_of(fresh_maps: bool, envs: int = 2, first: int = 0, gather: Gather = alone) -> EnvBatch:
+    return build_batch(MISSION, envs, seed=3, map_pool=4, fresh_maps=fresh_maps, first=first, gather=gather)
 
 
 @pytest.mark.parametrize(("fresh_maps", "most"), [(False, 4), (True, 1000)])
@@ -81,3 +84,31 @@ def test_environments_go_on_where_they_stopped_with_fresh_maps() -> None:
     play(first, 33)
     second.load_state_dict(first.state_dict())
     assert np.array_equal(play(second, 27, start=False), expected[33:])
+
+
+class Table:
+    """Threads lay down what they have and take what all have."""
+
+    def __init__(self, places: int) -> None:
+        self._barrier, self._parts = Barrier(places, timeout=60), [np.zeros(0)] * places
+
+    def place(self, number: int) -> Gather:
+        def gather(part: np.ndarray) -> np.ndarray:
+            self._parts[number] = part
+            self._barrier.wait()
+            every = np.concatenate(self._parts)
+            self._barrier.wait()
+            return every
+
+        return gather
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_batches_of_one_run_renew_their_pools_alike_and_as_one_batch_would(ranks: int) -> None:
+    table, share = Table(ranks), 6 // ranks
+    batches = [batch_of(True, share, rank * share, table.place(rank)) for rank in range(ranks)]
+    with ThreadPoolExecutor(ranks) as threads:
+        films = list(threads.map(lambda batch: play(batch, 40), batches))
+    whole = play(batch_of(True, 6), 40)
+    assert np.array_equal(np.concatenate(films, axis=1), whole)
+    assert len({grid.tobytes() for grids in whole for grid in grids}) > 8

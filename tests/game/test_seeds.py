@@ -24,19 +24,20 @@ AGENTS, STEPS, LENGTH = 2, 40, 15
 Film = list[tuple[bytes, ...]]  # per step: observations, rewards, terminals, truncations of the environments asked for
 
 
-def film(seed: int, envs: int, threads: int = 1, first: int = 0, count: int = 1) -> tuple[Film, list[Episode]]:
-    """Play environments first … first+count-1 of a batch by actions that depend on their numbers only."""
+def film(seed: int, envs: int, threads: int = 1, count: int = 1, first: int = 0) -> tuple[Film, list[Episode]]:
+    """Play environments first … first+count-1, the first ones of a batch of those from `first` on, by actions that
+    depend on their numbers only."""
     mission = build_mission(MissionSettings(cogs=AGENTS, max_steps=LENGTH, variants=["clips_hard"]))
-    batch = EnvBatch(mission, envs, maps=POOL, seed=seed, threads=threads, desync=True)
+    batch = EnvBatch(mission, envs, maps=POOL, seed=seed, threads=threads, desync=True, first=first)
     buffers = Buffers.of(envs, AGENTS)
     batch.reset(buffers.observations)
-    rngs = [np.random.default_rng(e) for e in range(envs)]
+    rngs = [np.random.default_rng(first + e) for e in range(envs)]
     frames: Film = []
     for _ in range(STEPS):
         actions = np.array([rng.integers(0, 12, AGENTS) for rng in rngs], np.int32)
         buffers.step(batch, actions)
         shown = (buffers.observations, buffers.rewards, buffers.terminals, buffers.truncations)
-        frames.append(tuple(array[first : first + count].tobytes() for array in shown))
+        frames.append(tuple(array[:count].tobytes() for array in shown))
     batch.close()
     episodes = [episode for episode in batch.take_episodes() if first <= episode.env < first + count]
     return frames, sorted(episodes, key=lambda episode: episode.env)
@@ -58,6 +59,18 @@ def test_an_environment_plays_the_same_in_any_batch_on_any_threads(seed: int, fe
     crowd, others = film(seed, few + more, threads, count=few)
     assert alone == crowd
     assert told(episodes) == told(others) and len(episodes) >= few
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**63), sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4))
+def test_parts_of_a_batch_play_what_the_whole_plays(seed: int, sizes: list[int]):
+    """Over several episodes: first maps, later ones, and where desynchronised episodes end."""
+    whole, episodes = film(seed, sum(sizes), count=sum(sizes))
+    parts = [film(seed, size, count=size, first=sum(sizes[:k])) for k, size in enumerate(sizes)]
+    steps = zip(*(frames for frames, _ in parts), strict=True)
+    assert [tuple(map(b"".join, zip(*frames, strict=True))) for frames in steps] == whole
+    assert told([episode for part in parts for episode in part[1]]) == told(episodes)
+    assert {episode.number for episode in episodes} > {0, 1}
 
 
 def digest(seed: int) -> str:

@@ -16,9 +16,8 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Callable[..., RunConfig]:
-    """Settings of a tiny run, changed by keyword: config(run="a", trainer={"batch_size": 1024})."""
+def tiny(data_dir: Path, **changes: Any) -> RunConfig:
+    """Settings of a tiny run, changed by keyword: tiny(data_dir, run="a", trainer={"batch_size": 1024})."""
     base = {
         "run": "tiny",
         "mission": {"name": "cogsguard_arena.basic", "max_steps": 24, "rewards": ["credit"]},
@@ -32,6 +31,12 @@ def config(tmp_path: Path) -> Callable[..., RunConfig]:
         },
         "training_env": {"map_pool": 4, "num_workers": 1},
         "checkpointer": {"epoch_interval": 1},
-        "system": {"data_dir": str(tmp_path), "device": "cpu", "threads": 1, "seed": 7},
+        "system": {"data_dir": str(data_dir), "device": "cpu", "threads": 1, "seed": 7},
     }
-    return lambda **changes: RunConfig.model_validate(merge(base, changes))
+    return RunConfig.model_validate(merge(base, changes))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., RunConfig]:
+    """`tiny` where a test writes."""
+    return lambda **changes: tiny(tmp_path, **changes)

@@ -26,10 +26,12 @@ def make_batch(
     auto_reset: bool = True,
     desync: bool = False,
     renewal: MapRenewal | None = None,
+    first: int = 0,
     stream: Callable[[], int] | None = None,
 ) -> Batch:
-    """Environments of one mission, of one seed for all or one for each; `threads` is for the processor alone. With
-    `stream` (see `CudaEnvBatch`) the buffers of a device lie there too, without it on the host.
+    """Environments of one mission, of one seed for all or one for each, from number `first` on (see `Batch`); `threads`
+    is for the processor alone. With `stream` (see `CudaEnvBatch`) the buffers of a device lie there too, without it on
+    the host.
 
     Raises:
         UserError: the maps do not fit the mission, or the device or its compiler is missing.
@@ -40,6 +42,7 @@ def make_batch(
         "auto_reset": auto_reset,
         "desync": desync,
         "renewal": renewal,
+        "first": first,
     }
     if backend == "cpu":
         return EnvBatch(mission, num_envs, **options, threads=threads)

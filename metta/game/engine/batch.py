@@ -36,7 +36,7 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 class Episode:
     """A finished episode: what `Batch.take_episodes` hands out."""
 
-    env: int  # environment it was played in
+    env: int  # number of the environment it was played in
     number: int  # of that environment's episodes, counted from the first one of the batch
     map: int  # index of its map in the pool
     steps: int
@@ -66,15 +66,18 @@ class Batch(ABC):
         maps: np.ndarray,
         renewal: MapRenewal | None = None,
         objects: int | None = None,
+        first: int = 0,
     ):
         """`maps` is the pool, uint8 [P, H, W], which `renewal` renews; `objects` is the room for those of a map, None:
-        for those of the fullest. Raises UserError when the maps do not fit the mission."""
+        for those of the fullest. The environments are numbers `first` and on of a run that may have others elsewhere:
+        they play as they would in a batch of all. Raises UserError when the maps do not fit the mission."""
         announce_compilation()
         check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
         self.num_envs, self.num_agents, self._resources = num_envs, mission.agents, len(resources(mission))
+        self.first = first
         objects = objects or int(((maps & KIND_MASK) >= JUNCTION).reshape(len(maps), -1).sum(1).max())
-        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects))
+        self._builder = TableBuilder(mission, (maps.shape[1], maps.shape[2]), max(1, objects), first)
         self._tables = self._builder.tables(np.ascontiguousarray(maps, np.uint8))
         self._renewal = renewal
         self._map_counts: dict[int, dict[str, float]] = {}
@@ -172,7 +175,7 @@ class Batch(ABC):
             if chosen not in self._map_counts:
                 self._map_counts[chosen] = map_counts(self._tables.maps[chosen], self.mission)
             yield Episode(
-                env=int(e),
+                env=self.first + int(e),
                 number=int(env[L.EN_EPISODE]) - 1,
                 map=chosen,
                 steps=int(env[L.EN_STEP]),
@@ -284,19 +287,20 @@ class EnvBatch(Batch):
         desync: bool = False,
         renewal: MapRenewal | None = None,
         objects: int | None = None,
+        first: int = 0,
     ):
         """`maps` is the pool, uint8 [P, H, W]; `seed` is one for all environments or one for each; `desync` cuts
         every first episode at a random step. With `renewal`, `take_episodes` puts a new map into the pool for every
-        episode that it hands out. `objects`: as `Batch`.
+        episode that it hands out. `objects`, `first`: as `Batch`.
 
         Raises:
             UserError: the maps do not fit the mission.
         """
-        super().__init__(mission, num_envs, maps, renewal, objects)
+        super().__init__(mission, num_envs, maps, renewal, objects, first)
         self._threads = max(1, min(threads, num_envs))
         self._state = self._allocate(self._threads, _aligned)
         self._flat = L.State(*(array.reshape(-1) for array in self._state))
-        self._keys = environment_keys(seed, num_envs)
+        self._keys = environment_keys(seed, num_envs, first)
         self._auto_reset, self._desync = auto_reset, desync
         self._ended: list[Rows] = []
         self._cut: list[tuple[np.ndarray, np.ndarray]] = []  # environments, and all that their agents last saw
@@ -306,7 +310,7 @@ class EnvBatch(Batch):
     def reset(self, observations: np.ndarray, seed: Seed | None = None) -> None:
         """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
         if seed is not None:
-            self._keys = environment_keys(seed, self.num_envs)
+            self._keys = environment_keys(seed, self.num_envs, self.first)
         self._state.env[:] = 0
         self._ended.clear()
         self._reset(np.arange(self.num_envs), observations, self._desync)

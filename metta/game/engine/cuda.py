@@ -32,6 +32,7 @@ from metta.game.engine.layout import (
     EN_WRITTEN,
     ST_VISITED,
     T_AGENTS,
+    T_FIRST_ENV,
     T_STATS,
     TOKENS,
     WINDOW_CELLS,
@@ -200,21 +201,21 @@ def renew_episodes(tables, s, target, log, pool, starts, keys, begin, desync):
     """Start the next episode of the environments that ended, or with `begin` the first of all. Blocks and threads as
     `record_episodes`; `pool` and `starts` hold state and observations at the start of an episode on every map, `keys`
     uint64 [E] those of the environments."""
-    envs, maps = s.rng.size, pool.rng.size
+    t, envs, maps = tables.ints, s.rng.size, pool.rng.size
     first, step = cuda.threadIdx.x, cuda.blockDim.x
     count = envs if begin else log.clock[CL_ENDED]
     for i in range(cuda.blockIdx.x, count, cuda.gridDim.x):
         e = i if begin else log.ended[i]
         episode = 0 if begin else s.env[env_row(e) + EN_EPISODE]
-        m = choose_map(e, episode, maps, keys[e])
+        m = choose_map(t[T_FIRST_ENV] + e, episode, maps, keys[e])
         cuda.syncthreads()  # everyone has read the number of the episode
         copy_start(s, e, envs, pool, m, first, step)
         copy_row(target.observations, e, starts.observations, m, target.observations.size // envs, first, step)
         cuda.syncthreads()
         if first == 0:
-            open_episode(s, e, episode, maps, keys[e])
+            open_episode(t, s, e, episode, maps, keys[e])
             if desync:
-                draw_limit(tables.ints, s, e)
+                draw_limit(t, s, e)
 
 
 @partial(cuda.jit, **OPTIONS)

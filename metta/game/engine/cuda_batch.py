@@ -59,20 +59,21 @@ class CudaEnvBatch(Batch):
         auto_reset: bool = True,
         desync: bool = False,
         renewal: MapRenewal | None = None,
+        first: int = 0,
         stream: Callable[[], int] = lambda: 0,
     ):
         """`maps` is the pool, uint8 [P, H, W]; `seed` one for all environments or one for each; `desync` cuts every
-        first episode at a random step; `renewal` as of `EnvBatch`.
+        first episode at a random step; `renewal` and `first` as of `EnvBatch`.
 
         Raises:
             UserError: the maps do not fit the mission, or there is no device.
         """
         if not cuda.is_available():
             raise UserError("there is no CUDA device for the environments; backend=cpu runs them on the processor")
-        super().__init__(mission, num_envs, maps, renewal)
+        super().__init__(mission, num_envs, maps, renewal, first=first)
         if self.num_agents > MOST_THREADS:
             raise UserError(f"the cuda backend plays at most {MOST_THREADS} agents per environment")
-        self._keys = _upload(environment_keys(seed, num_envs))
+        self._keys = _upload(environment_keys(seed, num_envs, first))
         self._auto_reset, self._desync, self._stream = auto_reset, desync, stream
         self._lanes = max(1, min(LANES, BLOCK // self.num_agents))
         self._state = self._allocate(num_envs, _empty)
@@ -117,7 +118,7 @@ class CudaEnvBatch(Batch):
     def reset(self, observations: Any, seed: Seed | None = None) -> None:
         """Start the first episode of every environment, from other seeds if any are given; writes the observations."""
         if seed is not None:
-            self._write(self._keys, environment_keys(seed, self.num_envs))
+            self._write(self._keys, environment_keys(seed, self.num_envs, self.first))
         self._taken = self._handed = self._finished()
         self._kept, self._unread, self._left = [], 0, None
         self._renew(_flat_view(observations), begin=True)

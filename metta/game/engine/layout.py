@@ -101,20 +101,20 @@ class Tables(NamedTuple):
     T_ADD_BONUSES, T_AOE_VISIBLE, T_REWARD_VISIBLE, T_FREE_IDLE_USE, T_CUT_INITIAL, T_TRUNCATE, T_FLOOR_CAPS,
     T_GEAR_GROUP, T_GROUPS, T_AGENT_TAG, T_WALL_TAG,
     T_HELD, T_AGENT_COLUMNS, T_TEAM_COLUMNS, T_FLOAT_COLUMNS, T_OBJECTS, T_CELLS, T_CODES, T_SCRATCH,
-    T_OWN_TOKENS,
-) = range(44)  # fmt: skip
+    T_OWN_TOKENS, T_FIRST_ENV,
+) = range(45)  # fmt: skip
 # … feature ids …
 (
     F_GROUP, F_FROZEN, F_COMPLETION, F_LAST_ACTION, F_LAST_REWARD, F_VIBE, F_TAG, F_COLLECTIVE, F_EAST, F_WEST,
     F_NORTH, F_SOUTH, F_AGENT_ID, F_AOE, F_MOVED,
-) = range(44, 59)  # fmt: skip
+) = range(45, 60)  # fmt: skip
 # … and starts of sections.
 (
     S_GROUP, S_GROUP_OF, S_MODIFIER, S_SUFFICIENT, S_COST, S_TICK, S_AREA, S_KIND, S_HANDLER, S_FILTER, S_MUTATION,
     S_SCHEDULE, S_EVENT, S_AGENT, S_TEAM, S_ENTRY, S_PLACE, S_CELL_KIND, S_TEAM_TOKEN, S_TAG, S_MEMBER,
     S_TEAM_LIMITED, S_OWN_TOKEN,
-) = range(59, 82)  # fmt: skip
-T_HEADER = 82
+) = range(60, 83)  # fmt: skip
+T_HEADER = 83
 
 # Widths and columns of the sections.
 GROUP_COLUMNS = 7

@@ -50,6 +50,7 @@ from metta.game.engine.layout import (
     T_CODES,
     T_COLLECTIVES,
     T_CUT_INITIAL,
+    T_FIRST_ENV,
     T_HEIGHT,
     T_MAX_STEPS,
     T_OBJECTS,
@@ -67,14 +68,14 @@ MAP_STRIDE = np.uint64(0xD1B54A32D192ED02)
 
 
 @rule
-def choose_map(e, episode, pool, key):
-    """Map of the environment's next episode: its own number first, then by hash of key, number and episode.
+def choose_map(number, episode, pool, key):
+    """Map of an environment's next episode: its own number first, then by hash of key, number and episode.
 
     The keys of one seed are consecutive; the stride keeps an environment's next maps from being its neighbour's.
     """
     if episode == 0:
-        return e % pool
-    return np.int64(mix(key + np.uint64(e) * MAP_STRIDE + np.uint64(episode)) % np.uint64(pool))
+        return number % pool
+    return np.int64(mix(key + np.uint64(number) * MAP_STRIDE + np.uint64(episode)) % np.uint64(pool))
 
 
 @part
@@ -148,10 +149,10 @@ def _next_agent(t, s, e, group):
 
 
 @rule
-def open_episode(s, e, episode, pool, key):
+def open_episode(t, s, e, episode, pool, key):
     """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
     one map. Returns the map."""
-    chosen = choose_map(e, episode, pool, key)
+    chosen = choose_map(t[T_FIRST_ENV] + e, episode, pool, key)
     s.env[env_row(e) + EN_EPISODE] = episode + 1
     s.env[env_row(e) + EN_MAP] = chosen
     s.rng[e] = mix(mix(key) + np.uint64(episode))
@@ -186,7 +187,7 @@ def _encode_walls(t, s, e):
 def start_episode(t, maps, s, e, key):
     """Set environment `e`, whose key is `key` (see `random.environment_keys`), to step 0 of its next episode."""
     _clear(t, s, e)
-    chosen = open_episode(s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], key)
+    chosen = open_episode(t, s, e, s.env[env_row(e) + EN_EPISODE], maps.shape[0], key)
     s.env[env_row(e) + EN_LIMIT] = t[T_MAX_STEPS]
     for team in range(t[T_COLLECTIVES]):
         for item in range(t[T_RESOURCES]):

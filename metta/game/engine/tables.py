@@ -21,12 +21,14 @@ PLAIN_TOKENS = 3 + 1 + 3  # most tokens by which an agent is seen, without those
 class TableBuilder:
     """Collects sections and header numbers, then lays them out in one int32 array."""
 
-    def __init__(self, mission: Mission, shape: tuple[int, int], objects: int):
+    def __init__(self, mission: Mission, shape: tuple[int, int], objects: int, first: int = 0):
+        """For maps of that shape with room for so many objects; `first` is the number of the first environment."""
         self.mission = mission
         self.collectives = obs.collectives(mission)
         self.tags = obs.tags(mission)
         self.types = ["agent", *obs.type_names(mission)]
         self.header = np.zeros(L.T_HEADER, np.int32)
+        self.header[L.T_FIRST_ENV] = first
         self.sections: list[np.ndarray] = []
         self.size = L.T_HEADER
         self.resources = obs.resources(mission)

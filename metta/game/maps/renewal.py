@@ -1,5 +1,6 @@
 """New maps for a pool that is being played on, drawn in the background: no episode need ever repeat a map."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -9,17 +10,26 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 
 CHUNK = 64  # maps drawn at a time, one chunk ahead of need
+Gather = Callable[[np.ndarray], np.ndarray]  # [n] of one batch -> those of all batches of a run, one after the other
+
+
+def alone(part: np.ndarray) -> np.ndarray:
+    """What there is where a run has one batch."""
+    return part
 
 
 class MapRenewal:
     """Replaces maps of a pool by the maps of the seeds that follow the pool's.
 
     What is replaced by what depends on the calls alone, not on how fast the background is: a call waits if it must.
+    Batches of one run (on several processes) have the same pool, renewed by what all of them play.
     """
 
-    def __init__(self, mission: Mission, seed: int, maps: np.ndarray):
-        """`maps` uint8 [P, H, W] are those of `seed` to `seed + P - 1`."""
+    def __init__(self, mission: Mission, seed: int, maps: np.ndarray, gather: Gather = alone):
+        """`maps` uint8 [P, H, W] are those of `seed` to `seed + P - 1`; `gather` brings together what the run's batches
+        play, all of which call `renew` as often."""
         self._mission, self._seed, self._most = mission, seed, int(_objects(maps).max())
+        self._gather = gather
         self.numbers = np.arange(len(maps), dtype=np.int64)  # [P]: the map at index i is that of seed + numbers[i]
         self._next = len(maps)  # number of the first map that was not looked at yet
         self._turn = 0  # index of the pool that is replaced next
@@ -28,11 +38,12 @@ class MapRenewal:
         self._ask_for(self._next // CHUNK)
 
     def renew(self, maps: np.ndarray, in_use: np.ndarray, count: int) -> list[int]:
-        """Overwrite `count` of `maps` in turn, leaving out the indices `in_use`; returns the indices overwritten."""
+        """Overwrite `count` of `maps` in turn, leaving out the indices `in_use`, int64 [n], where there are several
+        batches for each what it says; returns the indices overwritten."""
         free = np.ones(len(maps), bool)
-        free[in_use] = False
+        free[self._gather(in_use)] = False
         order = np.roll(np.arange(len(maps)), -self._turn)
-        chosen = order[free[order]][:count].tolist()
+        chosen = order[free[order]][: self._gather(np.array([count])).sum()].tolist()
         for index in chosen:
             self.numbers[index], maps[index] = self._draw()
             self._turn = (index + 1) % len(maps)

@@ -31,7 +31,10 @@ class ScriptedPolicy:
         self.reset(0, info.num_agents, 0)
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        numbers = np.arange(num_envs, dtype=np.uint64) * np.uint64(num_agents * core.AGENT_STRIDE)
+        self.reset_part(slice(0, num_envs), num_envs, num_agents, seed)
+
+    def reset_part(self, part: slice, num_envs: int, num_agents: int, seed: int) -> None:
+        numbers = np.arange(part.start, part.stop, dtype=np.uint64) * np.uint64(num_agents * core.AGENT_STRIDE)
         self._begin(num_agents, np.array([seed % (1 << 64)], np.uint64) + numbers)
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:

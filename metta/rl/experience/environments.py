@@ -15,6 +15,7 @@ from metta.rl.experience.settings import TrainingEnvSettings
 from metta.rl.machine import available_cores, torch_stream
 from metta.rl.run.metrics import EpisodeMetrics
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 
 class Environments(Protocol):
@@ -53,7 +54,7 @@ class Environments(Protocol):
         ...
 
     def take_episodes(self) -> list[Episode]:
-        """Episodes that finished since the last call."""
+        """Episodes that finished since the last call, with the numbers that the environments have in the run."""
         ...
 
     def episode_numbers(self) -> np.ndarray:
@@ -116,7 +117,9 @@ class Source(Protocol):
         """Statistics that a report shows even where no episode has them."""
         ...
 
-    def build(self, num_envs: int, seed: int) -> Environments: ...
+    def build(self, num_envs: int, seed: int, world: World = ALONE) -> Environments:
+        """Of so many environments those that are this process's own."""
+        ...
 
     def attributes(self, env: Environments) -> dict[str, float]:
         """Facts on the environments that were built, for reports."""
@@ -158,19 +161,22 @@ class Game:
     def always(self) -> tuple[str, ...]:
         return EpisodeMetrics.of_game(self.mission.teams)
 
-    def build(self, num_envs: int, seed: int) -> Batch:
+    def build(self, num_envs: int, seed: int, world: World = ALONE) -> Batch:
         pool, desync, fresh = self.settings.map_pool, self.settings.desync_episodes, self.settings.fresh_maps
-        threads = self.settings.num_workers or available_cores()
+        threads = self.settings.num_workers or max(1, available_cores() // world.local_size)
+        own = world.own(num_envs)
         options: dict[str, Any] = {
             "seed": seed,
             "map_pool": pool,
             "threads": threads,
             "desync": desync,
             "fresh_maps": fresh,
+            "first": own.start,
+            "gather": lambda part: np.concatenate(world.gather_objects(part)),
         }
         if self.backend == "cuda":
-            return build_device_batch(self.mission, num_envs, **options, stream=torch_stream)
-        return build_batch(self.mission, num_envs, **options)
+            return build_device_batch(self.mission, own.stop - own.start, **options, stream=torch_stream)
+        return build_batch(self.mission, own.stop - own.start, **options)
 
     def attributes(self, env: Environments) -> dict[str, float]:
         assert isinstance(env, Batch)

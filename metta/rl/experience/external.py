@@ -15,6 +15,7 @@ from metta.common.seeds import derive
 from metta.game.engine.batch import Episode
 from metta.policy.interface import SpaceInfo
 from metta.rl.experience.settings import EnvSettings
+from metta.rl.world import ALONE, World
 
 try:
     import gymnasium
@@ -55,10 +56,10 @@ class Foreign:
     def fingerprint(self) -> dict[str, object]:
         return {"env": self._settings.model_dump(mode="json")}
 
-    def build(self, num_envs: int, seed: int) -> "EmulatedBatch":
-        stream = derive(seed, "environments")
-        streams = [(stream, number) for number in range(num_envs)]
-        return EmulatedBatch(self._settings, self.info, streams, self._workers or 1)
+    def build(self, num_envs: int, seed: int, world: World = ALONE) -> "EmulatedBatch":
+        stream, own = derive(seed, "environments"), world.own(num_envs)
+        streams = [(stream, number) for number in range(own.start, own.stop)]
+        return EmulatedBatch(self._settings, self.info, streams, self._workers or 1, own.start)
 
     def build_each(self, seeds: Sequence[int]) -> "EmulatedBatch":
         """An environment per seed, each as the only one that `build` makes of it."""
@@ -82,11 +83,13 @@ class EmulatedBatch:
     device = "cpu"
     resumes = False
 
-    def __init__(self, settings: EnvSettings, info: SpaceInfo, streams: Sequence[Stream], workers: int) -> None:
-        """An environment for each of `streams`, from which its seeds come."""
+    def __init__(
+        self, settings: EnvSettings, info: SpaceInfo, streams: Sequence[Stream], workers: int, first: int = 0
+    ) -> None:
+        """An environment for each of `streams`, from which its seeds come; `first` is the number of the first."""
         num_envs = len(streams)
         self.info, self.num_envs, self.num_agents = info, num_envs, info.num_agents
-        self._settings, self._starts = settings, 0
+        self._settings, self._starts, self._first = settings, 0, first
         self._vector = _vector(settings, streams, workers)
         self._returns = np.zeros((num_envs, info.num_agents), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
@@ -122,9 +125,8 @@ class EmulatedBatch:
         self._returns += rewards
         self._steps += 1
         for env in np.flatnonzero((terminals | truncations).all(-1)):
-            steps = int(self._steps[env])
-            number = int(self._numbers[env])
-            self._episodes.append(Episode(int(env), number, 0, steps, self._returns[env].copy(), {}, {}, {}))
+            played, number, steps = self._first + int(env), int(self._numbers[env]), int(self._steps[env])
+            self._episodes.append(Episode(played, number, 0, steps, self._returns[env].copy(), {}, {}, {}))
             self._returns[env], self._steps[env] = 0, 0
             self._numbers[env] += 1
 

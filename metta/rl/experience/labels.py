@@ -52,8 +52,8 @@ class Labels:
         )
 
 
-def draw_slices(segments: int, teacher_led: float, student_led: float, generator: torch.Generator) -> Tensor:
-    """Draw a slice for each segment, int64 [segments], independently with these probabilities; the rest is PPO's."""
-    drawn = torch.rand(segments, generator=generator, device=generator.device)
+def choose_slices(drawn: Tensor, teacher_led: float, student_led: float) -> Tensor:
+    """A slice for each segment, int64 [segments], independently with these probabilities; the rest is PPO's. `drawn` is
+    uniform in [0, 1), [segments]."""
     taught = torch.where(drawn < teacher_led, TEACHER_LED, STUDENT_LED)
     return torch.where(drawn < teacher_led + student_led, taught, PPO)

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
+from metta.common.seeds import derive
 from metta.policy.interface import Info, Policy
 from metta.policy.machine_settings import MachineSettings
 from metta.policy.neural import NeuralPolicy
@@ -18,6 +19,7 @@ from metta.rl.experience.environments import Source, for_agents
 from metta.rl.experience.npc_settings import STARTER, DualPolicySettings
 from metta.rl.run.metrics import Metrics
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 WANDB = "wandb://"
 SLOW, FAST = 0.02, 0.1  # weights of the newest episode in moving means, once there are many
@@ -65,15 +67,18 @@ class Record:
 
 
 class NpcPool:
-    """The NPCs that are named and, in a league, past checkpoints of the run. An NPC's index never changes."""
+    """The NPCs that are named and, in a league, past checkpoints of the run. An NPC's index never changes, and is the
+    same on all processes."""
 
     def __init__(
-        self, settings: DualPolicySettings, load: Callable[[str], Policy], run: Path, epoch_interval: int
+        self, settings: DualPolicySettings, load: Callable[[str], Policy], run: Path, epoch_interval: int, seed: int
     ) -> None:
         """Load the NPCs that are named; `run` is the folder with the league's checkpoints, of which those saved every
-        `epoch_interval` epochs count. Raise UserError for one that cannot be loaded or cannot play."""
+        `epoch_interval` epochs count, and draws by `seed` where there are too many. Raise UserError for one that cannot
+        be loaded or cannot play."""
         self.settings, self.records = settings, dict[str, Record]()
-        self._load, self._run, self._interval = load, run, epoch_interval
+        self._load, self._run, self._interval, self._seed = load, run, epoch_interval, seed
+        self._saved: list[int] | None = None  # epochs with a checkpoint; None: those that are on disk
         self._names: list[str] = []
         self._here: dict[str, Npc] = {}
         self._league: list[str] = []  # those at hand
@@ -91,24 +96,30 @@ class NpcPool:
     def at_hand(self) -> list[Npc]:
         return list(self._here.values())
 
-    def begin(self, epoch: int, playing: Iterable[int], generator: torch.Generator) -> Metrics:
+    def publish(self, epoch: int) -> None:
+        """Take note of a checkpoint that was saved after so many epochs."""
+        if self._saved is not None and epoch not in self._saved:
+            self._saved.append(epoch)
+
+    def begin(self, epoch: int, playing: Iterable[int], world: World = ALONE) -> Metrics:
         """Bring the league up to the checkpoints of `epoch` and weigh all anew; who neither belongs to it nor is
-        `playing` is let go. The probabilities are reported."""
+        `playing` on any process is let go. The probabilities are reported."""
         if self.settings.league.mode != "off":
-            self._draw_league(epoch, generator)
+            self._draw_league(epoch, world)
         wanted = {**self._named, **dict.fromkeys(self._league, self.settings.league.weight)}
         if not wanted:
             self._take(STARTER)
         weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}
-        self._weights = torch.tensor([weights.get(name, 0.0) for name in self._names], dtype=torch.float64)
+        self._candidates = np.array([index for index, name in enumerate(self._names) if weights.get(name)])
+        self._bounds = np.cumsum([weights[self._names[index]] for index in self._candidates])
         kept = {*weights, *(self._names[index] for index in playing)}
         self._here = {name: npc for name, npc in self._here.items() if name in kept}
         total = sum(weights.values())
         return {f"{METRIC}/{name}/probability": weight / total for name, weight in weights.items()}
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Indices of NPCs for that many episodes, int64 [count]."""
-        return torch.multinomial(self._weights, count, replacement=True, generator=generator)
+    def choose(self, draws: np.ndarray) -> np.ndarray:
+        """Indices of NPCs for episodes, int64 [n], by weight; `draws` are uniform in [0, 1), float64 [n]."""
+        return self._candidates[np.searchsorted(self._bounds[:-1], draws * self._bounds[-1], side="right")]
 
     def count(self, index: int, reward: float, npc_reward: float) -> None:
         """Note a whole episode with an NPC."""
@@ -131,10 +142,12 @@ class NpcPool:
         known = {other: record.progress for other, record in self.records.items() if record.episodes >= KNOWN}
         return known[name] / max(known.values()) if name in known and any(known.values()) else 1.0
 
-    def _draw_league(self, epoch: int, generator: torch.Generator) -> None:
+    def _draw_league(self, epoch: int, world: World) -> None:
         league = self.settings.league
-        epochs = [version.epoch for version in list_versions(self._run)]
-        epochs = [saved for saved in epochs if saved <= epoch and saved % self._interval == 0]
+        if self._saved is None:
+            on_disk = [version.epoch for version in list_versions(self._run) if version.epoch <= epoch]
+            self._saved = world.of_leader(on_disk)
+        epochs = sorted(saved for saved in self._saved if saved <= epoch and saved % self._interval == 0)
         if not epochs or epochs[-1] == self._newest:
             return
         self._newest = epochs[-1]
@@ -142,24 +155,33 @@ class NpcPool:
         if league.mode == "latest":
             names = names[-league.size :]
         elif len(names) > league.size:
+            generator = torch.Generator().manual_seed(derive(self._seed, "league", self._newest))
             chosen = torch.randperm(len(names), generator=generator)[: league.size]
             names = [names[index] for index in sorted(chosen.tolist())]
-        self._league = [name for name in names if self._try(name)]
+        self._league = [name for name in names if self._try(name, world)]
 
-    def _try(self, name: str) -> bool:
-        """Load a checkpoint of the league; one that is damaged costs a warning."""
+    def _try(self, name: str, world: World) -> bool:
+        """Load a checkpoint of the league; one that is damaged, for any process, costs a warning."""
+        npc = None
         try:
-            self._take(name)
+            npc = self._found(name)
         except UserError as error:
             warn(f"league: {error}; left out")
+        if world.any(npc is None):
             return False
+        assert npc is not None
+        self._add(npc)
         return True
 
     def _take(self, name: str) -> None:
         """Load what nobody named: a checkpoint of the run, or what plays before there is one."""
-        if name not in self._here:
-            uri = STARTER if name == STARTER else str(self._run / CHECKPOINTS / name)
-            self._add(Npc(name, uri, self._load(uri)))
+        self._add(self._found(name))
+
+    def _found(self, name: str) -> Npc:
+        if name in self._here:
+            return self._here[name]
+        uri = STARTER if name == STARTER else str(self._run / CHECKPOINTS / name)
+        return Npc(name, uri, self._load(uri))
 
     def _add(self, npc: Npc) -> None:
         self._here[npc.name] = npc
@@ -178,6 +200,7 @@ class NpcPool:
             "records": {name: asdict(record) for name, record in self.records.items()},
             "league": self._league,
             "newest": self._newest,
+            "saved": self._saved,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -186,7 +209,7 @@ class NpcPool:
         self._names = list(state["names"])
         for name in state["here"]:
             self._take(name)
-        self._league, self._newest = list(state["league"]), int(state["newest"])
+        self._league, self._newest, self._saved = list(state["league"]), int(state["newest"]), state.get("saved")
 
 
 def short_name(uri: str) -> str:
@@ -218,7 +241,8 @@ def find_npc_pool(config: RunConfig, source: Source, run: str, device: torch.dev
     def load(uri: str) -> Policy:
         return load_npc(uri, info, machine, device)
 
-    pool = NpcPool(settings, load, Path(machine.data_dir) / run, config.checkpointer.epoch_interval)
+    folder, seed = Path(machine.data_dir) / run, derive(machine.seed, "npcs")
+    pool = NpcPool(settings, load, folder, config.checkpointer.epoch_interval, seed)
     for npc in pool.at_hand:
         uri = npc.uri
         by_checkpoint = settings.npc_type == "checkpoint" and uri == settings.checkpoint_npc.checkpoint_path

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,14 +18,16 @@ from torch import Tensor
 from metta.common.logging import note
 from metta.common.seeds import derive
 from metta.game.engine.batch import Episode
+from metta.game.engine.random import environment_keys, episode_draws
 from metta.game.observation import EnvInfo
-from metta.policy.interface import Info, Policy, PolicyNet, Resumable, State
+from metta.policy.interface import Info, Policy, PolicyNet, Resumable, State, reset_part
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sampling import sample_actions
 from metta.rl.experience.environments import Environments
 from metta.rl.experience.npc_pool import METRIC, Npc, NpcPool
 from metta.rl.learning.precision import fast_precision
 from metta.rl.run.metrics import Metrics
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -36,26 +39,43 @@ class Group:
     seats: Tensor  # int64 [n] among all NPCs
 
 
+@dataclass(frozen=True)
+class Met:
+    """A whole episode as those who learned had it."""
+
+    episode: Episode
+    npc: int  # index
+    rewards: tuple[float, float] | None  # mean returns per agent of both sides, where there are two
+
+
 class Npcs:
-    """In each environment the same number of agents learns, drawn per episode with the NPC that plays the others.
+    """In each environment the same number of agents learns, drawn per episode with the NPC that plays the others. Who
+    is who follows from the seed and the numbers of environment and episode.
 
     A net sees all its NPCs as one batch, without gradients, in half precision on CUDA. Its memory lies in a buffer that
     nets of the same shapes share. Other policies see every environment's NPCs as a team of their own, or where there
-    are several teams, whose members they know by their numbers, all agents.
+    are several teams, whose members they know by their numbers, all agents; they see every step, whoever plays.
     """
 
     def __init__(
-        self, pool: NpcPool, env: Environments, learners: int, draws: torch.Generator, actions: torch.Generator
+        self,
+        pool: NpcPool,
+        env: Environments,
+        learners: int,
+        seed: int,
+        actions: torch.Generator,
+        world: World = ALONE,
     ) -> None:
-        """`draws`, on the host, casts episodes; `actions` is the nets', where they run."""
-        self.pool, self.learners = pool, learners
+        """`actions` is the nets', where they run."""
+        self.pool, self.learners, self._world = pool, learners, world
         self._count_episodes = lambda: torch.from_numpy(env.episode_numbers())
         self._envs, self._agents, self._device = env.num_envs, env.num_agents, actions.device
         self._npcs = self._agents - learners
         self._see_all = teams(env.info) > 1
-        self._draws, self._actions = draws, actions
-        self._precision = fast_precision(actions.device)
-        self._seed = derive(draws.initial_seed(), "policies")
+        self._actions, self._precision = actions, fast_precision(actions.device)
+        self._seed = derive(seed, "policies")
+        self._part = world.own(self._envs * world.size)
+        self._keys = environment_keys(derive(seed, "casts"), self._envs, self._part.start)
         # Of each environment's present episode: its agents, those who learn first, and the index of the NPC.
         self._roles = torch.zeros(self._envs, self._agents, dtype=torch.int64)
         self._against = torch.zeros(self._envs, dtype=torch.int64)
@@ -73,8 +93,12 @@ class Npcs:
 
     def begin(self, epoch: int) -> Metrics:
         """A batch begins after that many epochs."""
-        playing = [] if self._uncast else self._against.unique().tolist()
-        metrics = self.pool.begin(epoch, playing, self._draws)
+        own = [] if self._uncast else self._against.unique().tolist()
+        playing = set(chain.from_iterable(self._world.gather_objects(own)))
+        metrics = self.pool.begin(epoch, playing, self._world)
+        for npc in self.pool.at_hand:
+            if npc.name not in self._others and not isinstance(npc.policy, NeuralPolicy):
+                self._start(npc)
         self._forget_batch()
         if self._uncast:
             self._uncast = False
@@ -83,7 +107,8 @@ class Npcs:
         return metrics
 
     def _forget_batch(self) -> None:
-        self._rewards = torch.zeros(2, device=self._device)  # sums over the batch: learning agents, NPCs
+        # Sums over the batch: learning agents, NPCs.
+        self._rewards = torch.zeros(2, dtype=torch.float64, device=self._device)
         # Roles and NPC of the episodes that ended, by environment and number.
         self._played: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
 
@@ -102,15 +127,16 @@ class Npcs:
         """Actions of all agents, [agents], given those of the learning ones and what all see."""
         actions = executed.new_empty(len(observations))
         actions[self._rows[self._device.type]] = executed
+        draws, answers = self._world.draw(len(observations), self._actions), self._ask_others(observations)
         for group in self._groups:
             if isinstance(group.npc.policy, NeuralPolicy):
-                actions[group.agents] = self._act(group, group.npc.policy.net, observations)
+                actions[group.agents] = self._act(group, group.npc.policy.net, observations, draws)
             else:
-                actions[group.agents] = self._ask(group, observations)
+                actions[group.agents] = answers[group.npc.name][group.agents if self._see_all else group.seats]
         return actions
 
-    def _act(self, group: Group, net: PolicyNet, observations: Tensor) -> Tensor:
-        """What a net's NPCs do, int64 [n]."""
+    def _act(self, group: Group, net: PolicyNet, observations: Tensor, draws: Tensor) -> Tensor:
+        """What a net's NPCs do, int64 [n]; `draws` are uniform in [0, 1), one for each agent."""
         shapes = _shapes(net)
         if shapes not in self._memory:
             self._memory[shapes] = net.initial_state(self._envs * self._npcs)
@@ -122,24 +148,28 @@ class Npcs:
         else:
             for part, new in zip(memory, after, strict=True):
                 part.index_copy_(0, group.seats, new)
-        return sample_actions(output.logits, self._actions)[0]
+        return sample_actions(output.logits, draws.index_select(0, group.agents))[0]
 
-    def _ask(self, group: Group, observations: Tensor) -> Tensor:
-        """What NPCs of a policy do that sees them as teams, int64 [n]."""
-        policy = self._others.get(group.npc.name) or self._start(group.npc)
+    def _ask_others(self, observations: Tensor) -> dict[str, Tensor]:
+        """What each policy at hand that sees NPCs as teams would have them do, int64 [agents or NPCs]."""
+        names = [npc.name for npc in self.pool.at_hand if npc.name in self._others]
+        if not names:
+            return {}
         seen = observations if self._see_all else observations[self._npc_rows]
-        answer = policy.step(seen.cpu().view(self._envs, -1, *seen.shape[1:]).numpy())
-        actions = torch.from_numpy(answer.reshape(-1)).to(self._device, torch.int64)
-        return actions[group.agents if self._see_all else group.seats]
+        seen = seen.cpu().view(self._envs, -1, *seen.shape[1:]).numpy()
+        answers = {name: torch.from_numpy(self._others[name].step(seen).reshape(-1)) for name in names}
+        return {name: answer.to(self._device, torch.int64) for name, answer in answers.items()}
 
     def _start(self, npc: Npc) -> Policy:
         members = self._agents if self._see_all else self._npcs
-        npc.policy.reset(self._envs, members, derive(self._seed, npc.name))
+        every = self._envs * self._world.size
+        reset_part(npc.policy, self._part, every, members, derive(self._seed, npc.name))
         self._others[npc.name] = npc.policy
         return npc.policy
 
     def end_step(self, rewards: Tensor, ended: Tensor) -> None:
         """A step brought these rewards and, bool, ends of episodes, both [agents]; in new ones others may learn."""
+        rewards = rewards.double()
         sides = [self.pick(rewards).sum(), rewards.index_select(0, self._npc_rows).sum()]
         self._rewards += torch.stack(sides)
         over = ended.view(self._envs, self._agents).all(-1)
@@ -147,7 +177,7 @@ class Npcs:
             return
         over = over.cpu()
         envs = over.nonzero().squeeze(-1)
-        episodes = zip(envs.tolist(), self._numbers[envs].tolist(), strict=True)
+        episodes = zip((envs + self._part.start).tolist(), self._numbers[envs].tolist(), strict=True)
         casts = zip(self._roles[envs].numpy(), self._against[envs].tolist(), strict=True)
         self._played.update(zip(episodes, casts, strict=True))
         self._numbers[envs] += 1
@@ -166,12 +196,13 @@ class Npcs:
                     part.index_copy_(0, group.seats, new)
 
     def _cast(self, envs: Tensor) -> None:
-        """Draw for the next episode of environments, int64 [n], who learns and who plays the others."""
-        order = torch.rand(len(envs), self._agents, generator=self._draws).argsort(-1)
+        """Draw for the present episode of environments, int64 [n], who learns and who plays the others."""
+        draws = episode_draws(self._keys[envs.numpy()], self._numbers[envs].numpy(), self._agents + 1)
+        order = torch.from_numpy(draws[:, :-1].argsort(-1, kind="stable"))
         for side in order.split([self.learners, self._npcs], dim=-1):
             side.copy_(side.sort(-1).values)
         self._roles[envs] = order
-        self._against[envs] = self.pool.draw(len(envs), self._draws)
+        self._against[envs] = torch.from_numpy(self.pool.choose(draws[:, -1]))
         self._group()
 
     def _group(self) -> None:
@@ -191,27 +222,35 @@ class Npcs:
     def report(
         self, episodes: list[Episode], is_whole: Callable[[Episode], bool], agent_steps: int
     ) -> tuple[list[Episode], Metrics]:
-        """The whole ones of the episodes that ended in a batch of that many learned agent-steps, as those who learned
-        in them had it, and what is reported of both sides."""
-        whole: list[Episode] = []
-        met: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for episode in episodes:
-            roles, index = self._played[episode.env, episode.number]
-            if not is_whole(episode):
-                continue
-            learners, npcs = roles[: self.learners], roles[self.learners :]
-            if len(npcs):
-                rewards = float(episode.returns[learners].mean()), float(episode.returns[npcs].mean())
-                self.pool.count(index, *rewards)
-                met[index].append(rewards)
-            own = {name: values[learners] for name, values in episode.agent.items()}
-            whole.append(replace(episode, returns=episode.returns[learners], agent=own))
-        return whole, {**self._reward_metrics(agent_steps), **self._npc_metrics(met)}
+        """The whole ones of the episodes that ended in a batch of that many learned agent-steps, those of all processes
+        by environment and number, as those who learned in them had it, and what is reported of both sides.
+
+        `episodes` are this process's own.
+        """
+        own = [self._met(episode) for episode in episodes if is_whole(episode)]
+        every = sorted(
+            chain.from_iterable(self._world.gather_objects(own)), key=lambda met: (met.episode.env, met.episode.number)
+        )
+        by_npc: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for met in every:
+            if met.rewards:
+                self.pool.count(met.npc, *met.rewards)
+                by_npc[met.npc].append(met.rewards)
+        metrics = {**self._reward_metrics(agent_steps), **self._npc_metrics(by_npc)}
+        return [met.episode for met in every], metrics
+
+    def _met(self, episode: Episode) -> Met:
+        """An episode of this process's environments as those who learned had it."""
+        roles, npc = self._played[episode.env, episode.number]
+        learners, npcs = roles[: self.learners], roles[self.learners :]
+        rewards = (float(episode.returns[learners].mean()), float(episode.returns[npcs].mean())) if len(npcs) else None
+        own = {name: values[learners] for name, values in episode.agent.items()}
+        return Met(replace(episode, returns=episode.returns[learners], agent=own), npc, rewards)
 
     def _reward_metrics(self, agent_steps: int) -> Metrics:
         """Rewards of the batch: totals, and means per agent and step."""
-        npc_steps = agent_steps * self._npcs // self.learners
-        own, npc = self._rewards.tolist()
+        npc_steps, envs = agent_steps * self._npcs // self.learners, self._envs * self._world.size
+        own, npc = self._world.sum(self._rewards.clone()).tolist()
         return {
             "dual_policy/policy_a_reward": own / agent_steps,
             "dual_policy/policy_a_reward_total": own,
@@ -219,8 +258,8 @@ class Npcs:
             "dual_policy/npc_reward_total": npc,
             "dual_policy/combined_reward": (own + npc) / (agent_steps + npc_steps),
             "dual_policy/combined_reward_total": own + npc,
-            "dual_policy/policy_a_agent_count": self._envs * self.learners,
-            "dual_policy/npc_agent_count": self._envs * self._npcs,
+            "dual_policy/policy_a_agent_count": envs * self.learners,
+            "dual_policy/npc_agent_count": envs * self._npcs,
             "dual_policy/npc_agent_steps": npc_steps,
         }
 

@@ -8,6 +8,7 @@ contiguous slice, and recurrent kernels read it as it lies. A segment is `horizo
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from metta.rl.learning.precision import FLOAT32, Precision
 from metta.rl.learning.settings import AdvantageSettings
 from metta.rl.run.metrics import Metrics
 from metta.rl.run.timing import Stopwatch
+from metta.rl.world import ALONE, World
 
 
 class Row(NamedTuple):
@@ -97,7 +99,10 @@ class Experience:
 
 
 class Rollout:
-    """Plays all environments with the policy and keeps what it needs to go on where it stopped."""
+    """Plays this process's environments with the policy and keeps what it needs to go on where it stopped.
+
+    What happens in an environment follows from its number in the run, whatever processes play the others.
+    """
 
     def __init__(
         self,
@@ -110,12 +115,13 @@ class Rollout:
         npcs: Npcs | None = None,
         precision: Precision = FLOAT32,
         repeat: bool = False,
+        world: World = ALONE,
     ) -> None:
         """Without `npcs` all agents learn. `repeat`: steps are the same work on the same tensors, which a CUDA graph
         repeats; not with a teacher or NPCs, nor where observations need a copy (`graphs.obstacle`)."""
         self.env, self.net, self.experience = env, net, experience
         self.teacher, self.npcs = teacher, npcs
-        self.precision = precision
+        self.precision, self.world = precision, world
         self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
         self._device = experience.actions.device
         agents, learners = env.num_envs * env.num_agents, env.num_envs * (npcs.learners if npcs else env.num_agents)
@@ -137,6 +143,8 @@ class Rollout:
         self._reward_mean = torch.zeros(learners, device=self._device)
         self._reward_sum = torch.zeros(learners, device=self._device)
         self._reward_peak = torch.zeros(learners, device=self._device)
+        # Of the last batch of all processes, float64 []: sum and largest size of rewards.
+        self._total, self._largest = torch.zeros(2, dtype=torch.float64, device=self._device)
         # Of a step that is repeated: its tensors, all steps that it may be, and which of them it is.
         self._slots = experience.rounds(experience.actions.shape[1] // learners)
         self._now = Row(self._observations, *(torch.zeros_like(part[0]) for part in self._slots[1:]))
@@ -173,6 +181,8 @@ class Rollout:
                     return False
             if self.teacher:
                 self.teacher.finish(self.experience.rewards, self.experience.actions)
+            self._total = self.world.sum(self._reward_sum.double().sum())
+            self._largest = self.world.largest(self._reward_peak.double().max())
         return True
 
     def _collect_round(self, columns: slice, stopwatch: Stopwatch, stop: Callable[[], bool]) -> bool:
@@ -196,14 +206,18 @@ class Rollout:
 
     @property
     def mean_reward(self) -> float:
-        """Mean reward per agent-step of the last batch, before centring."""
-        horizon, segments = self.experience.actions.shape
-        return float(self._reward_sum.sum()) / (horizon * segments)
+        """Mean reward per agent-step of the last batch, before centring, on all processes."""
+        return float(self._total) / self._agent_steps
 
     @property
     def largest_reward(self) -> float:
-        """The largest reward of an agent-step in the last batch, by its size, before centring."""
-        return float(self._reward_peak.max())
+        """The largest reward of an agent-step in the last batch, by its size, before centring, on all processes."""
+        return float(self._largest)
+
+    @property
+    def _agent_steps(self) -> int:
+        """Of a batch, on all processes."""
+        return self.experience.actions.numel() * self.world.size
 
     def _step(self, step: int, columns: slice, stopwatch: Stopwatch) -> None:
         """Let every agent act once and store what came of it for those who learn."""
@@ -253,7 +267,7 @@ class Rollout:
         with stopwatch.phase("inference"):
             row.resets.copy_(self._ended)
             output, self._state = self._act(row.observations)
-            actions, log_probs = sample_actions(output.logits, self._generator)
+            actions, log_probs = sample_actions(output.logits, self.world.draw(len(output.logits), self._generator))
             row.values.copy_(output.values)
         with stopwatch.phase("teacher"):
             turn = lead(output.logits, Turn(actions, actions, log_probs))
@@ -342,11 +356,18 @@ class Rollout:
         return view.numpy() if view.device.type == "cpu" else view
 
     def take_episodes(self, is_whole: Callable[[Episode], bool]) -> tuple[list[Episode], Metrics]:
-        """The whole episodes that ended in the last batch, as those who learned had them, and what NPCs report."""
+        """The whole episodes that ended in the last batch on all processes, by environment and number, as those who
+        learned had them, and what NPCs report."""
         episodes = self.env.take_episodes()
         if self.npcs:
-            return self.npcs.report(episodes, is_whole, self.experience.actions.numel())
-        return [episode for episode in episodes if is_whole(episode)], {}
+            return self.npcs.report(episodes, is_whole, self._agent_steps)
+        whole = self.world.gather_objects([episode for episode in episodes if is_whole(episode)])
+        return sorted(chain.from_iterable(whole), key=lambda episode: (episode.env, episode.number)), {}
+
+    def publish(self, epoch: int) -> None:
+        """Take note of a checkpoint that was saved after so many epochs: NPCs may be drawn from those."""
+        if self.npcs:
+            self.npcs.pool.publish(epoch)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""

@@ -10,14 +10,15 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.seeds import derive
-from metta.policy.interface import Advice, Adviser, Info, Policy, Resumable
+from metta.policy.interface import Advice, Adviser, Info, Policy, Resumable, reset_part
 from metta.policy.machine_settings import MachineSettings
 from metta.policy.stored.uri import make_policy
 from metta.rl.experience.environments import Environments
-from metta.rl.experience.labels import NO_LABEL, PPO, TEACHER_LED, Labels, draw_slices
+from metta.rl.experience.labels import NO_LABEL, PPO, TEACHER_LED, Labels, choose_slices
 from metta.rl.experience.teacher_settings import EerSettings, Teaching
 from metta.rl.learning.losses.eer import teacher_rewards
 from metta.rl.run.metrics import Metrics
+from metta.rl.world import ALONE, World
 
 NEVER = -1e4  # log-probability of an action that the teacher does not have
 
@@ -47,8 +48,10 @@ class Teacher:
         labels: Labels,
         generator: torch.Generator,
         seed: int,
+        world: World = ALONE,
     ) -> None:
         """`agents` of each environment learn; `actions` are those of the student; `generator` draws the slices."""
+        self._world = world
         self.policy, self.teaching, self.labels = policy, teaching, labels
         self._env, self._agents, self._actions, self._most = env, agents, actions, len(env.info.action_names)
         self._generator, self._seed = generator, derive(seed, "teacher")
@@ -58,7 +61,8 @@ class Teacher:
 
     def reset(self) -> None:
         """New episodes begin everywhere."""
-        self.policy.reset(self._env.num_envs, self._agents, self._seed)
+        every = self._env.num_envs * self._world.size
+        reset_part(self.policy, self._world.own(every), every, self._agents, self._seed)
 
     def begin(self, agent_steps: int) -> Metrics:
         """Draw who leads in the coming batch, after that many agent-steps of training."""
@@ -66,7 +70,9 @@ class Teacher:
         strength = self.teaching.strength(agent_steps)
         self._active = teacher_led + student_led > 0
         labels = self.labels
-        labels.slices.copy_(draw_slices(len(labels.slices), teacher_led, student_led, self._generator))
+        learners = self._env.num_envs * self._agents
+        drawn = self._world.draw(learners, self._generator, rounds=len(labels.slices) // learners)
+        labels.slices.copy_(choose_slices(drawn, teacher_led, student_led))
         labels.ppo_mask.copy_(self._ppo_mask(labels))
         labels.strength.fill_(strength)
         labels.ratios.fill_(1)

@@ -68,6 +68,7 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
     if not (changed := _changed(snapshot.fingerprint, plan.fingerprint)):
         carried = {name.removeprefix("rollout."): part for name, part in tensors.items() if name.startswith("rollout.")}
         parts.rollout.load_state_dict(carried)
+        parts.rollout.publish(snapshot.progress.epoch)
     else:
         what = ", ".join(changed) if snapshot.fingerprint else "it is of an older version"
         warn(f"run={plan.run}: mission or environments changed since the checkpoint ({what}); new episodes start")

@@ -21,6 +21,7 @@ from metta.game.engine.batch import Episode
 from metta.policy.stored.uri import make_policy
 from metta.rl.experience.external import SEEDS, EmulatedBatch, Foreign
 from metta.rl.experience.settings import EnvSettings
+from metta.rl.world import ALONE, World
 
 TRAIN = "recipes.experiment.cogsguard.train"
 CARTPOLE = EnvSettings(kind="gymnasium", name="CartPole-v1")
@@ -77,11 +78,13 @@ def test_a_run_is_resumed_with_new_episodes(run: Callable[..., tuple[int, str, s
     assert code == 2 and "CartPole-v1" in errors and len(errors.splitlines()) == 1
 
 
-def built(settings: EnvSettings, envs: int, workers: int | None = None) -> tuple[EmulatedBatch, list[np.ndarray]]:
+def built(
+    settings: EnvSettings, envs: int, workers: int | None = None, world: World = ALONE
+) -> tuple[EmulatedBatch, list[np.ndarray]]:
     """Environments and the buffers that a caller owns: observations, rewards, terminals, truncations."""
     source = Foreign(settings, workers)
-    batch, info = source.build(envs, seed=3), source.info
-    shape = (envs, info.num_agents)
+    batch, info = source.build(envs, seed=3, world=world), source.info
+    shape = (batch.num_envs, info.num_agents)
     observations = np.zeros((*shape, *info.observation_shape), info.observation_dtype)
     return batch, [observations, np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(shape, bool)]
 
@@ -129,6 +132,27 @@ def test_other_processes_play_the_same(settings: EnvSettings):
     finally:
         there.close()
     assert [describe(one) for one in here.take_episodes()] == [describe(one) for one in there.take_episodes()]
+
+
+@pytest.mark.parametrize("settings", [CARTPOLE, MIRROR])
+def test_parts_of_a_runs_environments_play_what_all_play(settings: EnvSettings):
+    """Over several episodes and two starts."""
+    whole, buffers = built(settings, 6)
+    parts = [built(settings, 6, world=World(rank, 3)) for rank in range(3)]
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        for batch, own in [(whole, buffers), *parts]:
+            batch.reset(own[0])
+        for _ in range(60):
+            actions = random.integers(0, 2, buffers[1].shape).astype(np.int32)
+            whole.step(actions, *buffers)
+            for (batch, own), chosen in zip(parts, np.split(actions, 3), strict=True):
+                batch.step(chosen, *own)
+            for index, every in enumerate(buffers):
+                np.testing.assert_array_equal(np.concatenate([own[index] for _, own in parts]), every)
+        episodes = [describe(episode) for batch, _ in parts for episode in batch.take_episodes()]
+        assert sorted(episodes) == sorted(describe(episode) for episode in whole.take_episodes())
+        assert len(episodes) > 6
 
 
 def test_every_start_draws_other_episodes():

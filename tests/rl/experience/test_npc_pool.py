@@ -111,18 +111,18 @@ def pool_of(config: Config, run: Path, named: dict[str, float] | None = None, **
     dual = DualPolicySettings.model_validate({"enabled": True, "checkpoint_npcs": npcs, **settings})
     given = config(system={"data_dir": str(run.parent)})
     info = plan(given).source.whole_info
-    return NpcPool(dual, lambda uri: load_npc(uri, info, given.system, torch.device("cpu")), run, 2)
+    return NpcPool(dual, lambda uri: load_npc(uri, info, given.system, torch.device("cpu")), run, 2, seed=5)
 
 
 def drawn(found: NpcPool, episodes: int = 4000) -> dict[str, float]:
     """Share of episodes by opponent."""
-    indices = found.draw(episodes, torch.Generator().manual_seed(1)).tolist()
+    indices = found.choose(np.random.default_rng(1).random(episodes)).tolist()
     return {found[index].name: count / episodes for index, count in Counter(indices).items()}
 
 
 def test_npcs_are_drawn_by_weight(config: Config, tmp_path: Path) -> None:
     found = pool_of(config, tmp_path / "run", {"noop": 1, "random": 3})
-    assert found.begin(0, [], torch.Generator()) == {
+    assert found.begin(0, []) == {
         f"{METRIC}/noop/probability": 0.25,
         f"{METRIC}/random/probability": 0.75,
     }
@@ -131,15 +131,35 @@ def test_npcs_are_drawn_by_weight(config: Config, tmp_path: Path) -> None:
 
 def test_a_league_starts_against_random_and_takes_in_the_runs_own_checkpoints(config: Config, tmp_path: Path) -> None:
     """Those at multiples of checkpointer.epoch_interval, here 2: where a run was stopped must make no difference."""
-    run, generator = tmp_path / "run", torch.Generator()
+    run = tmp_path / "run"
     found = pool_of(config, run, league={"mode": "uniform"})
-    assert found.begin(0, [], generator) == {f"{METRIC}/random/probability": 1.0}
+    assert found.begin(0, []) == {f"{METRIC}/random/probability": 1.0}
     saved_versions(run, range(1, 7))
-    assert found.begin(5, [0], generator).keys() == {f"{METRIC}/run:v2/probability", f"{METRIC}/run:v4/probability"}
+    for epoch in range(1, 7):
+        found.publish(epoch)
+    assert found.begin(5, [0]).keys() == {f"{METRIC}/run:v2/probability", f"{METRIC}/run:v4/probability"}
     assert found[0].name == "random", "an episode with it still runs"
-    found.begin(6, [], generator)
+    found.begin(6, [])
     assert drawn(found) == pytest.approx({f"run:v{epoch}": 1 / 3 for epoch in (2, 4, 6)}, abs=0.03)
     assert [npc.name for npc in found.at_hand] == ["run:v2", "run:v4", "run:v6"]
+
+
+def test_a_league_plays_what_was_published_and_not_what_lies_on_the_disk_beside(config: Config, tmp_path: Path) -> None:
+    """Also after a stop; a state of an older version does not know, and takes what is on the disk up to its epoch."""
+    run = tmp_path / "run"
+    found = pool_of(config, run, league={"mode": "uniform"})
+    found.begin(0, [])
+    saved_versions(run, range(2, 9, 2))
+    found.publish(4)
+    found.begin(6, [])
+    assert [npc.name for npc in found.at_hand] == ["run:v4"]
+    state = found.state_dict()
+    for saved, names in ((state, ["run:v4", "run:v6"]), (state | {"saved": None}, ["run:v2", "run:v4", "run:v6"])):
+        again = pool_of(config, run, league={"mode": "uniform"})
+        again.load_state_dict(saved)
+        again.publish(6)
+        again.begin(6, [])
+        assert sorted(npc.name for npc in again.at_hand) == names
 
 
 @pytest.mark.parametrize("mode", ["uniform", "latest", "prioritized"])
@@ -149,7 +169,7 @@ def test_of_more_checkpoints_than_there_is_room_for_latest_takes_the_newest(
     run = tmp_path / "run"
     saved_versions(run, range(2, 41, 2))
     found = pool_of(config, run, {"noop": 4.0}, league={"mode": mode, "size": 4})
-    found.begin(40, [], torch.Generator().manual_seed(5))
+    found.begin(40, [])
     names = [npc.name for npc in found.at_hand]
     assert names[0] == "noop" and len(names) == 5
     assert (names[1:] == ["run:v34", "run:v36", "run:v38", "run:v40"]) == (mode == "latest")
@@ -161,11 +181,11 @@ def test_a_prioritised_league_prefers_those_that_are_beaten_less_often(config: C
     run = tmp_path / "run"
     saved_versions(run, range(2, 5, 2))
     found = pool_of(config, run, league={"mode": "prioritized"})
-    found.begin(4, [], torch.Generator())
+    found.begin(4, [])
     for _ in range(200):
         found.count(0, reward=2.0, npc_reward=1.0)
         found.count(1, reward=1.0, npc_reward=2.0)
-    found.begin(4, [], torch.Generator())
+    found.begin(4, [])
     assert drawn(found) == pytest.approx({"run:v2": 0.05 / 1.1, "run:v4": 1.05 / 1.1}, abs=0.03)
 
 
@@ -175,7 +195,7 @@ def test_adaptive_difficulty_prefers_npcs_against_whom_the_reward_changes(config
     for episode in range(100):
         found.count(0, reward=5.0, npc_reward=0.0)  # mastered
         found.count(1, reward=0.05 * episode, npc_reward=1.0)  # being learned
-    metrics = found.begin(0, [], torch.Generator())
+    metrics = found.begin(0, [])
     shares = [metrics[f"{METRIC}/{name}/probability"] for name in ("noop", "random", "cogsguard?gear=10")]
     assert shares == pytest.approx([0.2 / 2.2, 1 / 2.2, 1 / 2.2]), "who was hardly met yet counts in full"
 
@@ -199,7 +219,7 @@ def test_a_damaged_checkpoint_of_the_league_costs_a_warning(
     weights.unlink()
     weights.write_bytes(b"torn")
     found = pool_of(config, run, league={"mode": "uniform"})
-    found.begin(4, [], torch.Generator())
+    found.begin(4, [])
     assert [npc.name for npc in found.at_hand] == ["run:v4"]
     assert "run:v2" in capsys.readouterr().err
 
@@ -209,7 +229,8 @@ def test_memory_stays_flat_over_a_thousand_checkpoints(config: Config, tmp_path:
     saved_versions(run, range(2, 2001, 2))
     found = pool_of(config, run, league={"mode": "latest", "size": 3})
     for epoch in range(2, 2001, 2):
-        found.begin(epoch, [], torch.Generator())
+        found.publish(epoch)
+        found.begin(epoch, [])
         sizes[epoch] = process.memory_info().rss
     assert [npc.name for npc in found.at_hand] == ["run:v1996", "run:v1998", "run:v2000"]
     assert sizes[2000] - sizes[400] < 10e6, "800 nets of 100 kB would be eight times that"

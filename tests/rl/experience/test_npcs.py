@@ -323,7 +323,6 @@ def test_nets_play_npcs_on_a_cuda_device(config: Config, tmp_path, backend: str)
         parts = build(plan(config(trainer=trainer, system={"device": device}, env={"backend": engine})))
         parts.rollout.start()
         parts.rollout.begin(0, 0)
-        parts.rollout.npcs._draws.manual_seed(3)  # pyright: ignore[reportAttributeAccessIssue]
         assert parts.rollout.collect(Stopwatch(), lambda: False)
         (memory,) = parts.rollout.npcs._memory.values()  # pyright: ignore[reportAttributeAccessIssue]
         found.append(memory)

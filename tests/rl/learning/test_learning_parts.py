@@ -195,7 +195,7 @@ def test_prioritised_sampling_equals_its_definition() -> None:
 
 def test_actions_are_drawn_in_proportion_to_their_probabilities() -> None:
     logits = torch.tensor([0.1, 0.2, 0.3, 0.4]).log().expand(20000, 4)
-    actions, log_probs = sample_actions(logits, torch.Generator().manual_seed(0))
+    actions, log_probs = sample_actions(logits, torch.rand(len(logits), generator=torch.Generator().manual_seed(0)))
     shares = torch.bincount(actions, minlength=4) / 20000
     np.testing.assert_allclose(shares, [0.1, 0.2, 0.3, 0.4], atol=0.015)
     torch.testing.assert_close(log_probs, logits.gather(1, actions.unsqueeze(1)).squeeze(1))
@@ -221,6 +221,19 @@ def test_sizes_that_do_not_divide_name_the_nearest() -> None:
         batch_shape(TrainerSettings(batch_size=8256, minibatch_size=8256), agents=8, envs=None)
     with pytest.raises(UserError, match="the smallest is 16384"):
         batch_shape(TrainerSettings(batch_size=8192, minibatch_size=8192), agents=8, envs=32)
+
+
+def test_environments_are_shared_evenly_by_the_processes_of_a_run() -> None:
+    settings = TrainerSettings(batch_size=24_576, minibatch_size=8192)
+    shape = batch_shape(settings, agents=8, envs=None, ranks=3)
+    assert (shape.envs, shape.own_envs, shape.segments, shape.own_segments) == (48, 16, 384, 128)
+    assert batch_shape(settings, agents=8, envs=None).envs == 48
+    most = TrainerSettings(batch_size=3 * 2**20, minibatch_size=2**14)
+    assert [batch_shape(most, agents=8, envs=None, ranks=ranks).envs for ranks in (1, 2, 3)] == [1024, 1024, 768]
+    with pytest.raises(UserError, match=r"num_envs=16 cannot be shared evenly by 3 processes; nearest: 15 or 18"):
+        batch_shape(settings, agents=8, envs=16, ranks=3)
+    with pytest.raises(UserError, match=r"batch_size=24576 .* x 5 processes = 2560; nearest: 23040 or 25600"):
+        batch_shape(settings, agents=8, envs=None, ranks=5)
 
 
 def test_lambda_errors_follow_their_definition_and_stop_at_episode_ends() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metta.policy.interface import NetOutput
-from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Labels, draw_slices
+from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Labels, choose_slices
 from metta.rl.experience.teacher_settings import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
 from metta.rl.learning.losses.base import Loss, Minibatch, Within, predict
 from metta.rl.learning.losses.cloner import Cloner
@@ -190,7 +190,7 @@ def test_lambda_errors_weigh_each_error_by_the_ratios_on_its_way() -> None:
 
 def test_slices_are_drawn_in_proportion_and_follow_the_seed() -> None:
     def draw(seed: int, led: float, labelled: float) -> Tensor:
-        return draw_slices(20_000, led, labelled, torch.Generator().manual_seed(seed))
+        return choose_slices(torch.rand(20_000, generator=torch.Generator().manual_seed(seed)), led, labelled)
 
     counts = torch.bincount(draw(1, 0.2, 0.5), minlength=3) / 20_000
     np.testing.assert_allclose(counts, [0.3, 0.5, 0.2], atol=0.015)
