@@ -18,6 +18,7 @@ from metta.rl.learning.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedEr
 from metta.rl.learning.optim import learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
+from metta.rl.rendezvous import open_world
 from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.run.collapse import CollapseWatch
 from metta.rl.run.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
@@ -55,12 +56,13 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
-    with enough_memory(f"run={config.run}"):
-        plans = plan_phases(config)
-        if config.phases:
-            check_begun(plans)
-        *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
-        with StopRequest() as stop:
+    with open_world(config) as world, enough_memory(f"run={config.run}"):
+        with world.together():
+            plans = plan_phases(config)
+            if config.phases:
+                check_begun(plans)
+            *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+        with StopRequest(config.system.grace_seconds) as stop:
             for planned, evaluator in earlier:
                 summary = _train(planned, evaluator, stop)
                 if not summary.finished:

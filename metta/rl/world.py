@@ -4,32 +4,24 @@ A run of one process has a world of its own, in which every question is answered
 Ranks own consecutive ranges of what is numbered globally: environments, and with them their agents and segments.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
 
+from metta.common.errors import UserError
+from metta.common.ranks import Place
+
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class World:
-    """Process `rank` of `size`; `local_rank` of the `local_size` on this machine.
+class World(Place):
+    """The processes of a run, seen from one of them.
 
     All processes must call the same methods in the same order. Tensors lie on the device of the training.
     """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes files and speaks for all."""
-        return self.rank == 0
 
     def own(self, total: int) -> slice:
         """This process's part of `total` things that are numbered globally, a multiple of `size`."""
@@ -57,7 +49,7 @@ class World:
         return gathered
 
     def gather_rows(self, part: Tensor, rounds: int = 1) -> Tensor:
-        """Of each process its rows of every round, [rounds * n] -> those of all [rounds * n * size], in global order."""
+        """Of each process its rows of every round, [rounds * n]; returns all [rounds * n * size], in global order."""
         return self.gather(part.view(rounds, -1)).transpose(0, 1).reshape(-1)
 
     def gather_objects(self, value: Value) -> list[Value]:
@@ -84,6 +76,30 @@ class World:
         """Until all processes are here."""
         if self.size > 1:
             dist.barrier()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What one process is refused is refused to all: each raises that UserError, as one that is `shared`.
+
+        Around what all do without a word to each other, such as checking settings and building parts.
+        """
+        refusal: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            if self.size == 1:
+                raise
+            refusal = error
+        for rank, told in enumerate(self.gather_objects(refusal and (str(refusal), refusal.about))):
+            if told:
+                raise shared_error(told[0], rank, told[1]) from refusal
+
+
+def shared_error(text: str, rank: int, about: Sequence[str] = ()) -> UserError:
+    """What a process was refused, for all to raise; rank 0 says whose it is unless it is its own."""
+    error = UserError(f"rank {rank}: {text}" if rank else text, about)
+    error.shared = True
+    return error
 
 
 ALONE = World()
