@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from metta.common.errors import UserError, suggest
+from metta.common.errors import LostError, UserError, suggest
+from metta.common.ranks import find_place, is_watched
+
+LOST = 75  # exit code of a process that has lost the others of its run; as sysexits' "try again"
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,13 +42,31 @@ def guarded(main: Callable[[], int]) -> int:
     try:
         return main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(error)
         return 2
+    except LostError as error:
+        if not is_watched() and _rank() == 0:
+            print(f"error: {error}", file=sys.stderr)
+        return LOST
     except KeyboardInterrupt:  # training handles it itself: it saves first
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _say(error: UserError) -> None:
+    """One line; of what all processes of a run found only rank 0's."""
+    rank = _rank()
+    if rank == 0 or not error.shared:
+        print(f"error: {f'rank {rank}: ' if rank else ''}{error}", file=sys.stderr)
+
+
+def _rank() -> int:
+    try:
+        return find_place().rank
+    except UserError:  # which is what is to be said
         return 0
 
 

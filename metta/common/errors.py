@@ -15,11 +15,18 @@ class UserError(Exception):
 
     What it quotes may come from strangers: line breaks and control characters are shown as spaces. `about` are the
     settings that are wrong, as paths in the tree of settings, so that whoever composed it can tell who set them.
+    One that all processes of a run raise is `shared`: rank 0 says it for all.
     """
+
+    shared = False
 
     def __init__(self, message: str, about: Iterable[str] = ()) -> None:
         super().__init__(printable(message))
         self.about = tuple(about)
+
+
+class LostError(Exception):
+    """Other processes of the run are gone, or did not answer in time. Whatever started them knows more."""
 
 
 class MissingExtraError(UserError, ImportError):

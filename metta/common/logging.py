@@ -1,14 +1,19 @@
-"""Lines for the person at the keyboard: notes on standard output, warnings on standard error."""
+"""Lines for the person at the keyboard: notes on standard output, warnings on standard error.
+
+Of the processes of one run only rank 0 says them.
+"""
 
 import sys
 from functools import lru_cache
 
 from metta.common.errors import printable
+from metta.common.ranks import find_place
 
 
 def note(text: str) -> None:
     """Print one line."""
-    print(text, flush=True)
+    if find_place().leads:
+        print(text, flush=True)
 
 
 @lru_cache(maxsize=1000)
@@ -19,4 +24,5 @@ def warn_once(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print one line that starts with 'warning:' on standard error; it may quote strangers."""
-    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
+    if find_place().leads:
+        print(f"warning: {printable(text)}", file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError
+from metta.common.ranks import find_place
 from metta.config.job import Config, Job, Kind, kind_of
 from metta.config.layers import Layer, Source, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
@@ -111,6 +112,8 @@ def _compose(
 
 def _name_run(config: Config, stem: str, suffix: str) -> None:
     if isinstance(config, RunConfig):
+        if config.run is None and find_place().size > 1:
+            raise UserError("run=NAME is missing: under torchrun all processes, and restarts, must name one run")
         name = config.run or f"{_user()}.{stem}.{time.strftime('%Y%m%d-%H%M%S')}"
         config.run = f"{name}{suffix}"
 

@@ -36,7 +36,7 @@ class Kind:
 
 
 KINDS = {
-    "train": Kind(RunConfig, "metta.eval.in_training:train"),
+    "train": Kind(RunConfig, "metta.eval.in_training:train_among_ranks"),
     "evaluate": Kind(EvaluateConfig, "metta.eval.evaluate:evaluate"),
     "play": Kind(PlayConfig, "metta.view.play:play"),
 }

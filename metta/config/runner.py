@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
+from metta.common.ranks import begin
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
 from metta.config.describe import print_policy
 from metta.config.job import KINDS, Config
+from metta.config.ranks import check_launched, refused, train_in_many
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
@@ -42,14 +44,20 @@ def _flags() -> Parser:
     return parser
 
 
-def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> int:
-    def parsed() -> int:
-        flags = _flags().parse_intermixed_args(_with_forms(argv))
-        if flags.format:  # the usual spelling of the word
-            flags.words.append(f"format={flags.format}")
-        return main(flags)
+def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str]) -> int:
+    def main() -> int:
+        begin()
+        try:
+            flags = _flags().parse_intermixed_args(_with_forms(argv))
+            if flags.format:  # the usual spelling of the word
+                flags.words.append(f"format={flags.format}")
+            jobs = compose_jobs(flags)
+            check_launched(jobs)
+        except UserError as error:
+            raise refused(error) from None
+        return _start(jobs, flags)
 
-    return guarded(parsed)
+    return guarded(main)
 
 
 def _with_forms(argv: Sequence[str]) -> list[str]:
@@ -62,33 +70,36 @@ def _with_forms(argv: Sequence[str]) -> list[str]:
     return [*words, "table"] if words[-1:] == ["--describe"] else words
 
 
-def _run(flags: argparse.Namespace) -> int:
+def _run(flags: argparse.Namespace) -> list[Composed]:
+    """The jobs that the words of tools/run.py name; none where something is printed instead."""
     names = [text for text in flags.words if not is_word(text)]
     words = [parse_word(text) for text in flags.words if is_word(text)]
     if flags.list or not (names or words or flags.saved or flags.help):
         printed.print_recipes(recipe for name in names or [None] for recipe in select(name))
-        return 0
+        return []
     if flags.saved and names:
         raise UserError(f"--from repeats a run and takes no recipe, got '{' '.join(names)}' on the command line")
     if flags.help and not names:
         print(printed.USAGE)
-        return 0
+        return []
     if not names and not flags.saved:
         raise UserError(f"no recipe is named beside {words[0].source}: --list shows all")
     recipe = resolve(names) if names else None
     if recipe and flags.help:
-        return _help(recipe, words)
-    return _start(_jobs(recipe, words, flags), flags)
+        _help(recipe, words)
+        return []
+    return _jobs(recipe, words, flags)
 
 
-def _train(flags: argparse.Namespace) -> int:
+def _train(flags: argparse.Namespace) -> list[Composed]:
+    """The jobs that the words of tools/train.py name; none where something is printed instead."""
     stray = [text for text in flags.words if not is_word(text)]
     if stray:
         raise UserError(f"cannot read '{stray[0]}': settings are key=value, an experiment is +user=NAME")
     if flags.help:
         print(printed.USAGE.replace("RECIPE ", "+user=NAME ").replace("run.py", "train.py"))
-        return 0
-    return _start(_jobs(None, [parse_word(text) for text in flags.words], flags), flags)
+        return []
+    return _jobs(None, [parse_word(text) for text in flags.words], flags)
 
 
 def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -> list[Composed]:
@@ -112,15 +123,21 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
         else:
             if len(jobs) > 1:
                 print(f"[{index + 1}/{len(jobs)}] {_summary(job.config)}", flush=True)
-            result = job.kind.execute(job.config)
-            if isinstance(result, int) and result:
-                return result
-            if getattr(result, "finished", True) is False:  # stopped by a signal: the jobs after it do not start
-                return 0
+            code, finished = _execute(job)
+            if code or not finished:
+                return code
     return 0
 
 
-def _help(recipe: Recipe, words: list[Word]) -> int:
+def _execute(job: Composed) -> tuple[int, bool]:
+    """Run a job; returns its exit code, and whether jobs after it may start: not where a signal has stopped it."""
+    if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
+        return ended.code, ended.finished
+    result = job.kind.execute(job.config)
+    return (result, True) if isinstance(result, int) else (0, getattr(result, "finished", True))
+
+
+def _help(recipe: Recipe, words: list[Word]) -> None:
     config: Config | None = None
     try:
         config = compose(recipe, words).config
@@ -129,7 +146,6 @@ def _help(recipe: Recipe, words: list[Word]) -> int:
             raise
     model = type(config) if config else KINDS["train"].model
     printed.print_recipe(recipe, model, config, build_mission(config.mission) if config and config.mission else None)
-    return 0
 
 
 def _summary(config: Config) -> str:

@@ -23,6 +23,7 @@ from metta.policy.stored.fitting import fitted
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Plan, build_network
 from metta.rl.machine import available_cores, choose_device, one_thread_each
+from metta.rl.rendezvous import open_world
 from metta.rl.run.metrics import Metrics
 from metta.rl.run.run_folder import RunFolder
 from metta.rl.settings import RunConfig
@@ -36,6 +37,12 @@ TRAINING = "training"  # name of the suite that has only the mission of the run
 def train(config: RunConfig, world: World = ALONE) -> Summary:
     """Train with evaluation, see `metta.rl.trainer.train`."""
     return train_with(config, partial(SuiteEvaluator, world=world), world)
+
+
+def train_among_ranks(config: RunConfig) -> Summary:
+    """Train as one of the processes that the environment names; without such, alone."""
+    with open_world(config) as world:
+        return train(config, world)
 
 
 class SuiteEvaluator:

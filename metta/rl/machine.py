@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from metta.common.errors import UserError
+from metta.common.ranks import find_place
 from metta.policy.machine_settings import MachineSettings
 from metta.rl.run.settings import SystemSettings
 
@@ -34,9 +35,25 @@ def settled(settings: SystemSettings) -> SystemSettings:
     return settings.model_copy(update={"device": choose_device(settings.device).type, "threads": threads})
 
 
+def count_processes(settings: SystemSettings) -> int:
+    """Processes that system.nproc asks for on this machine. Raise UserError where each cannot have a GPU of its own."""
+    asked = settings.nproc
+    if asked in (None, 1):
+        return 1
+    gpus = torch.cuda.device_count() if choose_device(settings.device).type == "cuda" else 0
+    if asked == "gpu" and not gpus:
+        raise UserError(f"system.nproc=gpu: there is none for system.device={settings.device}; auto is 1 process then")
+    if isinstance(asked, str):
+        return max(1, gpus)
+    if 0 < gpus < asked:
+        raise UserError(f"system.nproc={asked}: each process needs a GPU of its own, and this machine has {gpus}")
+    return asked
+
+
 def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may run on; of the processes of one run each has its share, at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // find_place().local_size)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from metta.rl.learning.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedEr
 from metta.rl.learning.optim import learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
+from metta.rl.run.agreed_stop import NEVER, AgreedStop
 from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
 from metta.rl.run.metrics import EPOCH, Metrics, cost_metrics, timing_metrics
 from metta.rl.run.phases import check_begun
@@ -24,7 +25,7 @@ from metta.rl.run.profile import EpochProfile
 from metta.rl.run.reports import Reports
 from metta.rl.run.resume import Start, restore, take_snapshot, take_start
 from metta.rl.run.run_folder import OpenRun, RunFolder, open_run, usable
-from metta.rl.run.signals import NEVER, AgreedStop, Stop, StoppedError, StopRequest
+from metta.rl.run.signals import Stop, StoppedError, StopRequest
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
@@ -53,11 +54,13 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never, world: World = A
     phase starts.
     """
     with enough_memory(f"run={config.run}"):
-        plans = plan_phases(config, world)
+        with world.together():
+            plans = plan_phases(config, world)
         if config.phases:
             world.lead(lambda: check_begun(plans))
-        *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
-        with StopRequest() as stop:
+        with world.together():
+            *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+        with StopRequest(config.system.grace_seconds) as stop:
             for planned, evaluator in earlier:
                 summary = _train(planned, evaluator, stop, world)
                 if not summary.finished:

@@ -4,8 +4,8 @@ A run of one process has a world of its own, in which every question is answered
 Ranks own consecutive ranges of what is numbered globally: environments, and with them their agents and segments.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -13,26 +13,16 @@ import torch.distributed as dist
 from torch import Tensor
 
 from metta.common.errors import UserError
+from metta.common.ranks import Place
 
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class World:
-    """Process `rank` of `size`; `local_rank` of the `local_size` on this machine.
+class World(Place):
+    """The processes of a run, seen from one of them.
 
     All processes must call the same methods in the same order. Tensors lie on the device of the training.
     """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes files and speaks for all."""
-        return self.rank == 0
 
     def own(self, total: int) -> slice:
         """This process's part of `total` things that are numbered globally, a multiple of `size`."""
@@ -98,7 +88,7 @@ class World:
             try:
                 done = work()
             except UserError as raised:
-                error = raised
+                raised.shared, error = True, raised
         done, error = self.of_leader((done, error))
         if error:
             raise error
@@ -108,6 +98,30 @@ class World:
         """Until all processes are here."""
         if self.size > 1:
             dist.barrier()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What one process is refused is refused to all: each raises that UserError, as one that is `shared`.
+
+        Around what all do without a word to each other, such as checking settings and building parts.
+        """
+        refusal: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            if self.size == 1:
+                raise
+            refusal = error
+        for rank, told in enumerate(self.gather_objects(refusal and (str(refusal), refusal.about))):
+            if told:
+                raise shared_error(told[0], rank, told[1]) from refusal
+
+
+def shared_error(text: str, rank: int, about: Sequence[str] = ()) -> UserError:
+    """What a process was refused, for all to raise; rank 0 says whose it is unless it is its own."""
+    error = UserError(f"rank {rank}: {text}" if rank else text, about)
+    error.shared = True
+    return error
 
 
 ALONE = World()

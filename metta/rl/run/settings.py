@@ -3,11 +3,14 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from metta.common.defaults import SEED
 from metta.common.settings import Settings
 from metta.policy.machine_settings import MachineSettings
+
+MOST_PROCESSES = 1024  # on one machine
+LONGEST_WAIT = 1e6  # seconds
 
 
 def _is_folder_name(name: str) -> str:
@@ -45,3 +48,22 @@ class WandbSettings(Settings):
 class SystemSettings(MachineSettings):
     seed: int = Field(default=SEED, ge=0, description="seed of everything random in the run")
     log_outputs: bool = Field(default=False, description="plain lines of progress in place of a live table")
+    nproc: int | Literal["auto", "gpu"] | None = Field(
+        default=None, description="processes of this machine that train together; gpu: one for each; auto: as gpu, or 1"
+    )
+    max_restarts: int = Field(default=3, ge=0, description="times that all start again when one of them is lost")
+    timeout_seconds: PositiveFloat = Field(
+        default=600, le=LONGEST_WAIT, description="seconds that processes wait for each other before one counts as lost"
+    )
+    grace_seconds: PositiveFloat = Field(
+        default=30, le=LONGEST_WAIT, description="seconds to save and stop in after SIGTERM, SIGHUP or SIGUSR1"
+    )
+
+    @field_validator("nproc", mode="before")
+    @classmethod
+    def _counts_processes(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_PROCESSES:
+            return value
+        if value in (None, "auto", "gpu"):
+            return value
+        raise ValueError(f"should be a number of processes from 1 to {MOST_PROCESSES}, gpu or auto")

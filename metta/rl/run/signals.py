@@ -1,14 +1,22 @@
-"""Stopping on request: the first Ctrl-C or SIGTERM asks the loop to end, the second ends the process at once."""
+"""Stopping on request: the first signal asks the loop to end, the second ends the process at once.
+
+Ctrl-C may take as long as it takes; who sends another of the signals, such as a scheduler, kills soon, so the process
+ends by itself before that. All of it works also while the process waits for others and would not come to its handlers.
+"""
 
 import os
+import select
 import signal
+import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from metta.common.logging import note
-from metta.rl.world import ALONE, World
+from metta.common.logging import note, warn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal was closed; SIGUSR1: what SLURM sends ahead with --signal=USR1@120
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+OVERDUE = 128 + signal.SIGTERM  # exit code of a process that did not stop in time
 
 
 Stop = Callable[[], bool]  # whether the run has been asked to stop
@@ -19,40 +27,19 @@ def go_on() -> bool:
     return False
 
 
-class AgreedStop:
-    """Whether any process of a world has been asked to stop. All ask alike often, and now and then one another."""
-
-    EVERY = 16  # calls
-
-    def __init__(self, stop: Stop, world: World) -> None:
-        self.own, self._world = stop, world
-        self._calls, self._agreed = 0, False
-
-    def __call__(self) -> bool:
-        if self._world.size == 1:
-            return self.own()
-        self._calls += 1
-        return self.now() if self._calls % self.EVERY == 0 else self._agreed
-
-    def now(self) -> bool:
-        """As a call, but they ask one another in any case."""
-        self._agreed = self._agreed or self._world.any(self.own())
-        return self._agreed
-
-
-NEVER = AgreedStop(go_on, ALONE)
-
-
 class StoppedError(Exception):
     """An epoch was given up midway because a signal asked to stop; the run is to go back to its start."""
 
 
 class StopRequest:
-    """True once a signal has asked to stop. As a context manager it holds the handlers."""
+    """True once a signal has asked this process to stop. As a context manager, in the main thread, it has the handlers.
 
-    def __init__(self) -> None:
+    The process ends with OVERDUE where it has not stopped `grace` seconds after another signal than Ctrl-C.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
         self._asked: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
 
     def __call__(self) -> bool:
         return self._asked is not None
@@ -62,15 +49,40 @@ class StopRequest:
         return "" if self._asked is None else self._asked.name
 
     def __enter__(self) -> "StopRequest":
+        self._heard, self._told = os.pipe()
+        os.set_blocking(self._told, False)
+        self._earlier = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._watcher = threading.Thread(target=self._watch, daemon=True, name="signals")
+        self._watcher.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._earlier)
+        os.close(self._told)
+        self._watcher.join()
+        os.close(self._heard)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked is not None:
-            os._exit(128 + number)
-        self._asked = signal.Signals(number)
-        note(f"{self._asked.name}: saving, then stopping; once more to stop at once")
+        self._asked = self._asked or signal.Signals(number)
+
+    def _watch(self) -> None:
+        """Read the numbers of signals, which the system writes as they come, until the other end is closed."""
+        first, deadline = None, None
+        while True:
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            if not select.select([self._heard], [], [], left)[0]:
+                warn(f"not stopped within {self._grace:g} s (system.grace_seconds); ending without saving")
+                os._exit(OVERDUE)
+            numbers = os.read(self._heard, 1)
+            if not numbers:
+                return
+            if numbers[0] not in SIGNALS:
+                continue
+            if first:
+                os._exit(128 + numbers[0])
+            first = self._asked = signal.Signals(numbers[0])
+            deadline = None if first == signal.SIGINT else time.monotonic() + self._grace
+            note(f"{first.name}: saving, then stopping; once more to stop at once")
