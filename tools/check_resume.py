@@ -103,8 +103,9 @@ def differences(left: Path, right: Path) -> list[str]:
 
     found = []
     epoch = max(int(entry.name[1:]) for entry in (left / "trainer_state").glob("v*"))
-    for name in ("checkpoints/{}:v{}/model.safetensors", "trainer_state/v{1}/state.safetensors"):
-        one, other = (run / name.format(RUN, epoch) for run in (left, right))
+    folders = f"checkpoints/{RUN}:v{epoch}", f"trainer_state/v{epoch}"
+    for one in (file for folder in folders for file in sorted((left / folder).glob("*.safetensors"))):
+        other = right / one.relative_to(left)
         if not other.exists():
             found.append(f"{other.name} is missing")
             continue

@@ -12,9 +12,10 @@ import yaml
 from metta.config.composition import compose_saved
 from metta.policy.stored.uri import find_bundle
 from metta.rl.machine import available_cores
-from metta.rl.run.checkpoint import Snapshot, load_snapshot, save_snapshot
+from metta.rl.run.snapshot import Snapshot
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
+from tests.rl.states import change_state
 
 Config = Callable[..., RunConfig]
 LONGER = {"total_timesteps": 1536}
@@ -26,8 +27,7 @@ def resumed(config: Config, tmp_path: Path) -> Callable[..., Any]:
 
     def run(change: Callable[[Snapshot], Snapshot], **changes: Any) -> Any:
         train(config(trainer={"total_timesteps": 1024}))
-        state = tmp_path / "tiny" / "trainer_state" / "v2"
-        save_snapshot(state, change(load_snapshot(state)))
+        change_state(tmp_path / "tiny" / "trainer_state" / "v2", change)
         return train(config(trainer=LONGER, **changes))
 
     return run
@@ -35,8 +35,8 @@ def resumed(config: Config, tmp_path: Path) -> Callable[..., Any]:
 
 def from_a_gpu(snapshot: Snapshot) -> Snapshot:
     """As if saved on CUDA, where a generator's state has 16 bytes."""
-    states = {name: torch.arange(16, dtype=torch.uint8) for name in snapshot.tensors if name.startswith("generator.")}
-    return replace(snapshot, machine={"device": "cuda", "torch": torch.__version__}, tensors=snapshot.tensors | states)
+    states = {name: torch.arange(16, dtype=torch.uint8) for name in snapshot.own if name.startswith("generator.")}
+    return replace(snapshot, machine={"device": "cuda", "torch": torch.__version__}, own=snapshot.own | states)
 
 
 def test_a_checkpoint_of_another_device_goes_on_with_one_line(
@@ -65,8 +65,8 @@ def test_environments_of_another_backend_begin_anew_and_the_rest_goes_on(
     resumed: Callable[..., Any], capsys: pytest.CaptureFixture
 ) -> None:
     def from_another_backend(snapshot: Snapshot) -> Snapshot:
-        kept = {name: part for name, part in snapshot.tensors.items() if "map_" not in name}
-        return replace(snapshot, fingerprint=snapshot.fingerprint | {"env.backend": "another"}, tensors=kept)
+        kept = {name: part for name, part in snapshot.own.items() if "map_" not in name}
+        return replace(snapshot, fingerprint=snapshot.fingerprint | {"env.backend": "another"}, own=kept)
 
     summary = resumed(from_another_backend)
     assert (summary.epoch, summary.agent_steps) == (3, 1536)
