@@ -63,7 +63,7 @@ def measure(name: str, args: argparse.Namespace, folder: str) -> dict[str, Any]:
             raise SystemExit(2)  # the warning is printed
         whole.append(1000 * (time.perf_counter() - begin))
     parts.rollout.close()
-    folders = run.checkpoint(epoch), run.state(epoch)
+    folders = run.checkpoint(args.rounds + 1), run.state(args.rounds + 1)
     return {
         "parameters": sum(parameter.numel() for parameter in parts.net.parameters()),
         "first_stall_ms": round(stalls[0], 1),

@@ -121,6 +121,7 @@ class Trainer:
     def _epoch(self, stop: Stop) -> None:
         """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
         begin = time.perf_counter()
+        self._settle(wait=self.config.trainer.dual_policy.plays_checkpoints)
         with self.profile.epoch() if self.profile else nullcontext():
             self.stopwatch.reset()
             guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)

@@ -210,7 +210,7 @@ def find_npc_pool(config: RunConfig, source: Source, run: str, device: torch.dev
     Raise UserError if one cannot be loaded or cannot play, or is a checkpoint in name only.
     """
     settings, machine = config.trainer.dual_policy, config.system
-    if settings.league.mode != "off" and not config.checkpointer.keeps_interval:
+    if settings.plays_checkpoints and not config.checkpointer.keeps_interval:
         raise UserError(
             "trainer.dual_policy.league plays all checkpoints of the run: leave checkpointer.keep_last out, or add "
             "checkpointer.keep_every=${checkpointer.epoch_interval}"

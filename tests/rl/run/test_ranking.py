@@ -99,7 +99,7 @@ def test_a_metric_that_no_evaluation_has_is_named_with_the_nearest(
     changes = {"trainer": {"total_timesteps": 1024}, **EVALUATED}
     train(config(run="odd", checkpointer={"best_metric": "eval_training/rewards"}, **changes))
     err = capsys.readouterr().err
-    assert err.count("best_metric=eval_training/rewards: no evaluation has it, did you mean eval_training/reward") == 1
+    assert err.count("best_metric=eval_training/rewards: no evaluation has it (did you mean eval_training/reward,") == 1
 
 
 def test_nothing_is_the_best_where_none_is_looked_for(config: Config, tmp_path: Path) -> None:
@@ -123,5 +123,5 @@ def test_a_best_of_any_bytes_is_one_line(config: Config, tmp_path: Path, data: b
 def test_a_best_that_is_gone_is_named_with_what_is_there(config: Config, tmp_path: Path) -> None:
     train(config(trainer={"total_timesteps": 512}))
     (tmp_path / "tiny" / "best.json").write_text('{"epoch": 7}')
-    with pytest.raises(UserError, match="tiny:best: run tiny has no checkpoint v7.*it has v1"):
+    with pytest.raises(UserError, match=r"tiny:best: run tiny has no checkpoint v7.*it has v1"):
         find_bundle("tiny:best", tmp_path)

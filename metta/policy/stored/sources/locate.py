@@ -4,19 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from metta.common.errors import UserError, suggest
-from metta.common.files import read_bytes
 from metta.policy.stored.sources import artifacts, s3
 from metta.policy.stored.sources.place import SPEC, Place, local_place
-from metta.policy.stored.sources.runs import (
-    BEST,
-    MOST_BEST_BYTES,
-    find_run,
-    list_versions,
-    no_best,
-    no_version,
-    parse_best,
-    split_version,
-)
+from metta.policy.stored.sources.runs import best_of, find_run, list_versions, no_best, no_version, split_version
 
 FILE = "file://"
 REMOTE = {s3.SCHEME: s3.s3_places, artifacts.SCHEME: lambda uri: [artifacts.artifact_place(uri)]}
@@ -48,18 +38,10 @@ def locate(uri: str, data_dir: Path, names: Iterable[str] = ()) -> list[Place]:
     run, version = split_version(text)
     folder = find_run(uri, Path(run).expanduser(), data_dir, names)
     versions = list_versions(folder)
-    if version == "best":
-        version = _best(uri, folder)
+    if version == "best" and not (version := best_of(folder)):
+        raise no_best(uri, folder.name)
     if version != "latest":
         versions = [found for found in versions if f"v{found.epoch}" == version]
     if not versions:
         raise no_version(uri, folder.name, version, [f"v{found.epoch}" for found in list_versions(folder)])
     return [local_place(found.folder) for found in reversed(versions)]
-
-
-def _best(uri: str, folder: Path) -> str:
-    """The version of a run that is called its best."""
-    path = folder / BEST
-    if not path.is_file():
-        raise no_best(uri, folder.name)
-    return parse_best(read_bytes(path, MOST_BEST_BYTES), str(path))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metta.common.errors import UserError, suggest
+from metta.common.files import read_bytes
 
 CHECKPOINTS = "checkpoints"
 VERSION = re.compile(r":(latest|best|v\d+)$")
@@ -50,6 +51,12 @@ def parse_best(data: bytes, origin: str) -> str:
     if type(epoch) is not int or not 0 <= epoch < MOST_EPOCH:
         raise UserError(f"{origin}: damaged, it names no epoch; name a checkpoint, or latest")
     return f"v{epoch}"
+
+
+def best_of(run: Path) -> str | None:
+    """The version that is called a run's best: v5; None where none is. Raises UserError for a damaged best.json."""
+    path = run / BEST
+    return parse_best(read_bytes(path, MOST_BEST_BYTES), str(path)) if path.is_file() else None
 
 
 def no_best(uri: str, run: str) -> UserError:
