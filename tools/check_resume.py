@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,17 @@ WORDS = (
     "trainer.update_epochs=2", "checkpointer.epoch_interval=3", "evaluator.epoch_interval=2", "evaluator.episodes=2",
     "system.device=cpu", "system.threads=1",
 )  # fmt: skip
-# Moments of a run, and how many of them there are in an epoch or two of it.
-PLACES = {"collecting": 48, "updating": 24, "reporting": 2, "evaluating": 60, "saving": 10}
+# Moments of a run, and how many of them there are in an epoch or two of it. A save writes tensor by tensor, forces
+# files to disk and renames folders.
+PLACES = {
+    "collecting": 48,
+    "updating": 24,
+    "reporting": 2,
+    "evaluating": 60,
+    "writing": 300,
+    "saving": 20,
+    "renaming": 8,
+}
 SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 RECIPE = "recipes.experiment.cogsguard.train"
 HIT = "interrupted"
@@ -45,10 +54,10 @@ class Interruption:
         return f"{self.name} while {self.place} ({self.number}), patience {self.patience:g} s"
 
 
-def draw(seed: int) -> Iterator[Interruption]:
+def draw(seed: int, places: Sequence[str], signals: Sequence[str]) -> Iterator[Interruption]:
     """Interruptions without end: every place and signal in turn, at random moments."""
     luck = random.Random(seed)
-    pairs = [(place, name) for place in PLACES for name in SIGNALS]
+    pairs = [(place, name) for place in places for name in signals]
     while True:
         for place, name in luck.sample(pairs, len(pairs)):
             yield Interruption(place, luck.randint(1, PLACES[place]), name, luck.choice([0.0, 5.0]))
@@ -59,6 +68,7 @@ def run_interrupted(words: list[str], interruption: Interruption) -> int:
     from metta.common import files
     from metta.config.runner import run
     from metta.eval.rounds import Progress
+    from metta.policy.stored.forms import writing
     from metta.rl import trainer
     from metta.rl.experience.rollout import Rollout
     from metta.rl.learning.update import Updater
@@ -69,11 +79,13 @@ def run_interrupted(words: list[str], interruption: Interruption) -> int:
         "updating": (Updater, "_step"),
         "reporting": (MetricsFile, "write"),
         "evaluating": (Progress, "add"),
+        "writing": (writing, "as_bytes"),
         "saving": (files, "fsync_path"),
+        "renaming": (os, "rename"),
     }[interruption.place]
     original, calls = getattr(holder, method), 0
 
-    def counted(*args: object) -> object:
+    def counted(*args: Any) -> object:
         nonlocal calls
         calls += 1
         if calls == interruption.number:
@@ -103,8 +115,9 @@ def differences(left: Path, right: Path) -> list[str]:
 
     found = []
     epoch = max(int(entry.name[1:]) for entry in (left / "trainer_state").glob("v*"))
-    for name in ("checkpoints/{}:v{}/model.safetensors", "trainer_state/v{1}/state.safetensors"):
-        one, other = (run / name.format(RUN, epoch) for run in (left, right))
+    folders = f"checkpoints/{RUN}:v{epoch}", f"trainer_state/v{epoch}"
+    for one in (file for folder in folders for file in sorted((left / folder).glob("*.safetensors"))):
+        other = right / one.relative_to(left)
         if not other.exists():
             found.append(f"{other.name} is missing")
             continue
@@ -129,13 +142,13 @@ def _lines(path: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if not name.startswith(CLOCKS)} for row in rows]
 
 
-def check(words: list[str], wanted: int, seed: int, folder: Path) -> int:
+def check(words: list[str], wanted: int, interruptions: Iterator[Interruption], folder: Path) -> int:
     """Interrupt runs so many times; returns the exit code: 1 where one differs from the uninterrupted run."""
     words = [*words, f"system.data_dir={folder}"]
     torn, whole = folder / RUN, folder / "whole"  # of one name and place, of which a league's state and reports tell
     start(words, None)
     torn.rename(whole)
-    done, runs, interruptions = 0, 0, draw(seed)
+    done, runs = 0, 0
     while done < wanted:
         runs += 1
         while True:
@@ -159,12 +172,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", help="settings of the run, key=value, beside those of a tiny one")
     parser.add_argument("--interruptions", type=int, default=20, help="how many (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (default 0)")
+    parser.add_argument(
+        "--place", action="append", choices=PLACES, help="what goes on as they come; again for more (default all)"
+    )
+    parser.add_argument(
+        "--signal", action="append", choices=SIGNALS, help="what they are; again for more (default all)"
+    )
     parser.add_argument("--child", metavar="JSON", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.child:
         return run_interrupted(args.words, Interruption(**json.loads(args.child)))
     with tempfile.TemporaryDirectory() as folder:
-        return check([*WORDS, *args.words], args.interruptions, args.seed, Path(folder))
+        interruptions = draw(args.seed, args.place or [*PLACES], args.signal or SIGNALS)
+        return check([*WORDS, *args.words], args.interruptions, interruptions, Path(folder))
 
 
 if __name__ == "__main__":

@@ -60,33 +60,49 @@ def fsync_path(path: Path) -> None:
 
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
-    partial = path.with_name(f"{PARTIAL}{path.name}")
-    partial.write_bytes(data.encode() if isinstance(data, str) else data)
-    fsync_path(partial)
-    os.replace(partial, path)
+    partial(path).write_bytes(data.encode() if isinstance(data, str) else data)
+    fsync_path(partial(path))
+    os.replace(partial(path), path)
     fsync_path(path.parent)
+
+
+def partial(path: Path) -> Path:
+    """Where a folder or file lies while it is not complete."""
+    return path.with_name(f"{PARTIAL}{path.name}")
+
+
+def begin_folder(path: Path) -> Path:
+    """An empty folder to fill that becomes `path` by `finish_folder`, and is nothing until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_folder(partial(path))
+    partial(path).mkdir()
+    return partial(path)
+
+
+def finish_folder(path: Path) -> None:
+    """Make what `begin_folder` gave for it, filled since, to `path`; one that is there is replaced. The rename is the
+    moment at which the new content counts."""
+    for file in partial(path).iterdir():
+        fsync_path(file)
+    fsync_path(partial(path))
+    remove_folder(path)
+    os.rename(partial(path), path)
+    fsync_path(path.parent)
+
+
+def give_up_folder(path: Path) -> None:
+    """Remove what `begin_folder` gave for it, as far as it is still there."""
+    shutil.rmtree(partial(path), ignore_errors=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; on success it becomes `path`, on failure nothing is left of it.
-
-    An existing `path` is replaced. Its rename is the moment at which the new content counts.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PARTIAL}{path.name}")
-    remove_folder(partial)
-    partial.mkdir()
+    """Yield an empty folder to fill; on success it becomes `path`, on failure nothing is left of it."""
     try:
-        yield partial
-        for file in partial.iterdir():
-            fsync_path(file)
-        fsync_path(partial)
-        remove_folder(path)
-        os.rename(partial, path)
-        fsync_path(path.parent)
+        yield begin_folder(path)
+        finish_folder(path)
     except BaseException:
-        remove_folder(partial)
+        give_up_folder(path)
         raise
 
 

@@ -29,6 +29,7 @@ ALIASES = {
     "max_steps": "mission.max_steps",
     "trainer.num_workers": "training_env.num_workers",
     "training_env.backend": "env.backend",
+    "checkpointer.keep": "checkpointer.keep_last",
     "sim": "evals",
 }
 

@@ -26,12 +26,10 @@ from metta.rl.machine import available_cores, choose_device, one_thread_each
 from metta.rl.rendezvous import open_world
 from metta.rl.run.metrics import Metrics
 from metta.rl.run.run_folder import RunFolder
-from metta.rl.settings import RunConfig
+from metta.rl.settings import TRAINING, RunConfig
 from metta.rl.trainer import Summary
 from metta.rl.trainer import train as train_with
 from metta.rl.world import ALONE, World
-
-TRAINING = "training"  # name of the suite that has only the mission of the run
 
 
 def train(config: RunConfig, world: World = ALONE) -> Summary:
@@ -60,7 +58,7 @@ class SuiteEvaluator:
         if plan.config.env.kind != "metta":
             raise UserError("evaluator.epoch_interval: only runs on the game are evaluated as they train; 0 = never")
         suite = plan.config.evals
-        self._suite = suite.name or TRAINING
+        self._suite = suite.title
         chosen = suite.missions or {TRAINING: plan.config.mission}
         self._missions = {label: build_mission(settings) for label, settings in chosen.items()}
         net = build_network(plan)

@@ -29,6 +29,9 @@ class EvaluatorSettings(Settings):
     )
 
 
+TRAINING = "training"  # name of the suite that has only the mission of the run
+
+
 class SuiteSettings(Settings):
     """Missions that a policy is evaluated on while it trains."""
 
@@ -43,6 +46,11 @@ class SuiteSettings(Settings):
         if not isinstance(value, dict):
             return value
         return {key: {"name": mission} if isinstance(mission, str) else mission for key, mission in value.items()}
+
+    @property
+    def title(self) -> str:
+        """What metrics of evaluations call the suite."""
+        return self.name or TRAINING
 
 
 def varied(mission: MissionSettings, changes: MissionSettings) -> MissionSettings:
@@ -97,6 +105,11 @@ class RunConfig(Settings):
         """The teacher, whichever form names it; None for training without one."""
         cloner = self.trainer.losses.sliced_scripted_cloner
         return find_teaching(self.teacher, cloner, self.training_env.supervisor_policy_uri)
+
+    @property
+    def best_metric(self) -> str:
+        """The metric by which a checkpoint is the best of the run."""
+        return self.checkpointer.best_metric or f"eval_{self.evals.title}/reward"
 
     @property
     def phase_runs(self) -> "list[RunConfig]":

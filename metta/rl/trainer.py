@@ -18,7 +18,7 @@ from metta.rl.learning.optim import learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.agreed_stop import NEVER, AgreedStop
-from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
+from metta.rl.run.checkpoint import Checkpointer
 from metta.rl.run.metrics import EPOCH, Metrics, cost_metrics, timing_metrics
 from metta.rl.run.phases import check_begun
 from metta.rl.run.profile import EpochProfile
@@ -26,6 +26,7 @@ from metta.rl.run.reports import Reports
 from metta.rl.run.resume import Start, restore, take_snapshot, take_start
 from metta.rl.run.run_folder import OpenRun, RunFolder, open_run, usable
 from metta.rl.run.signals import Stop, StoppedError, StopRequest
+from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
@@ -85,7 +86,7 @@ class Trainer:
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.world = world
         self.reports: Reports | None = None
-        self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
+        self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric, world)
         self.progress = Progress()
         self.metrics: Metrics = {}
         self.code = code_version()
@@ -97,6 +98,7 @@ class Trainer:
         if resumed and resumed[1].progress.agent_steps >= self.config.trainer.total_timesteps:
             return self._already_finished(resumed[1].progress)
         with ExitStack() as self.opened:
+            self.opened.callback(self.checkpointer.close)
             self._build(resumed)
             self.world.lead(self._open)
             self._announce()
@@ -125,6 +127,7 @@ class Trainer:
     def _epoch(self, stop: AgreedStop) -> None:
         """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
         begin = time.perf_counter()
+        self._settle(wait=self.config.trainer.dual_policy.plays_checkpoints)
         with self.profile.epoch() if self.profile else nullcontext():
             self.stopwatch.reset()
             guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
@@ -134,16 +137,19 @@ class Trainer:
         self.report({**learned, **guidance}, times, stop)
         if self.profile:
             self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
+        self._settle()
         if lost := self.world.of_leader(self.reports is not None and self.reports.folder_lost):
             self.world.lead(self._make_folder_anew)
-        if lost or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
-            self.save()
+        among_best = self._is_among_best()
+        if lost or among_best or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
+            self._save(take_snapshot(self.plan, self.parts, self.progress))
         took = time.perf_counter() - begin
         self.seconds = self.world.of_leader(took if math.isinf(self.seconds) else max(took, self.seconds / 2))
 
     def _keep_start(self) -> Start | None:
         """The run before an epoch, to go back to if that is stopped midway; None where it is soon finished anyway."""
-        if self.checkpointer.holds(self.progress.epoch):
+        epoch = self.progress.epoch
+        if self.checkpointer.is_saving(epoch) or self.checkpointer.holds(epoch):
             return Start(replace(self.progress))
         if self.seconds < PATIENCE and not self.evaluator.due(self.progress.epoch + 1):
             return None
@@ -152,11 +158,12 @@ class Trainer:
     def _go_back(self, start: Start) -> bool:
         """Take the run back to the start of an epoch and return whether it is saved."""
         self.progress = start.progress
-        if start.kept is None:
-            return self.checkpointer.holds(self.progress.epoch)
-        weights, snapshot = start.kept
-        self.parts.net.load_state_dict(weights)
-        return self._save(snapshot)
+        if start.kept is not None:
+            weights, snapshot = start.kept
+            self.parts.net.load_state_dict(weights)
+            self._save(snapshot)
+        self._settle(wait=True)
+        return self.checkpointer.holds(self.progress.epoch)
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
         self.parts = build(self.plan, self.world)
@@ -166,7 +173,7 @@ class Trainer:
             EpochProfile(self.folder.path, self.parts.device) if self.config.profile and self.world.leads else None
         )
         if resumed:
-            self.progress = restore(self.plan, self.parts, *resumed)
+            self.progress = restore(self.plan, self.parts, *resumed, self.world)
             self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
             if self.origin and self.origin.differs(self.config.init_from):
@@ -234,20 +241,33 @@ class Trainer:
             self.reports.send(self.metrics)
 
     def save(self) -> bool:
-        """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
-        if self.checkpointer.holds(self.progress.epoch):
-            return True
-        return self._save(take_snapshot(self.plan, self.parts, self.progress))
+        """Save a checkpoint unless this epoch has one, and wait until it is written. Return whether it has one now, or
+        needs none."""
+        self._settle(wait=True)
+        if not self.checkpointer.holds(self.progress.epoch):
+            self._save(take_snapshot(self.plan, self.parts, self.progress))
+            self._settle(wait=True)
+        return self.checkpointer.holds(self.progress.epoch)
 
-    def _save(self, snapshot: Snapshot) -> bool:
-        saved = self.checkpointer.save(self.parts.net, snapshot)
-        if saved:
-            self.parts.rollout.publish(self.progress.epoch)
-        if saved and self.reports:
-            epoch, keep = self.progress.epoch, self.config.checkpointer.keep
-            path = self.folder.checkpoint(epoch)
-            self.reports.tell_checkpoint(path, epoch, self.progress.agent_steps, passing=keep > 0)
-        return saved
+    def _save(self, snapshot: Snapshot) -> None:
+        """Have a checkpoint written while training goes on, once the one before is."""
+        self._settle(wait=True)
+        self.checkpointer.save(self.parts.net, snapshot)
+
+    def _settle(self, wait: bool = False) -> None:
+        """Tell of the checkpoint that has been written, if one has."""
+        if saved := self.checkpointer.settle(wait):
+            self.parts.rollout.publish(saved.epoch)
+            if self.reports:
+                passing = self.config.checkpointer.keep_last > 0
+                self.reports.tell_checkpoint(self.folder.checkpoint(saved.epoch), saved, passing)
+
+    def _is_among_best(self) -> bool:
+        """Whether the epoch has been evaluated as one of the best, and is to be saved for that."""
+        if not self.evaluator.due(self.progress.epoch):
+            return False
+        self._settle(wait=True)  # whether the one before is there decides which are the best
+        return self.checkpointer.among_best(self.progress.epoch, self.metrics)
 
     def _make_folder_anew(self) -> None:
         """Write what is known of the run where its folder was deleted, moved or replaced while it went on, or its lock.
@@ -299,6 +319,7 @@ class Trainer:
         return self._summary()
 
     def _explained(self, error: DivergedError) -> DivergedError:
+        self._settle(wait=True)
         saved = self.checkpointer.last_saved
         last = "there is no checkpoint yet" if saved is None else f"the last good checkpoint is v{saved}"
         advice, largest = error.advice, self.parts.rollout.largest_reward

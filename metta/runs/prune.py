@@ -1,13 +1,14 @@
 """Removing runs, or their older checkpoints, from a train_dir; never of a run that is going on."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from metta.common.errors import UserError
 from metta.common.files import remove_folder
-from metta.policy.stored.sources.runs import list_versions
+from metta.policy.stored.sources.runs import best_of, list_versions
 from metta.rl.run.run_folder import RunFolder, hold_lock, is_running
 
 BLOCK = 512  # bytes, as stat counts them
@@ -26,7 +27,8 @@ class Doomed:
 def plan_prune(
     folders: Iterable[RunFolder], older_than: timedelta | None, keep_checkpoints: int | None
 ) -> tuple[list[Doomed], list[str]]:
-    """What goes: whole runs, or all but their newest `keep_checkpoints`; and why the others stay, a line each."""
+    """What goes: whole runs, or of each all but the newest `keep_checkpoints` and the best; and why the others stay, a
+    line each."""
     doomed, kept = [], []
     for run in folders:
         idle = datetime.now(UTC) - last_written(run)
@@ -42,11 +44,19 @@ def plan_prune(
             doomed.append(Doomed(run, what, [run.path], disk_usage(run.path)))
         else:
             versions = list_versions(run.path)
-            old = [version.folder for version in versions[: max(0, len(versions) - keep_checkpoints)]]
-            if old:
-                what = f"{len(old)} of {len(versions)} checkpoints, up to v{versions[len(old) - 1].epoch}"
-                doomed.append(Doomed(run, what, old, sum(map(disk_usage, old))))
+            older, best = versions[: max(0, len(versions) - keep_checkpoints)], _best(run)
+            if old := [version for version in older if f"v{version.epoch}" != best]:
+                what = f"{len(old)} of {len(versions)} checkpoints, up to v{old[-1].epoch}"
+                paths = [version.folder for version in old]
+                doomed.append(Doomed(run, what, paths, sum(map(disk_usage, paths))))
     return doomed, kept
+
+
+def _best(run: RunFolder) -> str | None:
+    """The version that is called the run's best, if any."""
+    with suppress(UserError):
+        return best_of(run.path)
+    return None
 
 
 def prune(doomed: Doomed) -> int:

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from metta.common.errors import UserError
 from metta.policy.stored.uri import find_bundle, list_versions
-from metta.rl.run.checkpoint import load_snapshot
 from metta.rl.run.metrics import read_metrics
+from metta.rl.run.snapshot import load_snapshot
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 
@@ -127,7 +127,7 @@ def test_resuming_drops_metrics_after_the_checkpoint_and_keeps_the_old_settings(
     assert old["trainer"]["total_timesteps"] == 1536
 
 
-@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize("name", ["shared.safetensors", "rank-0-of-1.safetensors", "state.json"])
 def test_a_damaged_trainer_state_falls_back_to_the_one_before(config: Config, name: str) -> None:
     settings = config()
     train(settings)
@@ -223,7 +223,7 @@ def test_what_is_open_is_closed_if_a_run_cannot_go_on(config: Config) -> None:
 
 
 def test_only_the_newest_checkpoints_are_kept_when_asked(config: Config) -> None:
-    settings = config(checkpointer={"keep": 2})
+    settings = config(checkpointer={"keep_last": 2})
     train(settings)
     assert [version.epoch for version in list_versions(folder(settings))] == [3, 4]
     assert sorted(entry.name for entry in (folder(settings) / "trainer_state").iterdir()) == ["v3", "v4"]
@@ -282,7 +282,7 @@ def test_a_signal_saves_and_ends_cleanly(config: Config, number: signal.Signals)
 def test_saved_state_is_plain_tensors_and_json(config: Config) -> None:
     train(config())
     state = folder(config()) / "trainer_state" / "v4"
-    assert {entry.name for entry in state.iterdir()} == {"state.json", "state.safetensors"}
+    assert {entry.name for entry in state.iterdir()} == {"state.json", "shared.safetensors", "rank-0-of-1.safetensors"}
     assert json.loads((state / "state.json").read_text())["progress"]["epoch"] == 4
-    assert "optimizer.0.exp_avg" in load_file(state / "state.safetensors")
+    assert "optimizer.0.exp_avg" in load_file(state / "shared.safetensors")
     assert os.listdir(folder(config()) / "checkpoints" / "tiny:v4") != []

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as save_tensors
 
 from metta.common.digests import digest
 from metta.common.files import atomic_folder
@@ -15,6 +14,7 @@ from metta.policy.nets.earlier import known_as
 from metta.policy.nets.net import ComponentNet
 from metta.policy.stored.forms.match import Architecture, known_info, load_into, match, within
 from metta.policy.stored.forms.tensors import Weights, read_weights
+from metta.policy.stored.forms.writing import on_host, serialized, write_tensors
 from metta.policy.stored.sources.archive import MAGIC, Archive
 from metta.policy.stored.sources.place import MOST_SPEC_BYTES, SPEC, BrokenBundleError, Files, Place, local_place
 from metta.policy.stored.spec import CLASS_PATH, PolicySpec, read_spec, write_spec
@@ -71,15 +71,23 @@ class NoNetError(BrokenBundleError):
 
 def bundle_files(net: ComponentNet, run: str, epoch: int, agent_steps: int) -> dict[str, bytes]:
     """What a bundle holds: content by name."""
-    data = save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
-    return {WEIGHTS: data, SPEC: write_spec(net, WEIGHTS, data, run, epoch, agent_steps)}
+    data = b"".join(serialized(on_host(net.state_dict())))
+    return {WEIGHTS: data, SPEC: write_spec(net, WEIGHTS, hashlib.sha256(data).hexdigest(), run, epoch, agent_steps)}
 
 
 def save_bundle(folder: Path, net: ComponentNet, run: str, epoch: int, agent_steps: int) -> None:
     """Write a bundle; `folder` is there only once everything is on disk. Raise OSError when that fails."""
     with atomic_folder(folder) as partial:
-        for name, data in bundle_files(net, run, epoch, agent_steps).items():
-            (partial / name).write_bytes(data)
+        write_bundle(partial, net, on_host(net.state_dict()), run, epoch, agent_steps)
+
+
+def write_bundle(
+    folder: Path, net: ComponentNet, weights: dict[str, torch.Tensor], run: str, epoch: int, agent_steps: int
+) -> None:
+    """Write a bundle's files into a folder: the net with these weights, contiguous on the host, whatever its own are
+    by now."""
+    sha256 = write_tensors(folder / WEIGHTS, weights)
+    (folder / SPEC).write_bytes(write_spec(net, WEIGHTS, sha256, run, epoch, agent_steps))
 
 
 def load_bundle(folder: Path) -> Bundle:

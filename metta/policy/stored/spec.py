@@ -148,8 +148,8 @@ def _is_setting(value: Any) -> bool:
     return isinstance(value, bool | str | None) or (isinstance(value, int | float) and abs(value) <= MOST_NUMBER)
 
 
-def write_spec(net: ComponentNet, data_path: str, data: bytes, run: str, epoch: int, agent_steps: int) -> bytes:
-    """The spec of a net whose weights are `data`."""
+def write_spec(net: ComponentNet, data_path: str, sha256: str, run: str, epoch: int, agent_steps: int) -> bytes:
+    """The spec of a net whose weights have that SHA-256, in hex."""
     spec = {
         "format": FORMAT,
         "class_path": CLASS_PATH,
@@ -161,7 +161,7 @@ def write_spec(net: ComponentNet, data_path: str, data: bytes, run: str, epoch: 
         "run": run,
         "epoch": epoch,
         "agent_steps": agent_steps,
-        "sha256": {data_path: hashlib.sha256(data).hexdigest()},
+        "sha256": {data_path: sha256},
     }
     return _signed(spec)
 

@@ -233,8 +233,11 @@ def find_npc_pool(config: RunConfig, source: Source, run: str, device: torch.dev
     Raise UserError if one cannot be loaded or cannot play, or is a checkpoint in name only.
     """
     settings, machine = config.trainer.dual_policy, config.system
-    if settings.league.mode != "off" and config.checkpointer.keep:
-        raise UserError("trainer.dual_policy.league plays all checkpoints of the run: leave checkpointer.keep out")
+    if settings.plays_checkpoints and not config.checkpointer.keeps_interval:
+        raise UserError(
+            "trainer.dual_policy.league plays all checkpoints of the run: leave checkpointer.keep_last out, or add "
+            "checkpointer.keep_every=${checkpointer.epoch_interval}"
+        )
     agents = source.info.num_agents
     info = for_agents(source.whole_info, agents - settings.learners(agents))
 

@@ -76,6 +76,11 @@ class DualPolicySettings(Settings):
         one = self.checkpoint_npc.checkpoint_path if self.npc_type == "checkpoint" else self.scripted_npc.policy_uri
         return [*([NpcSettings(path=one)] if one else []), *self.checkpoint_npcs]
 
+    @property
+    def plays_checkpoints(self) -> bool:
+        """Whether the run's own checkpoints play."""
+        return self.enabled and self.league.mode != "off"
+
     @model_validator(mode="after")
     def _npc_is_named(self) -> "DualPolicySettings":
         if self.enabled and not self.npcs and self.league.mode == "off":

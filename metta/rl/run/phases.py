@@ -31,7 +31,7 @@ def check_begun(plans: list[Plan]) -> None:
 
 def _moved(before: Plan, began: Origin | None) -> str:
     """What has become of the start that the phase before gives; empty where it is still there, or unknown."""
-    loaded = Checkpointer(_folder(before), keep=0).load_newest()
+    loaded = Checkpointer(_folder(before), before.config.checkpointer).load_newest()
     if loaded is None:
         return f"{before.run}, which comes before it, has no checkpoint and would be trained first"
     bundle, snapshot = loaded

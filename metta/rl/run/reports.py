@@ -9,6 +9,7 @@ from metta.common.jsonl import read_rows
 from metta.common.logging import warn
 from metta.game.engine.batch import Episode
 from metta.rl.build import Parts, Plan
+from metta.rl.run.checkpoint import Saved
 from metta.rl.run.collapse import CollapseWatch
 from metta.rl.run.metrics import EpisodeMetrics, Metrics, MetricsFile
 from metta.rl.run.monitor import MachineMonitor
@@ -56,10 +57,10 @@ class Reports:
         self._wandb.log(metrics)
         self._view.show(metrics)
 
-    def tell_checkpoint(self, path: Path, epoch: int, agent_steps: int, passing: bool) -> None:
+    def tell_checkpoint(self, path: Path, saved: Saved, passing: bool) -> None:
         """A checkpoint was saved; `passing`: it will be removed when newer ones are there."""
-        self._view.checkpoint = f"v{epoch}"
-        self._wandb.log_checkpoint(path, epoch, agent_steps, passing=passing)
+        self._view.checkpoint = f"v{saved.epoch}"
+        self._wandb.log_checkpoint(path, saved.epoch, saved.agent_steps, passing=passing, best=saved.best)
 
     @property
     def folder_lost(self) -> bool:

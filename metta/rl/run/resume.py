@@ -14,7 +14,8 @@ from metta.policy.stored.differences import net_differences
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Parts, Plan
 from metta.rl.learning.precision import FLOAT32
-from metta.rl.run.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
+from metta.rl.run.snapshot import Progress, Snapshot
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -34,52 +35,62 @@ def take_start(plan: Plan, parts: Parts, progress: Progress) -> Start:
 
 def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
     """Optimiser, random generators, environments and recurrent state, so that nothing of them is lost."""
-    tensors = {
-        **optimizer_tensors(parts.optimizer),
+    own = {
         **{f"generator.{name}": generator.get_state() for name, generator in parts.generators.items()},
         "global.torch": torch.get_rng_state(),
         "global.numpy": _numpy_state(),
         **{f"rollout.{name}": tensor for name, tensor in parts.rollout.state_dict().items()},
     }
-    return Snapshot(progress, plan.fingerprint, _machine(parts), tensors)
+    return Snapshot(progress, plan.fingerprint, _machine(parts), optimizer_tensors(parts.optimizer), own)
 
 
-def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Progress:
+def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot, world: World = ALONE) -> Progress:
     """Put a checkpoint into freshly built parts and return how far it is.
 
-    What cannot go on begins anew, with a warning: environments under other settings, random numbers on another device.
-    Raise UserError if the network differs.
+    What cannot go on begins anew, with a warning: environments under other settings or shared out among other ranks,
+    random numbers on another device. Raise UserError if the network differs.
     """
-    net, tensors = parts.net, snapshot.tensors
+    net, own = parts.net, snapshot.own
     if differences := net_differences(bundle.architecture, Architecture.of(net)):
         raise UserError(
             f"run={plan.run}: its checkpoints hold another network than asked for: {'; '.join(differences)}; "
             "choose another run name"
         )
     net.load_state_dict(bundle.weights)
-    load_optimizer(parts.optimizer, tensors)
+    load_optimizer(parts.optimizer, snapshot.shared)
     before, here = {"precision": FLOAT32.name} | snapshot.machine, _machine(parts)
-    if snapshot.machine and (differs := [name for name in here if here[name] != before.get(name)]):
+    if world.leads and snapshot.machine and (differs := [name for name in here if here[name] != before.get(name)]):
         now = ", ".join(f"{name} {here[name]} (before: {before.get(name)})" for name in differs)
         warn(f"run={plan.run}: goes on with {now}; numbers will differ from an uninterrupted run's")
     _restore_generators(plan, parts, snapshot)
-    torch.set_rng_state(tensors["global.torch"])
-    _set_numpy_state(tensors["global.numpy"])
-    if not (changed := _changed(snapshot.fingerprint, plan.fingerprint)):
-        carried = {name.removeprefix("rollout."): part for name, part in tensors.items() if name.startswith("rollout.")}
+    torch.set_rng_state(own["global.torch"])
+    _set_numpy_state(own["global.numpy"])
+    if why := _new_episodes(plan, snapshot, world):
+        if world.leads:
+            warn(f"run={plan.run}: {why}; new episodes start")
+        parts.rollout.start()
+    else:
+        carried = {name.removeprefix("rollout."): part for name, part in own.items() if name.startswith("rollout.")}
         parts.rollout.load_state_dict(carried)
         parts.rollout.publish(snapshot.progress.epoch)
-    else:
-        what = ", ".join(changed) if snapshot.fingerprint else "it is of an older version"
-        warn(f"run={plan.run}: mission or environments changed since the checkpoint ({what}); new episodes start")
-        parts.rollout.start()
     return snapshot.progress
+
+
+def _new_episodes(plan: Plan, snapshot: Snapshot, world: World) -> str:
+    """Why episodes cannot go on; empty where they can."""
+    why = []
+    if changed := _changed(snapshot.fingerprint, plan.fingerprint):
+        what = ", ".join(changed) if snapshot.fingerprint else "it is of an older version"
+        why.append(f"mission or environments changed since the checkpoint ({what})")
+    if snapshot.ranks != world.size:
+        why.append(f"trained by {world.size} processes, before by {snapshot.ranks}")
+    return "; ".join(why)
 
 
 def _restore_generators(plan: Plan, parts: Parts, snapshot: Snapshot) -> None:
     """Go on with every random generator; one whose state is of another kind of device starts anew, by the epoch."""
     for name, generator in parts.generators.items():
-        state = snapshot.tensors.get(f"generator.{name}")
+        state = snapshot.own.get(f"generator.{name}")
         if state is None:  # of a part that is new to the run
             continue
         if len(state) == len(generator.get_state()):
@@ -111,3 +122,22 @@ def _set_numpy_state(packed: Tensor) -> None:
     values = packed.numpy()
     words = values[:624].astype(np.uint32)
     np.random.set_state(("MT19937", words, int(values[624]), int(values[625]), float(values[626])))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """State of an optimiser as named tensors: `optimizer.<parameter index>.<kind>`."""
+    return {
+        f"optimizer.{index}.{kind}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for kind, value in state.items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave; groups and learning rate stay the present ones."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, kind = name.split(".", 2)
+            state.setdefault(int(index), {})[kind] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

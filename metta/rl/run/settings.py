@@ -25,7 +25,21 @@ PhaseName = Annotated[str, AfterValidator(_is_folder_name)]
 
 class CheckpointerSettings(Settings):
     epoch_interval: PositiveInt = Field(default=50, description="epochs between checkpoints")
-    keep: int = Field(default=0, ge=0, description="newest checkpoints to keep; 0 = all")
+    keep_last: int = Field(default=0, ge=0, description="newest checkpoints to keep; 0 = all")
+    keep_every: int = Field(default=0, ge=0, description="those at multiples of so many epochs stay for ever; 0 = none")
+    keep_best: int = Field(
+        default=1,
+        ge=0,
+        description="how many stay that were the best in evaluations, each of which is saved; 0 = none is looked for",
+    )
+    best_metric: str | None = Field(
+        default=None, description="metric of an evaluation by which they are the best; default: the suite's mean reward"
+    )
+
+    @property
+    def keeps_interval(self) -> bool:
+        """Whether every checkpoint at a multiple of epoch_interval stays."""
+        return not self.keep_last or (self.keep_every > 0 and self.epoch_interval % self.keep_every == 0)
 
 
 class WandbSettings(Settings):

@@ -60,11 +60,13 @@ class WandbLogger:
         # The epoch as step: a resumed run that repeats epochs repeats steps, which W&B drops.
         self._put(lambda record: record.log(metrics, step=int(metrics[EPOCH]), commit=True))
 
-    def log_checkpoint(self, bundle: Path, epoch: int, agent_steps: int, passing: bool) -> None:
-        """Hand over a checkpoint, to be kept as a version of the run's artifact; `passing` ones may soon be removed."""
+    def log_checkpoint(self, bundle: Path, epoch: int, agent_steps: int, passing: bool, best: bool = False) -> None:
+        """Hand over a checkpoint, to be kept as a version of the run's artifact; `passing` ones may soon be removed.
+        It is the `best` there from now on."""
         if self.settings.checkpoints:
             facts = {"run": self.folder.name, "epoch": epoch, "agent_steps": agent_steps, "score": self._score}
-            self._put(partial(_log_checkpoint, bundle, facts, passing))
+            aliases = ["latest", *(["best"] if best else []), f"epoch-{epoch}"]
+            self._put(partial(_log_checkpoint, bundle, facts, aliases, passing))
 
     def finish(self) -> None:
         """Send what is waiting, for a bounded time, and say what is still to be sent."""
@@ -197,20 +199,20 @@ class WandbLogger:
         return record
 
 
-def _log_checkpoint(bundle: Path, facts: dict[str, Any], passing: bool, record: Any) -> None:
+def _log_checkpoint(bundle: Path, facts: dict[str, Any], aliases: list[str], passing: bool, record: Any) -> None:
     """The bundle's files at the root of a new version of the artifact. A failure costs this one, not the record."""
     try:
-        _add_version(bundle, facts, passing, record)
+        _add_version(bundle, facts, aliases, passing, record)
     except Exception as error:
         warn(f"wandb: checkpoint {bundle.name} not sent ({one_line(error)})")
 
 
-def _add_version(bundle: Path, facts: dict[str, Any], passing: bool, record: Any) -> None:
+def _add_version(bundle: Path, facts: dict[str, Any], aliases: list[str], passing: bool, record: Any) -> None:
     spec = json.loads((bundle / SPEC).read_bytes())
     artifact = wandb_client().Artifact(artifact_name(facts["run"]), ARTIFACT_TYPE, metadata={**facts, "spec": spec})
     for file in sorted(bundle.iterdir()):
         artifact.add_file(str(file), policy="mutable" if passing else "immutable", skip_cache=True)
-    record.log_artifact(artifact, aliases=["latest", f"epoch-{facts['epoch']}"])
+    record.log_artifact(artifact, aliases=aliases)
 
 
 def _services() -> list[psutil.Process]:

@@ -325,8 +325,10 @@ def save_odd(path: Path) -> str:
 
 def test_a_league_needs_all_checkpoints(config: Config) -> None:
     dual = {"enabled": True, "league": {"mode": "uniform"}}
-    with pytest.raises(UserError, match=r"leave checkpointer\.keep out"):
-        train(config(trainer={"dual_policy": dual}, checkpointer={"keep": 3}))
+    with pytest.raises(UserError, match=r"leave checkpointer\.keep_last out"):
+        train(config(trainer={"dual_policy": dual}, checkpointer={"keep_last": 3}))
+    settings = {"keep_last": 3, "keep_every": 1, "epoch_interval": 2}  # all of the interval's stay
+    assert train(config(trainer={"dual_policy": dual, "total_timesteps": 512}, checkpointer=settings)).finished
 
 
 def test_the_log_says_what_was_loaded_and_who_plays(config: Config, capsys: pytest.CaptureFixture) -> None:

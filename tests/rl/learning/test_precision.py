@@ -15,11 +15,12 @@ from metta.rl.build import build, plan
 from metta.rl.learning.losses.base import predict
 from metta.rl.learning.precision import FLOAT32, Precision, fast_precision, find_precision
 from metta.rl.learning.update import gather
-from metta.rl.run.checkpoint import Snapshot, load_snapshot, save_snapshot
+from metta.rl.run.snapshot import Snapshot
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
 from tests.rl.learning.batches import CPU, SmallNet, random_experience, settings_of, small_net, update, updater_of
+from tests.rl.states import change_state
 
 Config = Callable[..., RunConfig]
 BF16 = Precision(torch.bfloat16, CPU)
@@ -176,6 +177,6 @@ def test_a_checkpoint_that_knew_of_no_precision_was_exact(
         machine = {name: value for name, value in snapshot.machine.items() if name != "precision"}
         return replace(snapshot, machine=machine)
 
-    save_snapshot(folder, older(load_snapshot(folder)))
+    change_state(folder, older)
     train(config(trainer={"total_timesteps": 1024}))
     assert "goes on with" not in capsys.readouterr().err

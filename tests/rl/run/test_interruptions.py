@@ -21,6 +21,7 @@ from metta.rl.experience.rollout import Rollout
 from metta.rl.learning.update import Updater
 from metta.rl.run.metrics import MetricsFile, read_metrics
 from metta.rl.settings import RunConfig
+from tests.rl.states import state_files
 from tests.rl.test_trainer import without_clock
 
 Config = Callable[..., RunConfig]
@@ -41,13 +42,12 @@ def at(monkeypatch: pytest.MonkeyPatch, holder: Any, method: str, number: int, a
     monkeypatch.setattr(holder, method, counted)
 
 
-def contents(run: Path, epoch: int) -> tuple[bytes, bytes, list[dict[str, float]]]:
+def contents(run: Path, epoch: int) -> tuple[bytes, dict[str, bytes], list[dict[str, float]]]:
     """What must be the same of two runs."""
     weights = run / "checkpoints" / f"{run.name}:v{epoch}" / "model.safetensors"
-    state = run / "trainer_state" / f"v{epoch}" / "state.safetensors"
     return (
         weights.read_bytes(),
-        state.read_bytes(),
+        state_files(run / "trainer_state" / f"v{epoch}"),
         [without_clock(line) for line in read_metrics(run / "metrics.jsonl")],
     )
 

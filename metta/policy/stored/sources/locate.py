@@ -6,7 +6,7 @@ from pathlib import Path
 from metta.common.errors import UserError, suggest
 from metta.policy.stored.sources import artifacts, s3
 from metta.policy.stored.sources.place import SPEC, Place, local_place
-from metta.policy.stored.sources.runs import find_run, list_versions, no_version, split_version
+from metta.policy.stored.sources.runs import best_of, find_run, list_versions, no_best, no_version, split_version
 
 FILE = "file://"
 REMOTE = {s3.SCHEME: s3.s3_places, artifacts.SCHEME: lambda uri: [artifacts.artifact_place(uri)]}
@@ -38,6 +38,8 @@ def locate(uri: str, data_dir: Path, names: Iterable[str] = ()) -> list[Place]:
     run, version = split_version(text)
     folder = find_run(uri, Path(run).expanduser(), data_dir, names)
     versions = list_versions(folder)
+    if version == "best" and not (version := best_of(folder)):
+        raise no_best(uri, folder.name)
     if version != "latest":
         versions = [found for found in versions if f"v{found.epoch}" == version]
     if not versions:

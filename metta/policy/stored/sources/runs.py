@@ -1,14 +1,19 @@
 """Checkpoints in run folders: `train_dir/run/checkpoints/run:v5`."""
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from metta.common.errors import UserError, suggest
+from metta.common.files import read_bytes
 
 CHECKPOINTS = "checkpoints"
-VERSION = re.compile(r":(latest|v\d+)$")
+VERSION = re.compile(r":(latest|best|v\d+)$")
+BEST = "best.json"  # which checkpoint of a run was the best in evaluations as it trained: {"epoch": 5, …}
+MOST_BEST_BYTES = 10_000
+MOST_EPOCH = 10**18
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,28 @@ def split_version(uri: str) -> tuple[str, str]:
     """Run and version (`latest` where none is given) of `run:v5`."""
     path, _, version = uri.rpartition(":") if VERSION.search(uri) else (uri, "", "latest")
     return path, version
+
+
+def parse_best(data: bytes, origin: str) -> str:
+    """The version that a run's best.json names: v5. Raises UserError for what is none."""
+    try:
+        epoch = json.loads(data)["epoch"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        epoch = None
+    if type(epoch) is not int or not 0 <= epoch < MOST_EPOCH:
+        raise UserError(f"{origin}: damaged, it names no epoch; name a checkpoint, or latest")
+    return f"v{epoch}"
+
+
+def best_of(run: Path) -> str | None:
+    """The version that is called a run's best: v5; None where none is. Raises UserError for a damaged best.json."""
+    path = run / BEST
+    return parse_best(read_bytes(path, MOST_BEST_BYTES), str(path)) if path.is_file() else None
+
+
+def no_best(uri: str, run: str) -> UserError:
+    why = "no evaluation chose one as it trained (evaluator.epoch_interval=N, checkpointer.keep_best)"
+    return UserError(f"{uri}: run {run} has no best checkpoint: {why}; {run}:latest is its newest")
 
 
 def no_version(uri: str, run: str, version: str, have: list[str]) -> UserError:

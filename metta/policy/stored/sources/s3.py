@@ -9,7 +9,16 @@ from typing import Any
 from metta.common.errors import MissingExtraError, UserError, suggest
 from metta.policy.stored.sources.cache import LostConnectionError, Remote, fetch
 from metta.policy.stored.sources.place import MOST_BYTES, SPEC, Place
-from metta.policy.stored.sources.runs import CHECKPOINTS, no_version, split_version, versions_among
+from metta.policy.stored.sources.runs import (
+    BEST,
+    CHECKPOINTS,
+    MOST_BEST_BYTES,
+    no_best,
+    no_version,
+    parse_best,
+    split_version,
+    versions_among,
+)
 
 SCHEME = "s3://"
 CHUNK = 1 << 20
@@ -38,11 +47,21 @@ def s3_places(uri: str) -> list[Place]:
     if not versions:
         near = suggest(name, store.list(folder))
         raise UserError(f"{uri}: neither a file, a bundle nor a run in the bucket{near}")
+    if version == "best":
+        version = _best(store, path, run)
     wanted = [name for epoch, name in reversed(versions) if version in ("latest", f"v{epoch}")]
     if not wanted:
         raise no_version(uri, run, version, [f"v{epoch}" for epoch, _ in versions])
     at = f"{path}/{CHECKPOINTS}"
     return [Place(f"{SCHEME}{bucket}/{at}/{name}", name, _Objects(store, f"{at}/{name}")) for name in wanted]
+
+
+def _best(store: "_Bucket", path: str, run: str) -> str:
+    """The version that is called a run's best."""
+    files = _Objects(store, path)
+    if not files.has(BEST):
+        raise no_best(store.uri, run)
+    return parse_best(files.read(BEST, MOST_BEST_BYTES), f"{store.uri}: {BEST}")
 
 
 @dataclass(frozen=True)
