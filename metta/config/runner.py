@@ -8,7 +8,7 @@ from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
-from metta.config.describe import print_policy
+from metta.config.describe import FORMS, describe
 from metta.config.job import KINDS, Config
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.tree import to_yaml
@@ -34,7 +34,7 @@ def _flags() -> Parser:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--cfg", choices=["job"])
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--describe", choices=["table", "json"])
+    parser.add_argument("--describe", choices=FORMS)
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
@@ -53,10 +53,10 @@ def _guarded(main: Callable[[argparse.Namespace], int], argv: Sequence[str]) -> 
 
 
 def _with_forms(argv: Sequence[str]) -> list[str]:
-    """The arguments with a form behind --describe, which takes none but json or table."""
+    """The arguments with a form behind --describe, which takes none but these."""
     words: list[str] = []
     for word in argv:
-        if words[-1:] == ["--describe"] and word not in ("json", "table"):
+        if words[-1:] == ["--describe"] and word not in FORMS:
             words.append("table")
         words.append(word)
     return [*words, "table"] if words[-1:] == ["--describe"] else words
@@ -106,7 +106,7 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
         if flags.cfg:
             print(("---\n" if index else "") + to_yaml(job.config), end="")
         elif flags.describe:
-            print_policy(job.config, flags.describe)
+            describe(job.config, flags.describe)
         elif flags.dry_run:
             print(_summary(job.config))
         else:

@@ -31,6 +31,7 @@ from metta.rl.run.signals import Stop, StoppedError, StopRequest, go_on
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
 from metta.rl.run.wandb_logger import WandbLogger
+from metta.rl.schedule import largest
 from metta.rl.settings import RunConfig
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
@@ -121,11 +122,12 @@ class Trainer:
         begin = time.perf_counter()
         with self.profile.epoch() if self.profile else nullcontext():
             self.stopwatch.reset()
+            scheduled = self.plan.schedules.begin(self.progress.agent_steps)
             guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
             if not self.parts.rollout.collect(self.stopwatch, stop):
                 raise StoppedError
             learned, times = self.learn(stop), self.stopwatch.read()
-        self.report({**learned, **guidance}, times, stop)
+        self.report({**learned, **scheduled, **guidance}, times, stop)
         if self.profile:
             self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
         if lost := self.folder.lock.lost:
@@ -182,7 +184,7 @@ class Trainer:
 
     def learn(self, stop: Stop) -> Metrics:
         """Update on the collected batch and count it."""
-        rate = learning_rate(self.config.trainer.optimizer, self.share_done)
+        rate = learning_rate(self.plan.schedules.trainer.optimizer, self.share_done)
         set_learning_rate(self.parts.optimizer, rate)
         try:
             metrics = self.parts.updater.update(self.parts.rollout.experience, self.share_done, self.stopwatch, stop)
@@ -223,6 +225,7 @@ class Trainer:
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
         self.metrics |= self.watch(self.metrics)
+        self.plan.schedules.look(self.metrics, progress.agent_steps)
         try:
             self.file.write(self.metrics)
             if not self.folder.lock.lost and self.file.write_again():
@@ -280,7 +283,7 @@ class Trainer:
         self.opened.callback(self.file.close)
         attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
         self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
-        actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
+        actions, gamma = len(source.info.action_names), largest(config.trainer.advantage.gamma)
         self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
         self.watch.recall(read_rows(folder.metrics))
         self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), self.code)

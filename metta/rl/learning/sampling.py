@@ -64,21 +64,20 @@ class PrioritizedSampler:
 
     EPSILON = 1e-6  # keeps every segment possible
 
-    def __init__(self, alpha: float, beta0: float, generator: torch.Generator) -> None:
-        self.alpha, self.beta0 = alpha, beta0
-        self._generator = generator
-        self.scheduled = {"prio_beta": beta0}
+    def __init__(self, settings: SamplingSettings, generator: torch.Generator) -> None:
+        self.settings, self._generator = settings, generator
+        self.scheduled = {"prio_beta": settings.prio_beta0}
         self._seen: Tensor | None = None
         self._own = torch.empty(0, dtype=torch.int64)  # the segments that are seen
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
-        self.scheduled["prio_beta"] = self.beta0 + (1 - self.beta0) * progress
+        self.scheduled["prio_beta"] = self.settings.prio_beta0 + (1 - self.settings.prio_beta0) * progress
         self._seen = seen
         if seen is not None:
             self._own = seen.nonzero().squeeze(-1)
 
     def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
-        priorities = advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON)
+        priorities = advantages.abs().sum(dim=0).pow_(self.settings.prio_alpha).add_(self.EPSILON)
         if self._seen is not None:
             mean = priorities[self._own].mean() if len(self._own) else 1.0
             priorities = torch.where(self._seen, priorities, mean)
@@ -90,7 +89,7 @@ class PrioritizedSampler:
 
     def _too_large(self, numbers: dict[str, float]) -> DivergedError:
         return DivergedError(
-            f"sums of experience/advantages to the power of {self.alpha} are no longer finite",
+            f"sums of experience/advantages to the power of {self.settings.prio_alpha} are no longer finite",
             f"a smaller trainer.sampling.prio_alpha helps, or {SMALLER_STEPS}",
         )
 
@@ -105,4 +104,4 @@ def draw_distinct(probabilities: Tensor, count: int, generator: torch.Generator)
 def make_sampler(settings: SamplingSettings, generator: torch.Generator) -> SegmentSampler:
     if settings.method == "sequential":
         return SequentialSampler(generator)
-    return PrioritizedSampler(settings.prio_alpha, settings.prio_beta0, generator)
+    return PrioritizedSampler(settings, generator)

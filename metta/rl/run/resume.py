@@ -16,6 +16,8 @@ from metta.rl.build import Parts, Plan
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.run.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
 
+SCHEDULES = "schedules."  # begin of names in a snapshot
+
 
 @dataclass(frozen=True)
 class Start:
@@ -40,6 +42,7 @@ def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
         "global.torch": torch.get_rng_state(),
         "global.numpy": _numpy_state(),
         **{f"rollout.{name}": tensor for name, tensor in parts.rollout.state_dict().items()},
+        **{f"{SCHEDULES}{name}": tensor for name, tensor in plan.schedules.state_dict().items()},
     }
     return Snapshot(progress, plan.fingerprint, _machine(parts), tensors)
 
@@ -58,6 +61,8 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
         )
     net.load_state_dict(bundle.weights)
     load_optimizer(parts.optimizer, tensors)
+    fired = {name.removeprefix(SCHEDULES): part for name, part in tensors.items() if name.startswith(SCHEDULES)}
+    plan.schedules.load_state_dict(fired)
     before, here = {"precision": FLOAT32.name} | snapshot.machine, _machine(parts)
     if snapshot.machine and (differs := [name for name in here if here[name] != before.get(name)]):
         now = ", ".join(f"{name} {here[name]} (before: {before.get(name)})" for name in differs)
