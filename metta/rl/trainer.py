@@ -15,7 +15,7 @@ from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.learning.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
-from metta.rl.learning.optim import learning_rate, set_learning_rate
+from metta.rl.learning.optim import learning, learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
@@ -187,7 +187,9 @@ class Trainer:
         rate = learning_rate(self.plan.schedules.trainer.optimizer, self.share_done)
         set_learning_rate(self.parts.optimizer, rate)
         try:
-            metrics = self.parts.updater.update(self.parts.rollout.experience, self.share_done, self.stopwatch, stop)
+            with learning(self.parts.optimizer):
+                experience = self.parts.rollout.experience
+                metrics = self.parts.updater.update(experience, self.share_done, self.stopwatch, stop)
         except DivergedError as error:
             raise self._explained(error) from error
         if metrics is None:

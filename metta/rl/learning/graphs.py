@@ -139,6 +139,8 @@ def obstacle(config: RunConfig, device: torch.device) -> str | None:
         return "other policies play along (trainer.dual_policy), which the processor casts"
     if config.trainer.compile and config.trainer.compile_mode.startswith(OWN_GRAPHS):
         return f"trainer.compile_mode={config.trainer.compile_mode} captures graphs of its own"
+    if config.trainer.optimizer.type in ("schedulefree_adamw", "muon"):
+        return f"trainer.optimizer.type={config.trainer.optimizer.type} reads numbers on the processor"
     fixed = [place.key for place in places(config.trainer, "trainer") if isinstance(place.value, Schedule)]
     if inside := [key for key in fixed if not _read_outside(key, config.trainer.auxiliary)]:
         return f"{inside[0]} follows a schedule, and a graph keeps the number that it was captured with"

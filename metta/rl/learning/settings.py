@@ -11,7 +11,7 @@ from metta.rl.schedule import MAY_CHANGE, SchedulableSettings, Scheduled
 
 
 class OptimizerSettings(SchedulableSettings):
-    type: Literal["adam", "adamw"] = Field(default="adam", description="optimiser")
+    type: Literal["adam", "adamw", "schedulefree_adamw", "muon"] = Field(default="adam", description="optimiser")
     learning_rate: Scheduled = Field(default=0.00092, gt=0, description="step size at the start")
     anneal_lr: bool = Field(default=True, description="cosine decay of the learning rate over total_timesteps")
     min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description="final learning rate as a share of the first")

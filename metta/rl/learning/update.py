@@ -14,6 +14,7 @@ from metta.rl.learning.backprop import Backprop
 from metta.rl.learning.divergence import AT_ONCE, LaterChecks, check_advantages, check_experience, check_finite
 from metta.rl.learning.graphs import Captured
 from metta.rl.learning.losses.base import Loss, Minibatch, Prediction, predict
+from metta.rl.learning.optim import stops_by_itself
 from metta.rl.learning.precision import FLOAT32, Precision
 from metta.rl.learning.sampling import Draw, SegmentSampler
 from metta.rl.learning.settings import TrainerSettings
@@ -67,6 +68,7 @@ class Updater:
         self._parameters = list(net.parameters())
         self._backprop = Backprop(net, precision, settings.accumulate)
         later = precision.device.type == "cuda" if check_later is None else check_later
+        later = later and stops_by_itself(optimizer)
         self._checks = LaterChecks(precision.device) if later else AT_ONCE
         self._checks.guard(optimizer)
         self._repeat = repeat

@@ -169,11 +169,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; groups and learning rate stay the present ones."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], kinds: set[str]) -> bool:
+    """Put back what `optimizer_tensors` gave; groups and learning rate stay the present ones. Return whether it could:
+    not where there is more than the `kinds` that this optimiser keeps, as another one did."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, kind = name.split(".", 2)
             state.setdefault(int(index), {})[kind] = tensor
+    if any(not kept.keys() <= kinds for kept in state.values()):
+        return False
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return True

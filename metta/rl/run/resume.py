@@ -13,6 +13,7 @@ from metta.policy.stored.bundle import Bundle
 from metta.policy.stored.differences import net_differences
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Parts, Plan
+from metta.rl.learning.optim import STATES
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.run.checkpoint import Progress, Snapshot, load_optimizer, optimizer_tensors
 
@@ -60,7 +61,8 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot) -> Pro
             "choose another run name"
         )
     net.load_state_dict(bundle.weights)
-    load_optimizer(parts.optimizer, tensors)
+    if not load_optimizer(parts.optimizer, tensors, STATES[plan.config.trainer.optimizer.type]):
+        warn(f"run={plan.run}: goes on with another optimiser than before, which begins anew")
     fired = {name.removeprefix(SCHEDULES): part for name, part in tensors.items() if name.startswith(SCHEDULES)}
     plan.schedules.load_state_dict(fired)
     before, here = {"precision": FLOAT32.name} | snapshot.machine, _machine(parts)
