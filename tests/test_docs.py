@@ -21,6 +21,9 @@ from metta.policy.nets.components.cells import TOKENS
 from metta.policy.nets.components.registry import KINDS
 from metta.policy.nets.presets import preset_names
 from metta.rl.experience.npc_settings import DualPolicySettings
+from metta.rl.experience.teacher_settings import MODES
+from metta.rl.learning.settings import TrainerSettings
+from metta.rl.schedule import places
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,3 +116,11 @@ def test_the_page_of_networks_explains_every_component(kind: str):
 def test_the_page_of_networks_names_every_preset_and_cell():
     page = (ROOT / "docs" / "nets.md").read_text()
     assert [name for name in (*preset_names(), *TOKENS) if f"| `{name}` |" not in page] == []
+
+
+def test_the_page_of_training_names_everything_that_takes_a_schedule():
+    page = (ROOT / "docs" / "training.md").read_text()
+    rows = "\n".join(re.findall(r"^\| (?:of a teacher|`trainer|`teacher).*$", page, re.MULTILINE))
+    settings = [(TrainerSettings(), "trainer"), *((mode.settings(), "teacher") for mode in MODES.values())]
+    for field in {place.key.rpartition(".")[2] for given, key in settings for place in places(given, key)}:
+        assert re.search(rf"[`.{{,]{field}[`}},]", rows), field

@@ -130,4 +130,4 @@ def fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
         if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
             return []
         model = nested
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -28,7 +28,8 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
   -h, --help      what the recipe takes, with defaults and meanings
   --list          the recipes; 'train --list' and 'cogsguard --list' show a part
   --cfg job       print the composed tree as YAML
-  --describe      print what the policy is made of: shapes, parameters, work; '--describe json' for programs
+  --describe      print what the policy is made of: shapes, parameters, work; '--describe json' for programs,
+                  '--describe schedule' draws what changes while it trains
   --dry-run       compose and validate only
   -v, --verbose   show where each word went
   -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))

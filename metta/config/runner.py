@@ -9,7 +9,7 @@ from metta.common.errors import UserError
 from metta.common.ranks import begin
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
-from metta.config.describe import print_policy
+from metta.config.describe import FORMS, describe
 from metta.config.job import KINDS, Config
 from metta.config.ranks import check_launched, refused, train_in_many
 from metta.config.recipes import Recipe, resolve, select
@@ -36,7 +36,7 @@ def _flags() -> Parser:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--cfg", choices=["job"])
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--describe", choices=["table", "json"])
+    parser.add_argument("--describe", choices=FORMS)
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
@@ -61,10 +61,10 @@ def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv:
 
 
 def _with_forms(argv: Sequence[str]) -> list[str]:
-    """The arguments with a form behind --describe, which takes none but json or table."""
+    """The arguments with a form behind --describe, which takes none but these."""
     words: list[str] = []
     for word in argv:
-        if words[-1:] == ["--describe"] and word not in ("json", "table"):
+        if words[-1:] == ["--describe"] and word not in FORMS:
             words.append("table")
         words.append(word)
     return [*words, "table"] if words[-1:] == ["--describe"] else words
@@ -117,7 +117,7 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
         if flags.cfg:
             print(("---\n" if index else "") + to_yaml(job.config), end="")
         elif flags.describe:
-            print_policy(job.config, flags.describe)
+            describe(job.config, flags.describe)
         elif flags.dry_run:
             print(_summary(job.config))
         else:

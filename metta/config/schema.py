@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from metta.game.mission import Mission, MissionSettings
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.components.registry import KINDS
+from metta.rl.schedule import KIND, takes_schedule
 
 Model = type[BaseModel]
 
@@ -103,6 +104,8 @@ def nearest(model: Model, path: str) -> str:
         if child is None:
             break
         parent = child
+    if wrong == KIND and parent.takes_number:
+        return f" ({parent.path} takes a number only: no schedule)"
     siblings = {_name(key.path): key.path for key in parent.children()}
     found = [siblings[name] for name in difflib.get_close_matches(wrong, siblings)]
     if not found:
@@ -133,7 +136,7 @@ def _annotation(model: Model, name: str, field: FieldInfo) -> Any:
     is_dict = field.annotation is dict or get_origin(field.annotation) is dict
     if model is MissionSettings and is_dict and name in Mission.model_fields:
         return Mission.model_fields[name].annotation
-    return field.annotation
+    return field.annotation | dict[str, Any] if takes_schedule(field) else field.annotation  # pyright: ignore
 
 
 def _of_any(models: Sequence[Model], name: str) -> tuple[Any, str]:

@@ -17,6 +17,7 @@ from metta.config.schema import Key, Model, find, nearest
 from metta.config.words import Word
 from metta.policy.nets.components.registry import WHERE
 from metta.policy.nets.presets import KNOBS, refers_to
+from metta.rl.schedule import KIND
 
 T = TypeVar("T", bound=BaseModel)
 Result = TypeVar("Result")
@@ -57,6 +58,7 @@ class Tree:
         known = OmegaConf.create({})
         for path, value in _flat(layer.values):
             key = self.key(path, layer.source)
+            self._begin_schedule(key.path, layer.source)
             if value is None and key.model is not None and not key.optional:
                 continue  # `trainer:` with nothing below it
             try:
@@ -185,6 +187,17 @@ class Tree:
             raise UserError(f"{str(error).splitlines()[0]}, from {source}") from None
         assert isinstance(merged, DictConfig)
         self.values = merged
+
+    def _begin_schedule(self, path: str, source: Source) -> None:
+        """Where the kind of a schedule is set, forget what stood in its place: another kind has other keys."""
+        above, _, name = path.rpartition(".")
+        if name != KIND:
+            return
+        if OmegaConf.select(self.values, above) is not None:
+            OmegaConf.update(self.values, above, None, merge=False)
+        for known in self._below(above):
+            del self.origins[known]
+        self._note(above, source)
 
     def _is_component(self, path: str) -> bool:
         above, _, name = path.rpartition(".")

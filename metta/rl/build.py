@@ -38,10 +38,16 @@ from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
 from metta.rl.machine import set_up, settled
 from metta.rl.run.metrics import hourly_cost
+from metta.rl.run.schedules import Schedules
 from metta.rl.run.start import start_from, starts_elsewhere
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape, batch_shape
 from metta.rl.world import ALONE, World
+
+
+def epochs(settings: TrainerSettings, shape: BatchShape) -> int:
+    """Epochs until total_timesteps is reached."""
+    return -(-settings.total_timesteps // shape.agent_steps)
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,12 @@ class Plan:
     teacher: Policy | None
     npc_pool: NpcPool | None
     hourly_cost: float | None
+    schedules: Schedules
 
     @property
     def epochs(self) -> int:
         """Epochs until total_timesteps is reached."""
-        return -(-self.config.trainer.total_timesteps // self.shape.agent_steps)
+        return epochs(self.config.trainer, self.shape)
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -113,12 +120,14 @@ def plan(config: RunConfig, world: World = ALONE) -> Plan:
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs, world.size)
-    teaching = config.teaching
+    schedules = Schedules(config, epochs(config.trainer, shape) * shape.agent_steps)
+    teaching = schedules.teaching
     run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
-    npc_pool = find_npc_pool(config, source, run, device) if config.trainer.dual_policy.enabled else None
-    return Plan(config, run, source, shape, teacher, npc_pool, hourly_cost())
+    now = config.model_copy(update={"trainer": schedules.trainer})
+    npc_pool = find_npc_pool(now, source, run, device) if config.trainer.dual_policy.enabled else None
+    return Plan(config, run, source, shape, teacher, npc_pool, hourly_cost(), schedules)
 
 
 def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
@@ -132,7 +141,7 @@ def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
 
 def build(plan: Plan, world: World = ALONE) -> Parts:
     """Build network, environments, buffers and update from a plan, or the part of them that is this process's."""
-    config, shape = plan.config, plan.shape
+    config, shape, settings = plan.config, plan.shape, plan.schedules.trainer
     seed, device = config.system.seed, set_up(config.system)
     precision = find_precision(config.trainer.precision, device)
     precision.set_up()
@@ -154,16 +163,15 @@ def build(plan: Plan, world: World = ALONE) -> Parts:
             opened.callback(teacher.close)
             experience = replace(experience, labels=teacher.labels)
         npcs = _build_npcs(plan.npc_pool, plan, env, generators, device, world) if plan.npc_pool else None
-        settings = config.trainer.advantage
         graphs = _captures(config, device)
-        actions = generators["actions"]
-        rollout = Rollout(env, net, experience, actions, settings, teacher, npcs, precision, graphs, world)
-        optimizer = make_optimizer(net, config.trainer.optimizer)
-        sampler = make_sampler(config.trainer.sampling, generators["minibatches"], Shares(world, shape.rounds))
-        losses = make_losses(config.trainer, net, config.teaching)
+        actions, advantage = generators["actions"], settings.advantage
+        rollout = Rollout(env, net, experience, actions, advantage, teacher, npcs, precision, graphs, world)
+        optimizer = make_optimizer(net, settings.optimizer)
+        sampler = make_sampler(settings.sampling, generators["minibatches"], Shares(world, shape.rounds))
+        losses = make_losses(settings, net, plan.schedules.teaching)
         # Of a minibatch drawn from all segments a process has another number each time: nothing that a graph repeats.
         repeat = graphs and world.size == 1
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=repeat, world=world)
+        updater = Updater(net, optimizer, losses, sampler, settings, shape, precision, repeat=repeat, world=world)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
 
@@ -186,7 +194,7 @@ def _build_teacher(
     policy: Policy, plan: Plan, env: Environments, device: torch.device, generator: torch.Generator, world: World
 ) -> Teacher:
     """The teacher of a plan that has one, with room for what it says."""
-    shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.config.teaching
+    shape, actions, teaching = plan.shape, len(plan.source.info.action_names), plan.schedules.teaching
     assert teaching is not None
     labels = Labels.allocate(shape.horizon, shape.own_segments, actions, teaching.mode.neural, device)
     return Teacher(policy, teaching, env, shape.agents, actions, labels, generator, plan.config.system.seed, world)

@@ -13,6 +13,7 @@ from metta.rl.experience.settings import EnvSettings, TrainingEnvSettings
 from metta.rl.experience.teacher_settings import TeacherSettings, Teaching, find_teaching
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.run.settings import CheckpointerSettings, PhaseName, RunName, SystemSettings, WandbSettings
+from metta.rl.schedule import Schedule, places
 
 
 class EvaluatorSettings(Settings):
@@ -74,6 +75,17 @@ class PhaseSettings(Settings):
         return {"name": value} if isinstance(value, str) else value
 
 
+def _check_schedules(run: "RunConfig") -> None:
+    """Raise SettingError for a schedule that does not go on as the run does."""
+    for settings, key in ((run.trainer, "trainer"), (run.teacher, "teacher")):
+        for place in places(settings, key) if settings else ():
+            if isinstance(place.value, Schedule):
+                try:
+                    place.value.check(run.trainer.total_timesteps)
+                except ValueError as error:
+                    raise SettingError(f"{place.key}: {error}", place.key) from None
+
+
 class RunConfig(Settings):
     """Everything that decides a training run."""
 
@@ -132,7 +144,9 @@ class RunConfig(Settings):
             )
         for name, run in zip(self.phases or [""], self.phase_runs, strict=True):
             try:
-                _ = run.teaching  # raises where its forms contradict each other
+                _check_schedules(run)
+                if teaching := run.teaching:  # raises where its forms contradict each other
+                    teaching.check(run.trainer.total_timesteps)
             except SettingError as error:
                 home = f"phases.{name}." if name else ""
                 about = [f"{home}{key}" if key.startswith("teacher") else key for key in error.about]

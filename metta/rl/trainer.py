@@ -14,7 +14,7 @@ from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
 from metta.rl.evaluation import Evaluator, EvaluatorOf, never
 from metta.rl.learning.divergence import LARGE_REWARD, SMALLER_STEPS, DivergedError
-from metta.rl.learning.optim import learning_rate, set_learning_rate
+from metta.rl.learning.optim import learning, learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.agreed_stop import NEVER, AgreedStop
@@ -130,11 +130,12 @@ class Trainer:
         self._settle(wait=self.config.trainer.dual_policy.plays_checkpoints)
         with self.profile.epoch() if self.profile else nullcontext():
             self.stopwatch.reset()
+            scheduled = self.plan.schedules.begin(self.progress.agent_steps)
             guidance = self.parts.rollout.begin(self.progress.epoch, self.progress.agent_steps)
             if not self.parts.rollout.collect(self.stopwatch, stop):
                 raise StoppedError
             learned, times = self.learn(stop), self.stopwatch.read()
-        self.report({**learned, **guidance}, times, stop)
+        self.report({**learned, **scheduled, **guidance}, times, stop)
         if self.profile:
             self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
         self._settle()
@@ -197,10 +198,12 @@ class Trainer:
 
     def learn(self, stop: Stop) -> Metrics:
         """Update on the collected batch and count it."""
-        rate = learning_rate(self.config.trainer.optimizer, self.share_done)
+        rate = learning_rate(self.plan.schedules.trainer.optimizer, self.share_done)
         set_learning_rate(self.parts.optimizer, rate)
         try:
-            metrics = self.parts.updater.update(self.parts.rollout.experience, self.share_done, self.stopwatch, stop)
+            with learning(self.parts.optimizer):
+                experience = self.parts.rollout.experience
+                metrics = self.parts.updater.update(experience, self.share_done, self.stopwatch, stop)
         except DivergedError as error:
             raise self._explained(error) from error
         if metrics is None:
@@ -237,6 +240,7 @@ class Trainer:
         }
         # All go on with the numbers of one, as those of time and machine differ.
         self.metrics = self.world.of_leader(self.reports.complete(metrics, episodes) if self.reports else metrics)
+        self.plan.schedules.look(self.metrics, progress.agent_steps)
         if self.reports:
             self.reports.send(self.metrics)
 

@@ -9,6 +9,7 @@ from tests.config.conftest import Outcome
 
 Runner = Callable[..., Outcome]
 WORD = "from the word"
+ENT_COEF = "trainer.losses.ppo_actor.ent_coef"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,28 @@ WORD = "from the word"
         (["cogsguard.train", "-m", "seed=shuffle(range(0,inf))"], ["more than 10,000"]),
         (["cogsguard.train", "-m", "seed=range(9,9)"], ["no values"]),
         (["cogsguard.train", "-m", "seed=range(200)", "trainer.update_epochs=range(1,200)"], ["39,800 jobs"]),
+        (["cogsguard.train", f"{ENT_COEF}={{schedule: liner}}"], [ENT_COEF, "did you mean linear?", WORD]),
+        (
+            ["cogsguard.train", f"{ENT_COEF}={{schedule: linear, frm: 1, to: 0}}"],
+            [ENT_COEF, "did you mean from?", WORD],
+        ),
+        (["cogsguard.train", f"{ENT_COEF}={{schedule: linear, from: -1, to: 0}}"], [ENT_COEF, "from=-1", WORD]),
+        (["cogsguard.train", f"{ENT_COEF}.to=0"], [ENT_COEF, "schedule is missing", WORD]),
+        (
+            ["cogsguard.train", f'{ENT_COEF}={{schedule: step, from: 1, to: 0, when: "env_agnt/death > 1"}}'],
+            [ENT_COEF, "did you mean env_agent", WORD],
+        ),
+        (["cogsguard.train", "trainer.batch_size={schedule: step}"], ["takes a number only: no schedule", WORD]),
+        (
+            [
+                "cogsguard.train",
+                "teacher.policy_uri=a",
+                "teacher.student_led_proportion=0.5",
+                "teacher.teacher_led_proportion={schedule: linear, from: 0.6, to: 0}",
+            ],
+            ["is 1.1, more than 1", "from the word 'teacher.teacher_led_proportion="],
+        ),
+        (["cogsguard.train", "trainer.optimizer.type=adamW"], ["did you mean adamw", WORD]),
         (["cogsguard.train", "run=a/b"], ["letters, digits", WORD]),
         (["cogsguard.train", "wandb.notes=${trainer.none}"], ["trainer.none"]),
         (["cogsguard.tutorial", "role=scoot"], ["did you mean scout", WORD]),

@@ -16,7 +16,7 @@ from metta.policy.machine_settings import MachineSettings
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.uri import CHECKPOINTS, SCHEME, is_built_in, list_versions, make_policy
 from metta.rl.experience.environments import Source, for_agents
-from metta.rl.experience.npc_settings import STARTER, DualPolicySettings
+from metta.rl.experience.npc_settings import STARTER, DualPolicySettings, NpcSettings
 from metta.rl.run.metrics import Metrics
 from metta.rl.settings import RunConfig
 from metta.rl.world import ALONE, World
@@ -83,11 +83,11 @@ class NpcPool:
         self._here: dict[str, Npc] = {}
         self._league: list[str] = []  # those at hand
         self._newest = 0  # epoch of the newest checkpoint when the league was drawn
-        self._named: dict[str, float] = {}  # weights
+        self._named: dict[str, NpcSettings] = {}
         for npc in settings.npcs:
             name = self._free_name(short_name(npc.path))
             self._add(Npc(name, npc.path, load(npc.path)))
-            self._named[name] = npc.weight
+            self._named[name] = npc
 
     def __getitem__(self, index: int) -> Npc:
         return self._here[self._names[index]]
@@ -106,7 +106,8 @@ class NpcPool:
         `playing` on any process is let go. The probabilities are reported."""
         if self.settings.league.mode != "off":
             self._draw_league(epoch, world)
-        wanted = {**self._named, **dict.fromkeys(self._league, self.settings.league.weight)}
+        named = {name: npc.weight for name, npc in self._named.items()}
+        wanted = {**named, **dict.fromkeys(self._league, self.settings.league.weight)}
         if not wanted:
             self._take(STARTER)
         weights = {name: weight * self._factor(name) for name, weight in (wanted or {STARTER: 1.0}).items()}

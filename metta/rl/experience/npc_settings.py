@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from metta.common.errors import UserError
 from metta.common.settings import SettingError, Settings
 from metta.policy.hosted.by_class import NAMES_CLASS
-from metta.rl.experience.teacher_settings import Share
+from metta.rl.schedule import SchedulableSettings, Scheduled
 
 STARTER = "random"  # plays where a league has no checkpoint yet
 
@@ -24,14 +24,14 @@ class ScriptedNpcSettings(Settings):
     )
 
 
-class NpcSettings(Settings):
+class NpcSettings(SchedulableSettings):
     """One of several NPCs."""
 
     path: Annotated[str, NAMES_CLASS] = Field(min_length=1, description="any policy: a checkpoint or a scripted one")
-    weight: PositiveFloat = Field(default=1.0, description="how often it is drawn, relative to the others")
+    weight: Scheduled = Field(default=1.0, gt=0, description="how often it is drawn, relative to the others")
 
 
-class LeagueSettings(Settings):
+class LeagueSettings(SchedulableSettings):
     """The run's own past checkpoints as NPCs."""
 
     mode: Literal["off", "uniform", "latest", "prioritized"] = Field(
@@ -41,7 +41,9 @@ class LeagueSettings(Settings):
     size: PositiveInt = Field(
         default=16, description="past checkpoints at hand; of more, latest takes the newest, others draw"
     )
-    weight: PositiveFloat = Field(default=1.0, description="how often one of them is drawn, relative to the NPCs named")
+    weight: Scheduled = Field(
+        default=1.0, gt=0, description="how often one of them is drawn, relative to the NPCs named"
+    )
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -49,18 +51,22 @@ class LeagueSettings(Settings):
         return "off" if value is False else value
 
 
-class AdaptiveSettings(Settings):
+class AdaptiveSettings(SchedulableSettings):
     """NPCs against whom the reward is changing come more often than those mastered or still too strong."""
 
     enabled: bool = Field(default=False, description="draw NPCs by how the reward against each of them changes")
-    floor: float = Field(default=0.1, gt=0, le=1, description="what is left of the weight of one where it stands still")
+    floor: Scheduled = Field(
+        default=0.1, gt=0, le=1, description="what is left of the weight of one where it stands still"
+    )
 
 
 class DualPolicySettings(Settings):
     """In every environment some agents follow the trained policy, the others an NPC drawn per episode."""
 
     enabled: bool = Field(default=False, description="let frozen policies control some of the agents")
-    policy_a_percentage: Share = Field(default=0.5, description="share of agents that the trained policy controls")
+    policy_a_percentage: float = Field(
+        default=0.5, ge=0, le=1, description="share of agents that the trained policy controls"
+    )
     npc_type: Literal["checkpoint", "scripted"] = Field(
         default="checkpoint", description="which of checkpoint_npc and scripted_npc plays"
     )

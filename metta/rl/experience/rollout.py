@@ -122,7 +122,7 @@ class Rollout:
         self.env, self.net, self.experience = env, net, experience
         self.teacher, self.npcs = teacher, npcs
         self.precision, self.world = precision, world
-        self._generator, self._centering, self._gamma = generator, settings.reward_centering, settings.gamma
+        self._generator, self._advantage, self._centering = generator, settings, settings.reward_centering
         self._device = experience.actions.device
         agents, learners = env.num_envs * env.num_agents, env.num_envs * (npcs.learners if npcs else env.num_agents)
         observation, kind = experience.observations.shape[2:], experience.observations.dtype
@@ -316,7 +316,7 @@ class Rollout:
         """The discounted value of what agents in these slots, int64 [n], see after the step."""
         state = tuple(part[slots] for part in self._state)
         output, _ = self.precision.act(self.net, observations, state)
-        return self._gamma * output.values
+        return self._advantage.gamma * output.values
 
     def _moved(self, array: np.ndarray) -> Tensor:
         """To the device, which is not waited for."""

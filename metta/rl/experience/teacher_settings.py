@@ -4,21 +4,25 @@ The short form is `teacher={mode, policy_uri, …}`. The long form, of the defau
 `trainer.losses.sliced_scripted_cloner` with `training_env.supervisor_policy_uri`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from metta.common.settings import SettingError, Settings, first_problem, subjects
+from metta.common.settings import SettingError, below, first_problem, subjects
 from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.rl.schedule import SchedulableSettings, Schedule, Scheduled, largest, steps_at
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Coefficient = Annotated[float, Field(ge=0)]
+Share = Annotated[Scheduled, Field(ge=0, le=1)]
+Coefficient = Annotated[Scheduled, Field(ge=0)]
 LONG = "trainer.losses.sliced_scripted_cloner"
 LONG_URI = "training_env.supervisor_policy_uri"
+HOMES = ("teacher.kwargs", "teacher", LONG)  # branches in which settings of a loss may stand
+SAMPLES = 200  # moments of a run at which proportions are added up
 
 
-class SliceSettings(Settings):
+class SliceSettings(SchedulableSettings):
     """How a batch is divided between teacher-led, student-led and plain PPO segments."""
 
     teacher_led_proportion: Share = Field(
@@ -30,11 +34,17 @@ class SliceSettings(Settings):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "SliceSettings":
-        total = self.teacher_led_proportion + self.student_led_proportion
-        if total > 1 + 1e-9:
-            shares = ("teacher_led_proportion", "student_led_proportion")
-            raise SettingError(f"{' + '.join(shares)} is {total:g}, more than 1", *shares)
+        if not any(isinstance(share, Schedule) for share in (self.teacher_led_proportion, self.student_led_proportion)):
+            _check_sum(self.teacher_led_proportion + self.student_led_proportion)
         return self
+
+
+def _check_sum(shares: float, homes: Sequence[str] = ("",)) -> None:
+    """Raise SettingError where both proportions, which stand in one of these branches, are too much."""
+    if shares > 1 + 1e-9:
+        names = ("teacher_led_proportion", "student_led_proportion")
+        about = [below(home, name) for home in homes for name in names]
+        raise SettingError(f"{' + '.join(names)} is {shares:g}, more than 1", *about)
 
 
 class ClonerSettings(SliceSettings):
@@ -56,7 +66,7 @@ class KickstarterSettings(SliceSettings):
 
     action_loss_coef: Coefficient = Field(default=0.6, description="weight of the divergence from the teacher")
     value_loss_coef: Coefficient = Field(default=1.0, description="weight of the squared error to its values")
-    temperature: PositiveFloat = Field(default=2.0, description="softens both distributions")
+    temperature: Scheduled = Field(default=2.0, gt=0, description="softens both distributions")
 
 
 class SlicedKickstarterSettings(KickstarterSettings):
@@ -132,6 +142,7 @@ class Teaching:
     mode_name: str
     steps: int
     loss: SliceSettings  # of the type that the mode names, with the proportions
+    scheduled: frozenset[str] = frozenset()  # fields of the loss that follow schedules of their own: they do not fade
 
     @property
     def mode(self) -> Mode:
@@ -145,10 +156,27 @@ class Teaching:
     def shares(self, agent_steps: int) -> tuple[float, float]:
         """Shares of teacher-led and student-led segments after that many agent-steps; 0 and 0 once it is over."""
         fade = max(0.0, 1 - agent_steps / self.steps) if self.mode.fades else 1.0
-        led = self.loss.teacher_led_proportion * fade
+        led, student_led = (
+            getattr(self.loss, name) * (1 if name in self.scheduled else fade) for name in SliceSettings.model_fields
+        )
         if self.mode.sliced:
-            return led, self.loss.student_led_proportion * fade
+            return led, student_led
         return (led, 1 - led) if fade else (0.0, 0.0)
+
+    def check(self, total: int) -> None:
+        """Raise SettingError where the proportions are more than 1 together, some time in a run of `total` agent-steps.
+
+        Where they wait for different conditions, at their largest.
+        """
+        shares = (self.loss.teacher_led_proportion, self.loss.student_led_proportion)
+        schedules = [share for share in shares if isinstance(share, Schedule)]
+        if len({schedule.when for schedule in schedules}) > 1:
+            _check_sum(sum(map(largest, shares)), HOMES)
+            return
+        turns = {steps_at(position, total) for schedule in schedules for position, _ in schedule.points}
+        for steps in sorted(turns | {total * part / SAMPLES for part in range(SAMPLES)}):
+            now = [share.at(steps, total) if isinstance(share, Schedule) else share for share in shares]
+            _check_sum(sum(now), HOMES)
 
     def strength(self, agent_steps: int) -> float:
         """Factor of the loss: 1, where no slices fade it goes to 0 over the second half of the teacher's steps."""
@@ -216,6 +244,5 @@ def _checked(model: type[Loss], given: dict[str, Any]) -> Loss:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        homes = ("teacher.kwargs", "teacher", LONG)
-        about = [subject for home in homes for subject in subjects(error, home)]
-        raise SettingError(first_problem(model, error, homes[0]), *about) from None
+        about = [subject for home in HOMES for subject in subjects(error, home)]
+        raise SettingError(first_problem(model, error, HOMES[0]), *about) from None

@@ -13,11 +13,14 @@ from typing import Generic, TypeVar
 import torch
 
 from metta.common.logging import warn
+from metta.rl.schedule import Schedule, places
 from metta.rl.settings import RunConfig
 
 WARM_UP = 3  # calls before a capture: they compile, allocate what stays, choose kernels
 OWN_GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile
 WAITED = "called a synchronizing CUDA operation"  # what torch says where the host waits for the device
+ADVANTAGE = "trainer.advantage"
+READ_OUTSIDE = ("trainer.optimizer.learning_rate", "trainer.losses.ppo_actor.target_kl")
 
 Result = TypeVar("Result")
 
@@ -136,4 +139,15 @@ def obstacle(config: RunConfig, device: torch.device) -> str | None:
         return "other policies play along (trainer.dual_policy), which the processor casts"
     if config.trainer.compile and config.trainer.compile_mode.startswith(OWN_GRAPHS):
         return f"trainer.compile_mode={config.trainer.compile_mode} captures graphs of its own"
+    if config.trainer.optimizer.type in ("schedulefree_adamw", "muon"):
+        return f"trainer.optimizer.type={config.trainer.optimizer.type} reads numbers on the processor"
+    fixed = [place.key for place in places(config.trainer, "trainer") if isinstance(place.value, Schedule)]
+    if inside := [key for key in fixed if not _read_outside(key, config.trainer.auxiliary)]:
+        return f"{inside[0]} follows a schedule, and a graph keeps the number that it was captured with"
     return None
+
+
+def _read_outside(key: str, gradient_td: bool) -> bool:
+    """Whether a number is read before each minibatch or rollout, not in what is captured."""
+    advantage = key.startswith(f"{ADVANTAGE}.") and not (gradient_td or key.startswith(f"{ADVANTAGE}.reward_centering"))
+    return advantage or key.startswith("trainer.sampling.") or key in READ_OUTSIDE

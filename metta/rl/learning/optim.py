@@ -1,14 +1,43 @@
 """The optimiser and its schedule."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-from torch import nn
 
+from metta.policy.interface import PolicyNet
+from metta.rl.learning.muon import MuonAndAdamW, hidden_matrices
+from metta.rl.learning.schedule_free import ScheduleFreeAdamW
 from metta.rl.learning.settings import OptimizerSettings
 
+ADAM = {"step", "exp_avg", "exp_avg_sq"}
+STATES = {  # what each optimiser keeps of a parameter
+    "adam": ADAM,
+    "adamw": ADAM,
+    "schedulefree_adamw": {"step", "exp_avg_sq", "z", "largest_rate", "sum_of_squares"},
+    "muon": {*ADAM, "momentum_buffer"},
+}
 
-def make_optimizer(net: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+
+def make_optimizer(net: PolicyNet, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """The optimiser of a net's parameters."""
+    common: dict[str, Any] = {
+        "betas": (settings.beta1, settings.beta2),
+        "eps": settings.eps,
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.type == "schedulefree_adamw":
+        return ScheduleFreeAdamW(net.parameters(), settings.learning_rate, **common)
+    if settings.type == "muon":
+        matrices = hidden_matrices(net)
+        chosen = set(matrices)
+        others = [parameter for parameter in net.parameters() if parameter not in chosen]
+        return MuonAndAdamW(matrices, others, settings.learning_rate, **common)
+    return _fused_adam(net, settings, common)
+
+
+def _fused_adam(net: PolicyNet, settings: OptimizerSettings, common: dict[str, Any]) -> torch.optim.Optimizer:
     """Adam or AdamW in one fused kernel per step. On CUDA a graph may hold the step: the learning rate lies there."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     device = next(net.parameters()).device
@@ -16,14 +45,22 @@ def make_optimizer(net: nn.Module, settings: OptimizerSettings) -> torch.optim.O
     optimizer = kinds[settings.type](
         net.parameters(),
         lr=torch.tensor(settings.learning_rate, device=device) if on_cuda else settings.learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
         fused=device.type in ("cpu", "cuda"),
         capturable=on_cuda,
+        **common,
     )
     optimizer._warned_capturable_if_run_uncaptured = True  # pyright: ignore # a fused step is no slower for it
     return optimizer
+
+
+def learning(optimizer: torch.optim.Optimizer) -> AbstractContextManager[None]:
+    """Within, a net's parameters are where its optimiser takes gradients; outside they are what plays and is saved."""
+    return optimizer.at_gradients() if isinstance(optimizer, ScheduleFreeAdamW) else nullcontext()
+
+
+def stops_by_itself(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it changes nothing once `found_inf` is set on it."""
+    return isinstance(optimizer, torch.optim.Adam)  # AdamW is one
 
 
 def learning_rate(settings: OptimizerSettings, progress: float) -> float:

@@ -94,21 +94,21 @@ class PrioritizedSampler:
 
     EPSILON = 1e-6  # keeps every segment possible
 
-    def __init__(self, alpha: float, beta0: float, generator: torch.Generator, shares: Shares = WHOLE) -> None:
-        self.alpha, self.beta0 = alpha, beta0
-        self._generator, self._shares = generator, shares
-        self.scheduled = {"prio_beta": beta0}
+    def __init__(self, settings: SamplingSettings, generator: torch.Generator, shares: Shares = WHOLE) -> None:
+        self.settings, self._generator, self._shares = settings, generator, shares
+        self.scheduled = {"prio_beta": settings.prio_beta0}
         self._seen: Tensor | None = None
         self._own = torch.empty(0, dtype=torch.int64)  # the segments that are seen
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
-        self.scheduled["prio_beta"] = self.beta0 + (1 - self.beta0) * progress
+        self.scheduled["prio_beta"] = self.settings.prio_beta0 + (1 - self.settings.prio_beta0) * progress
         self._seen = None if seen is None else self._shares.gather(seen)
         if self._seen is not None:
             self._own = self._seen.nonzero().squeeze(-1)
 
     def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
-        priorities = self._shares.gather(advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON))
+        alpha = self.settings.prio_alpha
+        priorities = self._shares.gather(advantages.abs().sum(dim=0).pow_(alpha).add_(self.EPSILON))
         if self._seen is not None:
             mean = priorities[self._own].mean() if len(self._own) else 1.0
             priorities = torch.where(self._seen, priorities, mean)
@@ -122,7 +122,7 @@ class PrioritizedSampler:
 
     def _too_large(self, numbers: dict[str, float]) -> DivergedError:
         return DivergedError(
-            f"sums of experience/advantages to the power of {self.alpha} are no longer finite",
+            f"sums of experience/advantages to the power of {self.settings.prio_alpha} are no longer finite",
             f"a smaller trainer.sampling.prio_alpha helps, or {SMALLER_STEPS}",
         )
 
@@ -138,4 +138,4 @@ def make_sampler(settings: SamplingSettings, generator: torch.Generator, shares:
     """`generator` draws the same on all processes."""
     if settings.method == "sequential":
         return SequentialSampler(generator, shares)
-    return PrioritizedSampler(settings.prio_alpha, settings.prio_beta0, generator, shares)
+    return PrioritizedSampler(settings, generator, shares)

@@ -1,17 +1,18 @@
 """Settings of learning: batches, optimiser, advantages, losses."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from metta.common.settings import Settings
 from metta.rl.experience.npc_settings import DualPolicySettings
 from metta.rl.experience.teacher_settings import SlicedScriptedClonerSettings
+from metta.rl.schedule import MAY_CHANGE, SchedulableSettings, Scheduled
 
 
-class OptimizerSettings(Settings):
-    type: Literal["adam", "adamw"] = Field(default="adam", description="optimiser")
-    learning_rate: PositiveFloat = Field(default=0.00092, description="step size at the start")
+class OptimizerSettings(SchedulableSettings):
+    type: Literal["adam", "adamw", "schedulefree_adamw", "muon"] = Field(default="adam", description="optimiser")
+    learning_rate: Scheduled = Field(default=0.00092, gt=0, description="step size at the start")
     anneal_lr: bool = Field(default=True, description="cosine decay of the learning rate over total_timesteps")
     min_lr_ratio: float = Field(default=0.0, ge=0, le=1, description="final learning rate as a share of the first")
     beta1: float = Field(default=0.95, ge=0, lt=1, description="decay of the gradient mean")
@@ -20,49 +21,51 @@ class OptimizerSettings(Settings):
     weight_decay: float = Field(default=0.0, ge=0, description="decay of the weights per step, times the learning rate")
 
 
-class SamplingSettings(Settings):
+class SamplingSettings(SchedulableSettings):
     method: Literal["sequential", "prioritized"] = Field(
         default="prioritized", description="how minibatches pick segments"
     )
-    prio_alpha: float = Field(default=0.8, ge=0, description="0 = uniform")
-    prio_beta0: float = Field(default=0.2, ge=0, le=1, description="importance-weight exponent, annealed to 1")
+    prio_alpha: Scheduled = Field(default=0.8, ge=0, description="0 = uniform")
+    prio_beta0: Scheduled = Field(default=0.2, ge=0, le=1, description="importance-weight exponent, annealed to 1")
 
 
-class RewardCenteringSettings(Settings):
+class RewardCenteringSettings(SchedulableSettings):
     enabled: bool = Field(
         default=False, description="subtract a moving mean of each agent's reward (needed when gamma is 1)"
     )
-    beta: float = Field(default=1e-3, gt=0, le=1, description="weight of the newest reward in the mean")
+    beta: Scheduled = Field(default=1e-3, gt=0, le=1, description="weight of the newest reward in the mean")
 
 
-class AdvantageSettings(Settings):
-    gamma: float = Field(default=0.995, gt=0, le=1, description="discount per step")
-    gae_lambda: float = Field(default=0.90, ge=0, le=1, description="how far advantages look ahead: 0 = one step")
-    vtrace_rho_clip: PositiveFloat = Field(default=1.0, description="limit of the importance ratio of a TD error")
-    vtrace_c_clip: PositiveFloat = Field(default=1.0, description="limit of the importance ratio of the trace")
+class AdvantageSettings(SchedulableSettings):
+    gamma: Scheduled = Field(default=0.995, gt=0, le=1, description="discount per step")
+    gae_lambda: Scheduled = Field(default=0.90, ge=0, le=1, description="how far advantages look ahead: 0 = one step")
+    vtrace_rho_clip: Scheduled = Field(default=1.0, gt=0, description="limit of the importance ratio of a TD error")
+    vtrace_c_clip: Scheduled = Field(default=1.0, gt=0, description="limit of the importance ratio of the trace")
     reward_centering: RewardCenteringSettings = RewardCenteringSettings()
 
 
-class PpoActorSettings(Settings):
+class PpoActorSettings(SchedulableSettings):
     enabled: bool = Field(default=True, description="clipped policy-gradient loss")
-    clip_coef: PositiveFloat = Field(default=0.2, description="PPO ratio clip")
-    ent_coef: float = Field(default=0.01, ge=0, description="entropy bonus")
+    clip_coef: Scheduled = Field(default=0.2, gt=0, description="PPO ratio clip")
+    ent_coef: Scheduled = Field(default=0.01, ge=0, description="entropy bonus")
     norm_adv: bool = Field(default=True, description="normalise advantages over the minibatch")
-    target_kl: float | None = Field(default=None, gt=0, description="stop the epoch's updates above this KL")
+    target_kl: Annotated[float | None, MAY_CHANGE] = Field(
+        default=None, gt=0, description="stop the epoch's updates above this KL"
+    )
 
 
-class PpoCriticSettings(Settings):
+class PpoCriticSettings(SchedulableSettings):
     enabled: bool = Field(default=True, description="value loss")
-    vf_coef: float = Field(default=2.0, ge=0, description="weight of the value loss")
+    vf_coef: Scheduled = Field(default=2.0, ge=0, description="weight of the value loss")
     clip_vloss: bool = Field(default=True, description="keep new values within vf_clip_coef of the old")
-    vf_clip_coef: PositiveFloat = Field(default=0.2, description="range of clip_vloss")
+    vf_clip_coef: Scheduled = Field(default=0.2, gt=0, description="range of clip_vloss")
     critic_update: Literal["mse", "gtd_lambda"] = Field(
         default="mse", description="squared error, or gradient TD with a learned correction"
     )
-    aux_coef: float = Field(default=1.0, ge=0, description="gtd_lambda: weight of the auxiliary head's loss")
-    beta: float = Field(default=1.0, ge=0, description="gtd_lambda: weight decay of the auxiliary head")
-    teacher_offpolicy_rho_clip: PositiveFloat = Field(
-        default=1.0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
+    aux_coef: Scheduled = Field(default=1.0, ge=0, description="gtd_lambda: weight of the auxiliary head's loss")
+    beta: Scheduled = Field(default=1.0, ge=0, description="gtd_lambda: weight decay of the auxiliary head")
+    teacher_offpolicy_rho_clip: Scheduled = Field(
+        default=1.0, gt=0, description="gtd_lambda: limit of the importance ratio on teacher-led segments"
     )
 
 
@@ -72,13 +75,13 @@ class LossesSettings(Settings):
     sliced_scripted_cloner: SlicedScriptedClonerSettings = SlicedScriptedClonerSettings()
 
 
-class TrainerSettings(Settings):
+class TrainerSettings(SchedulableSettings):
     total_timesteps: PositiveInt = Field(default=10_000_000_000, description="agent-steps to train for")
     batch_size: PositiveInt = Field(default=131_072, description="agent-steps per epoch, over all processes")
     minibatch_size: PositiveInt = Field(default=16_384, description="agent-steps per gradient step (at most the batch)")
     bptt_horizon: PositiveInt = Field(default=64, description="steps per segment")
     update_epochs: PositiveInt = Field(default=1, description="passes over each batch")
-    max_grad_norm: PositiveFloat = Field(default=1.5, description="gradient norm clip")
+    max_grad_norm: Scheduled = Field(default=1.5, gt=0, description="gradient norm clip")
     precision: Literal["auto", "float32", "bf16"] = Field(
         default="auto", description="of the network's products; auto: bf16 on CUDA devices that have it, else float32"
     )

@@ -16,6 +16,7 @@ from metta.rl.run.monitor import MachineMonitor
 from metta.rl.run.progress import ProgressView
 from metta.rl.run.run_folder import OpenRun, usable
 from metta.rl.run.wandb_logger import WandbLogger
+from metta.rl.schedule import largest
 
 
 class Reports:
@@ -31,7 +32,7 @@ class Reports:
             opened.callback(self._file.close)
             attributes = source.attributes(parts.rollout.env) | {"seed": config.system.seed}
             self._episode_metrics = EpisodeMetrics(source.label, source.always, self._file.earlier, attributes)
-            actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
+            actions, gamma = len(source.info.action_names), largest(config.trainer.advantage.gamma)
             self._watch = CollapseWatch(folder.name, actions, gamma, parts.updater.losses)
             self._watch.recall(read_rows(folder.metrics))
             self._wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)

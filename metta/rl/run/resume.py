@@ -13,9 +13,12 @@ from metta.policy.stored.bundle import Bundle
 from metta.policy.stored.differences import net_differences
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Parts, Plan
+from metta.rl.learning.optim import STATES
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.world import ALONE, World
+
+SCHEDULES = "schedules."  # begin of names in a snapshot
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ def take_snapshot(plan: Plan, parts: Parts, progress: Progress) -> Snapshot:
         "global.numpy": _numpy_state(),
         **{f"rollout.{name}": tensor for name, tensor in parts.rollout.state_dict().items()},
     }
-    return Snapshot(progress, plan.fingerprint, _machine(parts), optimizer_tensors(parts.optimizer), own)
+    schedules = {f"{SCHEDULES}{name}": tensor for name, tensor in plan.schedules.state_dict().items()}
+    shared = optimizer_tensors(parts.optimizer) | schedules
+    return Snapshot(progress, plan.fingerprint, _machine(parts), shared, own)
 
 
 def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot, world: World = ALONE) -> Progress:
@@ -57,7 +62,11 @@ def restore(plan: Plan, parts: Parts, bundle: Bundle, snapshot: Snapshot, world:
             "choose another run name"
         )
     net.load_state_dict(bundle.weights)
-    load_optimizer(parts.optimizer, snapshot.shared)
+    if not load_optimizer(parts.optimizer, snapshot.shared, STATES[plan.config.trainer.optimizer.type]):
+        warn(f"run={plan.run}: goes on with another optimiser than before, which begins anew")
+    shared = snapshot.shared
+    fired = {name.removeprefix(SCHEDULES): part for name, part in shared.items() if name.startswith(SCHEDULES)}
+    plan.schedules.load_state_dict(fired)
     before, here = {"precision": FLOAT32.name} | snapshot.machine, _machine(parts)
     if world.leads and snapshot.machine and (differs := [name for name in here if here[name] != before.get(name)]):
         now = ", ".join(f"{name} {here[name]} (before: {before.get(name)})" for name in differs)
@@ -133,11 +142,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; groups and learning rate stay the present ones."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], kinds: set[str]) -> bool:
+    """Put back what `optimizer_tensors` gave; groups and learning rate stay the present ones. Return whether it could:
+    not where there is more than the `kinds` that this optimiser keeps, as another one did."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, kind = name.split(".", 2)
             state.setdefault(int(index), {})[kind] = tensor
+    if any(not kept.keys() <= kinds for kept in state.values()):
+        return False
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return True

@@ -8,7 +8,7 @@ from metta.policy.interface import PolicyNet
 from metta.rl.build import make_losses
 from metta.rl.experience.environments import Environments
 from metta.rl.experience.rollout import Experience, Rollout
-from metta.rl.learning.optim import make_optimizer
+from metta.rl.learning.optim import learning, make_optimizer
 from metta.rl.learning.sampling import make_sampler
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
@@ -30,5 +30,6 @@ def learn(task: Environments, net: PolicyNet, settings: TrainerSettings, epochs:
     rollout.start()
     for epoch in range(epochs):
         rollout.collect(clock, lambda: False)
-        updater.update(experience, epoch / epochs, clock, lambda: False)
+        with learning(optimizer):
+            updater.update(experience, epoch / epochs, clock, lambda: False)
         yield rollout.mean_reward

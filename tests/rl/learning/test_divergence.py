@@ -12,6 +12,7 @@ from metta.policy.stored.uri import find_bundle
 from metta.rl.experience.rollout import Experience
 from metta.rl.learning.divergence import DivergedError, check_advantages, check_experience
 from metta.rl.learning.sampling import PrioritizedSampler
+from metta.rl.learning.settings import SamplingSettings
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape
 from metta.rl.trainer import train
@@ -127,7 +128,7 @@ def test_advantages_that_no_number_can_sum_are_named_by_the_largest() -> None:
 
 
 def test_priorities_beyond_all_numbers_are_said_to_be_so() -> None:
-    sampler = PrioritizedSampler(alpha=30.0, beta0=0.5, generator=torch.Generator())
+    sampler = PrioritizedSampler(SamplingSettings(prio_alpha=30.0, prio_beta0=0.5), torch.Generator())
     sampler.start(6, 0.0)
     with pytest.raises(DivergedError, match=r"power of 30\.0"):
         sampler.draw(2, torch.full((4, 6), 100.0))

@@ -51,15 +51,22 @@ class CueTask:
 
 
 @pytest.mark.parametrize(
-    ("method", "critic"), [("prioritized", "mse"), ("sequential", "mse"), ("prioritized", "gtd_lambda")]
+    ("method", "critic", "optimizer"),
+    [
+        ("prioritized", "mse", "adam"),
+        ("sequential", "mse", "adam"),
+        ("prioritized", "gtd_lambda", "adam"),
+        ("prioritized", "mse", "schedulefree_adamw"),
+        ("prioritized", "mse", "muon"),
+    ],
 )
-def test_a_recurrent_policy_learns_to_remember(method: str, critic: str) -> None:
+def test_a_recurrent_policy_learns_to_remember(method: str, critic: str, optimizer: str) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     settings = TrainerSettings.model_validate(
         {"batch_size": 2048, "minibatch_size": 512, "bptt_horizon": 8, "sampling": {"method": method},
          "losses": {"ppo_critic": {"critic_update": critic}},
-         "optimizer": {"learning_rate": 0.005}, "advantage": {"gamma": 0.9}}
+         "optimizer": {"learning_rate": 0.005, "type": optimizer}, "advantage": {"gamma": 0.9}}
     )  # fmt: skip
     info = env_info(Mission())
     sizes = {"hidden_size": 64, "channels": (8, 16)}

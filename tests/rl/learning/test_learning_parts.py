@@ -23,6 +23,7 @@ from metta.rl.learning.settings import (
     OptimizerSettings,
     PpoActorSettings,
     PpoCriticSettings,
+    SamplingSettings,
     TrainerSettings,
 )
 from metta.rl.sizes import batch_shape
@@ -167,7 +168,7 @@ def test_sequential_sampling_visits_every_segment_once_per_pass() -> None:
 
 def test_prioritised_sampling_follows_the_advantages_and_weighs_back() -> None:
     advantages = torch.tensor([[1.0, -3.0, 0.0, 2.0], [0.0, 1.0, 0.0, -2.0]])
-    sampler = PrioritizedSampler(alpha=1.0, beta0=0.0, generator=torch.Generator().manual_seed(0))
+    sampler = PrioritizedSampler(SamplingSettings(prio_alpha=1.0, prio_beta0=0.0), torch.Generator().manual_seed(0))
     sampler.start(4, 1.0)  # at the end of training beta is 1
     counts = torch.zeros(4)
     for _ in range(4000):
@@ -183,7 +184,7 @@ def test_prioritised_sampling_equals_its_definition() -> None:
     advantages = torch.randn(16, 6, generator=torch.Generator().manual_seed(0)).numpy()
     priorities = [sum(abs(float(number)) for number in segment) ** 0.8 for segment in advantages.T]
     probabilities = np.array(priorities) / sum(priorities)
-    sampler = PrioritizedSampler(alpha=0.8, beta0=0.2, generator=torch.Generator().manual_seed(0))
+    sampler = PrioritizedSampler(SamplingSettings(prio_alpha=0.8, prio_beta0=0.2), torch.Generator().manual_seed(0))
     sampler.start(6, 0.25)  # a quarter of the way from 0.2 to 1: 0.4
     counts = np.zeros(6)
     for _ in range(6000):

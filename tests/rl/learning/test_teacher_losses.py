@@ -19,7 +19,7 @@ from metta.rl.learning.losses.kickstarter import Kickstarter
 from metta.rl.learning.losses.ppo_actor import PpoActor
 from metta.rl.learning.losses.ppo_critic import PpoCritic
 from metta.rl.learning.sampling import PrioritizedSampler
-from metta.rl.learning.settings import AdvantageSettings, PpoActorSettings, PpoCriticSettings
+from metta.rl.learning.settings import AdvantageSettings, PpoActorSettings, PpoCriticSettings, SamplingSettings
 
 # Three segments of two steps, a slice each; two actions. The teacher's last action is one the student has not.
 SLICES = torch.tensor([PPO, STUDENT_LED, TEACHER_LED])
@@ -200,7 +200,7 @@ def test_slices_are_drawn_in_proportion_and_follow_the_seed() -> None:
 
 def test_segments_that_ppo_does_not_see_are_drawn_as_often_as_its_own() -> None:
     advantages = torch.tensor([[1.0, 3.0, 1000.0, 0.0]])
-    sampler = PrioritizedSampler(alpha=1.0, beta0=0.0, generator=torch.Generator().manual_seed(0))
+    sampler = PrioritizedSampler(SamplingSettings(prio_alpha=1.0, prio_beta0=0.0), torch.Generator().manual_seed(0))
     sampler.start(4, 0.0, torch.tensor([True, True, False, False]))
     drawn = torch.cat([sampler.draw(1, advantages).segments for _ in range(4000)])
     np.testing.assert_allclose(torch.bincount(drawn, minlength=4) / 4000, [1 / 8, 3 / 8, 2 / 8, 2 / 8], atol=0.03)
