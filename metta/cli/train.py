@@ -54,7 +54,8 @@ def train(
     words = _network(policy) | {
         "run": run, "trainer.batch_size": batch_size, "trainer.minibatch_size": minibatch_size,
         "training_env.num_workers": num_workers, "training_env.num_envs": parallel_envs or vector_batch_size,
-        "system.nproc": nproc, "system.data_dir": checkpoints, "system.log_outputs": log_outputs, "seed": seed, "device": device,
+        "system.data_dir": checkpoints, "system.log_outputs": log_outputs, "seed": seed, "device": device,
+        "system.nproc": nproc,
     }  # fmt: skip
     words |= _missions(mission or [MISSION], steps, variant, difficulty, cogs, map_seed)
     return run_recipe(context, "cogsguard.train", words)
