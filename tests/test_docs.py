@@ -32,6 +32,7 @@ GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
     "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
+    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--dry-run"]),
     "cogames": lambda words: cogames.main(["--dry-run", *words]),
 }
 
@@ -44,6 +45,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_docs_composes(command: str, capsys: pytest.CaptureFixture[str]):
+    command = command.removeprefix("srun ")
     for tool, run in TOOLS.items():
         if command.startswith(f"{tool} "):
             assert run(shlex.split(command.removeprefix(tool))) == 0, capsys.readouterr().err

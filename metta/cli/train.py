@@ -38,6 +38,9 @@ def train(
     vector_batch_size: Annotated[
         int | None, typer.Option(help="environments that step at once: here always all of them")
     ] = None,
+    nproc: Annotated[
+        str | None, typer.Option(help="processes of this machine that train together: a number, gpu or auto")
+    ] = None,
     run: Annotated[str | None, typer.Option(help="name of the run; default: user, recipe and time")] = None,
     checkpoints: Annotated[str, typer.Option(help="folder that holds the runs")] = "./train_dir",
     log_outputs: Annotated[bool, typer.Option("--log-outputs", help="plain lines in place of a live table")] = False,
@@ -52,6 +55,7 @@ def train(
         "run": run, "trainer.batch_size": batch_size, "trainer.minibatch_size": minibatch_size,
         "training_env.num_workers": num_workers, "training_env.num_envs": parallel_envs or vector_batch_size,
         "system.data_dir": checkpoints, "system.log_outputs": log_outputs, "seed": seed, "device": device,
+        "system.nproc": nproc,
     }  # fmt: skip
     words |= _missions(mission or [MISSION], steps, variant, difficulty, cogs, map_seed)
     return run_recipe(context, "cogsguard.train", words)

@@ -23,7 +23,7 @@ from metta.common.commands import LOST
 from metta.common.logging import warn
 from metta.common.ranks import LISTENING, STACKS
 from metta.rl.run.settings import SystemSettings
-from metta.rl.run.signals import OVERDUE, SIGNALS
+from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
 from metta.rl.run.stacks import DUMP, read_stacks
 
 LOOPBACK = "127.0.0.1"
@@ -78,10 +78,11 @@ def launch(job: Job, processes: int, settings: SystemSettings) -> Ended:
 
 
 class Signals:
-    """The signals that have come, in turn. As a context manager it holds the handlers."""
+    """The requests to stop that have come, in turn. As a context manager it holds the handlers."""
 
     def __init__(self) -> None:
         self.come: list[int] = []
+        self._first = 0.0
 
     def __enter__(self) -> "Signals":
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -92,7 +93,10 @@ class Signals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.come.append(number)
+        if not self.come:
+            self._first = time.monotonic()
+        if not self.come or is_again(number, self._first):
+            self.come.append(number)
 
 
 class Team:

@@ -24,7 +24,8 @@ from metta.rl.run.phases import check_begun
 from metta.rl.run.profile import EpochProfile
 from metta.rl.run.reports import Reports
 from metta.rl.run.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run.run_folder import OpenRun, RunFolder, open_run, usable
+from metta.rl.run.run_folder import OpenRun, RunFolder, open_run
+from metta.rl.run.run_lock import usable
 from metta.rl.run.signals import Stop, StoppedError, StopRequest
 from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.run.start import Origin, start_from

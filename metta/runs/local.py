@@ -16,7 +16,8 @@ from metta.common.jsonl import last_rows, read_rows, sample_rows
 from metta.common.logging import warn
 from metta.eval.curves import LINES, STEP, Points, points
 from metta.policy.stored.sources.runs import list_versions
-from metta.rl.run.run_folder import CONFIG, MOST_CONFIG_BYTES, RunFolder, is_crashed, is_running
+from metta.rl.run.run_folder import CONFIG, MOST_CONFIG_BYTES, RunFolder
+from metta.rl.run.run_lock import is_crashed, is_running
 from metta.runs.run import Query, Run, at, newest_values
 
 NEWEST = 200  # rows in which the newest value of a metric is looked for: statistics come once an episode ends

@@ -9,7 +9,8 @@ from pathlib import Path
 from metta.common.errors import UserError
 from metta.common.files import remove_folder
 from metta.policy.stored.sources.runs import best_of, list_versions
-from metta.rl.run.run_folder import RunFolder, hold_lock, is_running
+from metta.rl.run.run_folder import RunFolder
+from metta.rl.run.run_lock import hold_lock, is_running
 
 BLOCK = 512  # bytes, as stat counts them
 

@@ -42,6 +42,7 @@ def job(cogames: Cogames, flags: str) -> str:
         ("--vector-batch-size 16", ["training_env.num_envs=16"]),
         ("--device cpu --checkpoints runs", ["device=cpu", "system.data_dir=runs"]),
         ("--log-outputs", ["system.log_outputs=true"]),
+        ("--nproc 2", ["system.nproc=2"]),
         (
             "-c 4 -v easy -v forest --difficulty hard",
             ["mission.cogs=4", "mission.variants=[easy,forest]", "mission.difficulty=hard"],

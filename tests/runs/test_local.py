@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
-from metta.rl.run.run_folder import LOCK, RunFolder, hold_lock, open_run
+from metta.rl.run.run_folder import RunFolder, open_run
+from metta.rl.run.run_lock import LOCK, hold_lock
 from metta.runs.compare import compare, settings
 from metta.runs.local import LocalRuns, read_run
 from metta.runs.run import Query

@@ -14,7 +14,8 @@ from metta.rl.run.collapse import CollapseWatch
 from metta.rl.run.metrics import EpisodeMetrics, Metrics, MetricsFile
 from metta.rl.run.monitor import MachineMonitor
 from metta.rl.run.progress import ProgressView
-from metta.rl.run.run_folder import OpenRun, usable
+from metta.rl.run.run_folder import OpenRun
+from metta.rl.run.run_lock import usable
 from metta.rl.run.wandb_logger import WandbLogger
 from metta.rl.schedule import largest
 

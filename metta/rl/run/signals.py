@@ -16,6 +16,7 @@ from metta.common.logging import note, warn
 
 # SIGHUP: the terminal was closed; SIGUSR1: what SLURM sends ahead with --signal=USR1@120
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+TOGETHER = 1.0  # seconds: schedulers signal every process, and who has started them passes it on: that is one request
 OVERDUE = 128 + signal.SIGTERM  # exit code of a process that did not stop in time
 
 
@@ -70,7 +71,7 @@ class StopRequest:
 
     def _watch(self) -> None:
         """Read the numbers of signals, which the system writes as they come, until the other end is closed."""
-        first, deadline = None, None
+        first, came, deadline = None, 0.0, None
         while True:
             left = None if deadline is None else max(0, deadline - time.monotonic())
             if not select.select([self._heard], [], [], left)[0]:
@@ -81,8 +82,15 @@ class StopRequest:
                 return
             if numbers[0] not in SIGNALS:
                 continue
-            if first:
+            if first and is_again(numbers[0], came):
                 os._exit(128 + numbers[0])
-            first = self._asked = signal.Signals(numbers[0])
-            deadline = None if first == signal.SIGINT else time.monotonic() + self._grace
+            if first:
+                continue
+            first, came = signal.Signals(numbers[0]), time.monotonic()
+            self._asked, deadline = first, None if first == signal.SIGINT else came + self._grace
             note(f"{first.name}: saving, then stopping; once more to stop at once")
+
+
+def is_again(number: int, came: float) -> bool:
+    """Whether a signal after the first, which came at that time of the monotonic clock, is a request of its own."""
+    return number == signal.SIGINT or time.monotonic() - came > TOGETHER

@@ -14,7 +14,8 @@ from metta.config.composition import compose_saved
 from metta.eval.evaluate import evaluate
 from metta.eval.settings import EvaluateConfig
 from metta.rl.run.metrics import read_metrics
-from metta.rl.run.run_folder import MOST_CONFIG_BYTES, is_running
+from metta.rl.run.run_folder import MOST_CONFIG_BYTES
+from metta.rl.run.run_lock import is_running
 from metta.rl.run.wandb_logger import _run_id
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train

@@ -156,7 +156,7 @@ def test_a_single_file_that_was_deleted_is_made_anew_and_the_rest_stays(
 def test_a_run_whose_folder_moved_away_does_not_write_into_another_runs(
     config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from metta.rl.run.run_folder import hold_lock
+    from metta.rl.run.run_lock import hold_lock
 
     others = []
 

@@ -35,6 +35,12 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
     assert code_of(f"{TO_ITSELF}{twice}; time.sleep(60)") == 130
 
 
+def test_a_signal_that_comes_by_two_ways_is_one_request() -> None:
+    """As from a scheduler that signals every process, and from the launcher that passes its own on."""
+    twice = "[(os.kill(os.getpid(), number), time.sleep(0.1)) for number in (signal.SIGUSR1, signal.SIGTERM)]"
+    assert code_of(f"{TO_ITSELF}{twice}") == 0
+
+
 def test_who_does_not_stop_within_the_grace_is_ended_also_where_no_handler_can_run() -> None:
     waits_in_one_call = "os.kill(os.getpid(), signal.SIGHUP); import ctypes; ctypes.CDLL(None).sleep(60)"
     assert code_of(f"{TO_ITSELF}{waits_in_one_call}", grace=0.5) == 128 + signal.SIGTERM
