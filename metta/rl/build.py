@@ -33,7 +33,7 @@ from metta.rl.learning.losses.ppo_actor import PpoActor
 from metta.rl.learning.losses.ppo_critic import PpoCritic
 from metta.rl.learning.optim import make_optimizer
 from metta.rl.learning.precision import Precision, find_precision
-from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.sampling import Shares, make_sampler
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
 from metta.rl.machine import set_up, settled
@@ -88,9 +88,9 @@ class Parts:
         return self.precision.device
 
 
-def plan_phases(config: RunConfig) -> list[Plan]:
+def plan_phases(config: RunConfig, world: World = ALONE) -> list[Plan]:
     """The plans of a run's phases, or its own. Raise UserError for what cannot be run, or not one after the other."""
-    plans = [plan(run) for run in config.phase_runs]
+    plans = [plan(run, world) for run in config.phase_runs]
     if starts_elsewhere(plans[0].config):
         start_from(build_network(plans[0]), plans[0].config)
     for before, after in pairwise(plans):
@@ -113,7 +113,8 @@ def plan(config: RunConfig, world: World = ALONE) -> Plan:
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs, world.size)
-    teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
+    teaching = config.teaching
+    run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
     npc_pool = find_npc_pool(config, source, run, device) if config.trainer.dual_policy.enabled else None
@@ -130,7 +131,7 @@ def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
 
 
 def build(plan: Plan, world: World = ALONE) -> Parts:
-    """Build network, this process's environments, buffers and update from a plan."""
+    """Build network, environments, buffers and update from a plan, or the part of them that is this process's."""
     config, shape = plan.config, plan.shape
     seed, device = config.system.seed, set_up(config.system)
     precision = find_precision(config.trainer.precision, device)
@@ -158,9 +159,9 @@ def build(plan: Plan, world: World = ALONE) -> Parts:
         actions = generators["actions"]
         rollout = Rollout(env, net, experience, actions, settings, teacher, npcs, precision, graphs, world)
         optimizer = make_optimizer(net, config.trainer.optimizer)
-        sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
+        sampler = make_sampler(config.trainer.sampling, generators["minibatches"], Shares(world, shape.rounds))
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs, world=world)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
 
