@@ -45,6 +45,14 @@ class Episode:
     collective: dict[str, dict[str, float]]  # team: statistic: value
     game: dict[str, float]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, with the statistics of agents as one array: as many small ones take eight times as long."""
+        return {**vars(self), "agent": (tuple(self.agent), np.array(list(self.agent.values())))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        names, values = state["agent"]
+        vars(self).update(state, agent=dict(zip(names, values, strict=True)))
+
 
 class Batch(ABC):
     """`num_envs` environments of one mission, wherever their state lies.
