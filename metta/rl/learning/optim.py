@@ -54,11 +54,6 @@ def learning(optimizer: torch.optim.Optimizer) -> AbstractContextManager[None]:
     return optimizer.at_gradients() if isinstance(optimizer, ScheduleFreeAdamW) else nullcontext()
 
 
-def stops_by_itself(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether it changes nothing once `found_inf` is set on it."""
-    return isinstance(optimizer, torch.optim.Adam)  # AdamW is one
-
-
 def learning_rate(settings: OptimizerSettings, progress: float) -> float:
     """Learning rate at `progress` (0 to 1) of training: cosine from the first to min_lr_ratio of it."""
     if not settings.anneal_lr:
