@@ -86,7 +86,7 @@ ENT_COEF = "trainer.losses.ppo_actor.ent_coef"
             ],
             ["is 1.1, more than 1", "from the word 'teacher.teacher_led_proportion="],
         ),
-        (["cogsguard.train", "trainer.optimizer.type=adamW"], ["did you mean adamw", WORD]),
+        (["cogsguard.train", "trainer.optimizer.type=muonn"], ["did you mean muon?", WORD]),
         (["cogsguard.train", "run=a/b"], ["letters, digits", WORD]),
         (["cogsguard.train", "wandb.notes=${trainer.none}"], ["trainer.none"]),
         (["cogsguard.tutorial", "role=scoot"], ["did you mean scout", WORD]),

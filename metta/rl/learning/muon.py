@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metta.policy.interface import PolicyNet
 
@@ -14,6 +14,8 @@ class MuonAndAdamW(torch.optim.Optimizer):
     Muon's steps are as large as AdamW's would be (Liu et al. 2025, arXiv 2502.16982), so that one learning rate and
     weight decay serve both. Muon reads its rate on the host.
     """
+
+    found_inf: Tensor | None = None  # not 0: steps change nothing, as in torch.amp
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class MuonAndAdamW(torch.optim.Optimizer):
 
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Step from the gradients of the parameters."""
+        if self.found_inf is not None and bool(self.found_inf):
+            return
         for part in self._parts:
             part.step()
 

@@ -22,18 +22,14 @@ STATES = {  # what each optimiser keeps of a parameter
 
 def make_optimizer(net: PolicyNet, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """The optimiser of a net's parameters."""
-    common: dict[str, Any] = {
-        "betas": (settings.beta1, settings.beta2),
-        "eps": settings.eps,
-        "weight_decay": settings.weight_decay,
-    }
+    betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
+    common: dict[str, Any] = {"betas": betas, "eps": settings.eps, "weight_decay": decay}
     if settings.type == "schedulefree_adamw":
         return ScheduleFreeAdamW(net.parameters(), settings.learning_rate, **common)
     if settings.type == "muon":
-        matrices = hidden_matrices(net)
-        chosen = set(matrices)
-        others = [parameter for parameter in net.parameters() if parameter not in chosen]
-        return MuonAndAdamW(matrices, others, settings.learning_rate, **common)
+        matrices = dict.fromkeys(hidden_matrices(net))
+        others = [parameter for parameter in net.parameters() if parameter not in matrices]
+        return MuonAndAdamW([*matrices], others, settings.learning_rate, **common)
     return _fused_adam(net, settings, common)
 
 
@@ -56,11 +52,6 @@ def _fused_adam(net: PolicyNet, settings: OptimizerSettings, common: dict[str, A
 def learning(optimizer: torch.optim.Optimizer) -> AbstractContextManager[None]:
     """Within, a net's parameters are where its optimiser takes gradients; outside they are what plays and is saved."""
     return optimizer.at_gradients() if isinstance(optimizer, ScheduleFreeAdamW) else nullcontext()
-
-
-def stops_by_itself(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether it changes nothing once `found_inf` is set on it."""
-    return isinstance(optimizer, torch.optim.Adam)  # AdamW is one
 
 
 def learning_rate(settings: OptimizerSettings, progress: float) -> float:

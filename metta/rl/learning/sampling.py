@@ -107,8 +107,8 @@ class PrioritizedSampler:
             self._own = self._seen.nonzero().squeeze(-1)
 
     def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
-        alpha = self.settings.prio_alpha
-        priorities = self._shares.gather(advantages.abs().sum(dim=0).pow_(alpha).add_(self.EPSILON))
+        sums = advantages.abs().sum(dim=0)
+        priorities = self._shares.gather(sums.pow_(self.settings.prio_alpha).add_(self.EPSILON))
         if self._seen is not None:
             mean = priorities[self._own].mean() if len(self._own) else 1.0
             priorities = torch.where(self._seen, priorities, mean)

@@ -19,6 +19,8 @@ class ScheduleFreeAdamW(torch.optim.Optimizer):
     The parameters are x: that plays, is evaluated and saved. Only within `at_gradients` they are y.
     """
 
+    found_inf: Tensor | None = None  # not 0: steps change nothing, as in torch.amp
+
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
@@ -50,6 +52,8 @@ class ScheduleFreeAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Step from the gradients of the parameters, which must be y."""
+        if self.found_inf is not None and bool(self.found_inf):
+            return
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

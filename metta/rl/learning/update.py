@@ -23,7 +23,6 @@ from metta.rl.learning.gradients import Gradients
 from metta.rl.learning.graphs import Captured
 from metta.rl.learning.losses.base import Loss, Minibatch, Prediction, predict
 from metta.rl.learning.moments import moments
-from metta.rl.learning.optim import stops_by_itself
 from metta.rl.learning.precision import FLOAT32, Precision
 from metta.rl.learning.sampling import Draw, SegmentSampler
 from metta.rl.learning.settings import TrainerSettings
@@ -79,8 +78,7 @@ class Updater:
         self.settings, self.shape, self.world = settings, shape, world
         self._parameters = list(net.parameters())
         self._backprop = Backprop(net, precision, settings.accumulate, world)
-        later = precision.device.type == "cuda" if check_later is None else check_later
-        later = (later and stops_by_itself(optimizer)) or world.size > 1
+        later = precision.device.type == "cuda" or world.size > 1 if check_later is None else check_later
         self._checks = LaterChecks(precision.device) if later else AT_ONCE
         self._checks.guard(optimizer)
         self._gradients = Gradients(self._parameters, world, keep=repeat)
@@ -179,8 +177,7 @@ class Updater:
         self._gradients.join(self._checks.failed)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
         check_finite("gradient_norm", norm, {}, self._checks)
-        if self.world.size == 1 or not bool(self._checks.failed):
-            self.optimizer.step()
+        self.optimizer.step()
         self._gradients.clear()
         return norm / self.world.size
 
