@@ -38,12 +38,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(main: Callable[[], int]) -> int:
-    """Run a command; returns its exit code, 2 for bad input and 130 for Ctrl-C."""
+    """Run a command; returns its exit code, 2 for bad input (`UserError.exit_code`) and 130 for Ctrl-C."""
     try:
         return main()
     except UserError as error:
         _say(error)
-        return 2
+        return error.exit_code
     except LostError as error:
         if not is_watched() and _rank() == 0:
             print(f"error: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ class UserError(Exception):
     """
 
     shared = False
+    exit_code = 2
 
     def __init__(self, message: str, about: Iterable[str] = ()) -> None:
         super().__init__(printable(message))

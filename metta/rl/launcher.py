@@ -22,12 +22,13 @@ from types import FrameType
 from metta.common.commands import LOST
 from metta.common.logging import warn
 from metta.common.ranks import LISTENING, STACKS
+from metta.rl.learning.divergence import DIVERGED
 from metta.rl.run.settings import SystemSettings
 from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
 from metta.rl.run.stacks import DUMP, read_stacks
 
 LOOPBACK = "127.0.0.1"
-FINAL = (2, OVERDUE)  # exit codes of bad input, and of a stop: trying again makes nothing better
+FINAL = (2, OVERDUE, DIVERGED)  # exit codes: trying again makes nothing better
 SECONDARY = (None, 0, LOST, -signal.SIGABRT)  # how those end that only wait for another; NCCL's watchdog aborts
 POLL = 0.05  # seconds
 SETTLE = 5.0  # seconds in which those that lost another end by themselves

@@ -75,20 +75,32 @@ def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest, world: World)
     data_dir, held = Path(planned.config.system.data_dir), []
     with ExitStack() as opened:
         world.lead(lambda: held.append(opened.enter_context(open_run(data_dir, planned.run))))
-        folder = held[0] if held else RunFolder(data_dir / planned.run)
-        return Trainer(planned, folder, evaluator, world).run(stop)
+        folder, returns = held[0] if held else RunFolder(data_dir / planned.run), 0
+        while True:
+            trainer = Trainer(planned, folder, evaluator, world, returns)
+            try:
+                return trainer.run(stop)
+            except DivergedError as error:
+                if not trainer.may_return(error):
+                    raise
+                returns = trainer.progress.returns + 1
+                most, slower = planned.config.trainer.divergence.returns, planned.config.trainer.divergence.slower
+                warn(f"{error}; back to it, learning {slower:g} times as fast ({returns} of {most} returns)")
 
 
 class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
-    def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World) -> None:
-        """`folder` is open on the process that leads."""
+    def __init__(
+        self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World = ALONE, returns: int = 0
+    ) -> None:
+        """`folder` is open on the process that leads. The run has come back to its last checkpoint `returns` times, or
+        as often as that says."""
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
         self.world = world
         self.reports: Reports | None = None
         self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric, world)
-        self.progress = Progress()
+        self.progress, self._returns = Progress(), returns
         self.metrics: Metrics = {}
         self.code = code_version()
         self.seconds = math.inf  # that an epoch is expected to take
@@ -176,6 +188,7 @@ class Trainer:
         )
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed, self.world)
+            self.progress.returns = max(self.progress.returns, self._returns)
             self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
             if self.origin and self.origin.differs(self.config.init_from):
@@ -200,6 +213,7 @@ class Trainer:
     def learn(self, stop: Stop) -> Metrics:
         """Update on the collected batch and count it."""
         rate = learning_rate(self.plan.schedules.trainer.optimizer, self.share_done)
+        rate *= self.config.trainer.divergence.slower**self.progress.returns
         set_learning_rate(self.parts.optimizer, rate)
         try:
             with learning(self.parts.optimizer):
@@ -323,6 +337,11 @@ class Trainer:
         )
         return self._summary()
 
+    def may_return(self, error: DivergedError) -> bool:
+        """Whether the run may go back to its last checkpoint and learn in smaller steps from there."""
+        there = self.checkpointer.last_saved is not None
+        return there and error.by_learning and self.progress.returns < self.config.trainer.divergence.returns
+
     def _explained(self, error: DivergedError) -> DivergedError:
         self._settle(wait=True)
         saved = self.checkpointer.last_saved
@@ -331,7 +350,8 @@ class Trainer:
         if advice == SMALLER_STEPS and LARGE_REWARD < largest < math.inf:
             advice = f"rewards of up to {largest:.3g} are too large, or {advice}"
         return DivergedError(
-            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; {advice}"
+            f"run={self.folder.name}: training diverged in epoch {self.progress.epoch + 1}: {error}; {last}; {advice}",
+            error.advice,
         )
 
     def _summary(self) -> Summary:

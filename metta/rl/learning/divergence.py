@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from metta.common.errors import UserError
+from metta.common.logging import warn
 from metta.rl.experience.rollout import Experience
 from metta.rl.sizes import BatchShape
 from metta.rl.world import ALONE, World
 
 SMALLER_STEPS = "a smaller trainer.optimizer.learning_rate may help"
+DIVERGED = 76  # exit code
 LARGE_REWARD = 1e9  # by size, beyond any that is learned from
 ADVICE = {
     "observations": "the environment gave it",
@@ -24,9 +26,16 @@ ADVICE = {
 class DivergedError(UserError):
     """A number of the experience, a loss, a gradient or a weight is not finite. `advice` is what may help."""
 
+    exit_code = DIVERGED
+
     def __init__(self, message: str, advice: str = SMALLER_STEPS) -> None:
         super().__init__(message)
         self.advice = advice
+
+    @property
+    def by_learning(self) -> bool:
+        """Whether it may go better with smaller steps."""
+        return SMALLER_STEPS in self.advice
 
 
 Numbers = dict[str, Tensor]  # scalars by name
@@ -88,6 +97,28 @@ class LaterChecks(Checks):
             return
         (_, *names), (kept, explain) = list(self._kept.items())[int(self._which)]
         raise explain(dict(zip(names, kept.tolist(), strict=True)))
+
+
+class Skips:
+    """Steps that are left out because a number was not finite."""
+
+    def __init__(self, most: int) -> None:
+        """`most` in a row; one more is a divergence."""
+        self._most, self._in_a_row = most, list[DivergedError]()
+        self.counted = 0
+
+    def passed(self) -> None:
+        """A step was taken."""
+        self._in_a_row.clear()
+
+    def skip(self, error: DivergedError) -> None:
+        """Leave out a step. Raise the first error of a row that is too long."""
+        self._in_a_row.append(error)
+        if len(self._in_a_row) > self._most:
+            raise self._in_a_row[0]
+        if len(self._in_a_row) == 1:
+            warn(f"{error}: the step is left out")
+        self.counted += 1
 
 
 def together(world: World, check: Callable[[], None]) -> None:

@@ -69,6 +69,18 @@ class PpoCriticSettings(SchedulableSettings):
     )
 
 
+class DivergenceSettings(Settings):
+    """What happens where a loss or a gradient is no finite number."""
+
+    skips: int = Field(default=3, ge=0, description="steps in a row that are left out for it before it is a divergence")
+    returns: int = Field(
+        default=2,
+        ge=0,
+        description="divergences after which the run goes back to its last checkpoint; then it ends",
+    )
+    slower: float = Field(default=0.5, gt=0, le=1, description="factor of the learning rate after each return")
+
+
 class LossesSettings(Settings):
     ppo_actor: PpoActorSettings = PpoActorSettings()
     ppo_critic: PpoCriticSettings = PpoCriticSettings()
@@ -100,6 +112,7 @@ class TrainerSettings(SchedulableSettings):
     advantage: AdvantageSettings = AdvantageSettings()
     losses: LossesSettings = LossesSettings()
     dual_policy: DualPolicySettings = DualPolicySettings()
+    divergence: DivergenceSettings = DivergenceSettings()
 
     @field_validator("cuda_graphs", mode="before")
     @classmethod

@@ -13,7 +13,9 @@ from metta.rl.learning.advantage import compute_advantages
 from metta.rl.learning.backprop import Backprop
 from metta.rl.learning.divergence import (
     AT_ONCE,
+    DivergedError,
     LaterChecks,
+    Skips,
     check_advantages,
     check_experience,
     check_finite,
@@ -71,9 +73,9 @@ class Updater:
         world: World = ALONE,
     ) -> None:
         """`check_later`: look at the end of an update, not after each minibatch, for numbers that are not finite;
-        default: on CUDA, which would have to be waited for, and with
-        several processes, which fail together. `repeat`: minibatches are the same work on the same
-        tensors, which CUDA graphs repeat; not with a teacher (`graphs.obstacle`)."""
+        default: on CUDA, which would have to be waited for, and with several processes, which fail together.
+        `repeat`: minibatches are the same work on the same tensors, which CUDA graphs repeat; not with a teacher
+        (`graphs.obstacle`)."""
         self.net, self.optimizer, self.losses, self.sampler = net, optimizer, losses, sampler
         self.settings, self.shape, self.world = settings, shape, world
         self._parameters = list(net.parameters())
@@ -81,6 +83,8 @@ class Updater:
         later = precision.device.type == "cuda" or world.size > 1 if check_later is None else check_later
         self._checks = LaterChecks(precision.device) if later else AT_ONCE
         self._checks.guard(optimizer)
+        self._on_host = precision.device.type == "cpu"
+        self._skips = Skips(settings.divergence.skips)
         self._gradients = Gradients(self._parameters, world, keep=repeat)
         self._repeat = repeat
         self._repeated: RepeatedMinibatch | None = None
@@ -92,8 +96,9 @@ class Updater:
         `stop` came true between two minibatches.
 
         As in PufferLib 3, advantages are computed anew for every minibatch: with the probability ratios and values
-        that the segments visited so far have under the present network. Raise DivergedError for the first number that
-        is not finite; the weights are then those before that step.
+        that the segments visited so far have under the present network. A step is left out where a loss or a gradient
+        is not finite. Raise DivergedError for such a number in the experience, and for the first of too many in a row;
+        the weights are then those before that step.
         """
         agents = self.net.info.num_agents
         together(self.world, lambda: check_experience(experience, self.shape, agents, self.world))
@@ -103,17 +108,44 @@ class Updater:
         for _ in range(self.shape.minibatches):
             if stop():
                 return None
+            if (metrics := self._attempt(experience, lately, stopwatch)) is None:
+                continue
+            mean.add(metrics)
+            if limit is not None and float(self.world.sum(metrics.get("approx_kl", torch.zeros(())).clone())) > limit:
+                break
+        self._read_checks()
+        self._check_weights()
+        skipped, self._skips.counted = self._skips.counted, 0
+        scheduled = {f"hyperparameters/{name}": value for name, value in self.sampler.scheduled.items()}
+        learned = {**mean.read("losses/", self.world), "losses/skipped_steps": skipped}
+        return {**learned, **scheduled, **self._experience_metrics(experience, lately)}
+
+    def _attempt(self, experience: Experience, lately: Lately, stopwatch: Stopwatch) -> dict[str, Tensor] | None:
+        """Learn from a minibatch and return what is reported; None where that step was left out."""
+        try:
             with stopwatch.phase("advantage"):
                 self._advantages(experience, lately.values, lately.ratios, lately.advantages)
                 draw = self.sampler.draw(self.shape.minibatch_segments, lately.advantages, self._checks)
             metrics = self._minibatch(experience, lately, draw, stopwatch)
-            mean.add(metrics)
-            if limit is not None and float(self.world.sum(metrics.get("approx_kl", torch.zeros(())).clone())) > limit:
-                break
-        together(self.world, self._checks.read)
-        self._check_weights()
-        scheduled = {f"hyperparameters/{name}": value for name, value in self.sampler.scheduled.items()}
-        return {**mean.read("losses/", self.world), **scheduled, **self._experience_metrics(experience, lately)}
+        except DivergedError as error:
+            self._gradients.clear()
+            self._skips.skip(error)
+            return None
+        if self._on_host:
+            return metrics if self._read_checks() else None
+        return metrics
+
+    def _read_checks(self) -> bool:
+        """Whether no check has failed since they were read. Where one has, on any process, the optimiser has taken no
+        step since."""
+        try:
+            if self._checks.failed is None or bool(self._checks.failed):
+                together(self.world, self._checks.read)
+        except DivergedError as error:
+            self._skips.skip(error)
+            return False
+        self._skips.passed()
+        return True
 
     def _start(self, experience: Experience) -> Lately:
         """Before the first minibatch. What is repeated has the same tensors as long as it is the same experience."""

@@ -36,6 +36,7 @@ class Progress:
     train_seconds: float = 0.0
     total_seconds: float = 0.0
     reward_area: float = 0.0
+    returns: int = 0  # to a checkpoint, after a divergence
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metta.rl.build import make_losses
-from metta.rl.experience.labels import NO_LABEL, Labels, draw_slices
+from metta.rl.experience.labels import NO_LABEL, Labels, choose_slices
 from metta.rl.experience.rollout import Experience
 from metta.rl.experience.teacher_settings import TeacherSettings, Teaching, find_teaching
 from metta.rl.learning.divergence import DivergedError
@@ -63,8 +63,7 @@ def batch(settings: TrainerSettings, teaching: Teaching | None, seed: int) -> Ex
     if teaching is None:
         return experience
     labels = Labels.allocate(SHAPE.horizon, count, 3, teaching.mode.neural, CPU)
-    generator = torch.Generator().manual_seed(seed)
-    labels.slices.copy_(draw_slices(count, *teaching.shares(0), generator))
+    labels.slices.copy_(choose_slices(torch.rand(count), *teaching.shares(0)))
     labels.actions.random_(NO_LABEL, 3)
     labels.ratios[:, labels.teacher_led_mask] = 0.4
     if labels.log_probs is not None and labels.values is not None:

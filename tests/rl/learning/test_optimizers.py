@@ -12,7 +12,7 @@ from metta.rl.learning.muon import hidden_matrices
 from metta.rl.learning.optim import STATES, learning, make_optimizer, set_learning_rate
 from metta.rl.learning.schedule_free import ScheduleFreeAdamW
 from metta.rl.learning.settings import OptimizerSettings
-from metta.rl.run.checkpoint import load_optimizer, optimizer_tensors
+from metta.rl.run.resume import load_optimizer, optimizer_tensors
 from tests.rl.learning.batches import random_experience, settings_of, small_net, update, updater_of, weights
 
 TYPES = tuple(STATES)
