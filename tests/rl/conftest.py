@@ -28,6 +28,7 @@ def tiny(data_dir: Path, **changes: Any) -> RunConfig:
             "minibatch_size": 128,
             "bptt_horizon": 8,
             "precision": "float32",
+            "divergence": {"skips": 0, "returns": 0},
         },
         "training_env": {"map_pool": 4, "num_workers": 1},
         "checkpointer": {"epoch_interval": 1},

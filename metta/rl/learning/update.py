@@ -83,7 +83,8 @@ class Updater:
         later = precision.device.type == "cuda" or world.size > 1 if check_later is None else check_later
         self._checks = LaterChecks(precision.device) if later else AT_ONCE
         self._checks.guard(optimizer)
-        self._on_host = precision.device.type == "cpu"
+        # Whether checks are read after each minibatch: not where a device would be waited for.
+        self._read_each = not later or (world.size > 1 and precision.device.type == "cpu")
         self._skips = Skips(settings.divergence.skips)
         self._gradients = Gradients(self._parameters, world, keep=repeat)
         self._repeat = repeat
@@ -131,7 +132,7 @@ class Updater:
             self._gradients.clear()
             self._skips.skip(error)
             return None
-        if self._on_host:
+        if self._read_each:
             return metrics if self._read_checks() else None
         return metrics
 

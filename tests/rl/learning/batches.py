@@ -71,7 +71,7 @@ class SmallNet(PolicyNet):
 
 
 def settings_of(**changes: Any) -> TrainerSettings:
-    return TrainerSettings.model_validate({"optimizer": {"learning_rate": 0.01}, **changes})
+    return TrainerSettings.model_validate({"optimizer": {"learning_rate": 0.01}, "divergence": {"skips": 0}, **changes})
 
 
 def small_net(settings: TrainerSettings, kind: type[SmallNet] = SmallNet) -> SmallNet:
