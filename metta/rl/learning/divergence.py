@@ -24,6 +24,8 @@ ADVICE = {
 class DivergedError(UserError):
     """A number of the experience, a loss, a gradient or a weight is not finite. `advice` is what may help."""
 
+    shared = True  # processes look at sums over all
+
     def __init__(self, message: str, advice: str = SMALLER_STEPS) -> None:
         super().__init__(message)
         self.advice = advice
