@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from metta.common.code_version import code_version
-from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
@@ -31,7 +30,7 @@ from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
-from metta.rl.world import ALONE, World
+from metta.rl.world import ALONE, World, shared_error
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
 
@@ -118,7 +117,8 @@ class Trainer:
             self.counted_until = time.perf_counter()
             saved = self._train(AgreedStop(stop, self.world))
         if not saved:
-            raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
+            problem = f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning"
+            raise shared_error(problem, 0)
         if self.profile:
             self.profile.close()
         self._say_end()

@@ -27,6 +27,7 @@ class DivergedError(UserError):
     """A number of the experience, a loss, a gradient or a weight is not finite. `advice` is what may help."""
 
     exit_code = DIVERGED
+    shared = True  # processes look at sums over all
 
     def __init__(self, message: str, advice: str = SMALLER_STEPS) -> None:
         super().__init__(message)
