@@ -1,4 +1,4 @@
-"""`kill -9` in the midst of a save: what had been committed is there, whole, and the run ends as if it had never been."""
+"""`kill -9` in the midst of a save: what had been committed is there, whole, and the run ends as if it had not been."""
 
 import multiprocessing
 import os
