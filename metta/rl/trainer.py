@@ -9,7 +9,6 @@ from pathlib import Path
 
 from metta.common.code_version import code_version
 from metta.common.errors import UserError
-from metta.common.jsonl import read_rows
 from metta.common.logging import note, warn
 from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
@@ -19,20 +18,18 @@ from metta.rl.learning.optim import learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.checkpoint import Checkpointer
-from metta.rl.run.collapse import CollapseWatch
-from metta.rl.run.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
-from metta.rl.run.monitor import MachineMonitor
+from metta.rl.run.metrics import EPOCH, Metrics, cost_metrics, timing_metrics
 from metta.rl.run.phases import check_begun
 from metta.rl.run.profile import EpochProfile
-from metta.rl.run.progress import ProgressView
+from metta.rl.run.reports import Reports
 from metta.rl.run.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run.run_folder import OpenRun, open_run, usable
-from metta.rl.run.signals import Stop, StoppedError, StopRequest, go_on
+from metta.rl.run.run_folder import OpenRun, RunFolder, open_run, usable
+from metta.rl.run.signals import NEVER, AgreedStop, Stop, StoppedError, StopRequest
 from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
-from metta.rl.run.wandb_logger import WandbLogger
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
 
@@ -50,37 +47,43 @@ class Summary:
     metrics: Metrics  # of the last epoch
 
 
-def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
+def train(config: RunConfig, evaluator_of: EvaluatorOf = never, world: World = ALONE) -> Summary:
     """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
 
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
     with enough_memory(f"run={config.run}"):
-        plans = plan_phases(config)
+        plans = plan_phases(config, world)
         if config.phases:
-            check_begun(plans)
+            world.lead(lambda: check_begun(plans))
         *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
         with StopRequest() as stop:
             for planned, evaluator in earlier:
-                summary = _train(planned, evaluator, stop)
+                summary = _train(planned, evaluator, stop, world)
                 if not summary.finished:
                     return summary
                 gc.collect()  # CUDA graphs and what they repeat hold each other, and much memory
-            return _train(*last, stop)
+            return _train(*last, stop, world)
 
 
-def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest) -> Summary:
-    with open_run(Path(planned.config.system.data_dir), planned.run) as folder:
-        return Trainer(planned, folder, evaluator).run(stop)
+def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest, world: World) -> Summary:
+    data_dir, held = Path(planned.config.system.data_dir), []
+    with ExitStack() as opened:
+        world.lead(lambda: held.append(opened.enter_context(open_run(data_dir, planned.run))))
+        folder = held[0] if held else RunFolder(data_dir / planned.run)
+        return Trainer(planned, folder, evaluator, world).run(stop)
 
 
 class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
-    def __init__(self, planned: Plan, folder: OpenRun, evaluator: Evaluator) -> None:
+    def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World) -> None:
+        """`folder` is open on the process that leads."""
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
-        self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric)
+        self.world = world
+        self.reports: Reports | None = None
+        self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric, world)
         self.progress = Progress()
         self.metrics: Metrics = {}
         self.code = code_version()
@@ -94,10 +97,10 @@ class Trainer:
         with ExitStack() as self.opened:
             self.opened.callback(self.checkpointer.close)
             self._build(resumed)
-            self._describe_run()
-            self._open_reports()
-            with self.view:
-                saved = self._train(stop)
+            self.world.lead(self._open)
+            self._announce()
+            self.counted_until = time.perf_counter()
+            saved = self._train(AgreedStop(stop, self.world))
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
         if self.profile:
@@ -105,20 +108,20 @@ class Trainer:
         self._say_end()
         return self._summary()
 
-    def _train(self, stop: Stop) -> bool:
+    def _train(self, stop: AgreedStop) -> bool:
         """Epoch after epoch. Only whole ones are ever saved: a stopped run goes on as one that was never stopped.
 
         Return whether the run as it is now is saved.
         """
-        while not self.finished and not stop():
+        while not self.finished and not stop.now():
             start = self._keep_start()
             try:
-                self._epoch(stop if start else go_on)
+                self._epoch(stop if start else NEVER)
             except StoppedError:
                 return start is not None and self._go_back(start)
         return self.save()
 
-    def _epoch(self, stop: Stop) -> None:
+    def _epoch(self, stop: AgreedStop) -> None:
         """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
         begin = time.perf_counter()
         self._settle(wait=self.config.trainer.dual_policy.plays_checkpoints)
@@ -132,13 +135,13 @@ class Trainer:
         if self.profile:
             self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
         self._settle()
-        if lost := self.folder.lock.lost:
-            self._make_folder_anew()
+        if lost := self.world.of_leader(self.reports is not None and self.reports.folder_lost):
+            self.world.lead(self._make_folder_anew)
         among_best = self._is_among_best()
         if lost or among_best or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
             self._save(take_snapshot(self.plan, self.parts, self.progress))
         took = time.perf_counter() - begin
-        self.seconds = took if math.isinf(self.seconds) else max(took, self.seconds / 2)
+        self.seconds = self.world.of_leader(took if math.isinf(self.seconds) else max(took, self.seconds / 2))
 
     def _keep_start(self) -> Start | None:
         """The run before an epoch, to go back to if that is stopped midway; None where it is soon finished anyway."""
@@ -160,12 +163,14 @@ class Trainer:
         return self.checkpointer.holds(self.progress.epoch)
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
-        self.parts = build(self.plan)
+        self.parts = build(self.plan, self.world)
         self.opened.callback(self.parts.rollout.close)
         self.stopwatch = Stopwatch(self.parts.device)
-        self.profile = EpochProfile(self.folder.path, self.parts.device) if self.config.profile else None
+        self.profile = (
+            EpochProfile(self.folder.path, self.parts.device) if self.config.profile and self.world.leads else None
+        )
         if resumed:
-            self.progress = restore(self.plan, self.parts, *resumed)
+            self.progress = restore(self.plan, self.parts, *resumed, self.world)
             self.origin = Origin.kept(self.folder)
             note(f"run {self.folder.name}: going on from v{self.progress.epoch}")
             if self.origin and self.origin.differs(self.config.init_from):
@@ -201,17 +206,17 @@ class Trainer:
         self.progress.agent_steps += self.plan.shape.agent_steps
         return {**metrics, "hyperparameters/learning_rate": rate}
 
-    def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: Stop) -> None:
+    def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: AgreedStop) -> None:
         """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B.
         `times` are its seconds and those by phase."""
         seconds, phases = times
-        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop)
-        if stop():
+        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop.own)
+        if stop.now():
             raise StoppedError
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.take_episodes(self.plan.source.is_whole)
-        self.metrics = {
+        metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
             "metric/train_time": progress.train_seconds,
@@ -223,21 +228,14 @@ class Trainer:
             "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
-            **self.episode_metrics(episodes),
             **sides,
             **evaluation,
-            **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
-        self.metrics |= self.watch(self.metrics)
-        try:
-            self.file.write(self.metrics)
-            if not self.folder.lock.lost and self.file.write_again():
-                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
-        except OSError as error:
-            warn(f"could not write {self.folder.metrics}: {error.strerror}; going on")
-        self.wandb.log(self.metrics)
-        self.view.show(self.metrics)
+        # All go on with the numbers of one, as those of time and machine differ.
+        self.metrics = self.world.of_leader(self.reports.complete(metrics, episodes) if self.reports else metrics)
+        if self.reports:
+            self.reports.send(self.metrics)
 
     def save(self) -> bool:
         """Save a checkpoint unless this epoch has one, and wait until it is written. Return whether it has one now, or
@@ -255,15 +253,10 @@ class Trainer:
 
     def _settle(self, wait: bool = False) -> None:
         """Tell of the checkpoint that has been written, if one has."""
-        if saved := self.checkpointer.settle(wait):
-            self.view.checkpoint = f"v{saved.epoch}"
-            self.wandb.log_checkpoint(
-                self.folder.checkpoint(saved.epoch),
-                saved.epoch,
-                saved.agent_steps,
-                passing=self.config.checkpointer.keep_last > 0,
-                best=saved.best,
-            )
+        saved = self.checkpointer.settle(wait)
+        if saved and self.reports:
+            path, passing = self.folder.checkpoint(saved.epoch), self.config.checkpointer.keep_last > 0
+            self.reports.tell_checkpoint(path, saved.epoch, saved.agent_steps, passing, saved.best)
 
     def _is_among_best(self) -> bool:
         """Whether the epoch has been evaluated as one of the best, and is to be saved for that."""
@@ -277,13 +270,18 @@ class Trainer:
 
         Raise UserError if another process runs there by now, or nothing can be written.
         """
-        self.folder.lock.take()
-        with usable(self.folder.path):
-            folder = self.file.write_again()
-        if folder:
+        assert self.reports
+        if folder := self.reports.take_folder():
             self._describe_run()
         what = f"{self.folder.path} is gone, and its checkpoints with it" if folder else "its lock was removed"
         warn(f"run {self.folder.name}: {what}; made anew")
+
+    def _open(self) -> None:
+        """Describe the run and open what it is reported to."""
+        self._describe_run()
+        assert isinstance(self.folder, OpenRun)
+        self.reports = Reports(self.plan, self.parts, self.folder, self.progress.epoch, self.code)
+        self.opened.callback(self.reports.close)
 
     def _describe_run(self) -> None:
         with usable(self.folder.path):
@@ -297,30 +295,14 @@ class Trainer:
         self.progress.reward_area += self.parts.rollout.mean_reward * self.plan.shape.agent_steps
         self.counted_until = now
 
-    def _open_reports(self) -> None:
-        """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
-        config, folder = self.config, self.folder
-        source = self.plan.source
-        with usable(folder.path):
-            self.file = MetricsFile(folder.metrics, self.progress.epoch)
-        self.opened.callback(self.file.close)
-        attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
-        self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
-        actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
-        self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
-        self.watch.recall(read_rows(folder.metrics))
-        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), self.code)
-        self.opened.callback(self.wandb.finish)
-        self.monitor = MachineMonitor(self.parts)
-        self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
-        self.counted_until = time.perf_counter()
-        shape = self.plan.shape
-        precision = self.parts.precision.name
-        precision = "" if precision == FLOAT32.name else f" in {precision}"
+    def _announce(self) -> None:
+        plan, folder, shape, precision = self.plan, self.folder, self.plan.shape, self.parts.precision.name
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())
+        where = f"{self.parts.device}" + ("" if precision == FLOAT32.name else f" in {precision}")
+        where += f", {self.world.size} processes" if self.world.size > 1 else ""
         note(
-            f"run {folder.name}: {source.label}, {config.agent.name} ({size:,} parameters) on "
-            f"{self.parts.device}{precision}, {shape.envs} environments x {shape.agents} agents, epochs of "
+            f"run {folder.name}: {plan.source.label}, {plan.config.agent.name} ({size:,} parameters) on "
+            f"{where}, {shape.envs} environments x {shape.agents} agents, epochs of "
             f"{shape.agent_steps:,} agent-steps, in {folder.path}"
         )
 
