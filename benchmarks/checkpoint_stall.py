@@ -44,7 +44,8 @@ def parts_of(words: list[str], args: argparse.Namespace, folder: str) -> tuple[A
 
 
 def measure(name: str, args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """Milliseconds until training goes on and until the checkpoint is on disk, of each save, and its bytes."""
+    """Milliseconds until training goes on, by the clock and of its processor time, and until the checkpoint is on disk;
+    and its bytes."""
     from metta.rl.run.checkpoint import Checkpointer
     from metta.rl.run.resume import take_snapshot
     from metta.rl.run.run_folder import RunFolder
@@ -54,11 +55,12 @@ def measure(name: str, args: argparse.Namespace, folder: str) -> dict[str, Any]:
     run = RunFolder(Path(folder) / planned.run)
     run.path.mkdir()
     checkpointer = Checkpointer(run, planned.config.checkpointer)
-    stalls, whole = [], []
+    stalls, busy, whole = [], [], []
     for epoch in range(1, args.rounds + 2):
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.thread_time()
         checkpointer.save(parts.net, take_snapshot(planned, parts, Progress(epoch=epoch)))
         stalls.append(1000 * (time.perf_counter() - begin))
+        busy.append(1000 * (time.thread_time() - used))
         if not checkpointer.settle(wait=True):
             raise SystemExit(2)  # the warning is printed
         whole.append(1000 * (time.perf_counter() - begin))
@@ -68,6 +70,7 @@ def measure(name: str, args: argparse.Namespace, folder: str) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in parts.net.parameters()),
         "first_stall_ms": round(stalls[0], 1),
         "stall_ms": spread(stalls[1:]),
+        "stall_processor_ms": spread(busy[1:]),
         "on_disk_ms": spread(whole[1:]),
         "bundle_bytes": sum(file.stat().st_size for file in folders[0].iterdir()),
         "state_bytes": sum(file.stat().st_size for file in folders[1].iterdir()),
@@ -100,14 +103,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results for people."""
-    lines = ["parameters   stall in ms (first; least-most)   on disk after ms (least-most)   weights   state in MB"]
+    lines = [
+        "parameters, stall in ms (first; least-most), its processor ms, ms to disk (least-most), weights, state in MB"
+    ]
     for row in results.values():
-        stall, disk = row["stall_ms"], row["on_disk_ms"]
-        weights, state = row["bundle_bytes"] / 1e6, row["state_bytes"] / 1e6
-        lines.append(
-            f"{row['parameters']:>10,}   {stall[0]:g} ({row['first_stall_ms']:g}; {stall[1]:g}-{stall[2]:g})   "
-            f"{disk[0]:g} ({disk[1]:g}-{disk[2]:g})   {weights:.1f}   {state:.1f}"
-        )
+        stall, busy, disk = row["stall_ms"], row["stall_processor_ms"], row["on_disk_ms"]
+        cells = [
+            f"{row['parameters']:,}",
+            f"{stall[0]:g} ({row['first_stall_ms']:g}; {stall[1]:g}-{stall[2]:g})",
+            f"{busy[0]:g}",
+            f"{disk[0]:g} ({disk[1]:g}-{disk[2]:g})",
+            f"{row['bundle_bytes'] / 1e6:.1f}",
+            f"{row['state_bytes'] / 1e6:.1f}",
+        ]
+        lines.append("   ".join(cells))
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import (
     adapters,
+    checkpoint_stall,
     cloning,
     env_profile,
     env_throughput,
@@ -23,8 +24,8 @@ from benchmarks import (
 
 ROOT = Path(__file__).parents[1]
 ALL = (
-    adapters, cloning, env_profile, env_throughput, evaluation, gpu_report, interval_coverage, npc_cost, policies,
-    reproduction, train_throughput,
+    adapters, checkpoint_stall, cloning, env_profile, env_throughput, evaluation, gpu_report, interval_coverage,
+    npc_cost, policies, reproduction, train_throughput,
 )  # fmt: skip
 
 
@@ -46,6 +47,8 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (adapters, ["--envs", "0"], "0 is below 1"),
         (adapters, ["--seconds", "nan"], "nan is not above 0"),
         (adapters, ["--mission", "basik"], "did you mean basic"),
+        (checkpoint_stall, ["--rounds", "0"], "0 is below 1"),
+        (checkpoint_stall, ["--nets", "3M"], "'3M'"),
         (cloning, ["--episodes", "many"], "'many' is no whole number"),
         (env_profile, ["--rounds", "0"], "0 is below 1"),
         (env_profile, ["--agents", "5000"], "mission.num_agents=5000"),
@@ -84,6 +87,26 @@ def test_throughput_is_measured_of_any_option_of_the_agent_group():
     done = apart("train_throughput", "--policy", "small", "--epochs", "1", "--warmup", "0", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["policy"] == "small"
+
+
+def test_the_stall_of_a_checkpoint_is_measured_with_what_it_takes_on_disk():
+    command = [
+        sys.executable,
+        "benchmarks/checkpoint_stall.py",
+        "--nets",
+        "0.2M",
+        "--envs",
+        "2",
+        "--rounds",
+        "1",
+        "--json",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)["nets"]["0.2M"]
+    assert (
+        measured["bundle_bytes"] > 4 * measured["parameters"] and measured["on_disk_ms"][0] >= measured["stall_ms"][0]
+    )
 
 
 def test_the_cost_of_npcs_is_measured_of_any_option_of_the_agent_group():

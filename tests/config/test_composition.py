@@ -57,6 +57,7 @@ def test_a_recipe_is_named_by_two_words_in_either_order(run: Runner) -> None:
         ("sim=difficulties", "evals.name", "difficulties"),
         ("sim@evals=difficulties", "evals.name", "difficulties"),
         ("trainer.num_workers=3", "training_env.num_workers", 3),
+        ("checkpointer.keep=3", "checkpointer.keep_last", 3),
         ("device=cpu", "system.device", "cpu"),
         ("seed=7", "system.seed", 7),
         ("max_steps=50", "mission.max_steps", 50),

@@ -72,6 +72,13 @@ def test_prune_says_what_goes_and_how_much_and_removes_it(make_run: Make, tool: 
     assert not doomed.exists() and sorted(tmp_path.glob("train_dir/.*")) == [] and len(list(kept.rglob("*"))) == 7
 
 
+def test_prune_leaves_the_best_checkpoint(make_run: Make, tool: Tool) -> None:
+    folder = make_run("a", checkpoints=5)
+    (folder / "best.json").write_text('{"epoch": 2}')
+    assert "3 of 5 checkpoints, up to v4" in tool("runs", "prune", "a", "--checkpoints", "1", "--yes").out
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["a:v2", "a:v5"]
+
+
 def test_prune_can_thin_the_checkpoints_only(make_run: Make, tool: Tool) -> None:
     folder = make_run("a", checkpoints=12)
     done = tool("runs", "prune", "a", "--checkpoints", "2", "--yes")

@@ -118,11 +118,11 @@ def test_a_checkpoint_is_a_version_of_the_runs_artifact_with_its_files_at_the_ro
     (bundle / "model.safetensors").write_bytes(b"weights")
     sender = logger(run)
     report(sender, range(1, 4))
-    sender.log_checkpoint(bundle, 3, 1536, passing=False)
+    sender.log_checkpoint(bundle, 3, 1536, passing=False, best=True)
     sender.finish()
     (artifact,) = server.artifacts
     assert (artifact["name"], artifact["type"], artifact["committed"]) == ("anna-s-run-1", "model", True)
-    assert sorted(artifact["aliases"]) == ["epoch-3", "latest"]
+    assert sorted(artifact["aliases"]) == ["best", "epoch-3", "latest"]
     facts = {"run": "anna's run:1", "epoch": 3, "agent_steps": 1536, "score": 3.0, "spec": {"net": "lstm"}}
     assert artifact["metadata"] == facts
     assert server.files["artifact0/model.safetensors"] == b"weights"

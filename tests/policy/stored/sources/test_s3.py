@@ -13,6 +13,7 @@ from metta.common.errors import MissingExtraError, UserError
 from metta.policy.interface import PolicyNet
 from metta.policy.stored.sources.cache import Remote
 from metta.policy.stored.sources.place import SPEC
+from metta.policy.stored.uri import find_bundle
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 from tests.policy.stored.sources.servers import serve_s3
 
@@ -54,6 +55,13 @@ def test_versions_of_a_run_in_a_bucket_are_found(
         assert plays(f"s3://cogs/{uri}"), uri
     with pytest.raises(UserError, match=r"no checkpoint v6.*v5"):
         plays("s3://cogs/runs/demo:v6")
+    with pytest.raises(UserError, match="demo:best: run demo has no best checkpoint"):
+        plays("s3://cogs/runs/demo:best")
+    bucket.put_object(Key="runs/demo/best.json", Body=b'{"epoch": 2, "metric": "eval_training/reward", "value": 1.5}')
+    assert find_bundle("s3://cogs/runs/demo:best").name == "demo:v2"
+    bucket.put_object(Key="runs/demo/best.json", Body=b'{"epoch": null}')
+    with pytest.raises(UserError, match=r"best\.json: damaged, it names no epoch"):
+        plays("s3://cogs/runs/demo:best")
     bucket.put_object(Key="runs/demo/checkpoints/demo:v5/model.safetensors", Body=b"cut")
     assert plays("s3://cogs/runs/demo:latest")
     assert "demo:v5: model.safetensors is damaged" in capsys.readouterr().err
