@@ -112,6 +112,8 @@ def plan(config: RunConfig) -> Plan:
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
+    if config.curriculum:
+        config.curriculum.envs_of_group(shape.envs)
     teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None

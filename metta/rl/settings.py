@@ -9,6 +9,7 @@ from metta.common.settings import SettingError, Settings
 from metta.game.mission import MissionSettings
 from metta.policy.hosted.by_class import NAMES_CLASS
 from metta.policy.nets.agent import AgentSettings
+from metta.rl.experience.curriculum_settings import CurriculumSettings
 from metta.rl.experience.settings import EnvSettings, TrainingEnvSettings
 from metta.rl.experience.teacher_settings import TeacherSettings, Teaching, find_teaching
 from metta.rl.learning.settings import TrainerSettings
@@ -81,6 +82,9 @@ class RunConfig(Settings):
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="tasks that are played in place of the one mission, which they change"
+    )
     agent: AgentSettings = Field(default_factory=AgentSettings)
     trainer: TrainerSettings = TrainerSettings()
     training_env: TrainingEnvSettings = TrainingEnvSettings()

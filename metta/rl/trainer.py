@@ -204,6 +204,7 @@ class Trainer:
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.take_episodes(self.plan.source.is_whole)
+        tasks = rollout.next_tasks(episodes)
         self.metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -218,6 +219,7 @@ class Trainer:
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **self.episode_metrics(episodes),
             **sides,
+            **tasks,
             **evaluation,
             **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
