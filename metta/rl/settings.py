@@ -17,7 +17,9 @@ from metta.rl.run.settings import CheckpointerSettings, PhaseName, RunName, Syst
 
 
 class EvaluatorSettings(Settings):
-    epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
+    epoch_interval: int = Field(
+        default=0, ge=0, description="epochs between evaluations, the last of which is after the last epoch; 0 = never"
+    )
     episodes: PositiveInt = Field(default=EPISODES, description="episodes of each mission per evaluation")
     seed: int = Field(
         default=1_000_000,

@@ -96,9 +96,11 @@ class Curriculum:
                 self._turn_over(turn)
 
     def probabilities(self) -> np.ndarray:
-        """How likely each active task is drawn, float64 [tasks]."""
-        progress, floor = np.array([task.progress for task in self.tasks]), self.settings.floor
-        even = np.full(len(progress), 1 / len(progress))
+        """How likely each active task is drawn, float64 [tasks]; old ones, which another group still plays, are not."""
+        young = np.array([task.episodes < self.settings.most_episodes for task in self.tasks])
+        young |= not young.any()  # in a space without others
+        progress, floor = young * [task.progress for task in self.tasks], self.settings.floor
+        even = young / young.sum()
         return floor * even + (1 - floor) * progress / progress.sum() if progress.sum() > 0 else even
 
     def metrics(self) -> Metrics:

@@ -181,7 +181,7 @@ class Tasks:
 
     @property
     def label(self) -> str:
-        return f"curriculum.{build_mission(self.config.mission).name}"
+        return "curriculum"
 
     @property
     def info(self) -> EnvInfo:
