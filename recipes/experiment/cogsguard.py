@@ -18,7 +18,7 @@ def curriculum(small: bool = False) -> Job:
 
 
 def generalist(small: bool = False) -> Job:
-    """Train one policy on both sites, in sizes and difficulties by learning progress; small: a quarter of an hour."""
+    """Train one policy on both sites, in sizes and difficulties by learning progress; small: an hour on one core."""
     options = {"agent": "map", "trainer": "tutorial"} if small else {"agent": "tutorial"}
     return Job(
         "train",

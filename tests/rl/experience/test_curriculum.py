@@ -113,7 +113,7 @@ def test_ends_that_make_no_tasks_of_one_policy_are_refused(mission: dict[str, An
 
 
 def test_groups_divide_the_environments() -> None:
-    with pytest.raises(UserError, match="curriculum.groups=5 must divide the 12 environments; nearest: 4 or 6"):
+    with pytest.raises(UserError, match=r"curriculum\.groups=5 must divide the 12 environments; nearest: 4 or 6"):
         CurriculumSettings(mission=WIDE, groups=5).envs_of_group(12)
 
 

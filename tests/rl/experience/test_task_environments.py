@@ -165,7 +165,8 @@ def test_tasks_go_on_from_their_state_as_if_never_stopped(config: Config) -> Non
     other.env.load_state_dict(whole.env.state_dict())
     other.seen[:] = whole.seen
     for number in range(7, 14):
-        assert told(episodes := ordered(whole.batch(number))) == told(ordered(other.batch(number)))
+        episodes = ordered(whole.batch(number))
+        assert told(episodes) == told(ordered(other.batch(number)))
         answers = [played.env.next_tasks(episodes, played.seen) for played in (whole, other)]  # pyright: ignore
         np.testing.assert_array_equal(answers[0][0], answers[1][0])
         assert answers[0][1] == answers[1][1]
