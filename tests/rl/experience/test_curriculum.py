@@ -143,7 +143,7 @@ def episode(env: int, number: int, score: float) -> Episode:
 
 
 def test_the_task_that_improves_is_played_most_and_the_others_get_the_floor() -> None:
-    seen = {number: 0 for number in range(6)}
+    seen = dict.fromkeys(range(6), 0)
 
     def score(task: int) -> float:
         seen[task] += 1
@@ -158,7 +158,7 @@ def test_the_task_that_improves_is_played_most_and_the_others_get_the_floor() ->
 
 
 def test_a_task_that_gets_worse_is_played_as_much_as_one_that_improves() -> None:
-    up, down = ({number: 0 for number in range(6)} for _ in range(2))
+    up, down = (dict.fromkeys(range(6), 0) for _ in range(2))
 
     def rising(task: int) -> float:
         up[task] += 1
@@ -201,7 +201,7 @@ def test_old_tasks_go_even_while_they_improve() -> None:
 
 def test_a_new_task_is_tried_before_any_other() -> None:
     turns = play(curriculum(tasks=8, groups=2), lambda task: 0.0, 4)
-    assert turns == {number: 1 for number in range(8)}
+    assert turns == dict.fromkeys(range(8), 1)
 
 
 def test_a_space_of_few_tasks_is_played_without_repetition() -> None:

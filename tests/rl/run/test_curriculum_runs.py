@@ -103,7 +103,7 @@ def test_held_out_missions_lie_outside_of_the_ranges_of_the_generalist() -> None
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["curriculum=learning_progress"], "no task is drawn from anything"),
+        (["curriculum.tasks=3"], "no task is drawn from anything"),
         (["curriculum=learning"], "did you mean learning_progress"),
         (["curriculum.task=3"], "did you mean curriculum.tasks"),
         (["curriculum=generalist", "curriculum.mission.cog.hart_limit=[3]"], "did you mean heart_limit"),
