@@ -1,6 +1,7 @@
 """Evaluation while a network trains: a suite of missions on fixed seeds, every so many epochs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,14 @@ from metta.rl.run.run_folder import RunFolder
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import Summary
 from metta.rl.trainer import train as train_with
+from metta.rl.world import ALONE, World
 
 TRAINING = "training"  # name of the suite that has only the mission of the run
 
 
-def train(config: RunConfig) -> Summary:
+def train(config: RunConfig, world: World = ALONE) -> Summary:
     """Train with evaluation, see `metta.rl.trainer.train`."""
-    return train_with(config, SuiteEvaluator)
+    return train_with(config, partial(SuiteEvaluator, world=world), world)
 
 
 class SuiteEvaluator:
@@ -42,9 +44,9 @@ class SuiteEvaluator:
     Nothing that training draws from is touched: with and without evaluation a run is the same, bit for bit.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, world: World = ALONE) -> None:
         """Raises UserError where the run has evaluations and they cannot be played."""
-        self._plan, self._settings = plan, plan.config.evaluator
+        self._plan, self._settings, self._world = plan, plan.config.evaluator, world
         self._missions: dict[str, Mission] = {}
         if not self._settings.epoch_interval:
             return
@@ -78,7 +80,7 @@ class SuiteEvaluator:
         return {f"eval_{self._suite}/{REWARD}": float(np.mean(rewards)), **metrics}
 
     def _play(self, net: ComponentNet, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[RoundResult]:
-        """Play the suite; the results of fewer missions where `stop` came true."""
+        """Play the suite, each process a part of it; the results of fewer missions where `stop` came true."""
         copy = Architecture.of(net).build()
         copy.load_state_dict(net.state_dict())
         copy.to(choose_device(self._plan.config.system.device))
@@ -101,7 +103,11 @@ class SuiteEvaluator:
             return _Replay(replays, [file], [(played.seeds[0], played.map_seeds[0])], names)
 
         with one_thread_each():
-            chunks = list(play_rounds(list(rounds.values()), build, available_cores(), progress, record=record))
+            played, world = list(rounds.values()), self._world
+            chunked = ((r, c) for r, one in enumerate(played) for c in range(one.chunks))
+            others = frozenset((r, c) for r, c in chunked if c % world.size != world.rank)
+            own = list(play_rounds(played, build, available_cores(), progress, others, record))
+        chunks = [chunk for part in self._world.gather_objects(own) for chunk in part]
         results = round_results(rounds.values(), {name: name}, chunks)
         return [result for result in results if result.episodes == settings.episodes]
 

@@ -33,7 +33,7 @@ from metta.rl.learning.losses.ppo_actor import PpoActor
 from metta.rl.learning.losses.ppo_critic import PpoCritic
 from metta.rl.learning.optim import make_optimizer
 from metta.rl.learning.precision import Precision, find_precision
-from metta.rl.learning.sampling import make_sampler
+from metta.rl.learning.sampling import Shares, make_sampler
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.learning.update import Updater
 from metta.rl.machine import set_up, settled
@@ -41,6 +41,7 @@ from metta.rl.run.metrics import hourly_cost
 from metta.rl.run.start import start_from, starts_elsewhere
 from metta.rl.settings import RunConfig
 from metta.rl.sizes import BatchShape, batch_shape
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ class Parts:
         return self.precision.device
 
 
-def plan_phases(config: RunConfig) -> list[Plan]:
+def plan_phases(config: RunConfig, world: World = ALONE) -> list[Plan]:
     """The plans of a run's phases, or its own. Raise UserError for what cannot be run, or not one after the other."""
-    plans = [plan(run) for run in config.phase_runs]
+    plans = [plan(run, world) for run in config.phase_runs]
     if starts_elsewhere(plans[0].config):
         start_from(build_network(plans[0]), plans[0].config)
     for before, after in pairwise(plans):
@@ -99,7 +100,7 @@ def plan_phases(config: RunConfig) -> list[Plan]:
     return plans
 
 
-def plan(config: RunConfig) -> Plan:
+def plan(config: RunConfig, world: World = ALONE) -> Plan:
     """Check what can be checked without building anything. Raise UserError for what cannot be run."""
     _check_supported(config)
     config, device = _settled(config)
@@ -114,7 +115,8 @@ def plan(config: RunConfig) -> Plan:
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     if config.curriculum:
         config.curriculum.envs_of_group(shape.envs)
-    teaching, run = config.teaching, config.run or f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}"
+    teaching = config.teaching
+    run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)
     teacher = find_teacher(teaching, taught, config.system, device) if teaching else None
     npc_pool = find_npc_pool(config, source, run, device) if config.trainer.dual_policy.enabled else None
@@ -130,8 +132,8 @@ def _settled(config: RunConfig) -> tuple[RunConfig, torch.device]:
     return config.model_copy(update={"system": system, "trainer": trainer}), device
 
 
-def build(plan: Plan) -> Parts:
-    """Build network, environments, buffers and update from a plan."""
+def build(plan: Plan, world: World = ALONE) -> Parts:
+    """Build network, environments, buffers and update from a plan, or the part of them that is this process's."""
     config, shape = plan.config, plan.shape
     seed, device = config.system.seed, set_up(config.system)
     precision = find_precision(config.trainer.precision, device)
@@ -158,9 +160,9 @@ def build(plan: Plan) -> Parts:
         graphs = _captures(config, device)
         rollout = Rollout(env, net, experience, generators["actions"], settings, teacher, npcs, precision, graphs)
         optimizer = make_optimizer(net, config.trainer.optimizer)
-        sampler = make_sampler(config.trainer.sampling, generators["minibatches"])
+        sampler = make_sampler(config.trainer.sampling, generators["minibatches"], Shares(world, shape.rounds))
         losses = make_losses(config.trainer, net, config.teaching)
-        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs)
+        updater = Updater(net, optimizer, losses, sampler, config.trainer, shape, precision, repeat=graphs, world=world)
         opened.pop_all()
     return Parts(net, optimizer, rollout, updater, generators, precision)
 

@@ -17,7 +17,8 @@ class Evaluator(Protocol):
         ...
 
     def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
-        """`eval_<suite>/…` metrics after an epoch; none where it is not due, or where `stop` came true."""
+        """`eval_<suite>/…` metrics after an epoch, the same on all processes; none where it is not due, or where
+        `stop` came true on any."""
         ...
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from metta.common.code_version import code_version
 from metta.common.errors import UserError
-from metta.common.jsonl import read_rows
 from metta.common.logging import note, warn
 from metta.policy.stored.bundle import Bundle
 from metta.rl.build import Plan, build, plan_phases
@@ -19,19 +18,17 @@ from metta.rl.learning.optim import learning_rate, set_learning_rate
 from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.checkpoint import Checkpointer, Progress, Snapshot
-from metta.rl.run.collapse import CollapseWatch
-from metta.rl.run.metrics import EPOCH, EpisodeMetrics, Metrics, MetricsFile, cost_metrics, timing_metrics
-from metta.rl.run.monitor import MachineMonitor
+from metta.rl.run.metrics import EPOCH, Metrics, cost_metrics, timing_metrics
 from metta.rl.run.phases import check_begun
 from metta.rl.run.profile import EpochProfile
-from metta.rl.run.progress import ProgressView
+from metta.rl.run.reports import Reports
 from metta.rl.run.resume import Start, restore, take_snapshot, take_start
-from metta.rl.run.run_folder import OpenRun, open_run, usable
-from metta.rl.run.signals import Stop, StoppedError, StopRequest, go_on
+from metta.rl.run.run_folder import OpenRun, RunFolder, open_run, usable
+from metta.rl.run.signals import NEVER, AgreedStop, Stop, StoppedError, StopRequest
 from metta.rl.run.start import Origin, start_from
 from metta.rl.run.timing import Stopwatch
-from metta.rl.run.wandb_logger import WandbLogger
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 PATIENCE = 5.0  # seconds: an epoch that takes no longer is finished after a signal has asked to stop
 
@@ -49,36 +46,42 @@ class Summary:
     metrics: Metrics  # of the last epoch
 
 
-def train(config: RunConfig, evaluator_of: EvaluatorOf = never) -> Summary:
+def train(config: RunConfig, evaluator_of: EvaluatorOf = never, world: World = ALONE) -> Summary:
     """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
 
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
     """
     with enough_memory(f"run={config.run}"):
-        plans = plan_phases(config)
+        plans = plan_phases(config, world)
         if config.phases:
-            check_begun(plans)
+            world.lead(lambda: check_begun(plans))
         *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
         with StopRequest() as stop:
             for planned, evaluator in earlier:
-                summary = _train(planned, evaluator, stop)
+                summary = _train(planned, evaluator, stop, world)
                 if not summary.finished:
                     return summary
                 gc.collect()  # CUDA graphs and what they repeat hold each other, and much memory
-            return _train(*last, stop)
+            return _train(*last, stop, world)
 
 
-def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest) -> Summary:
-    with open_run(Path(planned.config.system.data_dir), planned.run) as folder:
-        return Trainer(planned, folder, evaluator).run(stop)
+def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest, world: World) -> Summary:
+    data_dir, held = Path(planned.config.system.data_dir), []
+    with ExitStack() as opened:
+        world.lead(lambda: held.append(opened.enter_context(open_run(data_dir, planned.run))))
+        folder = held[0] if held else RunFolder(data_dir / planned.run)
+        return Trainer(planned, folder, evaluator, world).run(stop)
 
 
 class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
-    def __init__(self, planned: Plan, folder: OpenRun, evaluator: Evaluator) -> None:
+    def __init__(self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World) -> None:
+        """`folder` is open on the process that leads."""
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
+        self.world = world
+        self.reports: Reports | None = None
         self.checkpointer = Checkpointer(folder, self.config.checkpointer.keep)
         self.progress = Progress()
         self.metrics: Metrics = {}
@@ -92,10 +95,10 @@ class Trainer:
             return self._already_finished(resumed[1].progress)
         with ExitStack() as self.opened:
             self._build(resumed)
-            self._describe_run()
-            self._open_reports()
-            with self.view:
-                saved = self._train(stop)
+            self.world.lead(self._open)
+            self._announce()
+            self.counted_until = time.perf_counter()
+            saved = self._train(AgreedStop(stop, self.world))
         if not saved:
             raise UserError(f"run={self.folder.name}: epoch {self.progress.epoch} could not be saved, see the warning")
         if self.profile:
@@ -103,20 +106,20 @@ class Trainer:
         self._say_end()
         return self._summary()
 
-    def _train(self, stop: Stop) -> bool:
+    def _train(self, stop: AgreedStop) -> bool:
         """Epoch after epoch. Only whole ones are ever saved: a stopped run goes on as one that was never stopped.
 
         Return whether the run as it is now is saved.
         """
-        while not self.finished and not stop():
+        while not self.finished and not stop.now():
             start = self._keep_start()
             try:
-                self._epoch(stop if start else go_on)
+                self._epoch(stop if start else NEVER)
             except StoppedError:
                 return start is not None and self._go_back(start)
         return self.save()
 
-    def _epoch(self, stop: Stop) -> None:
+    def _epoch(self, stop: AgreedStop) -> None:
         """Collect, learn, report, and save where that is due. Raise StoppedError if `stop` comes true before that."""
         begin = time.perf_counter()
         with self.profile.epoch() if self.profile else nullcontext():
@@ -128,12 +131,12 @@ class Trainer:
         self.report({**learned, **guidance}, times, stop)
         if self.profile:
             self.profile.write(f"run {self.folder.name}, epoch {self.progress.epoch}", self.metrics)
-        if lost := self.folder.lock.lost:
-            self._make_folder_anew()
+        if lost := self.world.of_leader(self.reports is not None and self.reports.folder_lost):
+            self.world.lead(self._make_folder_anew)
         if lost or self.progress.epoch % self.config.checkpointer.epoch_interval == 0:
             self.save()
         took = time.perf_counter() - begin
-        self.seconds = took if math.isinf(self.seconds) else max(took, self.seconds / 2)
+        self.seconds = self.world.of_leader(took if math.isinf(self.seconds) else max(took, self.seconds / 2))
 
     def _keep_start(self) -> Start | None:
         """The run before an epoch, to go back to if that is stopped midway; None where it is soon finished anyway."""
@@ -153,10 +156,12 @@ class Trainer:
         return self._save(snapshot)
 
     def _build(self, resumed: tuple[Bundle, Snapshot] | None) -> None:
-        self.parts = build(self.plan)
+        self.parts = build(self.plan, self.world)
         self.opened.callback(self.parts.rollout.close)
         self.stopwatch = Stopwatch(self.parts.device)
-        self.profile = EpochProfile(self.folder.path, self.parts.device) if self.config.profile else None
+        self.profile = (
+            EpochProfile(self.folder.path, self.parts.device) if self.config.profile and self.world.leads else None
+        )
         if resumed:
             self.progress = restore(self.plan, self.parts, *resumed)
             self.origin = Origin.kept(self.folder)
@@ -194,18 +199,18 @@ class Trainer:
         self.progress.agent_steps += self.plan.shape.agent_steps
         return {**metrics, "hyperparameters/learning_rate": rate}
 
-    def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: Stop) -> None:
+    def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: AgreedStop) -> None:
         """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B.
         `times` are its seconds and those by phase."""
         seconds, phases = times
-        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop)
-        if stop():
+        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop.own)
+        if stop.now():
             raise StoppedError
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.take_episodes(self.plan.source.is_whole)
         tasks = rollout.next_tasks(episodes)
-        self.metrics = {
+        metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
             "metric/train_time": progress.train_seconds,
@@ -217,22 +222,15 @@ class Trainer:
             "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
-            **self.episode_metrics(episodes),
             **sides,
             **tasks,
             **evaluation,
-            **self.monitor.read(),
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }
-        self.metrics |= self.watch(self.metrics)
-        try:
-            self.file.write(self.metrics)
-            if not self.folder.lock.lost and self.file.write_again():
-                warn(f"run {self.folder.name}: {self.folder.metrics} is gone; made anew")
-        except OSError as error:
-            warn(f"could not write {self.folder.metrics}: {error.strerror}; going on")
-        self.wandb.log(self.metrics)
-        self.view.show(self.metrics)
+        # All go on with the numbers of one, as those of time and machine differ.
+        self.metrics = self.world.of_leader(self.reports.complete(metrics, episodes) if self.reports else metrics)
+        if self.reports:
+            self.reports.send(self.metrics)
 
     def save(self) -> bool:
         """Save a checkpoint unless this epoch has one. Return whether it has one now, or needs none."""
@@ -242,10 +240,10 @@ class Trainer:
 
     def _save(self, snapshot: Snapshot) -> bool:
         saved = self.checkpointer.save(self.parts.net, snapshot)
-        if saved:
+        if saved and self.reports:
             epoch, keep = self.progress.epoch, self.config.checkpointer.keep
-            self.view.checkpoint = f"v{epoch}"
-            self.wandb.log_checkpoint(self.folder.checkpoint(epoch), epoch, self.progress.agent_steps, passing=keep > 0)
+            path = self.folder.checkpoint(epoch)
+            self.reports.tell_checkpoint(path, epoch, self.progress.agent_steps, passing=keep > 0)
         return saved
 
     def _make_folder_anew(self) -> None:
@@ -253,13 +251,18 @@ class Trainer:
 
         Raise UserError if another process runs there by now, or nothing can be written.
         """
-        self.folder.lock.take()
-        with usable(self.folder.path):
-            folder = self.file.write_again()
-        if folder:
+        assert self.reports
+        if folder := self.reports.take_folder():
             self._describe_run()
         what = f"{self.folder.path} is gone, and its checkpoints with it" if folder else "its lock was removed"
         warn(f"run {self.folder.name}: {what}; made anew")
+
+    def _open(self) -> None:
+        """Describe the run and open what it is reported to."""
+        self._describe_run()
+        assert isinstance(self.folder, OpenRun)
+        self.reports = Reports(self.plan, self.parts, self.folder, self.progress.epoch, self.code)
+        self.opened.callback(self.reports.close)
 
     def _describe_run(self) -> None:
         with usable(self.folder.path):
@@ -273,30 +276,14 @@ class Trainer:
         self.progress.reward_area += self.parts.rollout.mean_reward * self.plan.shape.agent_steps
         self.counted_until = now
 
-    def _open_reports(self) -> None:
-        """Open what the run is reported to; `opened` closes what was opened, the last first, also if the next fails."""
-        config, folder = self.config, self.folder
-        source = self.plan.source
-        with usable(folder.path):
-            self.file = MetricsFile(folder.metrics, self.progress.epoch)
-        self.opened.callback(self.file.close)
-        attributes = source.attributes(self.parts.rollout.env) | {"seed": config.system.seed}
-        self.episode_metrics = EpisodeMetrics(source.label, source.always, self.file.earlier, attributes)
-        actions, gamma = len(source.info.action_names), config.trainer.advantage.gamma
-        self.watch = CollapseWatch(folder.name, actions, gamma, self.parts.updater.losses)
-        self.watch.recall(read_rows(folder.metrics))
-        self.wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), self.code)
-        self.opened.callback(self.wandb.finish)
-        self.monitor = MachineMonitor(self.parts)
-        self.view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
-        self.counted_until = time.perf_counter()
-        shape = self.plan.shape
-        precision = self.parts.precision.name
-        precision = "" if precision == FLOAT32.name else f" in {precision}"
+    def _announce(self) -> None:
+        plan, folder, shape, precision = self.plan, self.folder, self.plan.shape, self.parts.precision.name
         size = sum(parameter.numel() for parameter in self.parts.net.parameters())
+        where = f"{self.parts.device}" + ("" if precision == FLOAT32.name else f" in {precision}")
+        where += f", {self.world.size} processes" if self.world.size > 1 else ""
         note(
-            f"run {folder.name}: {source.label}, {config.agent.name} ({size:,} parameters) on "
-            f"{self.parts.device}{precision}, {shape.envs} environments x {shape.agents} agents, epochs of "
+            f"run {folder.name}: {plan.source.label}, {plan.config.agent.name} ({size:,} parameters) on "
+            f"{where}, {shape.envs} environments x {shape.agents} agents, epochs of "
             f"{shape.agent_steps:,} agent-steps, in {folder.path}"
         )
 

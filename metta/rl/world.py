@@ -4,12 +4,15 @@ A run of one process has a world of its own, in which every question is answered
 Ranks own consecutive ranges of what is numbered globally: environments, and with them their agents and segments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from metta.common.errors import UserError
 
 Value = TypeVar("Value")
 
@@ -57,7 +60,7 @@ class World:
         return gathered
 
     def gather_rows(self, part: Tensor, rounds: int = 1) -> Tensor:
-        """Of each process its rows of every round, [rounds * n] -> those of all [rounds * n * size], in global order."""
+        """From each process's rows of every round, [rounds * n], to those of all in global order."""
         return self.gather(part.view(rounds, -1)).transpose(0, 1).reshape(-1)
 
     def gather_objects(self, value: Value) -> list[Value]:
@@ -69,8 +72,8 @@ class World:
         return gathered  # pyright: ignore[reportReturnType] # every place has been filled
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any process."""
-        return any(self.gather_objects(flag)) if self.size > 1 else flag
+        """Whether it is so on any process. The device is not waited for."""
+        return bool(self.largest(torch.tensor(flag, dtype=torch.uint8))) if self.size > 1 else flag
 
     def of_leader(self, value: Value) -> Value:
         """What rank 0 has."""
@@ -79,6 +82,21 @@ class World:
         told: Sequence[Value] = [value]
         dist.broadcast_object_list(told, src=0)  # pyright: ignore[reportArgumentType]
         return told[0]
+
+    def lead(self, work: Callable[[], Value]) -> Value:
+        """What rank 0 makes of something that it alone does; its UserError is raised everywhere."""
+        if self.size == 1:
+            return work()
+        done, error = None, None
+        if self.leads:
+            try:
+                done = work()
+            except UserError as raised:
+                error = raised
+        done, error = self.of_leader((done, error))
+        if error:
+            raise error
+        return done  # pyright: ignore[reportReturnType] # what `work` gave
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from metta.common.digests import digest, digest_path, digest_sources
 
 # Where no user's code lies: Python, what is installed, what calls the class.
-PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parents[1])})
+PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(__file__).parents[2])})
 INSTALLED = {"site-packages", "dist-packages"}
 
 

@@ -7,6 +7,7 @@ all but the last go forward twice.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -19,16 +20,18 @@ from metta.rl.learning.graphs import capturing
 from metta.rl.learning.precision import Precision
 from metta.rl.machine import is_out_of_memory
 from metta.rl.run.timing import Stopwatch
+from metta.rl.world import ALONE, World
 
 Report = TypeVar("Report")
+Result = TypeVar("Result")
 LossOf = Callable[[NetOutput], tuple[Tensor, Report]]
 
 
 class Backprop:
-    """Takes minibatches through a net and back, in `parts`; in twice as many once memory has run out."""
+    """Takes minibatches through a net and back, in `parts`; in twice as many once memory has run out anywhere."""
 
-    def __init__(self, net: PolicyNet, precision: Precision, parts: int) -> None:
-        self.net, self.precision, self.parts = net, precision, parts
+    def __init__(self, net: PolicyNet, precision: Precision, parts: int, world: World = ALONE) -> None:
+        self.net, self.precision, self.parts, self.world = net, precision, parts, world
 
     def __call__(
         self, experience: Experience, segments: Tensor, loss_of: LossOf[Report], stopwatch: Stopwatch
@@ -38,26 +41,50 @@ class Backprop:
         `loss_of` makes loss and report of the outputs [time, n, ...]; the report is returned.
         """
         while True:
-            try:
-                return self._go(experience, segments, loss_of, stopwatch)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or self.parts >= len(segments) or capturing(self.precision.device):
-                    raise
+            parts = segments.tensor_split(max(1, min(self.parts, len(segments))))
+            outputs = self._or_no_memory(len(segments), partial(self._outputs, experience, parts, stopwatch))
+            if outputs is not None:
+                back = partial(self._back, experience, parts, outputs, loss_of, stopwatch)
+                if (report := self._or_no_memory(len(segments), back)) is not None:
+                    return report
+                outputs = None
             self._split(len(segments))  # once the error is gone, and what it kept alive
 
-    def _go(self, experience: Experience, segments: Tensor, loss_of: LossOf[Report], stopwatch: Stopwatch) -> Report:
-        *earlier, last = segments.tensor_split(min(self.parts, len(segments)))
+    def _or_no_memory(self, most: int, work: Callable[[], Result]) -> Result | None:
+        """What `work` gives; None where a process ran out of memory and smaller parts may help."""
+        result = None
+        try:
+            result = work()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or self.parts >= most or capturing(self.precision.device):
+                raise
+        return None if self.world.any(result is None) else result
+
+    def _outputs(self, experience: Experience, parts: Sequence[Tensor], stopwatch: Stopwatch) -> list[NetOutput]:
+        """What the net says of the parts; the last one's remembers what a backward pass needs."""
+        *earlier, last = parts
         with stopwatch.phase("forward"):
             with torch.no_grad():
                 outputs = [self._forward(experience, part) for part in earlier]
-            output = self._forward(experience, last)
-            whole = _joined([*outputs, output])
+            return [*outputs, self._forward(experience, last)]
+
+    def _back(
+        self,
+        experience: Experience,
+        parts: Sequence[Tensor],
+        outputs: list[NetOutput],
+        loss_of: LossOf[Report],
+        stopwatch: Stopwatch,
+    ) -> Report:
+        """Take the gradients of the loss over the joined outputs to the parameters."""
+        with stopwatch.phase("forward"):
+            whole = _joined(outputs)
             loss, report = loss_of(whole)
         with stopwatch.phase("backward"):
             loss.backward()
-            *gradients, gradient = _gradients(whole, [len(part) for part in (*earlier, last)])
-            _backward(output, gradient)
-        for part, gradient in zip(earlier, gradients, strict=True):
+            *gradients, gradient = _gradients(whole, [len(part) for part in parts])
+            _backward(outputs[-1], gradient)
+        for part, gradient in zip(parts[:-1], gradients, strict=True):
             with stopwatch.phase("forward"):
                 output = self._forward(experience, part)
             with stopwatch.phase("backward"):
@@ -65,6 +92,8 @@ class Backprop:
         return report
 
     def _forward(self, experience: Experience, segments: Tensor) -> NetOutput:
+        if not len(segments):  # all of the minibatch lies on other processes
+            return _nothing(self.net, len(experience.actions))
         state = tuple(part[segments] for part in experience.state)
         observations = experience.observations.index_select(1, segments)
         resets = experience.resets.index_select(1, segments)
@@ -77,8 +106,15 @@ class Backprop:
                 parameter.grad.zero_()
         if self.precision.device.type == "cuda":
             torch.cuda.empty_cache()  # blocks of other sizes than the parts will need
-        self.parts = min(2 * self.parts, most)
+        self.parts = max(self.parts, min(2 * self.parts, most))
         warn(f"not enough memory for a minibatch at once: from now on in {self.parts} parts (trainer.accumulate)")
+
+
+def _nothing(net: PolicyNet, time: int) -> NetOutput:
+    """Outputs of no segments."""
+    logits = next(net.parameters()).new_zeros(time, 0, len(net.info.action_names))
+    values = logits.new_zeros(time, 0)
+    return NetOutput(logits, values, values if net.heads.auxiliary else None)
 
 
 def _joined(outputs: Sequence[NetOutput]) -> NetOutput:
@@ -99,4 +135,5 @@ def _backward(output: NetOutput, gradients: list[Tensor | None]) -> None:
     """Take gradients to outputs on to the parameters."""
     pairs = zip(output, gradients, strict=True)
     known = [(part, its) for part, its in pairs if part is not None and its is not None and part.requires_grad]
-    torch.autograd.backward([part for part, _ in known], [its for _, its in known])
+    if known:
+        torch.autograd.backward([part for part, _ in known], [its for _, its in known])

@@ -9,6 +9,7 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.rl.experience.rollout import Experience
 from metta.rl.sizes import BatchShape
+from metta.rl.world import World
 
 SMALLER_STEPS = "a smaller trainer.optimizer.learning_rate may help"
 LARGE_REWARD = 1e9  # by size, beyond any that is learned from
@@ -34,6 +35,11 @@ Explain = Callable[[dict[str, float]], DivergedError]
 
 class Checks:
     """Checks whose outcome is read at once: the first that fails raises DivergedError."""
+
+    @property
+    def failed(self) -> Tensor | None:
+        """Whether one has failed that is not read yet, float [] of 0 or 1; None where all are read at once."""
+        return None
 
     def __call__(self, name: str, passed: Tensor, numbers: Callable[[], Numbers], explain: Explain) -> None:
         """Check that `passed`, bool []; `explain` makes an error of the `numbers` of a check that failed."""
@@ -67,6 +73,10 @@ class LaterChecks(Checks):
         self._which.masked_fill_(first, list(self._kept).index(key))
         self._failed.masked_fill_(first, 1)
 
+    @property
+    def failed(self) -> Tensor:
+        return self._failed
+
     def guard(self, optimizer: torch.optim.Optimizer) -> None:
         optimizer.found_inf = self._failed  # pyright: ignore[reportAttributeAccessIssue] # as torch.amp.GradScaler does
 
@@ -74,8 +84,24 @@ class LaterChecks(Checks):
         if not bool(self._failed):
             return
         self._failed.zero_()
+        if not self._kept:  # it was on another process
+            return
         (_, *names), (kept, explain) = list(self._kept.items())[int(self._which)]
         raise explain(dict(zip(names, kept.tolist(), strict=True)))
+
+
+def together(world: World, check: Callable[[], None]) -> None:
+    """Do a check on all processes; where it fails on any, all raise the DivergedError of the first."""
+    found = None
+    try:
+        check()
+    except DivergedError as error:
+        if world.size == 1:
+            raise
+        found = str(error), error.advice
+    for failure in world.gather_objects(found) if world.size > 1 else ():
+        if failure:
+            raise DivergedError(*failure)
 
 
 def check_experience(experience: Experience, shape: BatchShape, num_agents: int) -> None:

@@ -1,4 +1,7 @@
-"""Which segments go into a minibatch, and how much each counts."""
+"""Which segments go into a minibatch, and how much each counts.
+
+They are drawn from those of all processes, on each of them alike; a process takes those that are its own.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,11 +11,12 @@ from torch import Tensor
 
 from metta.rl.learning.divergence import AT_ONCE, SMALLER_STEPS, Checks, DivergedError
 from metta.rl.learning.settings import SamplingSettings
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Segments int64 [n] and the weight of each in the actor's loss, float32 [n]."""
+    """This process's segments int64 [n] and the weight of each in the actor's loss, float32 [n]."""
 
     segments: Tensor
     weights: Tensor
@@ -24,21 +28,46 @@ class SegmentSampler(Protocol):
     scheduled: dict[str, float]  # settings that follow a schedule, as they are now
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
-        """Begin an epoch over that many segments at `progress` (0 to 1) of training; `seen`, bool [segments], are those
-        whose advantages count, None for all."""
+        """Begin an epoch over that many segments of all processes at `progress` (0 to 1) of training; `seen`, bool
+        [own segments], are those whose advantages count, None for all."""
         ...
 
     def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
-        """Pick segments, given the present advantages [time, segments]."""
+        """Pick `count` segments of all, given the present advantages of the own ones [time, own segments]."""
         ...
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Who has which segments: in every round of a batch each process has a range of them."""
+
+    world: World
+    rounds: int
+
+    def gather(self, own: Tensor) -> Tensor:
+        """From what each process says of its own segments to all of it, [segments]."""
+        return self.world.gather_rows(own, self.rounds)
+
+    def own(self, segments: Tensor, total: int) -> tuple[Tensor, Tensor]:
+        """Which of segments int64 [n] of `total` are this process's: their places in n, and their numbers here."""
+        if self.world.size == 1:
+            return torch.arange(len(segments), device=segments.device), segments
+        each = total // self.rounds
+        mine = self.world.own(each)
+        turn, row = segments // each, segments % each - mine.start
+        here = ((row >= 0) & (row < mine.stop - mine.start)).nonzero().squeeze(-1)
+        return here, turn[here] * (mine.stop - mine.start) + row[here]
+
+
+WHOLE = Shares(ALONE, 1)
 
 
 class SequentialSampler:
     """Every segment once per pass, in an order shuffled anew for each pass."""
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, generator: torch.Generator, shares: Shares = WHOLE) -> None:
         self.scheduled: dict[str, float] = {}
-        self._generator = generator
+        self._generator, self._shares = generator, shares
         self._segments = 0
         self._waiting = torch.empty(0, dtype=torch.int64, device=generator.device)
 
@@ -51,7 +80,8 @@ class SequentialSampler:
             order = torch.randperm(self._segments, generator=self._generator, device=self._generator.device)
             self._waiting = torch.cat([self._waiting, order])
         segments, self._waiting = self._waiting[:count], self._waiting[count:]
-        return Draw(segments, torch.ones(count, device=segments.device))
+        _, own = self._shares.own(segments, self._segments)
+        return Draw(own, torch.ones(len(own), device=own.device))
 
 
 class PrioritizedSampler:
@@ -64,21 +94,21 @@ class PrioritizedSampler:
 
     EPSILON = 1e-6  # keeps every segment possible
 
-    def __init__(self, alpha: float, beta0: float, generator: torch.Generator) -> None:
+    def __init__(self, alpha: float, beta0: float, generator: torch.Generator, shares: Shares = WHOLE) -> None:
         self.alpha, self.beta0 = alpha, beta0
-        self._generator = generator
+        self._generator, self._shares = generator, shares
         self.scheduled = {"prio_beta": beta0}
         self._seen: Tensor | None = None
         self._own = torch.empty(0, dtype=torch.int64)  # the segments that are seen
 
     def start(self, segments: int, progress: float, seen: Tensor | None = None) -> None:
         self.scheduled["prio_beta"] = self.beta0 + (1 - self.beta0) * progress
-        self._seen = seen
-        if seen is not None:
-            self._own = seen.nonzero().squeeze(-1)
+        self._seen = None if seen is None else self._shares.gather(seen)
+        if self._seen is not None:
+            self._own = self._seen.nonzero().squeeze(-1)
 
     def draw(self, count: int, advantages: Tensor, checks: Checks = AT_ONCE) -> Draw:
-        priorities = advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON)
+        priorities = self._shares.gather(advantages.abs().sum(dim=0).pow_(self.alpha).add_(self.EPSILON))
         if self._seen is not None:
             mean = priorities[self._own].mean() if len(self._own) else 1.0
             priorities = torch.where(self._seen, priorities, mean)
@@ -86,7 +116,9 @@ class PrioritizedSampler:
         checks("priorities", torch.isfinite(total), lambda: {"total": total}, self._too_large)
         probabilities = priorities / total
         segments = draw_distinct(probabilities, count, self._generator)
-        return Draw(segments, (len(probabilities) * probabilities[segments]).pow_(-self.scheduled["prio_beta"]))
+        places, own = self._shares.own(segments, len(probabilities))
+        weights = (len(probabilities) * probabilities[segments]).pow_(-self.scheduled["prio_beta"])
+        return Draw(own, weights[places])
 
     def _too_large(self, numbers: dict[str, float]) -> DivergedError:
         return DivergedError(
@@ -102,7 +134,8 @@ def draw_distinct(probabilities: Tensor, count: int, generator: torch.Generator)
     return (probabilities / times).topk(count).indices
 
 
-def make_sampler(settings: SamplingSettings, generator: torch.Generator) -> SegmentSampler:
+def make_sampler(settings: SamplingSettings, generator: torch.Generator, shares: Shares = WHOLE) -> SegmentSampler:
+    """`generator` draws the same on all processes."""
     if settings.method == "sequential":
-        return SequentialSampler(generator)
-    return PrioritizedSampler(settings.prio_alpha, settings.prio_beta0, generator)
+        return SequentialSampler(generator, shares)
+    return PrioritizedSampler(settings.prio_alpha, settings.prio_beta0, generator, shares)

@@ -1,7 +1,7 @@
 """One update: minibatches of segments through the network, the sum of the enabled losses, a gradient step each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -11,15 +11,25 @@ from metta.policy.interface import NetOutput, PolicyNet
 from metta.rl.experience.rollout import Experience
 from metta.rl.learning.advantage import compute_advantages
 from metta.rl.learning.backprop import Backprop
-from metta.rl.learning.divergence import AT_ONCE, LaterChecks, check_advantages, check_experience, check_finite
+from metta.rl.learning.divergence import (
+    AT_ONCE,
+    LaterChecks,
+    check_advantages,
+    check_experience,
+    check_finite,
+    together,
+)
+from metta.rl.learning.gradients import Gradients
 from metta.rl.learning.graphs import Captured
 from metta.rl.learning.losses.base import Loss, Minibatch, Prediction, predict
+from metta.rl.learning.moments import moments
 from metta.rl.learning.precision import FLOAT32, Precision
 from metta.rl.learning.sampling import Draw, SegmentSampler
 from metta.rl.learning.settings import TrainerSettings
 from metta.rl.run.metrics import Mean, Metrics
 from metta.rl.run.timing import Stopwatch
 from metta.rl.sizes import BatchShape
+from metta.rl.world import ALONE, World
 
 MOST_SHARES = 64  # actions; the shares of more tell nobody anything
 
@@ -45,7 +55,7 @@ class Lately:
 
 
 class Updater:
-    """Learns from one batch of experience after another."""
+    """Learns from one batch of experience after another, of which each process has a part."""
 
     def __init__(
         self,
@@ -58,17 +68,20 @@ class Updater:
         precision: Precision = FLOAT32,
         check_later: bool | None = None,
         repeat: bool = False,
+        world: World = ALONE,
     ) -> None:
         """`check_later`: look at the end of an update, not after each minibatch, for numbers that are not finite;
-        default: on CUDA, which would have to be waited for. `repeat`: minibatches are the same work on the same
+        default: on CUDA, which would have to be waited for, and with
+        several processes, which fail together. `repeat`: minibatches are the same work on the same
         tensors, which CUDA graphs repeat; not with a teacher (`graphs.obstacle`)."""
         self.net, self.optimizer, self.losses, self.sampler = net, optimizer, losses, sampler
-        self.settings, self.shape = settings, shape
+        self.settings, self.shape, self.world = settings, shape, world
         self._parameters = list(net.parameters())
-        self._backprop = Backprop(net, precision, settings.accumulate)
-        later = precision.device.type == "cuda" if check_later is None else check_later
+        self._backprop = Backprop(net, precision, settings.accumulate, world)
+        later = precision.device.type == "cuda" or world.size > 1 if check_later is None else check_later
         self._checks = LaterChecks(precision.device) if later else AT_ONCE
         self._checks.guard(optimizer)
+        self._gradients = Gradients(self._parameters, world, keep=repeat)
         self._repeat = repeat
         self._repeated: RepeatedMinibatch | None = None
 
@@ -82,7 +95,7 @@ class Updater:
         that the segments visited so far have under the present network. Raise DivergedError for the first number that
         is not finite; the weights are then those before that step.
         """
-        check_experience(experience, self.shape, self.net.info.num_agents)
+        together(self.world, lambda: check_experience(experience, self.shape, self.net.info.num_agents))
         mean, limit = Mean(), self.settings.losses.ppo_actor.target_kl
         lately = self._start(experience)
         self.sampler.start(self.shape.segments, progress, experience.labels and experience.labels.ppo_mask)
@@ -94,12 +107,12 @@ class Updater:
                 draw = self.sampler.draw(self.shape.minibatch_segments, lately.advantages, self._checks)
             metrics = self._minibatch(experience, lately, draw, stopwatch)
             mean.add(metrics)
-            if limit is not None and float(metrics.get("approx_kl", 0.0)) > limit:
+            if limit is not None and float(self.world.sum(metrics.get("approx_kl", torch.zeros(())).clone())) > limit:
                 break
-        self._checks.read()
+        together(self.world, self._checks.read)
         self._check_weights()
         scheduled = {f"hyperparameters/{name}": value for name, value in self.sampler.scheduled.items()}
-        return {**mean.read("losses/"), **scheduled, **self._experience_metrics(experience, lately)}
+        return {**mean.read("losses/", self.world), **scheduled, **self._experience_metrics(experience, lately)}
 
     def _start(self, experience: Experience) -> Lately:
         """Before the first minibatch. What is repeated has the same tensors as long as it is the same experience."""
@@ -122,6 +135,8 @@ class Updater:
         """Give the parameters their gradients, note what the network says, and return what the losses report."""
         with stopwatch.phase("advantage"):
             batch = gather(experience, draw.segments, lately.values, lately.advantages, draw.weights)
+            if self.world.size > 1:
+                batch = replace(batch, total=self.shape.minibatch_segments, world=self.world)
         prediction, metrics = self.differentiate(experience, draw.segments, batch, stopwatch)
         lately.note(draw.segments, prediction)
         return metrics
@@ -157,28 +172,33 @@ class Updater:
         return total, (prediction, metrics)
 
     def _step(self) -> Tensor:
+        """Take a step along the gradients of all processes and return this one's part of their norm."""
+        self._gradients.join(self._checks.failed)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
         check_finite("gradient_norm", norm, {}, self._checks)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=not self._repeat)  # a graph finds gradients where they were
-        return norm
+        self._gradients.clear()
+        return norm / self.world.size
 
     def _check_weights(self) -> None:
         check_finite("weight_norm", nn.utils.get_total_norm(self._parameters).detach(), {})
 
     def _experience_metrics(self, experience: Experience, lately: Lately) -> Metrics:
         values, advantages = experience.for_ppo(lately.values), experience.for_ppo(lately.advantages)
-        returns = advantages + values
-        spread = returns.var()
-        explained = 1 - (returns - values).var() / spread if float(spread) > 0 else torch.tensor(0.0)
+        spread = float(moments(advantages + values, self.world).variance)
+        left = float(moments(advantages, self.world).variance)  # of the returns beyond the values
+
+        def mean(numbers: Tensor) -> float:
+            return float(moments(numbers, self.world).mean)
+
         return {
-            "losses/explained_variance": float(explained),
-            "experience/values": float(experience.values.mean()),
-            "experience/values_abs": float(values.abs().mean()),
-            "experience/advantages": float(advantages.mean()),
-            "experience/advantages_abs": float(advantages.abs().mean()),
-            **_entropy(experience),
-            **_action_shares(experience.actions, self.net.info.action_names),
+            "losses/explained_variance": 1 - left / spread if spread > 0 else 0.0,
+            "experience/values": mean(experience.values),
+            "experience/values_abs": mean(values.abs()),
+            "experience/advantages": mean(advantages),
+            "experience/advantages_abs": mean(advantages.abs()),
+            **_entropy(experience, self.world),
+            **_action_shares(experience.actions, self.net.info.action_names, self.world),
         }
 
 
@@ -245,15 +265,16 @@ def gather(experience: Experience, segments: Tensor, values: Tensor, advantages:
     )
 
 
-def _action_shares(actions: Tensor, names: tuple[str, ...]) -> Metrics:
+def _action_shares(actions: Tensor, names: tuple[str, ...], world: World) -> Metrics:
     if len(names) > MOST_SHARES:
         return {}
-    counts = torch.bincount(actions.flatten(), minlength=len(names)).tolist()
-    return {f"experience/actions/{name}": count / actions.numel() for name, count in zip(names, counts, strict=True)}
+    counts = world.sum(torch.bincount(actions.flatten(), minlength=len(names))).tolist()
+    return {f"experience/actions/{name}": count / sum(counts) for name, count in zip(names, counts, strict=True)}
 
 
-def _entropy(experience: Experience) -> Metrics:
+def _entropy(experience: Experience, world: World) -> Metrics:
     """Of the policy that played, in nats, from the probabilities of its own actions; none where only a teacher led."""
     log_probs, labels = experience.log_probs, experience.labels
     own = log_probs if labels is None else log_probs[:, ~labels.teacher_led_mask]
-    return {"experience/entropy": -float(own.mean())} if own.numel() else {}
+    found = moments(own, world)
+    return {"experience/entropy": -float(found.mean)} if int(found.size) else {}

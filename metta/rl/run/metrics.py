@@ -18,6 +18,7 @@ from metta.common.jsonl import RowFile, cut_after, is_number, last_rows, read_ro
 from metta.common.logging import warn
 from metta.game.engine.batch import Episode
 from metta.game.statistics import episode_means
+from metta.rl.world import World
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
@@ -93,8 +94,12 @@ class Mean:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] += 1
 
-    def read(self, prefix: str) -> Metrics:
-        return {f"{prefix}{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
+    def read(self, prefix: str, world: World) -> Metrics:
+        """The means, whose parts on all processes add up."""
+        if not self._sums:
+            return {}
+        totals = world.sum(torch.stack([total.double() for total in self._sums.values()])).tolist()
+        return {f"{prefix}{name}": total / self._counts[name] for name, total in zip(self._sums, totals, strict=True)}
 
 
 def timing_metrics(seconds: float, phases: dict[str, float], agent_steps: int) -> Metrics:

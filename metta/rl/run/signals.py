@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from metta.common.logging import note
+from metta.rl.world import ALONE, World
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,6 +17,30 @@ Stop = Callable[[], bool]  # whether the run has been asked to stop
 def go_on() -> bool:
     """A `Stop` that never comes true."""
     return False
+
+
+class AgreedStop:
+    """Whether any process of a world has been asked to stop. All ask alike often, and now and then one another."""
+
+    EVERY = 16  # calls
+
+    def __init__(self, stop: Stop, world: World) -> None:
+        self.own, self._world = stop, world
+        self._calls, self._agreed = 0, False
+
+    def __call__(self) -> bool:
+        if self._world.size == 1:
+            return self.own()
+        self._calls += 1
+        return self.now() if self._calls % self.EVERY == 0 else self._agreed
+
+    def now(self) -> bool:
+        """As a call, but they ask one another in any case."""
+        self._agreed = self._agreed or self._world.any(self.own())
+        return self._agreed
+
+
+NEVER = AgreedStop(go_on, ALONE)
 
 
 class StoppedError(Exception):

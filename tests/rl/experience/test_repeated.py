@@ -253,7 +253,7 @@ def test_a_minibatch_that_runs_out_of_memory_keeps_gradients_where_they_are(
 ) -> None:
     settings = settings_of()
     learner, usual = Learner(settings, True), Learner(settings, False)
-    go, calls = Backprop._go, []
+    go, calls = Backprop._outputs, []
 
     def scarce(backprop: Backprop, *given: Any) -> Any:
         calls.append(1)
@@ -261,7 +261,7 @@ def test_a_minibatch_that_runs_out_of_memory_keeps_gradients_where_they_are(
             raise MemoryError
         return go(backprop, *given)
 
-    monkeypatch.setattr(Backprop, "_go", scarce)
+    monkeypatch.setattr(Backprop, "_outputs", scarce)
     learner.rollout.start()
     learner.epoch(0)
     where = [parameter.grad.data_ptr() for parameter in learner.net.parameters() if parameter.grad is not None]

@@ -13,6 +13,7 @@ from metta.game.engine.batch import Episode
 from metta.rl.machine import choose_device
 from metta.rl.run.metrics import EpisodeMetrics, Mean, MetricsFile, cost_metrics, hourly_cost, read_metrics
 from metta.rl.run.progress import ProgressView
+from metta.rl.world import ALONE
 
 METRICS = {
     "metric/epoch": 3.0,
@@ -98,7 +99,7 @@ def test_metrics_are_means_of_what_was_reported() -> None:
     for value in (1.0, 3.0):
         mean.add({"loss": torch.tensor(value)})
     mean.add({"rare": torch.tensor(5.0)})
-    assert mean.read("losses/") == {"losses/loss": 2.0, "losses/rare": 5.0}
+    assert mean.read("losses/", ALONE) == {"losses/loss": 2.0, "losses/rare": 5.0}
 
 
 def test_the_metrics_file_survives_a_torn_line_and_holds_json_only(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
-"""What a loss is and what it reads."""
+"""What a loss is and what it reads.
+
+A minibatch may lie on several processes, a part on each. Losses and metrics are then parts of the numbers of the whole,
+which add up to them: a mean is the sum of a process's part over the count of the whole.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -9,11 +13,13 @@ from torch import Tensor
 
 from metta.policy.interface import NetOutput
 from metta.rl.experience.labels import Labels
+from metta.rl.learning.moments import Moments, moments
+from metta.rl.world import ALONE, World
 
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Segments as collected, all [time, segments] but `weights` [segments]."""
+    """Segments as collected, all [time, segments] but `weights` [segments]: this process's part of a minibatch."""
 
     actions: Tensor  # int64
     log_probs: Tensor  # of the actions when they were taken
@@ -23,11 +29,29 @@ class Minibatch:
     dones: Tensor  # bool: the action ended the episode
     weights: Tensor  # [segments]: correction for prioritised sampling
     labels: Labels | None = None  # of a teacher
+    total: int | None = None  # segments over all processes; None: these are all
+    world: World = ALONE
 
-    def pick(self, segments: Tensor) -> "Minibatch":
-        """The chosen segments, int64 [n]."""
+    def pick(self, segments: Tensor, total: int | None = None) -> "Minibatch":
+        """The chosen segments, int64 [n], of `total` over all processes."""
         labels = self.labels.pick(segments) if self.labels else None
-        return Minibatch(**{**_picked(self, segments), "labels": labels})
+        return replace(self, **_picked(self, segments), labels=labels, total=total)
+
+    def count(self, chosen: Tensor) -> int:
+        """How many of the marked segments, bool [segments], there are over all processes."""
+        return int(self.world.sum(chosen.sum()))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The part of the mean of values [time, segments] over the whole minibatch."""
+        return values.mean() if self.total is None else mean_part(values, self.total)
+
+    def moments(self, values: Tensor) -> Moments:
+        """Of values over the whole minibatch."""
+        return moments(values, self.world)
+
+    def share(self, value: Tensor) -> Tensor:
+        """The part of a number that all processes have alike."""
+        return value / self.world.size
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,11 @@ class Prediction:
     def pick(self, segments: Tensor) -> "Prediction":
         """The chosen segments, int64 [n]."""
         return Prediction(**{"auxiliary": None, **_picked(self, segments)})
+
+
+def mean_part(values: Tensor, total: int) -> Tensor:
+    """The part of the mean of values [time, segments] where there are `total` segments over all processes."""
+    return values.sum() / (len(values) * total)
 
 
 def _picked(batch: Minibatch | Prediction, segments: Tensor) -> dict[str, Tensor]:
@@ -81,12 +110,14 @@ class Within:
 
     def __call__(self, batch: Minibatch, prediction: Prediction) -> LossResult:
         assert batch.labels is not None
-        segments = self._chosen(batch.labels).nonzero().squeeze(-1)
-        if not len(segments):
+        chosen = self._chosen(batch.labels)
+        segments, total = chosen.nonzero().squeeze(-1), batch.count(chosen)
+        if not total:
             return LossResult(0 * prediction.log_probs.sum(), {})
-        if len(segments) == len(batch.weights):
+        if total == (batch.total or len(batch.weights)):
             return self.loss(batch, prediction)
-        return self.loss(batch.pick(segments), prediction.pick(segments))
+        whole = None if batch.total is None else total
+        return self.loss(batch.pick(segments, whole), prediction.pick(segments))
 
 
 LOG_RATIO_LIMIT = 10.0  # keeps exp() finite however far the policy moved

@@ -21,5 +21,5 @@ class Cloner:
         chosen = labels.masked_fill(labels == NO_LABEL, 0).unsqueeze(-1)
         losses = -prediction.all_log_probs.gather(-1, chosen).squeeze(-1)
         agrees = prediction.all_log_probs.argmax(-1) == labels
-        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(losses, mask)
-        return LossResult(loss, slice_metrics(batch.labels, losses, agrees, mask))
+        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(batch, losses, mask)
+        return LossResult(loss, slice_metrics(batch, losses, agrees, mask))

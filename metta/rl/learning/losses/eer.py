@@ -52,5 +52,5 @@ class Eer:
         losses = -(teacher.exp() * prediction.all_log_probs).sum(-1)
         agrees = prediction.all_log_probs.argmax(-1) == teacher.argmax(-1)
         mask = labelled(batch.labels)
-        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(losses, mask)
-        return LossResult(loss, slice_metrics(batch.labels, losses, agrees, mask))
+        loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(batch, losses, mask)
+        return LossResult(loss, slice_metrics(batch, losses, agrees, mask))

@@ -59,15 +59,15 @@ class GtdCritic:
         errors = lambda_errors(batch, prediction.values, self.advantage, self._ratios(batch, prediction))
         values, correction = prediction.values[:-1], prediction.auxiliary[:-1]
         fixed_error, fixed_correction = errors.detach(), correction.detach()
-        critic = (fixed_correction * errors).mean() - ((fixed_error - fixed_correction) * values).mean()
-        squared = ((correction - fixed_error) ** 2).mean()
+        critic = batch.mean(fixed_correction * errors) - batch.mean((fixed_error - fixed_correction) * values)
+        squared = batch.mean((correction - fixed_error) ** 2)
         weights = torch.cat([parameter.flatten() for parameter in self._head()])
-        auxiliary = 0.5 * squared + 0.5 * self.settings.beta * (weights**2).mean()
+        auxiliary = 0.5 * squared + 0.5 * self.settings.beta * batch.share((weights**2).mean())
         metrics = {
             "gtd_critic_loss": critic.detach(),
             "gtd_aux_loss": auxiliary.detach(),
             "gtd_h_mse": squared.detach(),
-            "gtd_delta_lambda_abs": fixed_error.abs().mean(),
+            "gtd_delta_lambda_abs": batch.mean(fixed_error.abs()),
         }
         return LossResult(self.settings.vf_coef * critic + self.settings.aux_coef * auxiliary, metrics)
 

@@ -23,9 +23,8 @@ class Kickstarter:
         teacher = (labels.log_probs / settings.temperature).log_softmax(-1)
         student = (prediction.all_log_probs / settings.temperature).log_softmax(-1)
         divergences = settings.temperature**2 * (teacher.exp() * (teacher - student)).sum(-1)
-        value_loss = ((prediction.values - labels.values) ** 2).mean()
-        loss = settings.action_loss_coef * divergences.mean() + settings.value_loss_coef * value_loss
+        value_loss = batch.mean((prediction.values - labels.values) ** 2)
+        loss = settings.action_loss_coef * batch.mean(divergences) + settings.value_loss_coef * value_loss
         agrees = prediction.all_log_probs.argmax(-1) == labels.log_probs.argmax(-1)
-        everywhere = torch.ones_like(agrees)
-        metrics = slice_metrics(labels, divergences, agrees, everywhere)
+        metrics = slice_metrics(batch, divergences, agrees, torch.ones_like(agrees))
         return LossResult(labels.strength * loss, {**metrics, "supervised_value_loss": value_loss.detach()})

@@ -25,5 +25,5 @@ class PpoCritic:
             reach = self.settings.vf_clip_coef
             near = batch.values + (prediction.values - batch.values).clamp(-reach, reach)
             errors = torch.max(errors, (near - returns) ** 2)
-        value_loss = 0.5 * errors.mean()
+        value_loss = 0.5 * batch.mean(errors)
         return LossResult(self.settings.vf_coef * value_loss, {"value_loss": value_loss.detach()})
