@@ -114,7 +114,7 @@ def plan(config: RunConfig, world: World = ALONE) -> Plan:
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs)
     if config.curriculum:
-        config.curriculum.envs_of_group(shape.envs)
+        config.curriculum.envs_of_group(shape.envs, world.size)
     teaching = config.teaching
     run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")
     taught = for_agents(source.info, learners)

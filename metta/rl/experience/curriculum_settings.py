@@ -87,8 +87,11 @@ class CurriculumSettings(Settings):
         """What is drawn, by the path of its key below `mission`."""
         return dict(_leaves(self.mission, ""))
 
-    def envs_of_group(self, envs: int) -> int:
-        """Environments of each group, of all together. Raise UserError where they do not divide."""
+    def envs_of_group(self, envs: int, processes: int = 1) -> int:
+        """Environments of each group. Raise UserError where all of them do not divide, or the groups among processes."""
+        if self.groups % processes:
+            problem = f"must be a multiple of the {processes} processes, which have whole groups"
+            raise UserError(f"curriculum.groups={self.groups} {problem}", ("curriculum.groups",))
         if envs % self.groups:
             divisors = [part for part in range(1, envs + 1) if envs % part == 0]
             below_it = max((part for part in divisors if part < self.groups), default=1)

@@ -25,6 +25,7 @@ from metta.rl.experience.tasks import TaskSpace
 from metta.rl.machine import available_cores
 from metta.rl.run.metrics import EpisodeMetrics, Metrics
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 LEAST_MAPS = 8  # of a group's pool
 
@@ -47,15 +48,16 @@ class TaskEnvironments:
     resumes = True
 
     def __init__(
-        self, curriculum: Curriculum, info: EnvInfo, settings: TrainingEnvSettings, seed: int, groups: range
+        self, curriculum: Curriculum, info: EnvInfo, settings: TrainingEnvSettings, seed: int, world: World = ALONE
     ) -> None:
-        """Those of `groups`, the numbers of consecutive ones. Maps and all else random of a group's turn follow from
-        `seed` and the numbers of group and turn."""
+        """This process's groups, whole ones. Maps and all else random of a group's turn follow from `seed` and the
+        numbers of group and turn."""
+        groups = range(curriculum.settings.groups)[world.own(curriculum.settings.groups)]
         self.curriculum, self.info = curriculum, info
         self._settings, self._seed, self._numbers = settings, seed, groups
         self._each = curriculum.group_envs
         self.num_envs, self.num_agents = len(groups) * self._each, info.num_agents
-        self._threads = settings.num_workers or available_cores()
+        self._threads = settings.num_workers or max(1, available_cores() // world.local_size)
         self._groups: list[Group] = []  # once they have begun
         self._helpers = min(self._threads, len(groups)) - 1
         self._pool = ThreadPoolExecutor(self._helpers, "group") if self._helpers else None
@@ -82,9 +84,13 @@ class TaskEnvironments:
             future.result()
 
     def take_episodes(self) -> list[Episode]:
-        """Whole episodes that finished since the last call, by group."""
+        """Whole episodes that finished since the last call, by group; of an environment its number in the run."""
         return [
-            replace(episode, env=group.envs.start + episode.env, number=int(group.before[episode.env]) + episode.number)
+            replace(
+                episode,
+                env=group.number * self._each + episode.env,
+                number=int(group.before[episode.env]) + episode.number,
+            )
             for group in self._groups
             for episode in group.batch.take_episodes()
             if episode.steps >= group.batch.mission.max_steps
@@ -198,11 +204,10 @@ class Tasks:
     def always(self) -> tuple[str, ...]:
         return EpisodeMetrics.of_game(build_mission(self.config.mission).teams)
 
-    def build(self, num_envs: int, seed: int) -> TaskEnvironments:
+    def build(self, num_envs: int, seed: int, world: World = ALONE) -> TaskEnvironments:
         assert self.config.curriculum is not None
         curriculum = Curriculum(self.config.curriculum, self.space, seed, num_envs)
-        groups = range(self.config.curriculum.groups)
-        return TaskEnvironments(curriculum, self.whole_info, self.config.training_env, seed, groups)
+        return TaskEnvironments(curriculum, self.whole_info, self.config.training_env, seed, world)
 
     def attributes(self, env: Environments) -> dict[str, float]:
         return {"agents": self.info.num_agents}

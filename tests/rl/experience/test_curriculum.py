@@ -115,6 +115,8 @@ def test_ends_that_make_no_tasks_of_one_policy_are_refused(mission: dict[str, An
 def test_groups_divide_the_environments() -> None:
     with pytest.raises(UserError, match=r"curriculum\.groups=5 must divide the 12 environments; nearest: 4 or 6"):
         CurriculumSettings(mission=WIDE, groups=5).envs_of_group(12)
+    with pytest.raises(UserError, match=r"curriculum\.groups=6 must be a multiple of the 4 processes"):
+        CurriculumSettings(mission=WIDE, groups=6).envs_of_group(12, processes=4)
 
 
 def curriculum(seed: int = 0, **changes: Any) -> Curriculum:

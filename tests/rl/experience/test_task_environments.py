@@ -2,7 +2,6 @@
 batch."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from metta.rl.experience.task_environments import TaskEnvironments, Tasks
 from metta.rl.experience.tasks import TaskSpace
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
+from metta.rl.world import ALONE, World
 
 Config = Callable[..., RunConfig]
 MISSION = {"max_steps": {"range": [6, 12]}, "map": {"height": [40, 50]}, "cog": {"heart_limit": {"range": [1, 9]}}}
@@ -46,16 +46,13 @@ class Played:
         random = np.random.default_rng(number)
         for _ in range(8):
             self.act(random.integers(0, 5, (8, 8)).astype(np.int32))
-        return [replace(episode, env=self._first + episode.env) for episode in self.env.take_episodes()]
+        return self.env.take_episodes()
 
 
-def built(config: RunConfig, groups: range | None = None) -> TaskEnvironments:
+def built(config: RunConfig, world: World = ALONE) -> TaskEnvironments:
     source = find_source(config)
-    assert isinstance(source, Tasks) and config.curriculum
-    whole = source.build(8, config.system.seed)
-    if groups is None:
-        return whole
-    return TaskEnvironments(whole.curriculum, source.whole_info, config.training_env, config.system.seed, groups)
+    assert isinstance(source, Tasks)
+    return source.build(8, config.system.seed, world)
 
 
 def test_a_group_plays_as_a_batch_of_its_mission_alone(config: Config) -> None:
@@ -115,7 +112,7 @@ def ordered(episodes: list[Episode]) -> list[Episode]:
 def test_processes_that_share_the_groups_play_what_one_plays_alone(config: Config) -> None:
     """Each owns half of the groups and counts the episodes of both."""
     alone = Played(built(config(**CHANGES)))
-    halves = [Played(built(config(**CHANGES), range(first, first + 2)), 2 * first) for first in (0, 2)]
+    halves = [Played(built(config(**CHANGES), World(rank, 2, rank, 2)), 4 * rank) for rank in (0, 1)]
     for played in (alone, *halves):
         played.env.reset(played.seen)
     switched = 0
