@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What groups of environments with tasks of their own cost: as many environments in one batch and in groups, in turns."""
+"""What groups of environments with tasks of their own cost: as many in one batch and in groups, in turns."""
 
 import argparse
 import json

@@ -88,7 +88,7 @@ class CurriculumSettings(Settings):
         return dict(_leaves(self.mission, ""))
 
     def envs_of_group(self, envs: int, processes: int = 1) -> int:
-        """Environments of each group. Raise UserError where all of them do not divide, or the groups among processes."""
+        """Environments of each group. Raise UserError where they do not divide, or the groups among processes."""
         if self.groups % processes:
             problem = f"must be a multiple of the {processes} processes, which have whole groups"
             raise UserError(f"curriculum.groups={self.groups} {problem}", ("curriculum.groups",))
