@@ -10,6 +10,7 @@ import pytest
 from benchmarks import (
     adapters,
     cloning,
+    curriculum_cost,
     env_profile,
     env_throughput,
     evaluation,
@@ -23,8 +24,8 @@ from benchmarks import (
 
 ROOT = Path(__file__).parents[1]
 ALL = (
-    adapters, cloning, env_profile, env_throughput, evaluation, gpu_report, interval_coverage, npc_cost, policies,
-    reproduction, train_throughput,
+    adapters, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report, interval_coverage,
+    npc_cost, policies, reproduction, train_throughput,
 )  # fmt: skip
 
 

@@ -96,10 +96,14 @@ class Curriculum:
                 self._turn_over(turn)
 
     def probabilities(self) -> np.ndarray:
-        """How likely each active task is drawn, float64 [tasks]; old ones, which another group still plays, are not."""
+        """How likely each active task is drawn, float64 [tasks]; old ones, which another group still plays, are not.
+
+        As long as both its means are plain ones a task cannot show progress: it counts as the one that shows most."""
         young = np.array([task.episodes < self.settings.most_episodes for task in self.tasks])
         young |= not young.any()  # in a space without others
-        progress, floor = young * [task.progress for task in self.tasks], self.settings.floor
+        progress, floor = np.array([task.progress for task in self.tasks]), self.settings.floor
+        unknown = [task.episodes * self.settings.fast <= 1 for task in self.tasks]
+        progress = young * np.where(unknown, progress.max(), progress)
         even = young / young.sum()
         return floor * even + (1 - floor) * progress / progress.sum() if progress.sum() > 0 else even
 

@@ -201,6 +201,15 @@ def test_old_tasks_go_even_while_they_improve() -> None:
     assert all(count < 20 + 2 * played.group_envs for count in seen.values()) and len(seen) > 15
 
 
+def test_a_task_that_cannot_show_progress_yet_counts_as_the_one_with_most() -> None:
+    played = curriculum(floor=0.0)
+    for task, (episodes, slow) in zip(
+        played.tasks, [(10, 0.0), (50, 0.3), (50, 0.1), (50, 0), (50, 0), (50, 0)], strict=True
+    ):
+        task.episodes, task.slow = episodes, slow
+    np.testing.assert_allclose(played.probabilities(), [3 / 7, 3 / 7, 1 / 7, 0, 0, 0])
+
+
 def test_a_new_task_is_tried_before_any_other() -> None:
     turns = play(curriculum(tasks=8, groups=2), lambda task: 0.0, 4)
     assert turns == dict.fromkeys(range(8), 1)
