@@ -11,6 +11,7 @@ from benchmarks import (
     adapters,
     checkpoint_stall,
     cloning,
+    curriculum_cost,
     env_profile,
     env_throughput,
     evaluation,
@@ -24,7 +25,8 @@ from benchmarks import (
 
 ROOT = Path(__file__).parents[1]
 ALL = (
-    adapters, checkpoint_stall, cloning, env_profile, env_throughput, evaluation, gpu_report, interval_coverage,
+    adapters, checkpoint_stall, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report,
+    interval_coverage,
     npc_cost, policies, reproduction, train_throughput,
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from metta.game.variants import VARIANTS
 from metta.policy.nets.components.cells import TOKENS
 from metta.policy.nets.components.registry import KINDS
 from metta.policy.nets.presets import preset_names
+from metta.rl.experience.curriculum_settings import CurriculumSettings
 from metta.rl.experience.npc_settings import DualPolicySettings
 from metta.rl.experience.teacher_settings import MODES
 from metta.rl.learning.settings import TrainerSettings
@@ -95,6 +96,13 @@ def test_the_page_of_other_policies_names_every_key_and_the_metrics_of_both_side
     assert [key.path for key in leaves(DualPolicySettings) if f"| `{key.path}` | " not in page] == []
     sides = [f"{side}_reward{total}" for side in ("policy_a", "npc", "combined") for total in ("", "_total")]
     assert [name for name in [*sides, "policy_a_agent_count", "npc_agent_count"] if f"{name}`" not in page] == []
+
+
+def test_the_page_of_training_explains_every_key_of_a_curriculum():
+    page = (ROOT / "docs" / "training.md").read_text()
+    for name, field in CurriculumSettings.model_fields.items():
+        default = "–" if name == "mission" else f"`{field.default}`"
+        assert f"| `curriculum.{name}` | {default} | {field.description} |" in page, name
 
 
 def test_the_page_of_missions_lists_the_sets_and_the_legend():

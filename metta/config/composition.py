@@ -149,8 +149,10 @@ def _check_game(config: Config, tree: Tree) -> None:
     }
     if isinstance(config, RunConfig):
         played = [(env_info(built[path]), homes[path]) for path in built if path.partition(".")[0] != "evals"]
-        if config.env.kind != "metta":
-            played = [(_foreign_info(config, tree), [])]
+        if config.curriculum:
+            played = [(_info(run, tree, ["curriculum.mission", *homes["mission"]]), []) for run in config.phase_runs]
+        elif config.env.kind != "metta":
+            played = [(_info(config, tree, []), [])]
         for info, at in played:
             _check_training(config, tree, info, at)
 
@@ -159,7 +161,9 @@ def _check_training(config: RunConfig, tree: Tree, info: "Info", at: list[str]) 
     """Divide the batch among the agents, and see whether the policy can read what they see."""
     trainer, envs = config.trainer, config.training_env.num_envs
     learners = tree.blame(lambda: trainer.dual_policy.learners(info.num_agents), "trainer.dual_policy", at)
-    tree.blame(lambda: batch_shape(trainer, learners, envs), "trainer", at)
+    shape = tree.blame(lambda: batch_shape(trainer, learners, envs), "trainer", at)
+    if curriculum := config.curriculum:
+        tree.blame(lambda: curriculum.envs_of_group(shape.envs), "curriculum")
     seen = info.without_vibes if isinstance(info, EnvInfo) and not config.training_env.vibe_actions else info
     tree.blame(lambda: wire(config.agent.components, seen, trainer.auxiliary), "agent")
 
@@ -176,11 +180,12 @@ def _phases(config: RunConfig, tree: Tree) -> dict[str, RunConfig]:
     return {name: run for (name, phase), run in runs if phase.mission}
 
 
-def _foreign_info(config: RunConfig, tree: Tree) -> "Info":
-    """What an environment of another library shows; it must be there."""
+def _info(config: RunConfig, tree: Tree, homes: list[str]) -> "Info":
+    """What an environment of another library shows, which must be there, or all tasks of a curriculum, whose settings
+    stand at `homes`."""
     from metta.rl.experience.environments import find_source  # here because it takes seconds to import
 
-    return tree.blame(lambda: find_source(config).info, "env.name")
+    return tree.blame(lambda: find_source(config).info, "curriculum" if homes else "env.name", homes)
 
 
 def _job_of(experiment: list[Layer]) -> tuple[Job, Source]:

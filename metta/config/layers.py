@@ -28,6 +28,7 @@ GROUPS = {
     "phases": "phases",
     "env": "env",
     "mission": "mission",
+    "curriculum": "curriculum",
     "agent": "agent",
     "trainer": "trainer",
     "training_env": "training_env",

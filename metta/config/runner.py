@@ -158,6 +158,7 @@ def _summary(config: Config) -> str:
         env, teaching, dual = settings["env"], config.teaching, config.trainer.dual_policy
         npcs = ", ".join(npc.path for npc in dual.npcs) or "past checkpoints"
         parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
+        parts += ["tasks by learning progress"] if config.curriculum else []
         parts += [
             f"agent {settings['agent']['name']}",
             f"{settings['trainer']['total_timesteps']:,} agent-steps",

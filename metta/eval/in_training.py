@@ -44,7 +44,7 @@ def train_among_ranks(config: RunConfig) -> Summary:
 
 
 class SuiteEvaluator:
-    """Plays `evals` with a copy of the network every `evaluator.epoch_interval` epochs.
+    """Plays `evals` with a copy of the network every `evaluator.epoch_interval` epochs, and after the last.
 
     Nothing that training draws from is touched: with and without evaluation a run is the same, bit for bit.
     """
@@ -66,7 +66,8 @@ class SuiteEvaluator:
             fitted(net, f"evals.missions.{label}", env_info(mission))
 
     def due(self, epoch: int) -> bool:
-        return bool(self._missions) and epoch % self._settings.epoch_interval == 0
+        last = epoch == self._plan.epochs
+        return bool(self._missions) and (last or epoch % self._settings.epoch_interval == 0)
 
     def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
         if not self.due(epoch):

@@ -120,6 +120,8 @@ def plan(config: RunConfig, world: World = ALONE) -> Plan:
         warn(f"agent.components.{name}: nothing reads what it gives")
     learners = config.trainer.dual_policy.learners(source.info.num_agents)
     shape = batch_shape(config.trainer, learners, config.training_env.num_envs, world.size)
+    if config.curriculum:
+        config.curriculum.envs_of_group(shape.envs, world.size)
     schedules = Schedules(config, epochs(config.trainer, shape) * shape.agent_steps)
     teaching = schedules.teaching
     run = config.run or world.of_leader(f"{getpass.getuser()}.{time.strftime('%Y%m%d.%H%M%S')}")

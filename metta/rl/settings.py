@@ -9,6 +9,7 @@ from metta.common.settings import SettingError, Settings
 from metta.game.mission import MissionSettings
 from metta.policy.hosted.by_class import NAMES_CLASS
 from metta.policy.nets.agent import AgentSettings
+from metta.rl.experience.curriculum_settings import CurriculumSettings
 from metta.rl.experience.settings import EnvSettings, TrainingEnvSettings
 from metta.rl.experience.teacher_settings import TeacherSettings, Teaching, find_teaching
 from metta.rl.learning.settings import TrainerSettings
@@ -17,7 +18,9 @@ from metta.rl.schedule import Schedule, places
 
 
 class EvaluatorSettings(Settings):
-    epoch_interval: int = Field(default=0, ge=0, description="epochs between evaluations; 0 = never")
+    epoch_interval: int = Field(
+        default=0, ge=0, description="epochs between evaluations, the last of which is after the last epoch; 0 = never"
+    )
     episodes: PositiveInt = Field(default=EPISODES, description="episodes of each mission per evaluation")
     seed: int = Field(
         default=1_000_000,
@@ -101,6 +104,9 @@ class RunConfig(Settings):
     )
     env: EnvSettings = EnvSettings()
     mission: MissionSettings = MissionSettings()
+    curriculum: CurriculumSettings | None = Field(
+        default=None, description="tasks that are played in place of the one mission, which they change"
+    )
     agent: AgentSettings = Field(default_factory=AgentSettings)
     trainer: TrainerSettings = TrainerSettings()
     training_env: TrainingEnvSettings = TrainingEnvSettings()

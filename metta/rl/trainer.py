@@ -237,6 +237,7 @@ class Trainer:
         self._count(seconds)
         progress, rollout = self.progress, self.parts.rollout
         episodes, sides = rollout.take_episodes(self.plan.source.is_whole)
+        tasks = rollout.next_tasks(episodes)
         metrics = {
             "metric/agent_step": progress.agent_steps,
             EPOCH: progress.epoch,
@@ -250,6 +251,7 @@ class Trainer:
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **sides,
+            **tasks,
             **evaluation,
             **cost_metrics(self.plan.hourly_cost, progress.total_seconds, self.share_done),
         }

@@ -17,6 +17,20 @@ def curriculum(small: bool = False) -> Job:
     return Job("train", mission="cogsguard_arena.basic", phases="small" if small else "roles", **options)
 
 
+def generalist(small: bool = False) -> Job:
+    """Train one policy on both sites, in sizes and difficulties by learning progress; small: an hour on one core."""
+    options = {"agent": "map", "trainer": "tutorial"} if small else {"agent": "tutorial"}
+    return Job(
+        "train",
+        # Both sites and all lengths count the same: the mean of the junctions held over an episode.
+        mission={"rewards": ["credit"], "quirks": {"objective_weight_frozen": False}},
+        curriculum="generalist_small" if small else "generalist",
+        evals="holdouts",
+        evaluator={"epoch_interval": 200, "episodes": 4},
+        **options,
+    )
+
+
 def tutorial(role: Literal["aligner", "scout", "scrambler", "miner"] = "aligner") -> Job:
     """Train one role on its tutorial mission: minutes on two cores."""
     site = "cogsguard_machina_1" if role == "miner" else "cogsguard_arena"

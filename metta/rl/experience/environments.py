@@ -1,5 +1,6 @@
 """What the trainer trains on: environments that it steps, and what is known of them before they are built."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -13,7 +14,7 @@ from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import Info
 from metta.rl.experience.settings import TrainingEnvSettings
 from metta.rl.machine import available_cores, torch_stream
-from metta.rl.run.metrics import EpisodeMetrics
+from metta.rl.run.metrics import EpisodeMetrics, Metrics
 from metta.rl.settings import RunConfig
 from metta.rl.world import ALONE, World
 
@@ -86,6 +87,16 @@ class Repeatable(Environments, Protocol):
     ) -> None:
         """The rest of `step`, which a graph can repeat. What agents whose episode is cut last saw is in `last`, if that
         is given, in place of `take_truncated`."""
+        ...
+
+
+@runtime_checkable
+class Tasked(Environments, Protocol):
+    """Environments of several missions, other ones from batch to batch."""
+
+    def next_tasks(self, episodes: Sequence[Episode], observations: Any) -> tuple[np.ndarray, Metrics]:
+        """After a batch in which these whole episodes ended, anywhere in the run: let environments begin another task,
+        in the midst of their episode; writes what is seen there. Return which did, bool [E], and what is reported."""
         ...
 
 
@@ -195,6 +206,10 @@ def for_agents(info: Info, agents: int) -> Info:
 
 def find_source(config: RunConfig) -> Source:
     """What the settings name. Raise UserError if there is no such mission or environment, or a library is missing."""
+    if config.curriculum:
+        from metta.rl.experience.task_environments import Tasks  # here because it is one of these environments itself
+
+        return Tasks.of(config)
     if config.env.kind == "metta":
         return Game(build_mission(config.mission), config.training_env, config.env.backend)
     from metta.rl.experience.external import Foreign  # here because only such runs need the libraries

@@ -173,8 +173,11 @@ class Npcs:
         sides = [self.pick(rewards).sum(), rewards.index_select(0, self._npc_rows).sum()]
         self._rewards += torch.stack(sides)
         over = ended.view(self._envs, self._agents).all(-1)
-        if not bool(over.any()):
-            return
+        if bool(over.any()):
+            self.end_episodes(over)
+
+    def end_episodes(self, over: Tensor) -> None:
+        """The episodes of environments marked in bool [envs] ended; others may learn in the next ones."""
         over = over.cpu()
         envs = over.nonzero().squeeze(-1)
         episodes = zip((envs + self._part.start).tolist(), self._numbers[envs].tolist(), strict=True)

@@ -5,7 +5,7 @@ contiguous slice, and recurrent kernels read it as it lies. A segment is `horizo
 `rounds` of them in a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -18,7 +18,7 @@ from torch import Tensor
 from metta.game.engine.batch import Episode
 from metta.policy.interface import Info, NetOutput, PolicyNet, State
 from metta.policy.sampling import sample_actions
-from metta.rl.experience.environments import Environments, Repeatable
+from metta.rl.experience.environments import Environments, Repeatable, Tasked
 from metta.rl.experience.labels import Labels
 from metta.rl.experience.npcs import Npcs
 from metta.rl.experience.teacher import Teacher, Turn
@@ -368,6 +368,30 @@ class Rollout:
         """Take note of a checkpoint that was saved after so many epochs: NPCs may be drawn from those."""
         if self.npcs:
             self.npcs.pool.publish(epoch)
+
+    def next_tasks(self, episodes: Sequence[Episode]) -> Metrics:
+        """Let environments of a curriculum begin other tasks after a batch in which these episodes ended.
+
+        Nothing is to be made up for in the batch: its last values count what lies beyond.
+        """
+        if not isinstance(self.env, Tasked):
+            return {}
+        written = self._observations if self._shared else self._host_observations
+        begun, metrics = self.env.next_tasks(episodes, self._engine_view(written))
+        if begun.any():
+            if not self._shared:
+                self._observations.copy_(written)
+            self._end_episodes(torch.from_numpy(begun).to(self._device))
+        return metrics
+
+    def _end_episodes(self, over: Tensor) -> None:
+        """Environments marked in bool [envs] have begun new episodes between two batches."""
+        ended = over.repeat_interleave(len(self._ended) // len(over))
+        self._ended |= ended
+        if self.teacher:
+            self.teacher.end_episodes(ended)
+        if self.npcs:
+            self.npcs.end_episodes(over)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What carries over between batches, the environments included."""
