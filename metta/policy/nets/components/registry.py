@@ -14,6 +14,7 @@ from metta.policy.nets.components.dense import LinearSettings, MlpSettings, Toke
 from metta.policy.nets.components.heads import ActorHeadSettings, CriticSettings, GtdAuxSettings
 from metta.policy.nets.components.map_memory import MapMemorySettings
 from metta.policy.nets.components.perceiver import ObsPerceiverLatentSettings
+from metta.policy.nets.components.pointer import PointerSettings
 from metta.policy.nets.components.recurrent import LstmSettings, MinGruSettings
 from metta.policy.nets.components.tokens import ObsAttrEmbedFourierSettings, ObsShimTokensSettings
 from metta.policy.nets.components.user import UserSettings, parse_user
@@ -29,6 +30,7 @@ KINDS: dict[str, type[ComponentSettings]] = {
         LinearSettings,
         MlpSettings,
         MapMemorySettings,
+        PointerSettings,
         CortexSettings,
         LstmSettings,
         MinGruSettings,
