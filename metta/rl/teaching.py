@@ -41,6 +41,9 @@ class ClonerSettings(SliceSettings):
     """Cloning of the teacher's actions."""
 
     action_loss_coef: Coefficient = Field(default=1.0, description="weight of the cloning loss")
+    temperature: PositiveFloat = Field(
+        default=1.0, description="softens the student where it is compared: it plays by so much sharper than it believes"
+    )
 
 
 class SlicedClonerSettings(ClonerSettings):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from metta.common.errors import suggest
 from metta.common.settings import SettingError, first_problem, subjects
+from metta.policy.nets.components.amounts import AmountsSettings
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.components.cnn import CnnSettings
 from metta.policy.nets.components.cortex import CortexSettings
@@ -29,6 +30,7 @@ KINDS: dict[str, type[ComponentSettings]] = {
         CnnSettings,
         LinearSettings,
         MlpSettings,
+        AmountsSettings,
         MapMemorySettings,
         PointerSettings,
         CortexSettings,
