@@ -42,7 +42,7 @@ class ClonerSettings(SliceSettings):
 
     action_loss_coef: Coefficient = Field(default=1.0, description="weight of the cloning loss")
     temperature: PositiveFloat = Field(
-        default=1.0, description="softens the student where it is compared: it plays by so much sharper than it believes"
+        default=1.0, description="softens the student where it is compared: above 1 it plays sharper than it is taught"
     )
 
 

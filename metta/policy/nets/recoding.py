@@ -17,6 +17,10 @@ KINDS = 16  # planes of a feature whose number of values is not known
 KIND_FEATURES = ("collective", "vibe", "last_action")
 MEMBER_FEATURES = ("agent_id",)  # what tells the members of a team apart, and so who has which role
 GLOBAL = 0xFE
+AMOUNTS = ("inv:", "episode_completion_pct")  # what features begin with that tell what an agent has
+HIGH = ":p1"  # ends the name of a feature that tells another's high byte
+STEPS = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300)
+TOLD = 2 + len(STEPS)  # of an amount: its logarithm, its hundredth, and whether it reaches each step
 
 
 def recoding(info: EnvInfo, members: bool = False) -> tuple[np.ndarray, int]:
@@ -34,3 +38,8 @@ def recoding(info: EnvInfo, members: bool = False) -> tuple[np.ndarray, int]:
             table[feature.id, value] = planes + value, 255
         planes = min(PLANES, planes + kinds)
     return table.reshape(-1, 2), planes
+
+
+def amounts_of(info: EnvInfo) -> list[str]:
+    """Features that tell what an agent carries, what its team has and how late it is."""
+    return [one.name for one in info.features if one.name.startswith(AMOUNTS) and not one.name.endswith(HIGH)]

@@ -27,10 +27,8 @@ class PointerSettings(ComponentSettings):
         needs_game(info)
         assert isinstance(info, EnvInfo)
         if self._query(given, info) < 1:
-            raise ValueError(
-                f"reads {given}; wants a query, and behind it the {slots_of(info) * NUMBERS} numbers of a map_memory with "
-                "read: ways and width: null"
-            )
+            told = slots_of(info) * NUMBERS
+            raise ValueError(f"reads {given}; wants a query and then the {told} numbers of a map_memory of width null")
         return Shape("vector", (self.heads * NUMBERS,))
 
     def build(self, given: Shape, info: "Info") -> "nn.Module":

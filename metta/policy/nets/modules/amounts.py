@@ -1,46 +1,41 @@
 """What an agent carries, what its team has and how late it is, told so that thresholds are easy to learn."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
 from metta.policy.nets.modules.linear import Linear
-from metta.policy.nets.recoding import GLOBAL
-
-STEPS = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300)
-TOLD = 2 + len(STEPS)  # of each amount: its logarithm, its hundredth, and whether it reaches each step
-HIGH = ":p1"  # a feature that tells the high byte of another
+from metta.policy.nets.recoding import GLOBAL, HIGH, STEPS, TOLD, amounts_of
 
 
 class Amounts(nn.Module):
-    """Tokens of the game [n, tokens, 3] -> [n, width]: of each named feature the amount at the agent's own place."""
+    """Tokens of the game [n, tokens, 3] -> [n, width]: a layer over what is told of each amount."""
 
-    _places: Tensor  # int64 [256]: where a feature's amount is kept, `count` for others
-    _worth: Tensor  # float32 [256]: what one of its value counts
-    _steps: Tensor
+    _places: Tensor  # int64 [256]: where a feature's amount is kept; past the end where it is none
+    _worth: Tensor  # float32 [256]: what one of a feature's value counts
+    _steps: Tensor  # float32 [steps]
 
-    def __init__(self, info: EnvInfo, names: Sequence[str], width: int) -> None:
+    def __init__(self, info: EnvInfo, width: int) -> None:
         super().__init__()
+        names = amounts_of(info)
+        self._count, self._middle = len(names), info.window[0] // 2 << 4 | info.window[1] // 2
         places, worth = torch.full((256,), len(names)), torch.ones(256)
         for feature in info.features:
             if (name := feature.name.removesuffix(HIGH)) in names:
                 places[feature.id] = names.index(name)
                 worth[feature.id] = 256.0 if feature.name.endswith(HIGH) else 1.0
-        self._count, self._middle = len(names), info.window[0] // 2 << 4 | info.window[1] // 2
         for key, part in (("_places", places), ("_worth", worth), ("_steps", torch.tensor(STEPS, dtype=torch.float32))):
             self.register_buffer(key, part, persistent=False)
         self._layer = Linear(self._count * TOLD, width)
 
     def forward(self, observations: Tensor) -> Tensor:
-        amounts = self.amounts(observations)
-        above = (amounts.unsqueeze(-1) >= self._steps).to(amounts.dtype).flatten(1)
-        return torch.relu_(self._layer(torch.cat([amounts.log1p() / 6, amounts / 100, above], dim=-1)))
+        amounts = self.read(observations)
+        reached = (amounts.unsqueeze(-1) >= self._steps).to(amounts.dtype).flatten(1)
+        return torch.relu_(self._layer(torch.cat([amounts.log1p() / 6, amounts / 100, reached], dim=-1)))
 
-    def amounts(self, observations: Tensor) -> Tensor:
-        """The amounts themselves, float32 [n, names]."""
-        place, feature = observations[..., 0], observations[..., 1].long()
+    def read(self, observations: Tensor) -> Tensor:
+        """The amounts themselves, float32 [n, amounts]: those at the agent's own place and at none."""
+        place, feature = observations[..., 0], observations[..., 1].int()
         own = (place == self._middle) | (place == GLOBAL)
         kept = torch.where(own, self._places[feature], self._count)
         told = observations[..., 2] * self._worth[feature]

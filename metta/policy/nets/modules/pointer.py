@@ -1,10 +1,9 @@
 """Attention over what a map tells of each kind and owner: which of them matters now follows from what else is known.
 
-What is told of a slot is its key and its value; scores are learned per slot and per number (Vinyals et al. 2015,
-pointer networks: what is attended to is where to go).
+What is told of a slot is its key and its value, and each slot has a score of its own (Vinyals et al. 2015, pointer
+networks).
 """
 
-import torch
 from torch import Tensor, nn
 
 from metta.policy.nets.modules.linear import Linear
@@ -13,7 +12,7 @@ ABSENT = 1e4  # by how much less what is not there scores
 
 
 class Pointer(nn.Module):
-    """Query beside the numbers of slots [n, query + slots * numbers] -> those of each head's choice [n, heads * numbers].
+    """Query beside what is told of slots [n, query + slots * numbers] -> of each head's choice [n, heads * numbers].
 
     The number at `found` tells whether there is something in a slot.
     """
