@@ -20,10 +20,11 @@ class Lessons:
     log_probs: Tensor | None  # [time, segments, actions]: the teacher's, of a neural one
     values: Tensor | None  # the teacher's, of a neural one
     strength: Tensor  # []: factor of the loss
+    temperature: Tensor  # []: softens the student where it is cloned
 
     @classmethod
     def allocate(cls, time: int, segments: int, actions: int, neural: bool, device: torch.device) -> "Lessons":
-        """Buffers of zeros; ratios and strength are 1 and PPO sees everything."""
+        """Buffers of zeros; ratios, strength and temperature are 1, PPO sees everything."""
         return cls(
             slices=torch.full((segments,), PPO, device=device),
             seen=torch.ones(segments, dtype=torch.bool, device=device),
@@ -32,6 +33,7 @@ class Lessons:
             log_probs=torch.zeros(time, segments, actions, device=device) if neural else None,
             values=torch.zeros(time, segments, device=device) if neural else None,
             strength=torch.ones((), device=device),
+            temperature=torch.ones((), device=device),
         )
 
     @property

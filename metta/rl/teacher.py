@@ -132,6 +132,7 @@ class Teacher:
         lessons.slices.copy_(draw_slices(len(lessons.slices), teacher_led, student_led, self._generator))
         lessons.seen.copy_(self._seen_by_ppo(lessons))
         lessons.strength.fill_(strength)
+        lessons.temperature.fill_(self.teaching.temperature(agent_steps))
         lessons.ratios.fill_(1)
         return {
             "hyperparameters/teacher_led_proportion": teacher_led,

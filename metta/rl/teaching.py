@@ -44,6 +44,7 @@ class ClonerSettings(SliceSettings):
     temperature: PositiveFloat = Field(
         default=1.0, description="softens the student where it is compared: above 1 it plays sharper than it is taught"
     )
+    sharpen_steps: int = Field(default=0, ge=0, description="agent-steps over which the temperature goes there from 1")
 
 
 class SlicedClonerSettings(ClonerSettings):
@@ -158,6 +159,13 @@ class Teaching:
         if self.mode.sliced or not self.mode.fades:
             return 1.0
         return min(1.0, max(0.0, 2 * (1 - agent_steps / self.steps)))
+
+    def temperature(self, agent_steps: int) -> float:
+        """What softens the student where a teacher that only acts is cloned."""
+        if not isinstance(self.loss, ClonerSettings):
+            return 1.0
+        share = min(1.0, agent_steps / self.loss.sharpen_steps) if self.loss.sharpen_steps else 1.0
+        return 1 + (self.loss.temperature - 1) * share
 
 
 def find_teaching(

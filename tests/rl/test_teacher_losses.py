@@ -19,7 +19,14 @@ from metta.rl.losses.ppo_actor import PpoActor
 from metta.rl.losses.ppo_critic import PpoCritic
 from metta.rl.sampling import PrioritizedSampler
 from metta.rl.settings import AdvantageSettings, PpoActorSettings, PpoCriticSettings
-from metta.rl.teaching import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
+from metta.rl.teaching import (
+    ClonerSettings,
+    EerClonerSettings,
+    EerSettings,
+    KickstarterSettings,
+    SlicedClonerSettings,
+    Teaching,
+)
 
 # Three segments of two steps, a slice each; two actions. The teacher's last action is one the student has not.
 SLICES = torch.tensor([PPO, STUDENT_LED, TEACHER_LED])
@@ -37,7 +44,14 @@ def distribution(first: list[list[float]]) -> Tensor:
 def minibatch(strength: float = 1.0, **changes: Tensor) -> Minibatch:
     zeros = torch.zeros(2, 3)
     lessons = Lessons(
-        SLICES, SLICES == PPO, LABELS.clone(), zeros + 1, distribution(TEACHER), zeros.clone(), torch.tensor(strength)
+        SLICES,
+        SLICES == PPO,
+        LABELS.clone(),
+        zeros + 1,
+        distribution(TEACHER),
+        zeros.clone(),
+        torch.tensor(strength),
+        torch.tensor(1.0),
     )
     fields = {
         "actions": torch.zeros(2, 3, dtype=torch.int64), "log_probs": zeros + math.log(0.5), "values": zeros,
@@ -81,12 +95,20 @@ def test_cloning_is_the_mean_over_the_labels_of_both_slices() -> None:
 
 
 def test_a_student_that_is_compared_softened_is_taught_to_play_sharper() -> None:
-    logits = distribution(STUDENT) * 2.5  # what softened is the distribution of before
-    sharper = taught(Cloner(ClonerSettings(temperature=2.5)))(
-        minibatch(), predict(output()._replace(logits=logits), minibatch())
-    )
+    lessons = minibatch().lessons
+    assert lessons is not None
+    softened = replace(minibatch(), lessons=replace(lessons, temperature=torch.tensor(2.5)))
+    sharp = output()._replace(logits=distribution(STUDENT) * 2.5)
+    result = taught(Cloner(ClonerSettings(temperature=2.5)))(softened, predict(sharp, softened))
     plain = taught(Cloner(ClonerSettings()))(minibatch(), predict(output(), minibatch()))
-    assert float(sharper.loss) == pytest.approx(float(plain.loss.detach()), rel=1e-5)
+    assert float(result.loss.detach()) == pytest.approx(float(plain.loss.detach()), rel=1e-5)
+
+
+def test_the_temperature_goes_from_1_to_its_value_over_its_steps() -> None:
+    teaching = Teaching("a", "sliced_cloner", 1_000, SlicedClonerSettings(temperature=3, sharpen_steps=200))
+    assert [teaching.temperature(steps) for steps in (0, 50, 100, 200, 900)] == [1, 1.5, 2, 3, 3]
+    assert Teaching("a", "sliced_cloner", 1_000, SlicedClonerSettings(temperature=3)).temperature(0) == 3
+    assert Teaching("a", "kickstarter", 1_000, KickstarterSettings(temperature=3)).temperature(0) == 1
 
 
 def test_kickstarting_is_the_softened_divergence_and_the_error_of_the_values() -> None:

@@ -24,7 +24,7 @@ class Cloner:
         chosen = labels.masked_fill(labels == NO_LABEL, 0).unsqueeze(-1)
         log_probs = prediction.all_log_probs
         if self.settings.temperature != 1:
-            log_probs = (log_probs / self.settings.temperature).log_softmax(-1)
+            log_probs = (log_probs / batch.lessons.temperature).log_softmax(-1)
         losses = -log_probs.gather(-1, chosen).squeeze(-1)
         agrees = prediction.all_log_probs.argmax(-1) == labels
         loss = self.settings.action_loss_coef * batch.lessons.strength * masked_mean(losses, mask)
