@@ -44,7 +44,9 @@ def train(run: str, data_dir: Path, args: Namespace, net: str, seed: int) -> flo
     command += [f"seed={seed}", *args.words]
     if net != PPO:
         shares = "teacher_led_proportion: 0.5, student_led_proportion: 0.5"
-        command.append(f'teacher={{mode: sliced_cloner, policy_uri: "{args.teacher}", {shares}}}')
+        schedule = f"schedule: linear, from: 1, to: {args.temperature}, over: [0, {args.steps // 2}]"
+        sharpness = f"kwargs: {{temperature: {{{schedule}}}}}"
+        command.append(f'teacher={{mode: sliced_cloner, policy_uri: "{args.teacher}", {shares}, {sharpness}}}')
     if subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode:
         raise UserError(f"run {run} failed; its output is above")
     return last_rows(data_dir / run / "metrics.jsonl", 1)[-1]["metric/train_time"]
@@ -117,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--nets", nargs="+", default=["map"], help=f"presets; {PPO}: the first without a teacher")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="runs of each net")
     parser.add_argument("--teacher", default="metta://policy/cogsguard?aligner=10&shared=false&load=3")
+    parser.add_argument("--temperature", type=float, default=2.5, help="of the cloner, at half of the training")
     parser.add_argument("--level", default="metta://policy/cogsguard?gear=10", help="another policy to compare with")
     parser.add_argument("--mission", default=MISSION)
     parser.add_argument("--trainer", default="cloning", help="file of configs/trainer")

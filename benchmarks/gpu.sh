@@ -14,8 +14,8 @@ set -u
 # The run that is cloned in the time that remains, a word a line.
 clone='recipes.experiment.cogsguard.train
 mission=cogsguard_arena.basic
-agent=small
-teacher={mode: sliced_cloner, policy_uri: "metta://policy/cogsguard?gear=10", teacher_led_proportion: 0.5, student_led_proportion: 0.5}
+agent=map
+teacher={mode: sliced_cloner, policy_uri: "metta://policy/cogsguard?miner=4&aligner=3&scrambler=1&shared=false&vibes=0&rival=0&depot=0&explore=0&patrol=1000", teacher_led_proportion: 0.5, student_led_proportion: 0.5, kwargs: {temperature: {schedule: linear, from: 1, to: 2.5, over: [0, 10_000_000]}}}
 checkpointer=newest'
 clone_sizes='trainer.total_timesteps=5_000_000_000
 trainer.batch_size=131072

@@ -29,7 +29,9 @@ class AgentSettings(Settings):
         default=None, min_length=2, max_length=2, description="convolution channels"
     )
     inputs: str | None = Field(
-        default=None, description="token values as fractions (scaled), or a plane per kind and logarithms (kinds)"
+        default=None,
+        description="token values as fractions (scaled), a plane per kind and logarithms (kinds), or that and a plane "
+        "per agent (members)",
     )
     layers: PositiveInt | None = Field(default=None, description="layers, of mlp")
     memory: bool | None = Field(default=None, description="mlp: an LSTM behind the layers")

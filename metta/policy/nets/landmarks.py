@@ -6,6 +6,7 @@ FEATURES = ("tag", "collective", "lp:east", "lp:west", "lp:north", "lp:south")  
 TYPE, BARRIER, MOVER = "type:", "type:wall", "type:agent"  # tags
 OWNERS = 3  # nobody, the agent's own team, another
 MOVES = 4  # north, south, west, east: the moves' order
+FOUND = MOVES  # the number of a thing that tells that there is one
 NUMBERS = MOVES + 6  # told of the nearest thing of a kind and owner
 MOST_SLOTS = 254  # codes of a byte but for free cells and walls
 SHARES = 2  # told of a patch of cells: how much is unknown, and how fresh the rest is

@@ -51,6 +51,11 @@ class ClonerSettings(SliceSettings):
     """Cloning of the teacher's actions."""
 
     action_loss_coef: Coefficient = Field(default=1.0, description="weight of the cloning loss")
+    temperature: Scheduled = Field(
+        default=1.0,
+        gt=0,
+        description="softens the student where it is compared: above 1 it plays sharper than it is taught",
+    )
 
 
 class SlicedClonerSettings(ClonerSettings):

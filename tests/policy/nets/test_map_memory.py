@@ -231,6 +231,15 @@ def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, age
     check_steps(memory(side=side), *random_walks(seed, steps, agents))
 
 
+def test_told_as_they_are_its_numbers_are_those_that_a_layer_would_read() -> None:
+    module = MapMemorySettings(width=None).build(GIVEN, INFO)
+    assert isinstance(module, MapMemory) and not module.state_dict()
+    tokens, resets = random_walks(1, 6, 2)
+    check_steps(module, tokens, resets)
+    found, _ = module.look(tokens, module.initial_state(2), resets)
+    assert torch.equal(module.unroll(tokens, module.initial_state(2), resets), found.flatten(2))
+
+
 @given(SEEDS, STEPS, AGENTS)
 @settings(max_examples=10, deadline=None)
 def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:

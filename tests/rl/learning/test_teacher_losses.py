@@ -80,6 +80,13 @@ def test_cloning_is_the_mean_over_the_labels_of_both_slices() -> None:
     assert touched.tolist() == [[False, True, True], [False, True, False]]
 
 
+def test_a_student_that_is_compared_softened_is_taught_to_play_sharper() -> None:
+    sharp = output()._replace(logits=distribution(STUDENT) * 2.5)
+    result = taught(Cloner(ClonerSettings(temperature=2.5)))(minibatch(), predict(sharp, minibatch()))
+    plain = taught(Cloner(ClonerSettings()))(minibatch(), predict(output(), minibatch()))
+    assert float(result.loss.detach()) == pytest.approx(float(plain.loss.detach()), rel=1e-5)
+
+
 def test_kickstarting_is_the_softened_divergence_and_the_error_of_the_values() -> None:
     settings = KickstarterSettings(action_loss_coef=2.0, value_loss_coef=3.0, temperature=2.0)
     result = taught(Kickstarter(settings))(minibatch(0.5), predict(output(), minibatch()))

@@ -8,7 +8,7 @@ from pydantic import Field
 from metta.game.observation import EnvInfo
 from metta.policy.nets.components.base import ComponentSettings, Width
 from metta.policy.nets.components.dense import needs_game
-from metta.policy.nets.recoding import recoding
+from metta.policy.nets.recoding import Inputs, recoding
 from metta.policy.nets.shapes import Kind, Shape, Work
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 class CnnSettings(ComponentSettings):
     """Tokens on a grid of cells, a plane for each feature, and two convolutions of 3 x 3 and stride 2; `center` is the
-    agent's own cell. `inputs: kinds` recodes tokens first (metta.policy.nets.recoding), which learns faster."""
+    agent's own cell. `inputs: kinds` recodes tokens first (metta.policy.nets.recoding), which learns faster; `members`
+    tells agents apart too, whose teacher has given them different roles."""
 
     reads: ClassVar[tuple[Kind, ...]] = ("observations",)
 
@@ -27,8 +28,9 @@ class CnnSettings(ComponentSettings):
     channels: Annotated[list[Width], Field(min_length=2, max_length=2)] = Field(
         default=[64, 128], description="planes that each convolution gives"
     )
-    inputs: Literal["scaled", "kinds"] = Field(
-        default="scaled", description="token values as fractions, or a plane per kind and logarithms"
+    inputs: Inputs = Field(
+        default="scaled",
+        description="token values as fractions, a plane per kind and logarithms, or that with a plane per agent too",
     )
 
     def output(self, given: Shape, info: "Info") -> Shape:
@@ -55,4 +57,4 @@ class CnnSettings(ComponentSettings):
         assert isinstance(info, EnvInfo)
         if self.inputs == "scaled":
             return max(feature.id for feature in info.features) + 1
-        return recoding(info)[1]
+        return recoding(info, self.inputs == "members")[1]

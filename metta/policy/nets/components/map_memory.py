@@ -29,7 +29,9 @@ class MapMemorySettings(ComponentSettings):
     reads: ClassVar[tuple[Kind, ...]] = ("observations",)
 
     kind: Literal["map_memory"] = "map_memory"
-    width: Width = Field(default=128, description="numbers that it gives")
+    width: Width | None = Field(
+        default=128, description="numbers that it gives; null, of ways alone: what the search tells, as `pointer` reads"
+    )
     side: Literal[64, 128, 256] = Field(
         default=128, description="cells of the map's sides; a larger world is drawn over what lies as far away"
     )
@@ -50,7 +52,9 @@ class MapMemorySettings(ComponentSettings):
             raise ValueError(f"reads features that are not there: {', '.join(missing)}")
         if slots_of(info) > MOST_SLOTS:
             raise ValueError(f"{len(kinds_of(info))} kinds of things are more than a byte tells apart by owner")
-        return Shape("vector", (self.width,))
+        if self.width is None and self.read != "ways":
+            raise ValueError(f"read={self.read} gives numbers of its own: width says how many")
+        return Shape("vector", (self.width or slots_of(info) * NUMBERS,))
 
     def build(self, given: Shape, info: "Info") -> "nn.Module":
         assert isinstance(info, EnvInfo)
@@ -58,6 +62,7 @@ class MapMemorySettings(ComponentSettings):
             from metta.policy.nets.modules.map_memory import MapMemory
 
             return MapMemory(info, self.width, self.side, self.reach, self.forget)
+        assert self.width is not None
         from metta.policy.nets.modules.map_convolution import MapConvolution
 
         scales = (NEAR, 1), (FAR, self.side // FAR)
@@ -66,8 +71,9 @@ class MapMemorySettings(ComponentSettings):
     def work(self, given: Shape, info: "Info") -> Work:
         assert isinstance(info, EnvInfo)
         if self.read == "ways":
-            product = 2 * slots_of(info) * NUMBERS * self.width
+            product = 2 * slots_of(info) * NUMBERS * (self.width or 0)
             return Work(product, product)
+        assert self.width is not None
         near, far = self.channels
         first = total = 0
         for side in (NEAR, FAR):

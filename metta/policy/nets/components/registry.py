@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from metta.common.errors import suggest
 from metta.common.settings import SettingError, first_problem, subjects
+from metta.policy.nets.components.amounts import AmountsSettings
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.components.cnn import CnnSettings
 from metta.policy.nets.components.cortex import CortexSettings
@@ -14,6 +15,7 @@ from metta.policy.nets.components.dense import LinearSettings, MlpSettings, Toke
 from metta.policy.nets.components.heads import ActorHeadSettings, CriticSettings, GtdAuxSettings
 from metta.policy.nets.components.map_memory import MapMemorySettings
 from metta.policy.nets.components.perceiver import ObsPerceiverLatentSettings
+from metta.policy.nets.components.pointer import PointerSettings
 from metta.policy.nets.components.recurrent import LstmSettings, MinGruSettings
 from metta.policy.nets.components.tokens import ObsAttrEmbedFourierSettings, ObsShimTokensSettings
 from metta.policy.nets.components.user import UserSettings, parse_user
@@ -28,7 +30,9 @@ KINDS: dict[str, type[ComponentSettings]] = {
         CnnSettings,
         LinearSettings,
         MlpSettings,
+        AmountsSettings,
         MapMemorySettings,
+        PointerSettings,
         CortexSettings,
         LstmSettings,
         MinGruSettings,

@@ -1,14 +1,13 @@
 """The tutorials' convolutions, over tokens: no dense grid is built."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
 from metta.policy.nets.modules.token_conv import feature_scales, token_conv
-from metta.policy.nets.recoding import GLOBAL, PLANES, recoding
+from metta.policy.nets.recoding import GLOBAL, PLANES, Inputs, recoding
 
 
 class TokenCnn(nn.ModuleDict):
@@ -17,14 +16,14 @@ class TokenCnn(nn.ModuleDict):
     scales: Tensor  # float32 [256]: what a token's value is divided by
     _recoding: Tensor | None
 
-    def __init__(self, info: EnvInfo, planes: int, channels: Sequence[int], inputs: Literal["scaled", "kinds"]) -> None:
+    def __init__(self, info: EnvInfo, planes: int, channels: Sequence[int], inputs: Inputs) -> None:
         near = nn.Conv2d(planes, channels[0], kernel_size=3, stride=2, padding=1)
         far = nn.Conv2d(channels[0], channels[1], kernel_size=3, stride=2, padding=1)
         super().__init__({"0": near, "2": far})
         self._window = info.window
-        kinds = inputs == "kinds"
-        self.register_buffer("_recoding", torch.from_numpy(recoding(info)[0]) if kinds else None, persistent=False)
-        scales = torch.full((PLANES,), 255.0) if kinds else feature_scales(info)
+        table = None if inputs == "scaled" else torch.from_numpy(recoding(info, inputs == "members")[0])
+        self.register_buffer("_recoding", table, persistent=False)
+        scales = feature_scales(info) if table is None else torch.full((PLANES,), 255.0)
         self.register_buffer("scales", scales, persistent=False)
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from metta.policy.nets.landmarks import MOVES, OWNERS
+from metta.policy.nets.landmarks import FOUND, MOVES, OWNERS
 
 UNKNOWN, FREE, WALL, FIRST = range(4)  # codes; FIRST + 3 * kind + owner is a thing
 NOBODYS, OURS, THEIRS = range(3)  # owners
@@ -18,7 +18,6 @@ NOTHING, MOVER, BARRIER, THING = range(4)  # what a tag means; THING + k is kind
 GLOBAL, PADDING = 0xFE, 0xFF
 NOWHERE = 255  # owner of a cell that shows none
 BUMP = 3  # steps within which those who move stand in the way; farther ones will have moved
-FOUND = MOVES  # the number of a thing that tells that there is one
 CLOSED = 0xFFF0  # mark of a cell that is not entered
 
 

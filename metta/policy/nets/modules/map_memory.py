@@ -2,7 +2,8 @@
 
 What is seen is written as it is, so no gradient flows through time. What is read is learned: for each kind of thing, by
 owner, a search over the remembered free cells finds the nearest one, the shortest ways there around walls, and how long
-ago it was seen; for the unknown too, as the nearest cell never seen. A linear layer reads these numbers.
+ago it was seen; for the unknown too, as the nearest cell never seen. A linear layer reads these numbers, or they are
+told as they are.
 """
 
 from typing import Any
@@ -24,21 +25,25 @@ STAMPS = 192  # ages that can be told apart; the rest of a byte tells what is ol
 
 
 class MapMemory(Memory):
-    """Observations of the game [batch, tokens, 3] -> what the map tells [batch, width].
+    """Observations of the game [batch, tokens, 3] -> what the map tells [batch, width], or the numbers themselves
+    [batch, slots * NUMBERS] where `width` is None.
 
     State: cells int16 [batch, side * side] and steps int32 [batch]. Where the observations are on another device than
     the CPU, they are brought there and back.
     """
 
-    def __init__(self, info: EnvInfo, width: int, side: int, reach: int, forget: int) -> None:
+    _here: Tensor
+
+    def __init__(self, info: EnvInfo, width: int | None, side: int, reach: int, forget: int) -> None:
         """`side` is a power of two, at most 256; distances and ages in steps."""
         super().__init__()
         self._names, self._slots = names_of(info), slots_of(info)
         self._sizes = sizes_of(side, forget, reach)
-        self._layer = Linear(self._slots * NUMBERS, width)
+        self._layer = None if width is None else Linear(self._slots * NUMBERS, width)
+        self.register_buffer("_here", torch.empty(0), persistent=False)  # where the state lies
 
     def initial_state(self, batch: int) -> State:
-        return empty_maps(batch, self._sizes.side, self._layer.weight)
+        return empty_maps(batch, self._sizes.side, self._here)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         found, state = self.look(x.unsqueeze(0), state, torch.zeros(1, len(x), dtype=torch.bool))
@@ -62,6 +67,8 @@ class MapMemory(Memory):
         return found.to(x.device), (cells.to(x.device), clocks.to(x.device))
 
     def _read(self, found: Tensor) -> Tensor:
+        if self._layer is None:
+            return found.flatten(2)
         return torch.relu_(self._layer(found.flatten(0, 1).flatten(1))).unflatten(0, found.shape[:2])
 
 

@@ -7,7 +7,7 @@ from metta.rl.learning.losses.supervision import labelled, masked_mean, slice_me
 
 
 class Cloner:
-    """action_loss_coef * mean of -log pi(teacher's action)."""
+    """action_loss_coef * mean of -log pi(teacher's action), pi softened by the temperature."""
 
     def __init__(self, settings: ClonerSettings) -> None:
         self.settings = settings
@@ -19,7 +19,10 @@ class Cloner:
         assert batch.labels is not None
         labels, mask = batch.labels.actions, labelled(batch.labels)
         chosen = labels.masked_fill(labels == NO_LABEL, 0).unsqueeze(-1)
-        losses = -prediction.all_log_probs.gather(-1, chosen).squeeze(-1)
+        log_probs, temperature = prediction.all_log_probs, self.settings.temperature
+        if temperature != 1:
+            log_probs = (log_probs / temperature).log_softmax(-1)
+        losses = -log_probs.gather(-1, chosen).squeeze(-1)
         agrees = prediction.all_log_probs.argmax(-1) == labels
         loss = self.settings.action_loss_coef * batch.labels.strength * masked_mean(batch, losses, mask)
         return LossResult(loss, slice_metrics(batch, losses, agrees, mask))
