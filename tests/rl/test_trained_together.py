@@ -36,6 +36,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "taught": {"teacher": TEACHER, "trainer": {"sampling": {"method": "sequential"}}},
     "beside": {"trainer": {"dual_policy": NPCS}},
     "league": {"trainer": {"dual_policy": LEAGUE, **UNSCHEDULED}},
+    "tasks": {"curriculum": {"mission": {"max_steps": [10, 14, 20]}, "groups": 6, "tasks": 3, "episodes": 2}},
     "gtd_lambda": {"trainer": {"losses": {"ppo_critic": {"critic_update": "gtd_lambda"}}}, "teacher": TEACHER},
 }
 
