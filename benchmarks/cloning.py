@@ -80,7 +80,7 @@ def draw(curves: dict[str, list[Curve]], levels: dict[str, dict[str, Summary]], 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(PANELS), figsize=(6 * len(PANELS), 4.2))
+    figure, axes = pyplot.subplots(1, len(PANELS), figsize=(6 * len(PANELS), 4.8))
     for axis, (metric, caption) in zip(axes, PANELS.items(), strict=True):
         for style, (name, level) in zip(("--", "-."), levels.items(), strict=False):
             axis.axhline(level[metric].mean, color="black", linestyle=style, linewidth=1, label=name)
@@ -98,9 +98,9 @@ def draw(curves: dict[str, list[Curve]], levels: dict[str, dict[str, Summary]], 
             axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.15)
         axis.set(title=caption, xlabel="million agent-steps of training", ylim=(0, None))
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=3, fontsize=8)
     figure.suptitle(f"{args.mission}: episodes on maps never seen in training, 95 % intervals", fontsize=11)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     args.png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.png, dpi=110)
 
