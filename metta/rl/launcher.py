@@ -19,10 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from metta.common.commands import LOST
+from metta.common.commands import DIVERGED, LOST
 from metta.common.logging import warn
 from metta.common.ranks import LISTENING, STACKS
-from metta.rl.learning.divergence import DIVERGED
 from metta.rl.run.settings import SystemSettings
 from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
 from metta.rl.run.stacks import DUMP, read_stacks

@@ -97,8 +97,8 @@ class NpcPool:
         return list(self._here.values())
 
     def publish(self, epoch: int) -> None:
-        """Take note of a checkpoint that was saved after so many epochs."""
-        if self._saved is not None and epoch not in self._saved:
+        """Take note of a checkpoint saved after so many epochs. Those that an interruption saved do not count."""
+        if self._saved is not None and epoch % self._interval == 0 and epoch not in self._saved:
             self._saved.append(epoch)
 
     def begin(self, epoch: int, playing: Iterable[int], world: World = ALONE) -> Metrics:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from metta.common.commands import DIVERGED
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.rl.experience.rollout import Experience
@@ -13,7 +14,6 @@ from metta.rl.sizes import BatchShape
 from metta.rl.world import ALONE, World
 
 SMALLER_STEPS = "a smaller trainer.optimizer.learning_rate may help"
-DIVERGED = 76  # exit code
 LARGE_REWARD = 1e9  # by size, beyond any that is learned from
 ADVICE = {
     "observations": "the environment gave it",

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from metta.common.commands import guarded
+from metta.common.commands import DIVERGED, guarded
 from metta.common.jsonl import read_rows
-from metta.rl.learning.divergence import DIVERGED, DivergedError
+from metta.rl.learning.divergence import DivergedError
 from metta.rl.learning.losses.base import Loss
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train
