@@ -16,6 +16,7 @@ from metta.config import runner
 from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.stored.bundle import save_bundle
+from metta.policy.stored.sources.runs import BEST
 from tests.nets import build_net
 from tests.policy.stored.sources.servers import KEY, Site, serve, serve_s3
 
@@ -42,6 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     full = env_info(Mission())
     net = build_net("lstm", {"hidden_size": 8}, replace(full, action_names=full.action_names[:5]))
     save_bundle(folder / "train_dir/demo/checkpoints/demo:v5", net, "demo", 5, 5000)
+    (folder / "train_dir/demo" / BEST).write_text('{"epoch": 5}')
     (folder / "train_dir/old_run/checkpoints").mkdir(parents=True)
     torch.save({"model": net.state_dict()}, folder / "train_dir/old_run/checkpoints/model_0000.pt")
     bundle = folder / "train_dir/demo/checkpoints/demo:v5"
