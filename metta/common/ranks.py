@@ -55,6 +55,12 @@ def find_place(environ: Mapping[str, str] = os.environ) -> Place:
     raise UserError(f"the environment's {told}: no rank among a number of processes; torchrun sets all four")
 
 
+def share_of_cores(processes: int) -> int:
+    """Cores for each of so many processes of this machine, of those that this one may run on; at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes)
+
+
 def begin() -> Place:
     """Make this process one of several: only rank 0 speaks, each sees one GPU of its own, and none outlives its parent.
 

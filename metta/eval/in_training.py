@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from metta.common.errors import UserError
 from metta.common.logging import warn
@@ -90,7 +89,6 @@ class SuiteEvaluator:
         copy = Architecture.of(net).build()
         copy.load_state_dict(net.state_dict())
         copy.to(choose_device(self._plan.config.system.device))
-        _warm_up(copy)
         settings, entry = self._settings, Entry(name)
         rounds = {
             label: make_round(mission, (entry,), settings.episodes, settings.seed)
@@ -117,16 +115,6 @@ class SuiteEvaluator:
         chunks = [chunk for part in self._world.gather_objects(own) for chunk in part]
         results = round_results(rounds.values(), {name: name}, chunks)
         return [result for result in results if result.episodes == settings.episodes]
-
-
-def _warm_up(net: ComponentNet) -> None:
-    """Let a net act once before several threads do: torch's LSTM looks its weights up at its first call."""
-    state = net.initial_state(1)
-    device = next(net.parameters()).device
-    kind = getattr(torch, net.info.observation_dtype)
-    observations = torch.full((1, *net.info.observation_shape), 255, dtype=kind, device=device)
-    with torch.inference_mode():
-        net.act(observations, state)
 
 
 class _Replay(BatchRecorder):

@@ -21,7 +21,7 @@ from types import FrameType
 
 from metta.common.commands import DIVERGED, LOST
 from metta.common.logging import warn
-from metta.common.ranks import LISTENING, STACKS
+from metta.common.ranks import LISTENING, STACKS, share_of_cores
 from metta.rl.run.settings import SystemSettings
 from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
 from metta.rl.run.stacks import DUMP, read_stacks
@@ -166,8 +166,8 @@ class Team:
 
     def _write_stacks(self) -> str:
         """Gather where every process is, or was when it gave up, into one file; returns the words that name it."""
-        self._tell(signal.SIGCONT)
         self._tell(DUMP)
+        self._tell(signal.SIGCONT)  # after it: one that was stopped tells where it stands before it goes on
         time.sleep(DUMPING)
         told = [
             f"rank {rank}, process {process.pid}\n\n{read_stacks(self._stacks, process.pid)}\n"
@@ -194,11 +194,9 @@ class Team:
             process.wait()
 
     def _environment(self, port: int, restart: int) -> dict[str, str]:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        share = str(max(1, cores // self._size))
         root = str(Path(__file__).parents[2])
         return {
-            "OMP_NUM_THREADS": share,
+            "OMP_NUM_THREADS": str(share_of_cores(self._size)),
             "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
             **os.environ,
             "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),

@@ -1,7 +1,6 @@
 """What a job takes of the machine: device, threads, memory."""
 
 import ctypes
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from metta.common.errors import UserError
-from metta.common.ranks import find_place
+from metta.common.ranks import find_place, share_of_cores
 from metta.policy.machine_settings import MachineSettings
 from metta.rl.run.settings import SystemSettings
 
@@ -52,8 +51,7 @@ def count_processes(settings: SystemSettings) -> int:
 
 def available_cores() -> int:
     """Cores that this process may run on; of the processes of one run each has its share, at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // find_place().local_size)
+    return share_of_cores(find_place().local_size)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -45,7 +45,9 @@ def _rank(rank: int, size: int, folder: str, limit: float, function: Callable[..
     meeting = f"file://{Path(folder) / 'meeting'}"
     dist.init_process_group("gloo", meeting, timedelta(seconds=limit), world_size=size, rank=rank)
     try:
-        result = function(World(rank, size, rank, size), *args)
+        world = World(rank, size, rank, size)
+        result = function(world, *args)
+        world.wait()  # nobody leaves while another still reads
     finally:
         dist.destroy_process_group()
     _result(folder, rank).write_bytes(pickle.dumps(result))

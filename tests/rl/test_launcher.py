@@ -85,7 +85,7 @@ def test_a_rank_that_hangs_is_waited_for_so_long_and_the_stacks_of_all_are_kept(
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "restart" in line]
     assert f"rank 1 did not answer for 10 s (system.timeout_seconds); {kept} says where each of them was" in line
     first, second = re.split(r"rank 1, process \d+\n", kept.read_text())
-    assert "all_reduce" in first and 'counting.py", line' in second  # it goes on where it stood
+    assert "all_reduce" in first and 'counting.py", line' in second and "in happen" in second
 
 
 @pytest.mark.parametrize(("rank", "when"), [(0, 2), (1, 2), (0, "planning"), (1, "planning")])
@@ -137,6 +137,9 @@ def counting(tmp_path: Path) -> Callable[..., Any]:
         assert launcher.stdout
         for line in launcher.stdout:
             if found := re.fullmatch(r"2 processes from 0: (\d+) (\d+)\n", line):
+                while not (tmp_path / "count").is_file():
+                    assert launcher.poll() is None
+                    time.sleep(0.01)
                 return launcher, [int(found[1]), int(found[2])]
         raise AssertionError("the job ended before it counted")
 
@@ -187,10 +190,11 @@ def test_who_does_not_stop_within_the_grace_is_ended(counting: Callable[..., Any
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells processes that their parent is gone only there")
-def test_no_process_outlives_its_launcher(counting: Callable[..., Any]) -> None:
+def test_no_process_outlives_its_launcher(counting: Callable[..., Any], tmp_path: Path) -> None:
     launcher, processes = counting()
     launcher.kill()
     assert ended(processes)
+    assert int((tmp_path / "count").read_text()) > 0
 
 
 def test_torchrun_does_the_same(tmp_path: Path) -> None:

@@ -164,9 +164,7 @@ class Game:
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        drawn = ("map_pool", "fresh_maps", "desync_episodes")
-        settings = {f"training_env.{name}": getattr(self.settings, name) for name in drawn}
-        return {"mission": self.mission.model_dump_json(), "env.backend": self.backend, **settings}
+        return {"mission": self.mission.model_dump_json(), "env.backend": self.backend, **self.settings.of_episodes}
 
     @property
     def always(self) -> tuple[str, ...]:
@@ -174,7 +172,7 @@ class Game:
 
     def build(self, num_envs: int, seed: int, world: World = ALONE) -> Batch:
         pool, desync, fresh = self.settings.map_pool, self.settings.desync_episodes, self.settings.fresh_maps
-        threads = self.settings.num_workers or max(1, available_cores() // world.local_size)
+        threads = self.settings.num_workers or available_cores()
         own = world.own(num_envs)
         options: dict[str, Any] = {
             "seed": seed,

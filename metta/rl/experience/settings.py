@@ -66,3 +66,9 @@ class TrainingEnvSettings(Settings):
     supervisor_policy_uri: Annotated[str | None, NAMES_CLASS] = Field(
         default=None, description="teacher policy that labels or leads rollouts"
     )
+
+    @property
+    def of_episodes(self) -> dict[str, object]:
+        """The settings that decide which episodes the game's environments play, by their keys."""
+        names = ("map_pool", "fresh_maps", "desync_episodes")
+        return {f"training_env.{name}": getattr(self, name) for name in names}

@@ -57,7 +57,7 @@ class TaskEnvironments:
         self._settings, self._seed, self._numbers = settings, seed, groups
         self._each = curriculum.group_envs
         self.num_envs, self.num_agents = len(groups) * self._each, info.num_agents
-        self._threads = settings.num_workers or max(1, available_cores() // world.local_size)
+        self._threads = settings.num_workers or available_cores()
         self._groups: list[Group] = []  # once they have begun
         self._helpers = min(self._threads, len(groups)) - 1
         self._pool = ThreadPoolExecutor(self._helpers, "group") if self._helpers else None
@@ -195,10 +195,11 @@ class Tasks:
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        drawn = ("map_pool", "fresh_maps", "desync_episodes")
-        settings = {f"training_env.{name}": getattr(self.config.training_env, name) for name in drawn}
         parts = {"mission": self.config.mission, "curriculum": self.config.curriculum}
-        return {**{name: part.model_dump_json() for name, part in parts.items() if part}, **settings}
+        return {
+            **{name: part.model_dump_json() for name, part in parts.items() if part},
+            **self.config.training_env.of_episodes,
+        }
 
     @property
     def always(self) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ class Gradients:
     nets of a few million parameters neither buckets nor shards pay."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], world: World, keep: bool) -> None:
-        """`keep`: they stay where they are from one minibatch to the next, zero in between."""
+        """`keep`: they stay where they are from one minibatch to the next, zero in between. In the buffer they do."""
         self._parameters, self._world = parameters, world
-        self._keep = keep or world.size > 1
+        self._keep = keep
         self._flat: Tensor | None = None
         if world.size > 1:
             sizes = [parameter.numel() for parameter in parameters]

@@ -220,16 +220,16 @@ class Updater:
     def _experience_metrics(self, experience: Experience, lately: Lately) -> Metrics:
         values, advantages = experience.for_ppo(lately.values), experience.for_ppo(lately.advantages)
         spread = float(moments(advantages + values, self.world).variance)
-        left = float(moments(advantages, self.world).variance)  # of the returns beyond the values
+        beyond = moments(advantages, self.world)  # of the returns beyond the values
 
         def mean(numbers: Tensor) -> float:
             return float(moments(numbers, self.world).mean)
 
         return {
-            "losses/explained_variance": 1 - left / spread if spread > 0 else 0.0,
+            "losses/explained_variance": 1 - float(beyond.variance) / spread if spread > 0 else 0.0,
             "experience/values": mean(experience.values),
             "experience/values_abs": mean(values.abs()),
-            "experience/advantages": mean(advantages),
+            "experience/advantages": float(beyond.mean),
             "experience/advantages_abs": mean(advantages.abs()),
             **_entropy(experience, self.world),
             **_action_shares(experience.actions, self.net.info.action_names, self.world),

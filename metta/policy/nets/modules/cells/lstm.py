@@ -44,8 +44,13 @@ class Lstm(nn.LSTM, Cell):
 
     def _whole(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         with torch.autocast(x.device.type, enabled=False):
-            output, (hidden, cell) = self(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
+            # As nn.LSTM does, whose own look-up of its weights is not safe where threads share a net.
+            first = [part.unsqueeze(0) for part in state]
+            output, hidden, cell = torch.lstm(x, first, self._weights(), True, 1, 0.0, self.training, False, False)
         return output, (hidden[0], cell[0])
+
+    def _weights(self) -> list[Tensor]:
+        return [self.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
     def run_by_pieces(self, x: Tensor, state: State, resets: Tensor) -> tuple[Tensor, State]:
         """The sequence is cut wherever any row resets, and runs whole between the cuts: to find them the host waits for
@@ -63,8 +68,7 @@ class Lstm(nn.LSTM, Cell):
 
     def run_by_steps(self, x: Tensor, state: State, resets: Tensor) -> tuple[Tensor, State]:
         """Step by step, which leaves the host free."""
-        weights = [self.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-        outputs = []
+        weights, outputs = self._weights(), []
         for now, ended in zip(x, resets, strict=True):
             hidden, cell = self.reset(state, ended)
             state = torch.lstm_cell(now, [hidden, cell], *weights)
