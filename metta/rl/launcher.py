@@ -24,7 +24,7 @@ from metta.common.logging import warn
 from metta.common.ranks import LISTENING, STACKS, share_of_cores
 from metta.rl.run.settings import SystemSettings
 from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
-from metta.rl.run.stacks import DUMP, read_stacks
+from metta.rl.run.stacks import ask_for_stacks, read_stacks
 
 LOOPBACK = "127.0.0.1"
 FINAL = (2, OVERDUE, DIVERGED)  # exit codes: trying again makes nothing better
@@ -166,7 +166,9 @@ class Team:
 
     def _write_stacks(self) -> str:
         """Gather where every process is, or was when it gave up, into one file; returns the words that name it."""
-        self._tell(DUMP)
+        for process in self._processes:
+            if process.poll() is None:
+                ask_for_stacks(process.pid)
         self._tell(signal.SIGCONT)  # after it: one that was stopped tells where it stands before it goes on
         time.sleep(DUMPING)
         told = [

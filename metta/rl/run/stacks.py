@@ -1,5 +1,6 @@
 """Where every thread of a process is, on request: SIGUSR2 writes it down even while the process waits for others."""
 
+import ctypes
 import faulthandler
 import os
 import signal
@@ -26,6 +27,17 @@ def keep_stacks() -> Iterator[TextIO]:
         opened.callback(faulthandler.unregister, DUMP)
         opened.callback(faulthandler.disable)
         yield file
+
+
+def ask_for_stacks(process: int) -> None:
+    """Have another process write down its stacks.
+
+    Where the system can, its main thread is asked, not any: one that was stopped then answers before it goes on.
+    """
+    try:
+        ctypes.CDLL(None).tgkill(process, process, DUMP)
+    except AttributeError:  # Linux with glibc alone has it
+        os.kill(process, DUMP)
 
 
 def read_stacks(folder: str, process: int) -> str:
