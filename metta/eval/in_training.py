@@ -65,13 +65,10 @@ class SuiteEvaluator:
         for label, mission in self._missions.items():
             fitted(net, f"evals.missions.{label}", env_info(mission))
 
-    def due(self, epoch: int) -> bool:
-        last = epoch == self._plan.epochs
+    def due(self, epoch: int, last: bool) -> bool:
         return bool(self._missions) and (last or epoch % self._settings.epoch_interval == 0)
 
     def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
-        if not self.due(epoch):
-            return {}
         every = self._settings.epoch_interval * self._settings.replay_interval
         replays = folder.replays if every and epoch % every == 0 else None
         results = self._play(net, f"{folder.name}:v{epoch}", replays, stop)
