@@ -7,6 +7,7 @@ STAMP := $(VENV)/.stamp
 .PHONY: setup train test test-gpu lint docs bench bench-gpu clean
 
 setup: $(STAMP)
+	@echo "all is there; in each new shell, . $(VENV)/bin/activate makes cogames and python those of this folder"
 
 # Installed once; again when the pins or the project's metadata change.
 $(STAMP): pyproject.toml constraints.txt
@@ -17,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 train: $(STAMP)
-	@$(BIN)/python tools/first_run.py $(if $(STEPS),trainer.total_timesteps=$(STEPS))
+	@$(BIN)/python tools/first_run.py $(if $(MINUTES),trainer.max_minutes=$(MINUTES))
 
 # A file of tests to each process, as many as there are cores, torch with one thread in each.
 test: $(STAMP)

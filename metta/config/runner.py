@@ -21,6 +21,7 @@ from metta.rl.settings import RunConfig
 
 NAMING = "run={}"
 
+
 def run(argv: Sequence[str], naming: str = NAMING) -> int:
     """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input. `naming` is how the command that
     a person has typed names a run."""
@@ -138,8 +139,8 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
 
 
 def _execute(job: Composed) -> tuple[int, bool, bool]:
-    """Run a job; returns its exit code, whether a signal has stopped it, after which no other job may start, and whether
-    nothing of it is left to do."""
+    """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
+    is done."""
     if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
         return ended.code, not ended.finished, ended.finished
     result = job.kind.execute(job.config)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from metta.common.defaults import TEAM
 from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
 from metta.common.logging import warn
@@ -15,7 +16,7 @@ from metta.common.settings import validated
 from metta.eval.contest import make_round, play_contest
 from metta.eval.entries import Entry
 from metta.eval.foreign import foreign_summaries, play_foreign
-from metta.eval.settings import EvaluateConfig, PlayerConfig
+from metta.eval.settings import EvaluateConfig, PlayConfig, PlayerConfig
 from metta.eval.statistics import Summary, as_cells, interval_head
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
@@ -84,19 +85,22 @@ def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
 
 
 def policy_name(config: PlayerConfig) -> str:
-    """policy_uri, or the run, or the run that saved last. Raises UserError for a run that would name a class."""
+    """policy_uri, or the run, or the run that saved last; to watch, a scripted team where there is none. Raises
+    UserError for a run that would name a class, and where there is nothing to evaluate."""
     data_dir = config.system.data_dir
     if not config.policy_uri and config.run and is_class(config.run, data_dir):
         raise UserError(f"run={config.run}: there is no such run in {data_dir}")
-    return config.policy_uri or config.run or newest_run(Path(data_dir))
+    if named := config.policy_uri or config.run or newest_run(Path(data_dir)):
+        return named
+    if isinstance(config, PlayConfig):
+        return TEAM
+    raise UserError(f"nothing to play: no run in {data_dir} has a checkpoint; name a policy (policy_uri=random)")
 
 
-def newest_run(data_dir: Path) -> str:
-    """The run whose checkpoint was saved last. Raises UserError when there is none."""
+def newest_run(data_dir: Path) -> str | None:
+    """The run whose checkpoint was saved last."""
     folders = [folder for folder in data_dir.glob(f"*/{CHECKPOINTS}") if list_versions(folder.parent)]
-    if not folders:
-        raise UserError(f"nothing to play: no run in {data_dir} has a checkpoint; name a policy (policy_uri=random)")
-    return max(folders, key=lambda folder: folder.stat().st_mtime).parent.name
+    return max(folders, key=lambda folder: folder.stat().st_mtime).parent.name if folders else None
 
 
 def trained_on(uri: str, data_dir: str) -> RunConfig | None:

@@ -108,8 +108,8 @@ def newest_values(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
 
 
 def checked_metrics(runs: Sequence[Run], asked: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
-    """The metrics asked for; else the usual ones that some run reports, with what there is in place of the score where a
-    run has none yet.
+    """The metrics asked for; else the usual ones that some run reports, and where one has no score yet what there is in
+    its place.
 
     Raises:
         UserError: one asked for that no run reports, with the nearest names.

@@ -42,11 +42,12 @@ def play(config: PlayConfig) -> int:
 
 def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> None:
     kept = kept_replay(config, mission, label)
+    title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     if config.render == "gui":
+        print(title, flush=True)
         play_live(mission, policy, config.seed, config.port, config.autostart, kept)
         return
     match = Match(mission, policy, config.seed)
-    title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
     if config.render == "log":

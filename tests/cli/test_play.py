@@ -16,7 +16,12 @@ def test_options_are_settings_of_the_job(cogames: Cogames):
     words = "play -m aligner_tutorial -c 3 -v forest -s 50 -r unicode --speed 8 --no-autostart --port 8000 --map-seed 0"
     job = yaml.safe_load(cogames("--cfg", "job", *words.split(), "--seed", "0").out)
     assert (job["render"], job["speed"], job["autostart"], job["port"]) == ("unicode", 8, False, 8000)
-    assert (job["seed"], job["map_seed"], job["policy_uri"], job["mission"]["max_steps"]) == (0, 0, "noop", 50)
+    assert (job["seed"], job["map_seed"], job["policy_uri"], job["mission"]["max_steps"]) == (
+        0,
+        0,
+        "cogsguard?gear=10",
+        50,
+    )
     assert (job["mission"]["name"], job["mission"]["cogs"]) == ("cogsguard_arena.aligner_tutorial", 3)
 
 

@@ -91,8 +91,8 @@ class ProgressView:
         return max(min(1, self._step / self._total), self._limit.share)
 
     def _left(self) -> str:
-        """How long it will go on at the pace of the recent epochs, the first of which only starts the clock: it compiles
-        what is not in a cache yet."""
+        """How long it will go on at the pace of the recent epochs. The first one, which compiles what is not in a cache
+        yet, only starts the clock."""
         bounds = [] if self._limit.left is None else [self._limit.left]
         if len(self._ends) > 1:
             (first, begin), (last, end) = self._ends[0], self._ends[-1]
@@ -139,7 +139,8 @@ class ProgressView:
         return [f"{label} {self._value(name, form)}" for name, label, form in LOSSES if name in self._shown]
 
     def _table(self) -> Table:
-        table = Table(title=f"{self._run}: {self._step:,.0f} of {self._total:,} agent-steps ({self._share:.1%})")
+        of = f" of {self._total:,}" if self._limit.left is None else ""
+        table = Table(title=f"{self._run}: {self._step:,.0f}{of} agent-steps ({self._share:.1%})")
         for column in ("progress", "", "learning", "", "team, per episode", ""):
             table.add_column(column, justify="right" if column == "" else "left")
         rows = (
