@@ -17,6 +17,7 @@ USUAL = (
 RATE = "timing_cumulative/sps"
 MEASURED = 17_800  # agent-steps/s, as docs/benchmarks.md tells of the first run
 ALIGNED = "junction.aligned_by_agent"
+EPISODES = 20
 CURVES = ("overview/reward", "env_agent/junction.aligned_by_agent", "env_agent/heart.gained")
 NEXT = f"""What to try next:
   train on            make train MINUTES=10   (goes on with this run)
@@ -54,7 +55,7 @@ def report(folder: Path) -> int:
 
 def compare(folder: Path) -> None:
     """Junctions aligned and reward of the trained policy and by chance, and the gain by pairs of episodes."""
-    from metta.common.defaults import EPISODES, SEED
+    from metta.common.defaults import SEED
     from metta.eval.contest import make_round, play_contest
     from metta.eval.entries import Entry
     from metta.eval.settings import PlayerSettings

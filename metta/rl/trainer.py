@@ -385,6 +385,6 @@ class Trainer:
     def _say_end(self) -> None:
         saved = self.checkpointer.last_saved
         where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
-        over = f"trainer.max_minutes={self.config.trainer.max_minutes} are over"
+        over = f"its {self.config.trainer.max_minutes:g} minutes are over (trainer.max_minutes)"
         how = "finished" if self.finished else over if self.limit.over else "stopped"
         note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")

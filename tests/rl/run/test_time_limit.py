@@ -60,7 +60,7 @@ def test_a_run_that_time_has_ended_goes_on_bit_for_bit_for_as_long_again(
     first = train(bounded)
     assert (first.epoch, first.finished, first.stopped) == (2, False, False)
     assert first.checkpoint and first.checkpoint.name == "bounded:v2"
-    assert "trainer.max_minutes=1e-09 are over" in capsys.readouterr().out
+    assert "; its 1e-09 minutes are over (trainer.max_minutes)" in capsys.readouterr().out
     assert train(bounded).finished
     one, other = (find_bundle(str(Path(whole.system.data_dir, name))).weights for name in ("whole", "bounded"))
     assert all(torch.equal(one[name], other[name]) for name in one)
