@@ -74,6 +74,13 @@ def test_kill_9_loses_at_most_one_checkpoint_interval(tmp_path: Path):
     assert again.wait(60) == 0 and rest.endswith("; stopped\nthe same command goes on from here\n")
 
 
+def test_a_run_that_nobody_named_says_the_word_that_goes_on_with_it(tmp_path: Path):
+    words = (TRAIN, *SMALL, "trainer.max_minutes=1e-9")
+    done = call(tmp_path, *words)
+    [run] = tmp_path.iterdir()
+    assert done.returncode == 0 and done.stdout.endswith(f"the same command with run={run.name} goes on from here\n")
+
+
 def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
     """Wait until the condition holds; fail when the process ends before."""
     until = time.monotonic() + 240

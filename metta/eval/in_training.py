@@ -68,7 +68,11 @@ class SuiteEvaluator:
     def due(self, epoch: int, last: bool) -> bool:
         return bool(self._missions) and (last or epoch % self._settings.epoch_interval == 0)
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
+        if not self.due(epoch, last):
+            return {}
         every = self._settings.epoch_interval * self._settings.replay_interval
         replays = folder.replays if every and epoch % every == 0 else None
         results = self._play(net, f"{folder.name}:v{epoch}", replays, stop)

@@ -16,8 +16,11 @@ class Evaluator(Protocol):
         """Whether there is something to play after that epoch, which may be the last."""
         ...
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
-        """`eval_<suite>/…` metrics after an epoch, the same on all processes; none where `stop` came true on any."""
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
+        """`eval_<suite>/…` metrics after an epoch, the same on all processes; none where it is not due, or where
+        `stop` came true on any."""
         ...
 
 
@@ -30,7 +33,9 @@ class NoEvaluation:
     def due(self, epoch: int, last: bool) -> bool:
         return False
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
         return {}
 
 

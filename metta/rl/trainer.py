@@ -242,9 +242,7 @@ class Trainer:
         """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B.
         `times` are its seconds and those by phase."""
         seconds, phases = times
-        evaluation: Metrics = {}
-        if self.evaluator.due(self.progress.epoch, self.ended):
-            evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop.own)
+        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.ended, self.folder, stop.own)
         if stop.now():
             raise StoppedError
         self._count(seconds)
@@ -385,6 +383,7 @@ class Trainer:
     def _say_end(self) -> None:
         saved = self.checkpointer.last_saved
         where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
-        over = f"its {self.config.trainer.max_minutes:g} minutes are over (trainer.max_minutes)"
-        how = "finished" if self.finished else over if self.limit.over else "stopped"
+        how = "finished" if self.finished else "stopped"
+        if self.limit.over and not self.finished:
+            how = f"its {self.config.trainer.max_minutes:g} minutes are over (trainer.max_minutes)"
         note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")

@@ -6,7 +6,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from metta.eval.settings import PlayConfig
+from metta.common.defaults import TEAM
+from metta.common.errors import UserError
+from metta.eval.evaluate import evaluate
+from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.view.play import play, with_map_seed
@@ -36,6 +39,14 @@ def test_pictures_are_plain_lines_of_at_most_160_columns(capsys: pytest.CaptureF
     text = printed(capsys, render="unicode")
     assert "\x1b" not in text and max(map(len, text.splitlines())) <= 160
     assert "step 40/40" in text and "🏠" in text and "hearts gained" in text
+
+
+def test_without_a_policy_and_a_run_a_scripted_team_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    nothing = {"policy_uri": None, "system": {"data_dir": str(tmp_path)}}
+    text = printed(capsys, render="none", **nothing)
+    assert f"{TEAM} plays cogsguard_arena.basic, 8 agents, seed 42: 40 of 40 steps" in text
+    with pytest.raises(UserError, match="nothing to play: no run"):
+        evaluate(EvaluateConfig.model_validate(nothing))
 
 
 def test_the_map_may_come_from_a_seed_of_its_own(start: Start):

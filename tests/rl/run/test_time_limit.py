@@ -74,7 +74,9 @@ def test_the_last_epoch_in_time_is_evaluated(config: Config) -> None:
 
 
 def test_phases_share_the_time_of_a_command(config: Config) -> None:
-    run = config(phases={"a": {"total_timesteps": 512}, "b": {"total_timesteps": 2048}}, trainer={"max_minutes": AT_ONCE})
+    run = config(
+        phases={"a": {"total_timesteps": 512}, "b": {"total_timesteps": 2048}}, trainer={"max_minutes": AT_ONCE}
+    )
     summaries = [train(run) for _ in range(3)]
     assert [(summary.run, summary.epoch) for summary in summaries] == [("tiny.b", 1), ("tiny.b", 3), ("tiny.b", 4)]
     assert [summary.finished for summary in summaries] == [False, False, True]
