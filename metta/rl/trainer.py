@@ -104,6 +104,7 @@ class Trainer:
         self.reports: Reports | None = None
         self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric, world)
         self.progress, self._returns = Progress(), returns
+        self.stopped = False  # by a signal
         self.metrics: Metrics = {}
         self.code = code_version()
         self.seconds = math.inf  # that an epoch is expected to take
@@ -138,7 +139,9 @@ class Trainer:
             try:
                 self._epoch(stop if start else NEVER)
             except StoppedError:
+                self.stopped = True
                 return start is not None and self._go_back(start)
+        self.stopped = not self.ended
         return self.save()
 
     def _epoch(self, stop: AgreedStop) -> None:
@@ -375,7 +378,7 @@ class Trainer:
             epoch=self.progress.epoch,
             agent_steps=self.progress.agent_steps,
             finished=self.finished,
-            stopped=not self.ended,
+            stopped=self.stopped,
             checkpoint=None if saved is None else self.folder.checkpoint(saved),
             metrics=self.metrics,
         )
@@ -383,7 +386,6 @@ class Trainer:
     def _say_end(self) -> None:
         saved = self.checkpointer.last_saved
         where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
-        how = "finished" if self.finished else "stopped"
-        if self.limit.over and not self.finished:
-            how = f"its {self.config.trainer.max_minutes:g} minutes are over (trainer.max_minutes)"
+        over = f"its {self.config.trainer.max_minutes} minutes are over (trainer.max_minutes)"
+        how = "stopped" if self.stopped else "finished" if self.finished else over
         note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")
