@@ -386,6 +386,6 @@ class Trainer:
     def _say_end(self) -> None:
         saved = self.checkpointer.last_saved
         where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
-        over = f"its {self.config.trainer.max_minutes} minutes are over (trainer.max_minutes)"
+        over = f"its {self.config.trainer.max_minutes or 0:g} minutes are over (trainer.max_minutes)"
         how = "stopped" if self.stopped else "finished" if self.finished else over
         note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")
