@@ -7,6 +7,7 @@ from pathlib import Path
 
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
+from metta.common.logging import warn
 from metta.eval.replay.file import read_replay
 
 SLOT = '<script id="source" type="application/json">{}</script>'
@@ -30,12 +31,20 @@ def live_page() -> str:
     return _page({"live": True})
 
 
+def replay_to_show(path: Path) -> bytes:
+    """A replay file, read to its end; one that is cut is told of. Raises UserError as `read_replay`."""
+    replay = read_replay(path).check()
+    if replay.is_cut:
+        warn(f"{path}: cut after step {replay.steps}: the program that recorded it was ended before the game was")
+    return replay.data
+
+
 def write_replay_page(path: Path, out: Path) -> None:
     """Write the replay file `path` as one HTML file. Raises UserError for a damaged replay and where writing fails."""
-    replay = read_replay(path).check()
+    replay = replay_to_show(path)
     ensure_new(out, ours=SLOT.partition("{}")[0].encode())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(out, replay_page(replay.data))
+        write_atomic(out, replay_page(replay))
     except OSError as error:
         raise UserError(f"{out}: the page cannot be written ({error.strerror})") from None
