@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,8 +15,21 @@ from metta.eval.replay.file import read_replay
 SLOT = '<script id="source" type="application/json">{}</script>'
 
 
+@cache
+def _built() -> str:
+    return files("metta.view").joinpath("page/index.html").read_text("utf-8")
+
+
+@cache
+def content_policy() -> str:
+    """The page's content security policy: its own script, known by its hash, and no other."""
+    found = re.search(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', _built())
+    assert found, "the built page has no policy"
+    return found[1]
+
+
 def _page(source: object) -> str:
-    html = files("metta.view").joinpath("page/index.html").read_text("utf-8")
+    html = _built()
     text = json.dumps(source).replace("<", "\\u003c")  # nothing in it can end the script element
     head, found, tail = html.partition(SLOT.format("null"))
     assert found, "the built page has no slot for its source"

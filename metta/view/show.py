@@ -1,12 +1,11 @@
 """Showing a replay or a match in the browser, from the command line."""
 
-import os
-import sys
-import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 
 from metta.game.mission import Mission
 from metta.policy.interface import Policy
+from metta.view.browser import browsing, can_open_browser
 from metta.view.live import LiveMatch
 from metta.view.match import Match, kept
 from metta.view.page import replay_to_show
@@ -39,23 +38,13 @@ def play_live(
     return 0
 
 
-def can_open_browser() -> bool:
-    """Whether this machine shows windows to the person at the keyboard."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    try:
-        webbrowser.get()
-        return True
-    except webbrowser.Error:
-        return False
-
-
 def serve(server: ViewerServer, open_browser: bool = True) -> None:
-    """Open a browser, or print the address where there is none, and answer until Ctrl-C."""
+    """Print the address, open a browser where there is one, and answer until Ctrl-C."""
+    opens = open_browser and can_open_browser()
     try:
-        opened = open_browser and can_open_browser() and webbrowser.open(server.address)
-        print(f"{'showing' if opened else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
-        server.serve_forever()
+        print(f"{'showing' if opens else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
+        with browsing(server.address, server.seen) if opens else nullcontext():
+            server.serve_forever()
     except KeyboardInterrupt:
         print()
     finally:
