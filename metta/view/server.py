@@ -165,6 +165,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"data: {json.dumps(news)}\n\n".encode() if news else b": still here\n\n")
             self.wfile.flush()
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Also to one who speaks HTTP/0.9, whose answers have no headers otherwise."""
+        self.request_version = self.protocol_version
+        super().send_response(code, message)
+
     def end_headers(self) -> None:
         """What every answer tells the browser: who may do what with it."""
         self.send_header("Cache-Control", "no-store")

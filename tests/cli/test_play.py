@@ -45,6 +45,13 @@ def test_a_kept_episode_becomes_one_page(cogames: Cogames, tmp_path: Path):
     assert "<html" in (tmp_path / "game.html").read_text()
 
 
+def test_a_folder_of_replays_is_listed(cogames: Cogames):
+    cogames(*QUIET, "--save-replay-dir", "kept")
+    done = cogames("replay", "kept")
+    assert done.code == 0 and "cogsguard_arena.basic.role.seed42.replay" in done.out and "20 of 20" in done.out
+    assert cogames("replay", "kept", "--html", "game.html").code == 2
+
+
 def test_a_broken_replay_gets_one_line(cogames: Cogames, tmp_path: Path):
     cogames(*QUIET, "--save-replay-file", "game.replay")
     path = tmp_path / "game.replay"
