@@ -2,6 +2,7 @@
 
 import type { Header } from "./header";
 import { Col } from "./header";
+import { openSteps } from "./open_chunk";
 
 const CHUNK_STEPS = 100;
 const VERSION = 1;
@@ -47,7 +48,6 @@ async function inflate(packed: Uint8Array): Promise<Uint8Array> {
   return joined(parts);
 }
 
-/** A chunk of steps; an open one was written step by step, by a program that did not come to pack it. */
 interface Chunk {
   steps: number;
   data: Uint8Array;
@@ -59,21 +59,13 @@ function chunksOf(view: DataView, bytes: Uint8Array, start: number): Chunk[] {
   for (let at = start; at + 12 <= bytes.length; ) {
     const [steps, length] = [view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
     at += 12;
-    const open = steps === 0 && length === 0;
-    if (open) {
-      const parts: Uint8Array[] = [];
-      while (parts.length < CHUNK_STEPS && at + 4 <= bytes.length) {
-        const end = at + 4 + view.getUint32(at, true);
-        if (end === at + 4 || end > bytes.length) at = bytes.length; // its writer was ended here
-        else {
-          parts.push(bytes.subarray(at + 4, end));
-          at = end;
-        }
-      }
-      if (parts.length) chunks.push({ steps: parts.length, data: joined(parts), open });
-    } else {
-      chunks.push({ steps, data: bytes.subarray(at, at + length), open });
+    if (steps || length) {
+      chunks.push({ steps, data: bytes.subarray(at, at + length), open: false });
       at += length;
+    } else {
+      const { parts, next } = openSteps(bytes, view, at, CHUNK_STEPS);
+      if (parts.length) chunks.push({ steps: parts.length, data: joined(parts), open: true });
+      at = next;
     }
   }
   return chunks;
