@@ -84,7 +84,7 @@ def test_a_report_says_when_by_which_command_and_with_which_versions_it_was_made
     foot = page.text.rpartition("written")[2]
     assert datetime.strptime(foot[:25], "%Y-%m-%d %H:%M:%S %z") <= datetime.now().astimezone()
     assert "commandcogames run -p 'role,kw.x=a b' '<b>'metta" in foot
-    assert f"engine and policies{digest_sources(*PLAYING)[:8]}Python{platform.python_version()}" in foot
+    assert f"code of engine and policies{digest_sources(*PLAYING)[:8]}Python{platform.python_version()}" in foot
     assert foot.endswith(f"torch{version('torch')}\n")
 
 
