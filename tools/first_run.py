@@ -10,6 +10,7 @@ RUN = "first"
 MISSION = "cogsguard_arena.aligner_tutorial"
 # Time ends it, on any machine: no number of steps does, nor does the learning rate wait for one.
 USUAL = (
+    "agent=map",
     "trainer.max_minutes=5",
     "trainer.total_timesteps=1_000_000_000_000",
     "trainer.optimizer.anneal_lr=false",
@@ -22,7 +23,7 @@ CURVES = ("overview/reward", "env_agent/junction.aligned_by_agent", "env_agent/h
 NEXT = f"""What to try next:
   train on            make train MINUTES=10   (goes on with this run)
   watch it            ./tools/run.py cogsguard.play run={RUN}
-  the whole game      ./tools/run.py recipes.experiment.cogsguard.train run=demo small=true
+  the whole game      ./tools/run.py recipes.experiment.cogsguard.curriculum run=whole small=true
   another role        ./tools/run.py cogsguard.tutorial run=scout role=scout
   all recipes         ./tools/run.py --list
   short commands      . .venv/bin/activate   (once in each new shell), then   cogames --help"""
