@@ -5,6 +5,8 @@ import { Live, bytesOf } from "./live";
 import { Recording } from "./recording";
 import { controlled, failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
 import "./style.css";
+import { letGo } from "./focus";
+import { startTheme } from "./theme";
 import { App } from "./ui/App";
 import { measured } from "./ui/Stage";
 import { keepPage } from "./ui/share";
@@ -53,6 +55,8 @@ function watch(): void {
 
 async function start(): Promise<void> {
   keepPage();
+  startTheme();
+  addEventListener("click", letGo);
   const source = JSON.parse(document.getElementById("source")?.textContent ?? "null") as Source;
   render(<App open={open} />, document.getElementById("app") as HTMLElement);
   if (source && "live" in source) watch();
