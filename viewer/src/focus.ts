@@ -5,8 +5,7 @@ const PRESSED = new Set([" ", "Enter"]);
 /** Whether the focused element does something of its own with the key. */
 export function isTaken(event: KeyboardEvent): boolean {
   const { target, key } = event;
-  if (document.querySelector("dialog[open]") || target instanceof HTMLSelectElement) return true;
-  if (target instanceof HTMLInputElement) return true;
+  if (target instanceof HTMLSelectElement || target instanceof HTMLInputElement) return true;
   return (target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement) && PRESSED.has(key);
 }
 

@@ -2,6 +2,7 @@ import { batch } from "@preact/signals";
 import { render } from "preact";
 import { Game } from "./game";
 import { Live, bytesOf } from "./live";
+import { looksOf } from "./palette";
 import { Recording } from "./recording";
 import { controlled, failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
 import "./style.css";
@@ -68,5 +69,5 @@ async function start(): Promise<void> {
 }
 
 // For scripts that test the page.
-Object.assign(window, { viewer: { game, step, last, playing, seek, measured } });
+Object.assign(window, { viewer: { game, step, last, playing, seek, measured, looksOf } });
 void start();

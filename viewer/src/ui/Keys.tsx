@@ -30,7 +30,10 @@ export function KeysDialog() {
       aria-label="keys"
       onClose={() => (keysShown.value = false)}
       onClick={(event) => event.target === dialog.current && close()}
-      onKeyDown={(event) => event.key === "?" && close()}
+      onKeyDown={(event) => {
+        event.stopPropagation(); // the page below would open the list again
+        if (event.key === "?") close();
+      }}
     >
       <div class="sheet">
         <h2>
