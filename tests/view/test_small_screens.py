@@ -17,7 +17,7 @@ SIZES = {
     "enlarged twice": {"width": 640, "height": 400, "device_scale_factor": 2},
 }
 # Words and controls that stick out of the page to the right, or out of a box that hides them.
-CUT_OFF = """() => [...document.querySelectorAll(".app button, .app select, .app b, .app h1, .app .clock")].filter((each) => {
+CUT_OFF = """() => [...document.querySelectorAll("button, select, .app b, h1, .clock, .num")].filter((each) => {
     const box = each.getBoundingClientRect();
     let room = {left: 0, right: innerWidth};
     for (let up = each.parentElement; up; up = up.parentElement)

@@ -35,7 +35,7 @@ CHARTS = {
 }
 MARK = '<meta name="generator" content="cogames report">'
 HELD = "{}/aligned.junction.held"  # of a team
-SWITCH = '<label class="switch"><input type="checkbox" id="ground"> the other of light and dark</label>'
+SWITCH = '<label class="switch"><input type="checkbox" id="ground"> swap light and dark</label>'
 
 
 def write_report(result: ContestResult, path: Path, replays: Path | None = None) -> None:
@@ -104,7 +104,8 @@ def _held(teams: Sequence[str], game: dict[str, Summary]) -> list[str]:
     if not known:
         return []
     paints = team_colours(teams)
-    title = f"junctions held by {' and '.join(known)}, summed over steps"
+    said = ", ".join(f"{k} {team}" for k, team in enumerate(known, 1)) if len(known) > 1 else f"by {known[0]}"
+    title = f"junctions held, summed over steps: {said}"
     return [_chart(title, "team", [game[HELD.format(team)] for team in known], [paints[team] for team in known])]
 
 
