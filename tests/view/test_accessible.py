@@ -93,6 +93,10 @@ def test_rows_and_events_are_reached_and_pressed_by_keys(page: Any, replay: str)
     assert name.startswith("cog 4, ") and "hp " in name and "score " in name
     page.keyboard.press("Space")
     assert page.inner_text(".inspector h2") == "cog 4" and not page.evaluate("viewer.playing.value")
+    page.focus(".sight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".observation h4").startswith("cell -1, +1") and page.evaluate("viewer.step.value") == 300
     page.focus("[data-tab='events']")
     page.keyboard.press("Enter")
     assert page.get_attribute("[data-tab='events']", "aria-pressed") == "true"
@@ -127,6 +131,7 @@ def test_a_question_mark_opens_the_list_of_keys(page: Any, replay: str):
     until(page, "!document.querySelector('#keys')")
     assert page.evaluate("viewer.step.value") == step
     page.click("#help")
+    page.wait_for_selector("#keys[open]")
     page.keyboard.press("Escape")
     until(page, "!document.querySelector('#keys')")
 
