@@ -23,12 +23,14 @@ from metta.eval.out_file import CONTENT, OutFile
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
+from metta.game.compilation import compile_ahead
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
+from metta.policy.rehearsal import ALL
 from metta.policy.stored.uri import FoundPolicy, find_policy
 from metta.policy.team import share_out
 from metta.rl.machine import available_cores, choose_device, set_up
@@ -111,6 +113,7 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
+    compile_ahead(*ALL)
     set_up(players, 1)
     line_up, workers = LineUp(rounds, players), players.workers or available_cores()
     names = line_up.names
