@@ -17,6 +17,7 @@ from metta.common.defaults import MISSION
 from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
+from metta.common.ranks import available_cores
 from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import CONTENT, OutFile
@@ -33,7 +34,6 @@ from metta.policy.interface import Policy
 from metta.policy.rehearsal import ALL
 from metta.policy.stored.uri import FoundPolicy, find_policy
 from metta.policy.team import share_out
-from metta.rl.machine import available_cores, choose_device, set_up
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def play_contest(
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
     compile_ahead(*ALL)
+    from metta.rl.machine import set_up  # here because torch is slow to import
+
     set_up(players, 1)
     line_up, workers = LineUp(rounds, players), players.workers or available_cores()
     names = line_up.names
@@ -179,6 +181,8 @@ class LineUp:
 
     def __init__(self, rounds: Sequence[Round], players: PlayerSettings) -> None:
         """Raises UserError for a policy that there is not, or that cannot play a round."""
+        from metta.rl.machine import choose_device  # here because torch is slow to import
+
         self._players, self._device = players, choose_device(players.device)
         self._known: dict[str, Contestant] = {}
         for played in rounds:

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle
 
