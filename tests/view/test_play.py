@@ -1,5 +1,7 @@
 """The play job where standard output is no terminal, and what its page says."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -59,6 +61,6 @@ def test_the_page_names_every_key_and_every_way_to_render():
 def test_watching_a_script_needs_no_torch() -> None:
     """It takes seconds to import."""
     words = ["cogsguard.play", "policy_uri=cogsguard", "render=none", "max_steps=3"]
-    code = "import sys; from metta.config.runner import run; code = run(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    code = "import sys; from metta.config.runner import run; sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
