@@ -2,6 +2,7 @@
 
 import type { Header } from "./header";
 import { Col } from "./header";
+import { openSteps } from "./open_chunk";
 
 const CHUNK_STEPS = 100;
 const VERSION = 1;
@@ -44,7 +45,34 @@ async function inflate(packed: Uint8Array): Promise<Uint8Array> {
     if (size > MOST_BYTES) throw new Error("damaged replay: a part is too large");
     parts.push(value);
   }
-  const whole = new Uint8Array(size);
+  return joined(parts);
+}
+
+interface Chunk {
+  steps: number;
+  data: Uint8Array;
+  open: boolean;
+}
+
+function chunksOf(view: DataView, bytes: Uint8Array, start: number): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (let at = start; at + 12 <= bytes.length; ) {
+    const [steps, length] = [view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
+    at += 12;
+    if (steps || length) {
+      chunks.push({ steps, data: bytes.subarray(at, at + length), open: false });
+      at += length;
+    } else {
+      const { parts, next } = openSteps(bytes, view, at, CHUNK_STEPS);
+      if (parts.length) chunks.push({ steps: parts.length, data: joined(parts), open: true });
+      at = next;
+    }
+  }
+  return chunks;
+}
+
+function joined(parts: Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
@@ -54,6 +82,8 @@ async function inflate(packed: Uint8Array): Promise<Uint8Array> {
 }
 
 export class Recording {
+  /** Whether it ends before the game because its writer was ended. */
+  cut = false;
   private readonly keys: Int32Array[] = [];
   private readonly deltas: Uint8Array[] = [];
   private readonly cache = new Map<number, Int32Array[]>();
@@ -91,20 +121,15 @@ export class Recording {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     if (bytes.length < 16 || new TextDecoder().decode(bytes.subarray(0, 8)) !== MAGIC) throw new Error("this is no replay");
     if (view.getUint32(8, true) !== VERSION) throw new Error(`a replay of version ${view.getUint32(8, true)}`);
-    let at = 16 + view.getUint32(12, true);
-    const header = JSON.parse(new TextDecoder().decode(await inflate(bytes.subarray(16, at)))) as Header;
-    const packed: Uint8Array[] = [];
-    const steps: number[] = [];
-    while (at + 12 <= bytes.length) {
-      const length = view.getUint32(at + 8, true);
-      steps.push(view.getUint32(at + 4, true));
-      packed.push(bytes.subarray(at + 12, at + 12 + length));
-      at += 12 + length;
-    }
-    const bodies = (await Promise.all(packed.map(inflate))).map((body) => new Numbers(body));
+    const start = 16 + view.getUint32(12, true);
+    const header = JSON.parse(new TextDecoder().decode(await inflate(bytes.subarray(16, start)))) as Header;
+    const chunks = chunksOf(view, bytes, start);
+    const unpacked = await Promise.all(chunks.map((chunk) => (chunk.open ? chunk.data : inflate(chunk.data))));
+    const bodies = unpacked.map((body) => new Numbers(body));
     if (!bodies[0]) throw new Error("damaged replay: no steps");
     const recording = new Recording(header, Recording.key(bodies[0], header));
-    bodies.forEach((body, chunk) => recording.readChunk(body, chunk, steps[chunk] ?? 0));
+    bodies.forEach((body, chunk) => recording.readChunk(body, chunk, chunks[chunk]?.steps ?? 0));
+    recording.cut = chunks[chunks.length - 1]?.open === true && recording.last < header.max_steps;
     return recording;
   }
 
