@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from metta.game.engine.objects import set_owner
+
 ROOT = Path(__file__).parents[2]
 # Kernels of their own, which compile for long: loops in loops, each a function.
 SLOW = """
@@ -149,3 +151,8 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         f"warning: NUMBA_CACHE_DIR={example.cache}: cannot write there (File exists): "
         "all is compiled anew at every start"
     )
+
+
+def test_a_function_for_compiled_callers_alone_says_so_to_python() -> None:
+    with pytest.raises(TypeError, match="set_owner is called by compiled code only; mark it as an entry"):
+        set_owner()
