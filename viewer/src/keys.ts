@@ -1,6 +1,6 @@
 /** The keyboard: the viewer's own keys, and those that move a cog that was taken over. */
 
-import { changeSpeed, control, controlled, following, game, last, live, nudge, playing, seek, select, selected, setPlaying, showAreas, tab } from "./store";
+import { changeSpeed, control, controlled, following, game, keysShown, last, live, nudge, playing, seek, select, selected, setPlaying, showAreas, tab } from "./store";
 
 const MOVES: Record<string, string> = {
   ArrowUp: "move_north",
@@ -26,8 +26,9 @@ export const KEYS: [string, string][] = [
   ["WASD ↑↓←→", "move it; X waits"],
   ["1 … 7", "its vibe"],
   ["A", "show areas"],
-  ["L", "this legend"],
+  ["L", "legend"],
   ["0", "whole map"],
+  ["?", "this list"],
   ["Esc", "let go"],
 ];
 
@@ -57,6 +58,7 @@ export function onKey(event: KeyboardEvent, fit: () => void): boolean {
     a: () => (showAreas.value = !showAreas.value),
     l: () => (tab.value = tab.value === "legend" ? "cogs" : "legend"),
     "0": fit,
+    "?": () => (keysShown.value = true),
     Escape: () => (controlled.value !== null ? control(null) : select(null)),
   };
   const command = commands[key];
@@ -69,7 +71,8 @@ function pick(): number {
   return 0;
 }
 
-function steer(key: string): boolean {
+/** The cog that was taken over does what a key says. Returns whether the key meant something. */
+export function steer(key: string): boolean {
   const header = game.value?.world.header;
   if (!header) return false;
   const { actions, vibes } = header;

@@ -2,9 +2,12 @@ import { batch } from "@preact/signals";
 import { render } from "preact";
 import { Game } from "./game";
 import { Live, bytesOf } from "./live";
+import { looksOf } from "./palette";
 import { Recording } from "./recording";
 import { controlled, failure, game, last, live, playing, seek, setPlaying, speed, step } from "./store";
 import "./style.css";
+import { letGo } from "./focus";
+import { startTheme } from "./theme";
 import { App } from "./ui/App";
 import { measured } from "./ui/Stage";
 import { keepPage } from "./ui/share";
@@ -53,6 +56,8 @@ function watch(): void {
 
 async function start(): Promise<void> {
   keepPage();
+  startTheme();
+  addEventListener("click", letGo);
   const source = JSON.parse(document.getElementById("source")?.textContent ?? "null") as Source;
   render(<App open={open} />, document.getElementById("app") as HTMLElement);
   if (source && "live" in source) watch();
@@ -64,5 +69,5 @@ async function start(): Promise<void> {
 }
 
 // For scripts that test the page.
-Object.assign(window, { viewer: { game, step, last, playing, seek, measured } });
+Object.assign(window, { viewer: { game, step, last, playing, seek, measured, looksOf } });
 void start();

@@ -22,6 +22,8 @@ export const following = signal(false);
 export const controlled = signal<number | null>(null);
 export const tab = signal<"cogs" | "events" | "legend">("cogs");
 export const showAreas = signal(true);
+/** Whether the list of keys lies over the page. */
+export const keysShown = signal(false);
 
 export const state = computed(() => game.value?.recording.state(Math.min(step.value, last.value)) ?? null);
 

@@ -3,7 +3,7 @@
 import { Areas } from "../areas";
 import type { Game } from "../game";
 import { Col, GONE } from "../header";
-import { CLIPS, INK, fade, gearColour } from "../theme";
+import { CLIPS, INK, clips, fade, gearColour, theme } from "../theme";
 import type { Thing } from "../world";
 import { Camera } from "./camera";
 import { paintGround } from "./ground";
@@ -26,9 +26,9 @@ export interface Look {
 export class MapView {
   readonly camera = new Camera();
   private readonly ink: CanvasRenderingContext2D;
-  private readonly ground: HTMLCanvasElement;
-  private readonly tint: Tint;
-  private readonly minimap: Minimap;
+  private ground!: HTMLCanvasElement;
+  private tint!: Tint;
+  private minimap!: Minimap;
   private readonly sprites = new Sprites();
   private readonly cogs = new Sprites();
   private readonly back: CanvasRenderingContext2D;
@@ -41,9 +41,14 @@ export class MapView {
   ) {
     this.ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.back = document.createElement("canvas").getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
-    this.ground = paintGround(game.world);
-    this.minimap = new Minimap(game);
-    this.tint = new Tint(new Areas(game.world), game.colours);
+    this.repaint();
+  }
+
+  /** Paint anew what is painted once: the colours are others. */
+  repaint(): void {
+    this.ground = paintGround(this.game.world);
+    this.minimap = new Minimap(this.game);
+    this.tint = new Tint(new Areas(this.game.world), this.game.colours);
   }
 
   /** Take the canvas's present size. Returns whether it changed. */
@@ -119,7 +124,7 @@ export class MapView {
   /** Paint floor, areas and walls as they are seen, unless they were painted so before. */
   private paintBack(areas: boolean, day: boolean): void {
     const { back, camera, canvas, ratio } = this;
-    const seen = [camera.x, camera.y, camera.zoom, canvas.width, canvas.height, areas && this.tint.version, day].join();
+    const seen = [camera.x, camera.y, camera.zoom, canvas.width, canvas.height, areas && this.tint.version, day, theme.value].join();
     if (seen === this.backSeen) return;
     this.backSeen = seen;
     if (back.canvas.width !== canvas.width) back.canvas.width = canvas.width;
@@ -134,7 +139,7 @@ export class MapView {
     if (areas) back.drawImage(this.tint.canvas, left, top, width, height);
     back.drawImage(this.ground, left, top, width, height);
     if (day) return;
-    back.fillStyle = INK.night;
+    back.fillStyle = fade(INK.dusk, 0.25);
     back.fillRect(0, 0, camera.width, camera.height);
   }
 
@@ -152,7 +157,7 @@ export class MapView {
       if (owner === GONE) continue;
       const stock = world.stock(state, thing.index);
       const level = Math.min(1, stock / Math.max(1, full[thing.index] ?? 1));
-      this.stamp(this.sprites.thing(thing, this.game.colourOf(owner), level), thing.row, thing.col);
+      this.stamp(this.sprites.thing(thing, this.game.ownerOf(owner), level), thing.row, thing.col);
       if (thing.plain === "hub" && this.camera.zoom >= NEAR) this.badge(thing.row, thing.col, stock, CLIPS);
     }
   }
@@ -164,7 +169,7 @@ export class MapView {
     const size = Math.max(9, Math.min(15, camera.zoom * 0.34));
     ink.font = `700 ${size}px system-ui, sans-serif`;
     const width = ink.measureText(String(count)).width + size * 1.35;
-    ink.fillStyle = "rgba(8, 11, 16, 0.88)";
+    ink.fillStyle = fade(INK.void, 0.88);
     ink.beginPath();
     ink.roundRect(x - width / 2, y - size * 0.7, width, size * 1.4, size * 0.7);
     ink.fill();
@@ -183,12 +188,12 @@ export class MapView {
     const zoom = Math.max(camera.zoom, SMALLEST_COG);
     if (x < -zoom || y < -zoom || x > camera.width + zoom || y > camera.height + zoom) return;
     const hp = world.held(state, agent, "hp");
-    if (agent === look.selected) this.ring(x, y, zoom * 0.64, agent === look.controlled ? "#ffffff" : INK.accent);
-    this.stamp(this.cogs.cog(world.gear(state, agent), this.game.rimOf(agent), hp > 0, String(agent)), row, col);
+    if (agent === look.selected) this.ring(x, y, zoom * 0.64, agent === look.controlled ? INK.strong : INK.accent);
+    this.stamp(this.cogs.cog(world.gear(state, agent), this.game.teamMark(agent), hp > 0, String(agent)), row, col);
     const share = Math.min(1, hp / Math.max(1, world.limit(state, agent, "hp")));
     if (share < 1 && hp > 0) {
       ink.lineWidth = Math.max(2, zoom * 0.09);
-      ink.strokeStyle = share > 0.5 ? "#4ade80" : share > 0.25 ? "#facc15" : "#ff5c6c";
+      ink.strokeStyle = share > 0.5 ? INK.good : share > 0.25 ? INK.warning : CLIPS;
       ink.beginPath();
       ink.arc(x, y, zoom * 0.5, -Math.PI / 2, -Math.PI / 2 + 2 * Math.PI * share);
       ink.stroke();
@@ -213,7 +218,7 @@ export class MapView {
     ink.textAlign = "center";
     ink.textBaseline = "middle";
     ink.lineWidth = 3;
-    ink.strokeStyle = "rgba(8, 11, 16, 0.9)";
+    ink.strokeStyle = fade(INK.void, 0.9);
     const vibe = world.agent(state, agent, Col.Vibe);
     const name = vibe ? (world.header.vibes[vibe] ?? "") : "";
     ink.strokeText(String(agent), x - camera.zoom * 0.42, y - camera.zoom * 0.42);
@@ -239,11 +244,11 @@ export class MapView {
     const half = world.header.sight.window / 2;
     const [left, top] = camera.toPixel(col - half, row - half);
     const side = 2 * half * camera.zoom;
-    ink.fillStyle = "rgba(124, 196, 255, 0.05)";
+    ink.fillStyle = fade(INK.accent, 0.05);
     ink.fillRect(left, top, side, side);
     ink.setLineDash([5, 5]);
     ink.lineWidth = 1;
-    ink.strokeStyle = "rgba(124, 196, 255, 0.55)";
+    ink.strokeStyle = fade(INK.accent, 0.55);
     ink.strokeRect(left, top, side, side);
     const target = [world.agent(state, agent, Col.TargetRow), world.agent(state, agent, Col.TargetColumn)] as const;
     if (target[0] >= 0) {
@@ -287,10 +292,10 @@ export class MapView {
       if (event.step > position) break;
       if (event.kind === "gear" || event.kind === "heart") continue;
       const age = (position - event.step) / PULSE;
-      const team = event.agent >= 0 ? this.game.colourOf(this.game.teamOf(event.agent)) : CLIPS;
+      const owner = event.agent >= 0 ? this.game.ownerOf(this.game.teamOf(event.agent)) : clips();
       const [x, y] = camera.toPixel(event.col, event.row);
       ink.lineWidth = 2.5;
-      ink.strokeStyle = fade(event.kind === "death" ? "#ffffff" : (team ?? INK.neutral), 0.9 * (1 - age));
+      ink.strokeStyle = fade(event.kind === "death" ? INK.strong : owner.colour, 0.9 * (1 - age));
       ink.beginPath();
       ink.arc(x, y, camera.zoom * (0.6 + 2.2 * age), 0, 7);
       ink.stroke();

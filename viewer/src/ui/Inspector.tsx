@@ -34,13 +34,13 @@ export function Inspector({ agent }: { agent: number }) {
           </p>
         </div>
         {!takes && <Follow />}
-        <button class="close" title="close (Esc)" onClick={() => select(null)}>
+        <button class="close" aria-label="close" title="close (Esc)" onClick={() => select(null)}>
           ×
         </button>
       </div>
       {takes && (
         <div class="row">
-          <button class={mine ? "on strong" : ""} id="take" onClick={() => control(mine ? null : agent)}>
+          <button class={mine ? "strong" : ""} aria-pressed={mine} id="take" onClick={() => control(mine ? null : agent)}>
             {mine ? "Give back" : "Take over"} <kbd>T</kbd>
           </button>
           <Follow />
@@ -56,7 +56,7 @@ export function Inspector({ agent }: { agent: number }) {
 
 function Follow() {
   return (
-    <button class={following.value ? "on" : ""} id="follow" onClick={() => (following.value = !following.value)}>
+    <button aria-pressed={following.value} id="follow" onClick={() => (following.value = !following.value)}>
       Follow <kbd>F</kbd>
     </button>
   );
@@ -102,8 +102,8 @@ function Holdings({ agent }: { agent: number }) {
   if (!now || !numbers) return null;
   const { world } = now;
   const vitals: [string, string][] = [
-    ["hp", "#4ade80"],
-    ["energy", "#5ec8ff"],
+    ["hp", INK.good],
+    ["energy", INK.accent],
     ["influence", gearColour("aligner")],
   ];
   const hearts = world.held(numbers, agent, "heart");
@@ -126,13 +126,16 @@ function Holdings({ agent }: { agent: number }) {
       })}
       <div class="chips">
         <span class={hearts ? "" : "none"}>
-          <Icon name="heart" colour={hearts ? CLIPS : INK.faint} size={14} /> {hearts}
+          <Icon name="heart" colour={hearts ? CLIPS : INK.faint} size={14} /> <span class="unseen">hearts</span> {hearts}
         </span>
         {ELEMENTS.map((element) => {
           const amount = world.held(numbers, agent, element);
           return (
             <span key={element} class={amount ? "" : "none"} title={element}>
-              <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> {amount}
+              <em aria-hidden="true" style={{ color: elementColour(element) }}>
+                {element[0]?.toUpperCase()}
+              </em>
+              <span class="unseen">{element}</span> {amount}
             </span>
           );
         })}

@@ -2,10 +2,13 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import type { Game } from "../game";
+import { isTaken } from "../focus";
 import { onKey } from "../keys";
+import { listenToPinch } from "../map/pinch";
 import { MapView } from "../map/view";
 import { STEPS_PER_SECOND, clock, controlled, following, game, last, live, playing, select, selected, setPlaying, showAreas, speed, state, step } from "../store";
-import { INK } from "../theme";
+import { theme } from "../theme";
+import { Pad } from "./Pad";
 
 const PANEL_RATE = 50; // milliseconds between two pictures of the panels while playing
 const LAG = 3; // steps behind a live game before the clock hurries
@@ -18,10 +21,10 @@ export function Stage() {
   useEffect(() => {
     if (!now || !canvas.current || !tip.current) return;
     const map = (view.current = new MapView(canvas.current, now));
+    const stopPinch = listenToPinch(canvas.current, map.camera, () => (following.value = false));
     const stopMouse = listen(canvas.current, tip.current, map, now);
     const keys = (event: KeyboardEvent): void => {
-      if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
-      if (onKey(event, () => map.fit())) event.preventDefault();
+      if (!isTaken(event) && onKey(event, () => map.fit())) event.preventDefault();
     };
     addEventListener("keydown", keys);
     const stop = run(map);
@@ -32,24 +35,27 @@ export function Stage() {
     return () => {
       stop();
       stopMouse();
+      stopPinch();
       removeEventListener("keydown", keys);
     };
   }, [now]);
+  useEffect(() => view.current?.repaint(), [theme.value]);
   return (
     <main class="stage">
-      <canvas id="map" ref={canvas} />
+      <canvas id="map" ref={canvas} role="img" aria-label="map; the panels tell of cogs and events in words" />
       <div class="tip" ref={tip} hidden />
       <div class="zoom">
-        <button title="nearer" onClick={() => view.current?.zoomBy(1.5)}>
+        <button aria-label="nearer" title="nearer" onClick={() => view.current?.zoomBy(1.5)}>
           +
         </button>
-        <button title="farther" onClick={() => view.current?.zoomBy(1 / 1.5)}>
+        <button aria-label="farther" title="farther" onClick={() => view.current?.zoomBy(1 / 1.5)}>
           −
         </button>
-        <button title="whole map (0)" onClick={() => view.current?.fit()}>
+        <button aria-label="whole map" title="whole map (0)" onClick={() => view.current?.fit()}>
           ⤢
         </button>
       </div>
+      <Pad />
     </main>
   );
 }
@@ -75,7 +81,7 @@ function run(view: MapView): () => void {
     const { x, y, zoom } = view.camera;
     const moved = view.camera.glide() || view.resize();
     const look = { position: clock.position, selected: selected.value, controlled: controlled.value, areas: showAreas.value };
-    const sight = JSON.stringify([look, x, y, zoom]);
+    const sight = JSON.stringify([look, x, y, zoom, theme.value]);
     if (moved || sight !== drawn) {
       view.draw(look);
       measured.drawn++;
@@ -134,19 +140,24 @@ function listen(canvas: HTMLCanvasElement, tip: HTMLDivElement, view: MapView, n
     event.preventDefault();
     view.camera.zoomAt(Math.exp(-event.deltaY * 0.0015), ...place(event));
   };
+  const cancel = (): void => {
+    held = null;
+    tip.hidden = true;
+  };
   const leave = (): void => void (tip.hidden = true);
   const fit = (): void => view.fit();
   canvas.addEventListener("pointerdown", down);
   canvas.addEventListener("pointermove", move);
   canvas.addEventListener("pointerup", up);
+  canvas.addEventListener("pointercancel", cancel);
   canvas.addEventListener("pointerleave", leave);
   canvas.addEventListener("wheel", wheel, { passive: false });
   canvas.addEventListener("dblclick", fit);
-  canvas.style.background = INK.void;
   return () => {
     canvas.removeEventListener("pointerdown", down);
     canvas.removeEventListener("pointermove", move);
     canvas.removeEventListener("pointerup", up);
+    canvas.removeEventListener("pointercancel", cancel);
     canvas.removeEventListener("pointerleave", leave);
     canvas.removeEventListener("wheel", wheel);
     canvas.removeEventListener("dblclick", fit);

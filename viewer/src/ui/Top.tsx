@@ -1,9 +1,10 @@
 /** The line above the map: what is played, how the teams stand. */
 
-import { game, live, showAreas, state, step } from "../store";
-import { CLIPS, elementColour } from "../theme";
+import { NOBODY } from "../header";
+import { game, keysShown, live, showAreas, state, step } from "../store";
+import { CLIPS, elementColour, switchTheme, theme } from "../theme";
 import { ELEMENTS } from "../world";
-import { Icon } from "./Icon";
+import { Icon, Mark } from "./Icon";
 import { share } from "./share";
 
 export function Top() {
@@ -33,34 +34,45 @@ export function Top() {
         </span>
       )}
       <section class="group" aria-label="junctions">
-        <label>junctions</label>
+        <span class="label">junctions</span>
         {header.collectives.map((name, index) => (
           <span key={name} class="count" data-held={name}>
-            <i style={{ background: now.colours[index] }} />
+            <Mark owner={now.ownerOf(index)} />
             {name} <b>{held?.[index] ?? 0}</b>
           </span>
         ))}
         <span class="count">
-          <i class="hollow" />
+          <Mark owner={now.ownerOf(NOBODY)} />
           neutral <b>{neutral}</b>
         </span>
       </section>
       {teams.map((team) => (
-        <section class="group stock" key={team} aria-label="team stock">
-          <label style={teams.length > 1 ? { color: now.colours[team] } : {}}>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
+        <section class="group stock" key={team} aria-label={`stock of ${header.collectives[team]}`}>
+          <span class="label">
+            {teams.length > 1 && <Mark owner={now.ownerOf(team)} />} {teams.length > 1 ? header.collectives[team] : "team stock"}
+          </span>
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
-              <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> <b>{world.team(numbers, team, element)}</b>
+              <em aria-hidden="true" style={{ color: elementColour(element) }}>
+                {element[0]?.toUpperCase()}
+              </em>
+              <span class="unseen">{element}</span> <b>{world.team(numbers, team, element)}</b>
             </span>
           ))}
           <span class="count" title="hearts in the hub">
-            <Icon name="heart" colour={CLIPS} size={14} /> <b>{hubs(team)}</b>
+            <Icon name="heart" colour={CLIPS} size={14} /> <span class="unseen">hearts in the hub</span> <b>{hubs(team)}</b>
           </span>
         </section>
       ))}
       <div class="tools">
-        <button class={showAreas.value ? "on" : ""} onClick={() => (showAreas.value = !showAreas.value)} title="show areas (A)">
+        <button aria-pressed={showAreas.value} onClick={() => (showAreas.value = !showAreas.value)} title="show areas (A)">
           Areas
+        </button>
+        <button id="theme" aria-label="light theme" aria-pressed={theme.value === "light"} onClick={switchTheme} title="light or dark">
+          ◐
+        </button>
+        <button id="help" aria-label="keys" onClick={() => (keysShown.value = true)} title="keys (?)">
+          ?
         </button>
         <button id="share" onClick={() => void share()} title="save this replay as one HTML file">
           Share
