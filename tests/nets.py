@@ -5,9 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from metta.policy.interface import Info
+from metta.policy.interface import Info, NetHeads
 from metta.policy.nets.agent import AgentSettings
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.modules.token_conv import EMPTY
 from metta.policy.nets.net import ComponentNet
 

@@ -79,8 +79,8 @@ def sparkline(numbers: list[float]) -> str:
 def describe_policy(config: RunConfig, info: "Info | None" = None) -> dict[str, Any]:
     """The components of a training job's policy for `info` (None: what it is to play) and their sums, as
     `metta.policy.nets.describe.document`. Raises UserError where they are none of a policy."""
+    from metta.policy.interface import NetHeads  # here because these take seconds to import
     from metta.policy.nets.describe import describe, document
-    from metta.policy.nets.interface import NetHeads  # here because these take seconds to import
     from metta.rl.experience.environments import find_source
 
     agent = config.agent

@@ -35,6 +35,13 @@ class SpaceInfo:
 Info = EnvInfo | SpaceInfo
 
 
+@dataclass(frozen=True)
+class NetHeads:
+    """What the trainer asks of a net beside its own settings."""
+
+    auxiliary: bool = False
+
+
 class Policy(Protocol):
     """Plays a batch of environments, all agents at once."""
 

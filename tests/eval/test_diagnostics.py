@@ -13,7 +13,7 @@ import pytest
 from metta.cli.diagnostics import instrumented_audit, parity_report, rollout_check
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.nets.interface import NetHeads
+from metta.policy.interface import NetHeads
 from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
 

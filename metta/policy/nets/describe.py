@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from metta.policy.interface import Info
+from metta.policy.interface import Info, NetHeads
 from metta.policy.nets.components.base import ComponentSettings
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 
 

@@ -2,12 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from metta.policy.interface import Info
+from metta.policy.interface import Info, NetHeads
 
 # Recurrent state: tensors [batch, ...], one per kind of memory; () for a policy without memory.
 State = tuple[Tensor, ...]
@@ -24,13 +23,6 @@ class NetOutput(NamedTuple):
         """From leading axis [time x batch] to [time, batch]."""
         auxiliary = None if self.auxiliary is None else self.auxiliary.unflatten(0, (time, batch))
         return NetOutput(self.logits.unflatten(0, (time, batch)), self.values.unflatten(0, (time, batch)), auxiliary)
-
-
-@dataclass(frozen=True)
-class NetHeads:
-    """What the trainer asks of a net beside its own settings."""
-
-    auxiliary: bool = False
 
 
 class PolicyNet(nn.Module, ABC):

@@ -9,9 +9,8 @@ import torch
 from metta.common.digests import digest
 from metta.common.files import atomic_folder
 from metta.common.logging import warn_once
-from metta.policy.interface import Info
+from metta.policy.interface import Info, NetHeads
 from metta.policy.nets.earlier import known_as
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 from metta.policy.stored.forms.match import Architecture, known_info, load_into, match, within
 from metta.policy.stored.forms.tensors import Weights, read_weights

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from metta.common.errors import suggest
 from metta.common.settings import first_problem
 from metta.game.observation import EnvInfo, Feature
-from metta.policy.interface import Info, SpaceInfo
+from metta.policy.interface import Info, NetHeads, SpaceInfo
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.earlier import CLASSES, NETS, components_of
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 from metta.policy.stored.sources.place import BrokenBundleError
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from metta.config.runner import run
+from metta.policy.interface import NetHeads
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.earlier import NETS, components_of, known_as
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.presets import preset_names
 from metta.policy.stored.bundle import load_bundle

@@ -17,10 +17,10 @@ from metta.common.errors import UserError
 from metta.config.runner import run as run_tool
 from metta.game.mission import Mission
 from metta.game.observation import env_info
+from metta.policy.interface import NetHeads
 from metta.policy.nets.agent import AgentSettings
 from metta.policy.nets.components.user import allow
 from metta.policy.nets.describe import describe, totals
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.presets import preset_names
 from metta.policy.stored.bundle import load_bundle, save_bundle

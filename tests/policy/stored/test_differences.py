@@ -8,10 +8,9 @@ import pytest
 
 from metta.game.mission import Mission
 from metta.game.observation import Feature, env_info
-from metta.policy.interface import SpaceInfo
+from metta.policy.interface import NetHeads, SpaceInfo
 from metta.policy.nets.components.registry import parse_component
 from metta.policy.nets.earlier import components_of
-from metta.policy.nets.interface import NetHeads
 from metta.policy.stored.differences import info_differences, net_differences
 from metta.policy.stored.forms.match import Architecture
 

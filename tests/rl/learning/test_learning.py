@@ -8,7 +8,7 @@ import torch
 
 from metta.game.mission import Mission
 from metta.game.observation import env_info
-from metta.policy.nets.interface import NetHeads
+from metta.policy.interface import NetHeads
 from metta.rl.learning.settings import TrainerSettings
 from tests.nets import build_net
 from tests.rl.learning.learner import learn

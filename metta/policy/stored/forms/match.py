@@ -11,10 +11,9 @@ from torch import Tensor
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.interface import Info
+from metta.policy.interface import Info, NetHeads
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.earlier import NETS, components_of, known_as, settings_of
-from metta.policy.nets.interface import NetHeads
 from metta.policy.nets.net import ComponentNet
 from metta.policy.stored.forms.earlier_pickle import EarlierNet
 from metta.policy.stored.sources.place import BrokenBundleError
