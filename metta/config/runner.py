@@ -16,6 +16,8 @@ from metta.config.ranks import check_launched, refused, train_in_many
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
+from metta.eval.settings import PlayConfig
+from metta.game.compilation import compile_ahead
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
@@ -141,12 +143,31 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
 def _execute(job: Composed) -> tuple[int, bool, bool]:
     """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
     is done."""
+    _compile(job.config)
     if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
         return ended.code, not ended.finished, ended.finished
     result = job.kind.execute(job.config)
     if isinstance(result, int):
         return result, False, True
     return 0, getattr(result, "stopped", False), getattr(result, "finished", True)
+
+
+def _compile(config: Config) -> None:
+    """All that the game needs, before anything opens or is timed; where a terminal is to show it, `q` quits."""
+    if config.env.kind != "metta" if isinstance(config, RunConfig) else not isinstance(config, PlayConfig):
+        return  # another game's environments; evaluation sees to it itself
+    from metta.policy.rehearsal import ALL  # here because composing needs none of it
+    from metta.view.terminal.keys import Keys
+
+    keys = Keys()
+    if not isinstance(config, PlayConfig) or config.render != "unicode" or keys.absent:
+        compile_ahead(*ALL)
+        return
+    keys.open()
+    try:
+        compile_ahead(*ALL, quits=lambda: "q" in keys.read(0))
+    finally:
+        keys.close()
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:

@@ -80,3 +80,11 @@ def test_the_page_names_every_key_and_every_way_to_render():
         assert f"| `{binding.shown}` | {binding.does} |" in page
     for render in get_args(PlayConfig.model_fields["render"].annotation):
         assert f"`render={render}`" in page
+
+
+def test_watching_a_script_needs_no_torch() -> None:
+    """It takes seconds to import."""
+    words = ["cogsguard.play", "policy_uri=cogsguard", "render=none", "max_steps=3"]
+    code = "import sys; from metta.config.runner import run; sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
