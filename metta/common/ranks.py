@@ -73,7 +73,7 @@ def begin() -> Place:
     """
     place = find_place()
     if place.size > 1:
-        _end_with_parent()
+        end_with_parent()
         os.environ["CUDA_VISIBLE_DEVICES"] = _own_gpu(place.local_rank)
         if not place.leads:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
@@ -88,7 +88,7 @@ def _own_gpu(local_rank: int) -> str:
     return dict(enumerate(visible.split(","))).get(local_rank, "")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have this process asked to stop (SIGTERM) when the one that launched it is gone, however that came."""
     if sys.platform == "linux":
         parent = os.getppid()

@@ -127,10 +127,10 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
         elif flags.describe:
             describe(job.config, flags.describe)
         elif flags.dry_run:
-            print(_summary(job.config))
+            print(summary(job.config))
         else:
             if len(jobs) > 1:
-                print(f"[{index + 1}/{len(jobs)}] {_summary(job.config)}", flush=True)
+                print(f"[{index + 1}/{len(jobs)}] {summary(job.config)}", flush=True)
             code, stopped, finished = _execute(job)
             if not (code or finished):
                 added = f" with {naming.format(job.made_up)}" if job.made_up else ""
@@ -181,9 +181,10 @@ def _help(recipe: Recipe, words: list[Word]) -> None:
     printed.print_recipe(recipe, model, config, build_mission(config.mission) if config and config.mission else None)
 
 
-def _summary(config: Config) -> str:
+def summary(config: Config) -> str:
+    """What a job does, in a line for each phase."""
     if isinstance(config, RunConfig) and config.phases:
-        return "\n".join(_summary(run) for run in config.phase_runs)
+        return "\n".join(summary(run) for run in config.phase_runs)
     settings = config.model_dump()
     mission = settings["mission"]
     parts = [f"mission {mission['name']}" if mission else "the mission of the run"]

@@ -1,0 +1,118 @@
+"""Runs on a SLURM cluster: a batch script that is queued again whenever its time is over before the run is."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from metta.common.errors import UserError
+from metta.launch.code import checkout
+from metta.launch.hosts import ROOT
+from metta.launch.machine import Machine, local
+from metta.launch.plan import Sent, node_command
+from metta.launch.sessions import log_script
+from metta.launch.targets import SlurmTarget
+
+SCRIPT = """\
+#!/usr/bin/env bash
+{directives}
+set -uo pipefail
+export METTA_HEAD METTA_NODE_COMMAND
+METTA_HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+METTA_NODE_COMMAND={command}
+
+# USR1 comes before the time is over: save, stop, queue again. TERM is scancel: save and stop.
+again=
+# shellcheck disable=SC2016  # expanded on each node
+srun --kill-on-bad-exit=0 bash -c 'eval "exec $METTA_NODE_COMMAND"' &
+step=$!
+trap 'again=yes; kill -USR1 "$step"' USR1
+trap 'kill -TERM "$step"' TERM
+code=0
+while kill -0 "$step" 2>/dev/null; do
+    wait "$step"
+    code=$?
+done
+if [ -n "$again" ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A launch of the kind `slurm`."""
+
+    sent: Sent
+
+    @property
+    def _target(self) -> SlurmTarget:
+        assert isinstance(self.sent.target, SlurmTarget)
+        return self.sent.target
+
+    @property
+    def _log(self) -> str:
+        return f"{self.sent.folder}/launch/slurm.log"
+
+    def script(self) -> str:
+        """What sbatch reads."""
+        target = self._target
+        options = {
+            "job-name": self.sent.run,
+            "nodes": target.nodes,
+            "ntasks-per-node": 1,
+            "gpus-per-node": target.gpus_per_node or None,
+            "cpus-per-task": target.cpus_per_task,
+            "time": f"{max(1, round(target.hours * 60))}",
+            "partition": target.partition,
+            "account": target.account,
+            "signal": f"B:USR1@{target.warn_seconds}",
+            "open-mode": "append",
+            "output": self._log,
+        }
+        directives = [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
+        code = f"{target.code}/{self.sent.commit[:12]}" if target.code else str(ROOT)
+        endpoint = f"$METTA_HEAD:{target.port}"
+        command = node_command(self.sent, code, "$SLURM_NODEID", target.nodes, endpoint)
+        return SCRIPT.format(directives="\n".join([*directives, "#SBATCH --requeue"]), command=shlex.quote(command))
+
+    def shown(self) -> str:
+        return f"# to sbatch --parsable\n{self.script()}"
+
+    def start(self) -> Sent:
+        Machine().need("sbatch")
+        if self.sent.job and self._state():
+            raise UserError(f"run={self.sent.run} is queued or goes on already as job {self.sent.job}; stop it first")
+        if self._target.code:
+            checkout(Machine(), self.sent.commit, self._target.code)
+        Path(self._log).parent.mkdir(parents=True, exist_ok=True)
+        said = local(["sbatch", "--parsable"], self.script()).strip()
+        if not (number := re.match(r"\d+", said)):
+            raise UserError(f"sbatch gave no number of a job: {said[:100]}")
+        return self.sent.model_copy(update={"job": number[0]})
+
+    def status(self) -> str:
+        state = self._state()
+        where = f"job {self.sent.job}"
+        return f"{where}: {state}" if state else f"{where}: no longer queued; logs {self.sent.run} shows how it ended"
+
+    def logs(self, follow: bool) -> int:
+        return Machine().enter(log_script(self._log, follow))
+
+    def attach(self) -> int:
+        return self.logs(follow=True)
+
+    def stop(self) -> str:
+        # To the batch script alone, which passes it on: the run saves, and is not queued again.
+        if self._state().startswith("PENDING"):
+            local(["scancel", str(self.sent.job)])
+        else:
+            local(["scancel", "--batch", "--signal=TERM", str(self.sent.job)])
+        return f"run={self.sent.run} saves and stops"
+
+    def _state(self) -> str:
+        """State and reason as squeue tells them; empty for a job that is gone."""
+        listed = local(["squeue", "--me", "--noheader", "--format=%A %T, %M, %r"])
+        states = dict(line.strip().split(" ", 1) for line in listed.splitlines() if " " in line.strip())
+        return states.get(str(self.sent.job), "")
