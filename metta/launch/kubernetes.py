@@ -1,5 +1,6 @@
 """Runs on Kubernetes: an indexed Job, a pod for each node, and the name under which the pods find the first one."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,8 @@ class Kubernetes:
             "metadata": {**about, "annotations": notes},
             "spec": self._job({"labels": labels, "annotations": notes}),
         }
-        return {"apiVersion": "v1", "kind": "List", "items": [service, job]}
+        # Through JSON, as YAML would show parts that are the same by references.
+        return json.loads(json.dumps({"apiVersion": "v1", "kind": "List", "items": [service, job]}))
 
     def _job(self, about: dict[str, Any]) -> dict[str, Any]:
         target = self._target

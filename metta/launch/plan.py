@@ -1,5 +1,6 @@
 """One launch: the run, composed here as it will be there, and the command that each node runs."""
 
+import inspect
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ from metta.common.errors import UserError, suggest
 from metta.common.files import write_atomic
 from metta.common.settings import Settings, validated
 from metta.config.composition import compose
-from metta.config.recipes import resolve
+from metta.config.recipes import Recipe, resolve
 from metta.config.runner import summary
-from metta.config.words import is_word, parse_word
+from metta.config.words import Word, is_word, parse_word
 from metta.launch.code import commit_of_tree, tracked
 from metta.launch.targets import PREFIX, Target, load_target
 from metta.rl.settings import RunConfig
@@ -66,12 +67,9 @@ def plan(target_name: str, texts: Sequence[str], dirty: bool) -> Plan:
     words = [word for word in words if not word.key.startswith(PREFIX)]
     if not names:
         raise UserError(f"no recipe is named: tools/launch.py {target_name} RECIPE key=value …")
-    for word in words:
-        if word.key == "user" and Path(word.raw).is_file() and not tracked(Path(word.raw)):
-            raise UserError(f"{word.raw} is in no commit, so it would be missing there; git add it, from {word.source}")
-    typed = {word.key for word in words}
-    given = _of_target(target, typed)
     recipe = resolve(names)
+    _check_tracked(recipe, words)
+    given = _of_target(target, {word.key for word in words})
     composed = compose(recipe, [*(parse_word(text) for text in given), *words])
     config = composed.config
     if not isinstance(config, RunConfig) or config.run is None:
@@ -132,6 +130,14 @@ def node_command(sent: Sent, code: str, node: str = "0", nodes: int = 1, endpoin
         *("--restarts", str(target.restarts), "--grace", f"{target.grace_seconds + MARGIN:g}"),
     ]
     return f'{shlex.join(watch)} --node "{node}" -- {training}'
+
+
+def _check_tracked(recipe: Recipe, words: Sequence[Word]) -> None:
+    """Raise UserError for a recipe or an experiment that no commit could bring along."""
+    experiments = [Path(word.raw) for word in words if word.key == "user"]
+    for path in (Path(inspect.getfile(recipe.function)), *(path for path in experiments if path.is_file())):
+        if not tracked(path):
+            raise UserError(f"{path}: in no commit, so it would be missing there; git add and commit it first")
 
 
 def _of_target(target: Target, typed: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs on this machine and on hosts that ssh reaches: each node's supervisor in a session that outlives who began it."""
+"""Runs on this machine and on hosts that ssh reaches: each node has a session that outlives who began it."""
 
 import shlex
 from dataclasses import dataclass

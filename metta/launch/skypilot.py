@@ -80,7 +80,8 @@ class Skypilot:
         return f"run={self.sent.run} is cancelled; what was saved stays in {self._target.bucket}"
 
     def _submit(self, path: str) -> list[str]:
-        return ["sky", "jobs", "launch", "--yes", "--detach-run", path]
+        secrets = [part for name in self._target.secrets for part in ("--secret", name)]
+        return ["sky", "jobs", "launch", "--yes", "--detach-run", *secrets, path]
 
     def _rows(self) -> list[str]:
         """Lines of `sky jobs queue` about jobs of that name that go on."""

@@ -24,6 +24,7 @@ TIME_OVER = 124  # exit code, as of coreutils' timeout
 POLL = 0.2  # seconds
 PAUSE = 5.0  # seconds before another start
 MARGIN = 10.0  # seconds beyond those in which the processes end by themselves
+SILENT = "no epoch for too long"
 REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -75,20 +76,25 @@ class Supervisor:
         )
         copier = threading.Thread(target=self._copy, args=(process,), daemon=True)
         copier.start()
-        reason, began = "", time.time()
-        while process.poll() is None:
-            silent = time.time() - max(began, self._newest())
-            if self._asked or time.monotonic() > self._deadline or silent > self._flags.heartbeat:
-                reason = "stopped" if self._asked else "time over" if time.monotonic() > self._deadline else ""
-                self._say(reason and f"{reason}: saving" or f"no epoch for {silent:.0f} s: starts again")
-                self._end(process)
-                break
+        began, reason = time.time(), ""
+        while process.poll() is None and not (reason := self._why(began)):
             time.sleep(POLL)
+        if reason:
+            self._say(f"{reason}: the run is asked to save and stop")
+            self._end(process)
         code = process.wait()
         copier.join(MARGIN)
-        if not reason and silent > self._flags.heartbeat:
+        if reason == SILENT:
             return LOST, ""
         return 128 - code if code < 0 else code, reason
+
+    def _why(self, began: float) -> str:
+        """Why a command that goes on is to be ended; empty where it is not."""
+        if self._asked:
+            return "stopped"
+        if time.monotonic() > self._deadline:
+            return "time over"
+        return SILENT if time.time() - max(began, self._newest()) > self._flags.heartbeat else ""
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
         """Have the command save and stop; kill it where it takes too long."""

@@ -1,5 +1,6 @@
 """Where a run can be sent: the files of configs/launch, each of one kind."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,7 @@ Absolute = Annotated[str, AfterValidator(_absolute)]
 class BaseTarget(Settings):
     """What every target says of the processes that train and of who watches them."""
 
-    python: str = Field(default="python", description="Python there, with the packages installed")
+    python: str = Field(default=sys.executable, description="Python there, with the packages; default: this one")
     data_dir: Absolute | None = Field(default=None, description="system.data_dir there, unless a word says")
     processes: PositiveInt | Literal["auto", "gpu"] = Field(default="auto", description="processes on each node")
     hours: PositiveFloat = Field(default=72, le=8760, description="after which the run saves and stops")
@@ -73,6 +74,7 @@ class SkypilotTarget(BaseTarget):
     infra: str | None = Field(default=None, description="cloud, region and zone, as aws/us-east-1")
     image: str | None = Field(default=None, description="image of the nodes, as docker:metta:latest")
     bucket: str = Field(description="storage with the runs, mounted at data_dir, as s3://metta-runs")
+    secrets: list[str] = Field(default=[], description="names of variables of this shell that the nodes get too")
     setup: str = Field(description="shell lines that install the packages, run in the checkout")
     port: int = Field(default=29500, ge=1, le=65535)
 
