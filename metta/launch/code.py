@@ -27,7 +27,10 @@ def commit_of_tree(dirty: bool) -> str:
         raise UserError(
             f"{changed[0][2:].strip()}{more} changed since the last commit: commit, or --dirty sends the changes too"
         )
-    return _git("-c", "user.name=launch", "-c", "user.email=launch@localhost", "stash", "create", "launch")
+    # By nobody, at the time of the last commit: the same changes are the same commit, and are sent and compiled once.
+    date = _git("show", "-s", "--format=%cI", head)
+    who = ("-c", "user.name=launch", "-c", "user.email=launch@localhost")
+    return _git(*who, "stash", "create", "launch", date=date)
 
 
 def checkout(machine: Machine, commit: str, folder: str) -> str:
@@ -65,9 +68,10 @@ def _push(machine: Machine, commit: str, store: str) -> None:
         raise UserError(f"{machine.name}: commit {commit[:12]} cannot be sent: {said[-1]}")
 
 
-def _git(*words: str) -> str:
+def _git(*words: str, date: str = "") -> str:
+    dates = ["env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}"] if date else []
     try:
-        return local(["git", "-C", str(ROOT), *words]).strip()
+        return local([*dates, "git", "-C", str(ROOT), *words]).strip()
     except UserError as error:
         raise UserError(f"a launch sends a commit, and this is none: {error}") from None
 

@@ -68,12 +68,13 @@ def plan(target_name: str, texts: Sequence[str], dirty: bool) -> Plan:
     if not names:
         raise UserError(f"no recipe is named: tools/launch.py {target_name} RECIPE key=value …")
     recipe = resolve(names)
+    if recipe.job([word for word in words if word.key in recipe.parameters]).cmd != "train":
+        raise UserError(f"{recipe.short} is no training: only a training is launched; tools/run.py runs it here")
     _check_tracked(recipe, words)
     given = _of_target(target, {word.key for word in words})
     composed = compose(recipe, [*(parse_word(text) for text in given), *words])
     config = composed.config
-    if not isinstance(config, RunConfig) or config.run is None:
-        raise UserError(f"{recipe.short} is no training: only a training is launched; tools/run.py runs it here")
+    assert isinstance(config, RunConfig) and config.run
     data_dir = config.system.data_dir
     if target.kind == "local":
         data_dir = str(Path(data_dir).resolve())

@@ -19,11 +19,12 @@ SCRIPT = """\
 set -uo pipefail
 export METTA_HEAD METTA_NODE_COMMAND
 METTA_HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# shellcheck disable=SC2016  # what it holds is expanded on each node
 METTA_NODE_COMMAND={command}
 
 # USR1 comes before the time is over: save, stop, queue again. TERM is scancel: save and stop.
 again=
-# shellcheck disable=SC2016  # expanded on each node
+# shellcheck disable=SC2016  # as above
 srun --kill-on-bad-exit=0 bash -c 'eval "exec $METTA_NODE_COMMAND"' &
 step=$!
 trap 'again=yes; kill -USR1 "$step"' USR1

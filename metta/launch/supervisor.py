@@ -22,7 +22,7 @@ from metta.launch.node_state import NodeState
 FINAL = (0, 2, DIVERGED)  # exit codes after which trying again makes nothing better
 TIME_OVER = 124  # exit code, as of coreutils' timeout
 POLL = 0.2  # seconds
-PAUSE = 5.0  # seconds before another start
+PAUSE = 2.0  # seconds before another start
 MARGIN = 10.0  # seconds beyond those in which the processes end by themselves
 SILENT = "no epoch for too long"
 REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
