@@ -73,10 +73,12 @@ def logs(flags: argparse.Namespace) -> int:
 def sync(flags: argparse.Namespace) -> int:
     """Copy the folder of a run from there."""
     machine = _machine(flags)
-    folder = f"{_host(machine).data_dir}/{flags.run}"
-    machine.run(f"test -d {shlex.quote(folder)} || {{ echo 'no run {flags.run} in {folder}' >&2; exit 1; }}")
+    runs = _host(machine).data_dir
+    there = machine.run(f"test -d {shlex.quote(f'{runs}/{flags.run}')} && echo yes || true")
+    if not there:
+        raise UserError(f"{machine.name}: no run '{flags.run}' in {runs}")
     flags.to.mkdir(parents=True, exist_ok=True)
-    pack = f"tar -C {shlex.quote(_host(machine).data_dir)} --exclude=.lock -cf - {shlex.quote(flags.run)}"
+    pack = f"tar -C {shlex.quote(runs)} --exclude=.lock -cf - {shlex.quote(flags.run)}"
     with subprocess.Popen(machine.command(pack), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as sender:
         assert sender.stdout
         with tarfile.open(fileobj=sender.stdout, mode="r|") as archive:

@@ -13,32 +13,7 @@ from metta.launch.plan import Sent, node_command
 from metta.launch.sessions import log_script
 from metta.launch.targets import SlurmTarget
 
-SCRIPT = """\
-#!/usr/bin/env bash
-{directives}
-set -uo pipefail
-export METTA_HEAD METTA_NODE_COMMAND
-METTA_HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-# shellcheck disable=SC2016  # what it holds is expanded on each node
-METTA_NODE_COMMAND={command}
-
-# USR1 comes before the time is over: save, stop, queue again. TERM is scancel: save and stop.
-again=
-# shellcheck disable=SC2016  # as above
-srun --kill-on-bad-exit=0 bash -c 'eval "exec $METTA_NODE_COMMAND"' &
-step=$!
-trap 'again=yes; kill -USR1 "$step"' USR1
-trap 'kill -TERM "$step"' TERM
-code=0
-while kill -0 "$step" 2>/dev/null; do
-    wait "$step"
-    code=$?
-done
-if [ -n "$again" ]; then
-    scontrol requeue "$SLURM_JOB_ID"
-fi
-exit "$code"
-"""
+SCRIPT = ROOT / "devops/slurm/job.sh"
 
 
 @dataclass(frozen=True)
@@ -76,7 +51,8 @@ class Slurm:
         code = f"{target.code}/{self.sent.commit[:12]}" if target.code else str(ROOT)
         endpoint = f"$METTA_HEAD:{target.port}"
         command = node_command(self.sent, code, "$SLURM_NODEID", target.nodes, endpoint)
-        return SCRIPT.format(directives="\n".join([*directives, "#SBATCH --requeue"]), command=shlex.quote(command))
+        text = SCRIPT.read_text().replace("#SBATCH --requeue", "\n".join([*directives, "#SBATCH --requeue"]))
+        return text.replace("'@COMMAND@'", shlex.quote(command))
 
     def shown(self) -> str:
         return f"# to sbatch --parsable\n{self.script()}"

@@ -83,7 +83,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 def described(folder: Path, port: int) -> tuple[Path, Path]:
     """The file of hosts and the target."""
-    known = [f"UserKnownHostsFile={folder}/known_hosts", "StrictHostKeyChecking=accept-new"]
+    known = [f"UserKnownHostsFile={folder}/known_hosts", "StrictHostKeyChecking=accept-new", "LogLevel=ERROR"]
     me = {"address": "127.0.0.1", "user": psutil.Process().username(), "port": port}
     host = {**me, "identity": f"{folder}/key", "ssh_options": known, "data_dir": f"{folder}/train_dir"}
     hosts, target = folder / "hosts.yaml", folder / "box.yaml"

@@ -1,7 +1,6 @@
 """What SLURM, SkyPilot and Kubernetes are sent for one and the same run."""
 
 import json
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +10,8 @@ import yaml
 
 from metta.launch.command import launcher, main
 from metta.launch.plan import Sent, plan
+from metta.launch.slurm import SCRIPT
+from tests.launch.conftest import ROOT
 
 RUN = ["recipes.experiment.cogsguard.train", "run=Wide_1", "trainer.total_timesteps=1_000_000"]
 STUB = """\
@@ -82,8 +83,6 @@ def test_slurm_gets_a_script_that_saves_and_queues_again(slurm: Path, capfd: pyt
 def test_the_script_passes_a_signal_on_and_queues_again_only_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: str, queued: bool
 ) -> None:
-    from metta.launch.slurm import SCRIPT
-
     tools = {
         "srun": f"#!/bin/bash\ntrap 'echo {signal} >>{tmp_path}/heard; exit 75' {signal}\n"
         f"touch {tmp_path}/ready\nwhile :; do sleep 0.05; done",
@@ -93,8 +92,7 @@ def test_the_script_passes_a_signal_on_and_queues_again_only_when_its_time_is_ov
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node-[0-1]"}
-    script = SCRIPT.format(directives="", command=shlex.quote("true"))
-    process = subprocess.Popen(["bash", "-c", script], env=environment)
+    process = subprocess.Popen(["bash", SCRIPT], env=environment)
     while not (tmp_path / "ready").exists():
         assert process.poll() is None
     subprocess.run(["kill", f"-{signal}", str(process.pid)], check=True)
@@ -123,6 +121,25 @@ def test_skypilot_gets_a_task_that_recovers_on_spot_machines() -> None:
         assert part in task["run"]
     alone = document("skypilot")
     assert "torch.distributed.run" not in alone["run"] and "system.nproc=auto" in alone["run"]
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_skypilot_reads_its_task(nodes: int, tmp_path: Path) -> None:
+    sky = pytest.importorskip("sky", reason="skypilot is not installed: pip install 'metta[sky]'")
+    task = document("skypilot", f"launch.nodes={nodes}") | {"workdir": str(tmp_path)}
+    (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
+    read = sky.Task.from_yaml(str(tmp_path / "task.yaml"))
+    assert (read.num_nodes, {resources.use_spot for resources in read.resources}) == (nodes, {True})
+
+
+def test_the_schema_of_kubernetes_allows_its_job() -> None:
+    schema = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    stored = yaml.safe_load_all((ROOT / "devops/kubernetes/storage.yaml").read_text())
+    for item in (*document("kubernetes", "launch.spot=true", "launch.secret=wandb")["items"], *stored):
+        schema.validate(item, "1.31", strict=True)
+    item["kind"] = "Jop"
+    with pytest.raises(schema.SchemaNotFoundError):
+        schema.validate(item, "1.31", strict=True)
 
 
 def test_kubernetes_gets_an_indexed_job_whose_pods_find_each_other() -> None:
