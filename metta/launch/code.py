@@ -69,9 +69,9 @@ def _push(machine: Machine, commit: str, store: str) -> None:
 
 
 def _git(*words: str, date: str = "") -> str:
-    dates = ["env", f"GIT_AUTHOR_DATE={date}", f"GIT_COMMITTER_DATE={date}"] if date else []
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else None
     try:
-        return local([*dates, "git", "-C", str(ROOT), *words]).strip()
+        return local(["git", "-C", str(ROOT), *words], env=dates).strip()
     except UserError as error:
         raise UserError(f"a launch sends a commit, and this is none: {error}") from None
 

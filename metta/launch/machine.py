@@ -1,9 +1,10 @@
 """Bash scripts on this machine, or through ssh on another one, in its container where it has one."""
 
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metta.common.errors import UserError
@@ -73,10 +74,11 @@ class Machine:
             raise UserError(f"{', '.join(missing)}: not installed on {self.name}")
 
 
-def local(argv: Sequence[str], given: str = "", seconds: float = SECONDS) -> str:
-    """What a command of this machine prints. Raises UserError where it is missing, fails or takes long."""
+def local(argv: Sequence[str], given: str = "", seconds: float = SECONDS, env: Mapping[str, str] | None = None) -> str:
+    """What a command of this machine prints; `env` is added to this process's. Raises UserError where it is missing, fails or takes long."""
     try:
-        done = subprocess.run(argv, input=given, capture_output=True, text=True, timeout=seconds)
+        around = {**os.environ, **(env or {})}
+        done = subprocess.run(argv, input=given, env=around, capture_output=True, text=True, timeout=seconds)
     except FileNotFoundError:
         raise UserError(f"{argv[0]} is not installed here, or not on PATH") from None
     except subprocess.TimeoutExpired:

@@ -47,10 +47,16 @@ class Skypilot:
             "workdir": str(CHECKOUTS / self.sent.commit[:12]),
             "num_nodes": target.nodes,
             "resources": {key: value for key, value in resources.items() if value is not None},
-            "file_mounts": {self.sent.data_dir: {"source": target.bucket, "mode": "MOUNT"}},
+            **self._storage(),
             "setup": target.setup,
             "run": f'head=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)\n{command}\n',
         }
+
+    def _storage(self) -> dict[str, Any]:
+        """Where the runs lie. Only the cached mode of a bucket takes files that grow."""
+        if self._target.volume:
+            return {"volumes": {self.sent.data_dir: self._target.volume}}
+        return {"file_mounts": {self.sent.data_dir: {"source": self._target.bucket, "mode": "MOUNT_CACHED"}}}
 
     def shown(self) -> str:
         return f"# task file of: {' '.join(self._submit('TASK.yaml'))}\n{as_text('yaml', self.task())}"
@@ -77,7 +83,7 @@ class Skypilot:
 
     def stop(self) -> str:
         local(["sky", "jobs", "cancel", "--yes", "--name", self.name])
-        return f"run={self.sent.run} is cancelled; what was saved stays in {self._target.bucket}"
+        return f"run={self.sent.run} is cancelled; what was saved stays in {self._target.bucket or self._target.volume}"
 
     def _submit(self, path: str) -> list[str]:
         secrets = [part for name in self._target.secrets for part in ("--secret", name)]

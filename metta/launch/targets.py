@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
 
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
@@ -73,10 +73,21 @@ class SkypilotTarget(BaseTarget):
     use_spot: bool = True
     infra: str | None = Field(default=None, description="cloud, region and zone, as aws/us-east-1")
     image: str | None = Field(default=None, description="image of the nodes, as docker:metta:latest")
-    bucket: str = Field(description="storage with the runs, mounted at data_dir, as s3://metta-runs")
+    bucket: str | None = Field(default=None, description="storage with the runs of one node, as s3://metta-runs")
+    volume: str | None = Field(default=None, description="volume of SkyPilot with the runs, which all nodes see")
     secrets: list[str] = Field(default=[], description="names of variables of this shell that the nodes get too")
     setup: str = Field(description="shell lines that install the packages, run in the checkout")
     port: int = Field(default=29500, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _has_one_storage(self) -> "SkypilotTarget":
+        if (self.bucket is None) == (self.volume is None):
+            raise ValueError("the runs lie in a bucket or on a volume: one of them is to be named, the other null")
+        if self.nodes > 1 and self.volume is None:
+            raise ValueError(
+                f"nodes={self.nodes} share a volume, as nodes do not see at once what others put in a bucket"
+            )
+        return self
 
 
 class KubernetesTarget(BaseTarget):

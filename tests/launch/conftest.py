@@ -27,13 +27,23 @@ PidFile none
 StrictModes no
 UsePAM no
 PasswordAuthentication no
-SetEnv TMUX_TMPDIR={folder} OMP_NUM_THREADS=1 TERM=xterm
+SetEnv TMUX_TMPDIR={folder} OMP_NUM_THREADS=1 TERM=xterm PATH={folder}/bin:/usr/bin:/bin
+"""
+DOCKER = """\
+#!/bin/bash
+# Plays docker exec -i|-it metta COMMAND: a container that is the machine itself.
+[[ $1 == exec && $2 == -i* && $3 == metta ]] || exit 1
+exec "${@:4}"
 """
 
 
 @dataclass
 class Box:
-    """The machine: folders, the file of hosts that names it `box`, and the target that leads there."""
+    """The machine: folders, the file of hosts, and the target that leads to its container.
+
+    Its hosts are `box`, which is the machine, `boxed`, its container, `gone`, where nothing listens, and `mute`, which
+    never says a word.
+    """
 
     folder: Path
     port: int
@@ -66,13 +76,17 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     for name in ("host_key", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder))
-    (folder / "train_dir").mkdir()
+    for name in ("train_dir", "bin"):
+        (folder / name).mkdir()
+    (folder / "bin/docker").write_text(DOCKER)
+    (folder / "bin/docker").chmod(0o755)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen([SSHD, "-D", "-E", folder / "sshd.log", "-f", folder / "sshd_config"])
     try:
         until(lambda: answers(port), "the server listens")
-        yield Box(folder, port, *described(folder, port))
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            yield Box(folder, port, *described(folder, port, mute.getsockname()[1]))
     finally:
         environment = {**os.environ, "TMUX_TMPDIR": str(folder)}
         subprocess.run(["tmux", "kill-server"], env=environment, capture_output=True, check=False)
@@ -81,16 +95,20 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         server.wait()
 
 
-def described(folder: Path, port: int) -> tuple[Path, Path]:
+def described(folder: Path, port: int, mute: int) -> tuple[Path, Path]:
     """The file of hosts and the target."""
     known = [f"UserKnownHostsFile={folder}/known_hosts", "StrictHostKeyChecking=accept-new", "LogLevel=ERROR"]
     me = {"address": "127.0.0.1", "user": psutil.Process().username(), "port": port}
     host = {**me, "identity": f"{folder}/key", "ssh_options": known, "data_dir": f"{folder}/train_dir"}
     hosts, target = folder / "hosts.yaml", folder / "box.yaml"
-    gone = {**host, "port": free_port(), "answer_seconds": 2}
-    hosts.write_text(json.dumps({"hosts": {"box": {**host, "aws": f"{folder}/aws"}, "gone": gone}}))
+    others = {
+        "boxed": {**host, "container": "metta"},
+        "gone": {**host, "port": free_port()},
+        "mute": {**host, "port": mute, "answer_seconds": 1},
+    }
+    hosts.write_text(json.dumps({"hosts": {"box": {**host, "aws": f"{folder}/aws"}, **others}}))
     places = {"code": f"{folder}/code", "data_dir": f"{folder}/train_dir", "python": sys.executable}
-    target.write_text(json.dumps({"kind": "ssh", "hosts": ["box"], "hosts_file": str(hosts), **places}))
+    target.write_text(json.dumps({"kind": "ssh", "hosts": ["boxed"], "hosts_file": str(hosts), **places}))
     return hosts, target
 
 

@@ -14,6 +14,7 @@ from metta.launch.slurm import SCRIPT
 from tests.launch.conftest import ROOT
 
 RUN = ["recipes.experiment.cogsguard.train", "run=Wide_1", "trainer.total_timesteps=1_000_000"]
+SHARED = ["launch.volume=runs", "launch.bucket=null"]
 STUB = """\
 #!/usr/bin/env bash
 # Plays a tool of SLURM: notes how it was called and what it read.
@@ -104,29 +105,30 @@ def test_the_script_passes_a_signal_on_and_queues_again_only_when_its_time_is_ov
 @shellcheck
 def test_the_scripts_that_are_sent_pass_shellcheck() -> None:
     shown = launcher(sent("slurm")).shown()
-    for text in (shown.split("\n", 1)[1], "#!/bin/bash\n" + document("skypilot", "launch.nodes=2")["run"]):
+    for text in (shown.split("\n", 1)[1], "#!/bin/bash\n" + document("skypilot", "launch.nodes=2", *SHARED)["run"]):
         done = subprocess.run(["shellcheck", "-"], input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
 
 def test_skypilot_gets_a_task_that_recovers_on_spot_machines() -> None:
-    task = document("skypilot", "launch.nodes=2", "launch.accelerators=H100:8")
+    task = document("skypilot", "launch.nodes=2", *SHARED, "launch.accelerators=H100:8")
     assert task["num_nodes"] == 2 and task["name"].startswith("r-wide-1-")
     resources = {"accelerators": "H100:8", "use_spot": True}
     recovery = {"strategy": "EAGER_NEXT_REGION", "max_restarts_on_errors": 3}
     assert task["resources"] == {**resources, "job_recovery": recovery}
-    assert task["file_mounts"] == {"/data/train_dir": {"source": "s3://metta-runs", "mode": "MOUNT"}}
+    assert task["volumes"] == {"/data/train_dir": "runs"}
     assert task["workdir"].endswith(sent("skypilot").commit[:12])
     for part in ("$SKYPILOT_NODE_IPS", '--node "$SKYPILOT_NODE_RANK"', "run=Wide_1", "--hours 72", "--heartbeat 1800"):
         assert part in task["run"]
     alone = document("skypilot")
+    assert alone["file_mounts"] == {"/data/train_dir": {"source": "s3://metta-runs", "mode": "MOUNT_CACHED"}}
     assert "torch.distributed.run" not in alone["run"] and "system.nproc=auto" in alone["run"]
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_skypilot_reads_its_task(nodes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("nodes", "words"), [(1, []), (2, SHARED)])
+def test_skypilot_reads_its_task(nodes: int, words: list[str], tmp_path: Path) -> None:
     sky = pytest.importorskip("sky", reason="skypilot is not installed: pip install 'metta[sky]'")
-    task = document("skypilot", f"launch.nodes={nodes}") | {"workdir": str(tmp_path)}
+    task = document("skypilot", f"launch.nodes={nodes}", *words) | {"workdir": str(tmp_path)}
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
     read = sky.Task.from_yaml(str(tmp_path / "task.yaml"))
     assert (read.num_nodes, {resources.use_spot for resources in read.resources}) == (nodes, {True})

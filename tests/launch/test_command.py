@@ -18,6 +18,7 @@ REFUSED = {
     "local launch.kind=loca": "kind='loca' is unknown (did you mean local?)",
     "slurm launch.code=here": "code='here': should be an absolute path",
     "slurm system.data_dir=here": "system.data_dir=here: target slurm needs an absolute path of that machine",
+    "skypilot launch.nodes=2": "configs/launch/skypilot.yaml: nodes=2 share a volume",
     "mettabox launch.hosts=[meta0]": "no host 'meta0' (did you mean metta0",
     "local trainer.total_timestep=5": "did you mean trainer.total_timesteps?",
 }

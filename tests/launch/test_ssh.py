@@ -76,17 +76,17 @@ def test_a_run_outlives_its_connections_stops_when_asked_and_goes_on_by_the_same
     shows([sys.executable, *LAUNCH, "attach", *records], b"[metta-far")
     until(lambda: epochs(box, "far.1") > before, "the run goes on without a connection")
     code, said = told("status", "far.1")
-    assert code == 0 and said.startswith("box: running for ") and " agent-steps, says: " in said
+    assert code == 0 and said.startswith("boxed: running for ") and " agent-steps, says: " in said
 
     code, said = told(*launch)
     assert (code, said.splitlines()[-1]) == (
         2,
-        "error: run=far.1 goes on already on box; stop it, or name another run",
+        "error: run=far.1 goes on already on boxed; stop it, or name another run",
     )
 
     assert told("stop", "far.1") == (0, "run=far.1 saves and stops\n")
     until(lambda: not box.sessions(), "the session ends")
-    assert told("status", "far.1")[1].startswith("box: stopped, ")
+    assert told("status", "far.1")[1].startswith("boxed: stopped, ")
     assert len(starts(box, "far.1")) == 1
 
     assert told(*launch)[0] == 0
@@ -102,11 +102,13 @@ def test_a_run_outlives_its_connections_stops_when_asked_and_goes_on_by_the_same
 def test_a_host_that_does_not_answer_is_named_in_a_line(box: Box, told) -> None:
     code, said = told(str(box.target), RECIPE, "run=lost", *WORDS, "--dirty", "launch.hosts=[gone]")
     assert code == 2 and said.splitlines()[-1].startswith("error: gone: ssh to ") and "Connection refused" in said
+    code, said = told(str(box.target), RECIPE, "run=lost", *WORDS, "--dirty", "launch.hosts=[mute]")
+    assert code == 2 and said.splitlines()[-1].startswith("error: mute: ssh to ") and "timed out" in said
     code, said = told(str(box.target), RECIPE, "run=lost", *WORDS, "--dirty", "launch.hosts=[bix]")
     assert code == 2 and "no host 'bix' (did you mean box?)" in said
 
 
 def test_what_is_not_installed_there_is_named_before_anything_starts(box: Box, told) -> None:
     code, said = told(str(box.target), RECIPE, "run=bare", *WORDS, "--dirty", "launch.python=/no/python")
-    assert (code, said.splitlines()[-1]) == (2, "error: /no/python: not installed on box")
+    assert (code, said.splitlines()[-1]) == (2, "error: /no/python: not installed on boxed")
     assert not (box.data / "bare").exists()
