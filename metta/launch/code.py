@@ -12,23 +12,28 @@ from metta.launch.machine import Machine, local
 SECONDS = 600.0  # that sending a commit may take
 
 
+def head() -> str:
+    """The commit that is checked out. Raises UserError where there is none."""
+    return _git("rev-parse", "HEAD")
+
+
 def commit_of_tree(dirty: bool) -> str:
     """The commit of this tree; with `dirty` one that holds its changes to tracked files too, on no branch.
 
     Raises:
         UserError: no git checkout, or changes that `dirty` does not allow.
     """
-    head = _git("rev-parse", "HEAD")
+    last = head()
     changed = _git("status", "--porcelain", "--untracked-files=no").splitlines()
     if not changed:
-        return head
+        return last
     if not dirty:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise UserError(
             f"{changed[0][2:].strip()}{more} changed since the last commit: commit, or --dirty sends the changes too"
         )
     # By nobody, at the time of the last commit: the same changes are the same commit, and are sent and compiled once.
-    date = _git("show", "-s", "--format=%cI", head)
+    date = _git("show", "-s", "--format=%cI", last)
     who = ("-c", "user.name=launch", "-c", "user.email=launch@localhost")
     return _git(*who, "stash", "create", "launch", date=date)
 

@@ -7,6 +7,7 @@ from typing import Any
 from metta.common.commands import DIVERGED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
+from metta.launch.code import head
 from metta.launch.machine import Machine, local
 from metta.launch.names import dns_label
 from metta.launch.plan import Sent, node_command
@@ -115,6 +116,8 @@ class Kubernetes:
     def start(self) -> Sent:
         if local(self._kubectl("get", "job", self.name, "--ignore-not-found", "-o", "name")).strip():
             raise UserError(f"run={self.sent.run} has the job {self.name} already; stop removes it, whatever its state")
+        if self.sent.commit != head():
+            raise UserError("an image holds a commit, so changes cannot be sent: commit them, build and push")
         local(self._kubectl("apply", "-f", "-"), as_text("yaml", self.manifest()))
         return self.sent.model_copy(update={"job": self.name})
 

@@ -75,7 +75,10 @@ class Machine:
 
 
 def local(argv: Sequence[str], given: str = "", seconds: float = SECONDS, env: Mapping[str, str] | None = None) -> str:
-    """What a command of this machine prints; `env` is added to this process's. Raises UserError where it is missing, fails or takes long."""
+    """What a command of this machine prints; `env` is added to this process's environment.
+
+    Raises UserError where it is missing, fails or takes long.
+    """
     try:
         around = {**os.environ, **(env or {})}
         done = subprocess.run(argv, input=given, env=around, capture_output=True, text=True, timeout=seconds)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from metta.common.errors import UserError
+from metta.launch.code import head
 from metta.launch.command import launcher, main
+from metta.launch.kubernetes import Kubernetes
 from metta.launch.plan import Sent, plan
 from metta.launch.slurm import SCRIPT
 from tests.launch.conftest import ROOT
@@ -17,9 +20,9 @@ RUN = ["recipes.experiment.cogsguard.train", "run=Wide_1", "trainer.total_timest
 SHARED = ["launch.volume=runs", "launch.bucket=null"]
 STUB = """\
 #!/usr/bin/env bash
-# Plays a tool of SLURM: notes how it was called and what it read.
+# Plays a tool of a cluster: notes how it was called and what it read.
 printf '%s\\n' "$*" >>{folder}/{name}.calls
-[ -t 0 ] || cat >{folder}/{name}.read
+cat >{folder}/{name}.read
 cat {folder}/{name}.says 2>/dev/null || true
 """
 shellcheck = pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
@@ -35,9 +38,9 @@ def document(target: str, *words: str) -> dict:
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of stubs of SLURM's tools, which comes first on PATH."""
-    for name in ("sbatch", "squeue", "scancel"):
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of stubs of the clusters' tools, which comes first on PATH."""
+    for name in ("sbatch", "squeue", "scancel", "kubectl"):
         tool = tmp_path / name
         tool.write_text(STUB.format(folder=tmp_path, name=name))
         tool.chmod(0o755)
@@ -51,33 +54,33 @@ def launch_to_slurm(folder: Path, *more: str) -> int:
     return main(["slurm", *RUN, f"system.data_dir={folder}/runs", f"launch.code={folder}/code", *records, *more])
 
 
-def test_slurm_gets_a_script_that_saves_and_queues_again(slurm: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert launch_to_slurm(slurm) == 0
+def test_slurm_gets_a_script_that_saves_and_queues_again(cluster: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert launch_to_slurm(cluster) == 0
     said = capfd.readouterr().out
     assert "run=Wide_1 launched" in said
-    assert (slurm / "sbatch.calls").read_text() == "--parsable\n"
-    script = (slurm / "sbatch.read").read_text()
-    commit = json.loads((slurm / "records/Wide_1/launch/sent.json").read_text())["commit"][:12]
+    assert (cluster / "sbatch.calls").read_text() == "--parsable\n"
+    script = (cluster / "sbatch.read").read_text()
+    commit = json.loads((cluster / "records/Wide_1/launch/sent.json").read_text())["commit"][:12]
     directives = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
     assert directives >= {
         *("job-name=Wide_1", "nodes=2", "ntasks-per-node=1", "gpus-per-node=8", "time=1440", "requeue"),
-        *("signal=B:USR1@120", "open-mode=append", f"output={slurm}/runs/Wide_1/launch/slurm.log"),
+        *("signal=B:USR1@120", "open-mode=append", f"output={cluster}/runs/Wide_1/launch/slurm.log"),
     }
     assert "srun" in script and "torch.distributed.run --nnodes 2 --nproc-per-node gpu" in script
     assert '--rdzv-endpoint "$METTA_HEAD:29500"' in script and "scontrol requeue" in script
-    assert f"{slurm}/code/{commit}/tools/run.py recipes.experiment.cogsguard.train" in script
-    assert (slurm / "code" / commit / "tools/run.py").is_file()
-    assert (slurm / "runs/Wide_1/launch").is_dir()  # or SLURM could not open the log
+    assert f"{cluster}/code/{commit}/tools/run.py recipes.experiment.cogsguard.train" in script
+    assert (cluster / "code" / commit / "tools/run.py").is_file()
+    assert (cluster / "runs/Wide_1/launch").is_dir()  # or SLURM could not open the log
 
-    (slurm / "squeue.says").write_text("4710 RUNNING, 1:00, None\n4711 PENDING, 0:00, Priority\n")
-    looks = ["Wide_1", "--data-dir", str(slurm / "records")]
+    (cluster / "squeue.says").write_text("4710 RUNNING, 1:00, None\n4711 PENDING, 0:00, Priority\n")
+    looks = ["Wide_1", "--data-dir", str(cluster / "records")]
     assert main(["status", *looks]) == 0
     assert capfd.readouterr().out == "job 4711: PENDING, 0:00, Priority\n"
-    assert launch_to_slurm(slurm) == 2
+    assert launch_to_slurm(cluster) == 2
     assert "queued or goes on already as job 4711" in capfd.readouterr().err
-    (slurm / "squeue.says").write_text("4711 RUNNING, 1:00, None\n")
+    (cluster / "squeue.says").write_text("4711 RUNNING, 1:00, None\n")
     assert main(["stop", *looks]) == 0
-    assert (slurm / "scancel.calls").read_text() == "--batch --signal=TERM 4711\n"
+    assert (cluster / "scancel.calls").read_text() == "--batch --signal=TERM 4711\n"
 
 
 @pytest.mark.parametrize(("signal", "queued"), [("USR1", True), ("TERM", False)])
@@ -163,6 +166,18 @@ def test_kubernetes_gets_an_indexed_job_whose_pods_find_each_other() -> None:
     assert mounts == {volume["name"] for volume in pod["volumes"]}
     assert container["envFrom"] == [{"secretRef": {"name": "wandb"}}]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 8
+
+
+def test_kubectl_is_given_a_commit_that_an_image_holds(cluster: Path) -> None:
+    job = Kubernetes(sent("kubernetes").model_copy(update={"commit": head()}))
+    assert job.start().job == job.name
+    assert yaml.safe_load((cluster / "kubectl.read").read_text()) == job.manifest()
+    assert (cluster / "kubectl.calls").read_text().splitlines()[-1].endswith("--namespace default apply -f -")
+    with pytest.raises(UserError, match="an image holds a commit"):
+        Kubernetes(job.sent.model_copy(update={"commit": "0" * 40})).start()
+    (cluster / "kubectl.says").write_text(f"job.batch/{job.name}\n")
+    with pytest.raises(UserError, match="stop removes it, whatever its state"):
+        job.start()
 
 
 @pytest.mark.parametrize("target", ["local", "mettabox", "slurm", "skypilot", "kubernetes"])
