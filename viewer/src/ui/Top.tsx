@@ -1,10 +1,10 @@
 /** The line above the map: what is played, how the teams stand. */
 
-import { game, live, showAreas, state, step } from "../store";
+import { game, live, state, step } from "../store";
 import { CLIPS, elementColour } from "../theme";
 import { ELEMENTS } from "../world";
 import { Icon } from "./Icon";
-import { share } from "./share";
+import { Tools } from "./Tools";
 
 export function Top() {
   const now = game.value;
@@ -43,6 +43,9 @@ export function Top() {
       {teams.map((team) => (
         <section class="group stock" key={team} aria-label="team stock">
           <label style={teams.length > 1 ? { color: now.colours[team] } : {}}>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
+          <span class="count" data-score={header.collectives[team]} title="mean score of its cogs so far">
+            score <b>{now.history.mean(step.value, team).toFixed(2)}</b>
+          </span>
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
               <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> <b>{world.team(numbers, team, element)}</b>
@@ -53,20 +56,13 @@ export function Top() {
           </span>
         </section>
       ))}
-      <div class="tools">
-        <button class={showAreas.value ? "on" : ""} onClick={() => (showAreas.value = !showAreas.value)} title="show areas (A)">
-          Areas
-        </button>
-        <button id="share" onClick={() => void share()} title="save this replay as one HTML file">
-          Share
-        </button>
-      </div>
+      <Tools />
     </header>
   );
 }
 
 function LiveMark() {
   const source = live.value;
-  const word = source?.ended.value ? "ended" : source?.lost.value ? "connection lost" : "live";
+  const word = source?.ended.value ? "ended" : source?.lost.value ? "offline" : "live";
   return <span class={`mark ${word === "live" ? "live" : ""}`}>{word}</span>;
 }
