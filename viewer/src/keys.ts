@@ -39,7 +39,7 @@ export const KEYS: [string, string][] = [
 /** Returns whether the key meant something. */
 export function onKey(event: KeyboardEvent, fit: () => void): boolean {
   const now = game.value;
-  if (!now || event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (!now || about.value || event.ctrlKey || event.metaKey || event.altKey) return false;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (controlled.value !== null && steer(key)) return true;
   const agents = now.world.agents;

@@ -18,7 +18,8 @@ export function keepLink(): void {
     seek(linked);
   });
   effect(() => {
-    if (!game.value || growing.value || playing.value || location.protocol === "about:") return;
-    history.replaceState(null, "", `#step=${step.value}`);
+    if (!game.value || location.protocol === "about:") return;
+    const place = growing.value || playing.value ? location.pathname + location.search : `#step=${step.value}`;
+    history.replaceState(null, "", place);
   });
 }

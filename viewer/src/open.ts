@@ -24,10 +24,12 @@ function show(recording: Recording, at: number): void {
 async function open(bytes: Promise<Uint8Array>, at: number | null = null): Promise<void> {
   try {
     const recording = await readReplay(await bytes);
-    live.value?.close();
-    [live.value, playing.value] = [null, false];
-    show(recording, at ?? 0);
-    setPlaying(at === null);
+    batch(() => {
+      live.value?.close();
+      live.value = null;
+      show(recording, at ?? 0);
+      setPlaying(at === null);
+    });
   } catch (error) {
     failure.value = `The replay cannot be opened: ${error instanceof Error ? error.message : String(error)}`;
   }

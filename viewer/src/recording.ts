@@ -106,7 +106,7 @@ function apply(state: Int32Array, delta: Uint8Array): Int32Array {
   let place = -1;
   for (let left = numbers.next(); left > 0; left--) {
     place += numbers.next() + 1;
-    if (place >= after.length) throw new Error("a step is cut off or changes what is not there");
+    if (place >= after.length) throw new Error("damaged replay: a step is cut off or changes what is not there");
     after[place] = (after[place] as number) + numbers.nextSigned();
   }
   return after;

@@ -18,7 +18,7 @@ export interface Schema {
   maximum?: number;
 }
 
-const KINDS: Record<string, string> = { integer: "integer", string: "string", boolean: "boolean", array: "list", object: "dictionary" };
+const KINDS: Record<string, string> = { integer: "a valid integer", string: "a valid string", boolean: "a valid boolean", array: "a valid array", object: "an object" };
 const LONGEST = 100; // characters of a value that a message shows
 
 /** The first problem as one line, in the library's words; null where there is none. */
@@ -27,7 +27,7 @@ export function problem(value: unknown, schema: Schema, root = schema, path = ""
   if (schema.anyOf) return anyProblem(value, schema.anyOf, root, path);
   const say = (what: string): string => (path ? `${path}${shown(value)}: ${what}` : what);
   const kind = KINDS[schema.type ?? ""];
-  if (kind && !isKind(value, schema.type ?? "")) return say(`should be a valid ${kind}`);
+  if (kind && !isKind(value, schema.type ?? "")) return say(`should be ${kind}`);
   if (typeof value === "number") {
     if (value < (schema.minimum ?? -Infinity)) return say(`should be greater than or equal to ${schema.minimum}`);
     if (value > (schema.maximum ?? Infinity)) return say(`should be less than or equal to ${schema.maximum}`);
@@ -95,6 +95,6 @@ function written(value: unknown): string {
   if (typeof value === "string") return `'${value.slice(0, 2 * LONGEST)}'`;
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value === "object") return "{…}";
+  if (typeof value === "object") return `{${Object.entries(value).slice(0, LONGEST).map(([key, each]) => `${written(key)}: ${written(each)}`).join(", ")}}`;
   return String(value);
 }

@@ -43,9 +43,11 @@ export function Top() {
       {teams.map((team) => (
         <section class="group stock" key={team} aria-label="team stock">
           <label style={teams.length > 1 ? { color: now.colours[team] } : {}}>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
-          <span class="count" data-score={header.collectives[team]} title="mean score of its cogs so far">
-            score <b>{now.history.mean(step.value, team).toFixed(2)}</b>
-          </span>
+          {teams.length > 1 && (
+            <span class="count" data-score={header.collectives[team]} title="mean score of its cogs so far">
+              score <b>{now.history.mean(step.value, team).toFixed(2)}</b>
+            </span>
+          )}
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
               <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> <b>{world.team(numbers, team, element)}</b>
