@@ -4,7 +4,6 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field

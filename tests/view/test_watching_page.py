@@ -262,7 +262,8 @@ def drop(page: Any, data: bytes) -> None:
         """(bytes) => {
             const dataTransfer = new DataTransfer();
             dataTransfer.items.add(new File([new Uint8Array(bytes)], "dropped.replay"));
-            document.querySelector("#map").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+            const dropped = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+            document.querySelector("#map").dispatchEvent(dropped);
         }""",
         list(data),
     )

@@ -61,7 +61,7 @@ export class Live {
   /** Leave the game: others may hold the controls at once. */
   close(): void {
     this.source.close();
-    if (!this.ended.value && !this.lost.value) void this.post({ leave: true });
+    if (!this.ended.value) void this.post({ leave: true }).catch(() => undefined);
   }
 
   /** Tell the game a wish; wishes arrive in the order in which they were sent. */
