@@ -1,6 +1,6 @@
 /** The keyboard: the viewer's own keys, and those that move a cog that was taken over. */
 
-import { about, changeSpeed, control, controlled, following, game, growing, last, live, nudge, order, playing, seek, select, selected, setPlaying, showAreas, showSight, showVisits, tab } from "./store";
+import { about, changeSpeed, control, controlled, following, game, growing, keysShown, last, live, nudge, order, playing, seek, select, selected, setPlaying, showAreas, showSight, showVisits, tab } from "./store";
 
 const MOVES: Record<string, string> = {
   ArrowUp: "move_north",
@@ -30,16 +30,17 @@ export const KEYS: [string, string][] = [
   ["A", "show areas"],
   ["H", "heat map of visits"],
   ["V", "only what the cog sees"],
-  ["L", "this legend"],
-  ["?", "what is this?"],
+  ["I", "what is this?"],
+  ["L", "legend"],
   ["0", "whole map"],
+  ["?", "this list"],
   ["Esc", "let go"],
 ];
 
 /** Returns whether the key meant something. */
 export function onKey(event: KeyboardEvent, fit: () => void): boolean {
   const now = game.value;
-  if (!now || about.value || event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (!now || event.ctrlKey || event.metaKey || event.altKey) return false;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (controlled.value !== null && steer(key)) return true;
   const agents = now.world.agents;
@@ -63,9 +64,10 @@ export function onKey(event: KeyboardEvent, fit: () => void): boolean {
     a: () => (showAreas.value = !showAreas.value),
     h: () => (showVisits.value = !showVisits.value),
     v: () => (showSight.value = !showSight.value),
-    "?": () => (about.value = true),
+    i: () => (about.value = true),
     l: () => (tab.value = tab.value === "legend" ? "cogs" : "legend"),
     "0": fit,
+    "?": () => (keysShown.value = true),
     Escape: () => (controlled.value !== null ? control(null) : select(null)),
   };
   const command = commands[key];
@@ -78,7 +80,8 @@ function pick(): number {
   return 0;
 }
 
-function steer(key: string): boolean {
+/** The cog that was taken over does what a key says. Returns whether the key meant something. */
+export function steer(key: string): boolean {
   const header = game.value?.world.header;
   if (!header) return false;
   const { actions, vibes } = header;

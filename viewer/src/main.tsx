@@ -1,10 +1,12 @@
 import { render } from "preact";
+import { letGo } from "./focus";
 import { keepLink } from "./link";
 import { bytesOf } from "./live";
 import { openAddress, openOwn, takeDrops, watch } from "./open";
 import { game, growing, last, playing, seek, step } from "./store";
 import "./style.css";
 import "./watch.css";
+import { startTheme } from "./theme";
 import { App } from "./ui/App";
 import { measured } from "./ui/Stage";
 import { keepPage } from "./ui/share";
@@ -16,6 +18,8 @@ async function start(): Promise<void> {
   keepPage();
   takeDrops();
   keepLink();
+  startTheme();
+  addEventListener("click", letGo);
   const source = JSON.parse(document.getElementById("source")?.textContent ?? "null") as Source;
   const address = new URLSearchParams(location.search).get("replay");
   render(<App waiting={source !== null || address !== null} />, document.getElementById("app") as HTMLElement);

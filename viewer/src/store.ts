@@ -30,6 +30,8 @@ export const about = signal(false);
 export const showVisits = signal(false);
 /** Only what the selected cog sees. */
 export const showSight = signal(false);
+/** Whether the list of keys lies over the page. */
+export const keysShown = signal(false);
 
 export const state = computed(() => game.value?.recording.state(Math.min(step.value, last.value)) ?? null);
 

@@ -1,6 +1,6 @@
 /** Which part of the map is seen: pan, zoom and following, in cells and CSS pixels. */
 
-const LEAST = 3;
+const LEAST = 0.5; // pixels of a cell: the largest map fits a phone
 const MOST = 96;
 const EASE = 0.18;
 

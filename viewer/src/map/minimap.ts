@@ -1,6 +1,7 @@
 /** The whole map in a corner, while only a part of it is seen. */
 
 import type { Game } from "../game";
+import { mark } from "../shapes";
 import { INK, gearColour } from "../theme";
 import type { Camera } from "./camera";
 
@@ -19,7 +20,7 @@ export class Minimap {
     const ink = this.walls.getContext("2d") as CanvasRenderingContext2D;
     for (let row = 0; row < world.rows; row++) {
       for (let col = 0; col < world.cols; col++) {
-        ink.fillStyle = world.isWall(row, col) ? INK.void : INK.wall;
+        ink.fillStyle = world.isWall(row, col) ? INK.wall : INK.floor;
         ink.fillRect(col, row, 1, 1);
       }
     }
@@ -65,7 +66,8 @@ export class Minimap {
     };
     for (const thing of world.things) {
       if (!world.hasArea(thing)) continue;
-      dot(thing.row, thing.col, thing.plain === "hub" ? 3 : 1.5, this.game.colourOf(world.owner(state, thing.index)) ?? INK.faint);
+      const at = [x + (thing.col + 0.5) * this.scale, y + (thing.row + 0.5) * this.scale] as const;
+      mark(ink, this.game.ownerOf(world.owner(state, thing.index)), ...at, thing.plain === "hub" ? 4 : 2.4);
     }
     for (let agent = 0; agent < world.agents; agent++) dot(...place(agent), 2.5, gearColour(world.gear(state, agent)));
     ink.strokeStyle = INK.text;

@@ -3,7 +3,7 @@
 import { Areas } from "../areas";
 import type { Game } from "../game";
 import { Col, GONE } from "../header";
-import { CLIPS, INK, fade, gearColour } from "../theme";
+import { CLIPS, INK, clips, fade, gearColour, theme } from "../theme";
 import { Camera } from "./camera";
 import { paintGround } from "./ground";
 import { Minimap } from "./minimap";
@@ -15,7 +15,7 @@ import { Visits } from "./visits";
 const TRAIL = 14; // steps
 const SMALLEST_COG = 20; // pixels of its cell, so that cogs are seen on the whole map
 const NEAR = 20; // pixels of a cell from which hearts are counted
-const UNSEEN = "rgba(4, 6, 10, 0.72)";
+const UNSEEN = 0.74; // of the void over what the selected cog does not see
 const PULSE = 10; // steps that a ring around an event is seen
 
 export interface Look {
@@ -33,10 +33,10 @@ export interface Look {
 
 export class MapView {
   readonly camera: Camera;
-  readonly minimap: Minimap;
+  minimap!: Minimap;
   private readonly ink: CanvasRenderingContext2D;
-  private readonly ground: HTMLCanvasElement;
-  private readonly tint: Tint;
+  private ground!: HTMLCanvasElement;
+  private tint!: Tint;
   private readonly visits: Visits;
   private readonly sprites = new Sprites();
   private readonly cogs = new Sprites();
@@ -52,9 +52,14 @@ export class MapView {
     this.visits = new Visits(game);
     this.ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.back = document.createElement("canvas").getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
-    this.ground = paintGround(game.world);
-    this.minimap = new Minimap(game);
-    this.tint = new Tint(new Areas(game.world), game.colours);
+    this.repaint();
+  }
+
+  /** Paint anew what is painted once: the colours are others. */
+  repaint(): void {
+    this.ground = paintGround(this.game.world);
+    this.minimap = new Minimap(this.game);
+    this.tint = new Tint(new Areas(this.game.world), this.game.colours);
   }
 
   /** Take the canvas's present size. Returns whether it changed. */
@@ -104,7 +109,7 @@ export class MapView {
   /** Paint floor, areas and walls as they are seen, unless they were painted so before. */
   private paintBack(areas: boolean, day: boolean): void {
     const { back, camera, canvas, ratio } = this;
-    const seen = [camera.x, camera.y, camera.zoom, canvas.width, canvas.height, areas && this.tint.version, day].join();
+    const seen = [camera.x, camera.y, camera.zoom, canvas.width, canvas.height, areas && this.tint.version, day, theme.value].join();
     if (seen === this.backSeen) return;
     this.backSeen = seen;
     if (back.canvas.width !== canvas.width) back.canvas.width = canvas.width;
@@ -119,7 +124,7 @@ export class MapView {
     if (areas) back.drawImage(this.tint.canvas, left, top, width, height);
     back.drawImage(this.ground, left, top, width, height);
     if (day) return;
-    back.fillStyle = INK.night;
+    back.fillStyle = fade(INK.dusk, 0.25);
     back.fillRect(0, 0, camera.width, camera.height);
   }
 
@@ -137,7 +142,7 @@ export class MapView {
       if (owner === GONE) continue;
       const stock = world.stock(state, thing.index);
       const level = Math.min(1, stock / Math.max(1, full[thing.index] ?? 1));
-      this.stamp(this.sprites.thing(thing, this.game.colourOf(owner), level), thing.row, thing.col);
+      this.stamp(this.sprites.thing(thing, this.game.ownerOf(owner), level), thing.row, thing.col);
       if (thing.plain === "hub" && this.camera.zoom >= NEAR) this.badge(thing.row, thing.col, stock, CLIPS);
     }
   }
@@ -149,7 +154,7 @@ export class MapView {
     const size = Math.max(9, Math.min(15, camera.zoom * 0.34));
     ink.font = `700 ${size}px system-ui, sans-serif`;
     const width = ink.measureText(String(count)).width + size * 1.35;
-    ink.fillStyle = "rgba(8, 11, 16, 0.88)";
+    ink.fillStyle = fade(INK.void, 0.88);
     ink.beginPath();
     ink.roundRect(x - width / 2, y - size * 0.7, width, size * 1.4, size * 0.7);
     ink.fill();
@@ -168,12 +173,12 @@ export class MapView {
     const zoom = Math.max(camera.zoom, SMALLEST_COG);
     if (x < -zoom || y < -zoom || x > camera.width + zoom || y > camera.height + zoom) return;
     const hp = world.held(state, agent, "hp");
-    if (agent === look.selected) this.ring(x, y, zoom * 0.64, agent === look.controlled ? "#ffffff" : INK.accent);
-    this.stamp(this.cogs.cog(world.gear(state, agent), this.game.rimOf(agent), hp > 0, String(agent)), row, col);
+    if (agent === look.selected) this.ring(x, y, zoom * 0.64, agent === look.controlled ? INK.strong : INK.accent);
+    this.stamp(this.cogs.cog(world.gear(state, agent), this.game.teamMark(agent), hp > 0, String(agent)), row, col);
     const share = Math.min(1, hp / Math.max(1, world.limit(state, agent, "hp")));
     if (share < 1 && hp > 0) {
       ink.lineWidth = Math.max(2, zoom * 0.09);
-      ink.strokeStyle = share > 0.5 ? "#4ade80" : share > 0.25 ? "#facc15" : "#ff5c6c";
+      ink.strokeStyle = share > 0.5 ? INK.good : share > 0.25 ? INK.warning : CLIPS;
       ink.beginPath();
       ink.arc(x, y, zoom * 0.5, -Math.PI / 2, -Math.PI / 2 + 2 * Math.PI * share);
       ink.stroke();
@@ -198,7 +203,7 @@ export class MapView {
     ink.textAlign = "center";
     ink.textBaseline = "middle";
     ink.lineWidth = 3;
-    ink.strokeStyle = "rgba(8, 11, 16, 0.9)";
+    ink.strokeStyle = fade(INK.void, 0.9);
     const vibe = world.agent(state, agent, Col.Vibe);
     const name = vibe ? (world.header.vibes[vibe] ?? "") : "";
     ink.strokeText(String(agent), x - camera.zoom * 0.42, y - camera.zoom * 0.42);
@@ -224,11 +229,11 @@ export class MapView {
     const half = world.header.sight.window / 2;
     const [left, top] = camera.toPixel(col - half, row - half);
     const side = 2 * half * camera.zoom;
-    ink.fillStyle = "rgba(124, 196, 255, 0.05)";
+    ink.fillStyle = fade(INK.accent, 0.05);
     ink.fillRect(left, top, side, side);
     ink.setLineDash([5, 5]);
     ink.lineWidth = 1;
-    ink.strokeStyle = "rgba(124, 196, 255, 0.55)";
+    ink.strokeStyle = fade(INK.accent, 0.55);
     ink.strokeRect(left, top, side, side);
     const target = [world.agent(state, agent, Col.TargetRow), world.agent(state, agent, Col.TargetColumn)] as const;
     if (target[0] >= 0) {
@@ -265,7 +270,7 @@ export class MapView {
     const [x, y] = camera.toPixel(thing.col, thing.row);
     this.ring(x, y, Math.max(9, camera.zoom * 0.78), INK.accent);
     if (!world.hasArea(thing)) return;
-    const colour = this.game.colourOf(world.owner(state, index)) ?? INK.neutral;
+    const colour = this.game.ownerOf(world.owner(state, index)).colour;
     ink.fillStyle = fade(colour, 0.12);
     ink.setLineDash([6, 5]);
     this.ring(x, y, (world.header.radius + 0.5) * camera.zoom, colour);
@@ -276,7 +281,7 @@ export class MapView {
   /** Where the cog that was taken over is to go. */
   private drawWay(way: Look["way"]): void {
     const { ink, camera } = this;
-    ink.strokeStyle = "#ffffff";
+    ink.strokeStyle = INK.strong;
     ink.lineWidth = 2;
     ink.setLineDash([3, 5]);
     ink.beginPath();
@@ -284,7 +289,7 @@ export class MapView {
     ink.stroke();
     ink.setLineDash([]);
     const [row, col] = way[way.length - 1] as readonly [number, number];
-    this.ring(...camera.toPixel(col, row), Math.max(7, camera.zoom * 0.45), "#ffffff");
+    this.ring(...camera.toPixel(col, row), Math.max(7, camera.zoom * 0.45), INK.strong);
   }
 
   /** Darken all that the selected cog does not see. */
@@ -292,7 +297,7 @@ export class MapView {
     const { ink, camera } = this;
     const { window } = this.game.world.header.sight;
     const [left, top] = camera.toPixel(col - window / 2, row - window / 2);
-    ink.fillStyle = UNSEEN;
+    ink.fillStyle = fade(INK.void, UNSEEN);
     ink.beginPath();
     ink.rect(0, 0, camera.width, camera.height);
     ink.rect(left, top, window * camera.zoom, window * camera.zoom);
@@ -324,10 +329,10 @@ export class MapView {
       if (event.step > position) break;
       if (event.kind === "gear" || event.kind === "heart") continue;
       const age = (position - event.step) / PULSE;
-      const team = event.agent >= 0 ? this.game.colourOf(this.game.teamOf(event.agent)) : CLIPS;
+      const owner = event.agent >= 0 ? this.game.ownerOf(this.game.teamOf(event.agent)) : clips();
       const [x, y] = camera.toPixel(event.col, event.row);
       ink.lineWidth = 2.5;
-      ink.strokeStyle = fade(event.kind === "death" ? "#ffffff" : (team ?? INK.neutral), 0.9 * (1 - age));
+      ink.strokeStyle = fade(event.kind === "death" ? INK.strong : owner.colour, 0.9 * (1 - age));
       ink.beginPath();
       ink.arc(x, y, camera.zoom * (0.6 + 2.2 * age), 0, 7);
       ink.stroke();

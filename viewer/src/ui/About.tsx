@@ -2,8 +2,8 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { about, game } from "../store";
-import { GEAR } from "../world";
 import { gearColour } from "../theme";
+import { GEAR } from "../world";
 
 const DOES: Record<(typeof GEAR)[number], string> = {
   aligner: "takes neutral junctions, for a heart each",
@@ -15,18 +15,15 @@ const DOES: Record<(typeof GEAR)[number], string> = {
 export function About() {
   const card = useRef<HTMLDialogElement>(null);
   const now = game.value;
-  useEffect(() => {
-    if (about.value) card.current?.showModal();
-    else card.current?.close();
-  }, [about.value]);
+  useEffect(() => card.current?.showModal(), []);
   if (!now) return null;
   const { collectives, radius } = now.world.header;
   return (
-    <dialog class="about" ref={card} onClose={() => (about.value = false)} onClick={(event) => event.target === card.current && card.current?.close()}>
+    <dialog class="about" id="card" aria-label="what is this?" ref={card} onClose={() => (about.value = false)} onClick={(event) => event.target === card.current && card.current?.close()}>
       <h2>What is this?</h2>
       <p>
-        A match of CoGsGuard. Cogs, the numbered discs, live on a map of cells and are steered by a trained or a written policy. Together they are to hold junctions, the hexagons, for as long as
-        they can.
+        A match of CoGsGuard. Cogs, the numbered discs, live on a map of cells and are steered by a trained or a written policy. Together they are to hold junctions, which wear the colour
+        and the shape of their owner, for as long as they can.
       </p>
       <h3>How they get there</h3>
       <p>
@@ -50,7 +47,7 @@ export function About() {
       </dl>
       <form method="dialog">
         <span>The legend (L) explains pictures and keys.</span>
-        <button class="on">Close</button>
+        <button>Close</button>
       </form>
     </dialog>
   );

@@ -33,13 +33,13 @@ export function Inspector({ agent }: { agent: number }) {
             {gear || "no gear"} · {header.policies[header.agents[agent]?.policy ?? 0]}
           </p>
         </div>
-        <button class="close" title="close (Esc)" onClick={() => select(null)}>
+        <button class="close" aria-label="close" title="close (Esc)" onClick={() => select(null)}>
           ×
         </button>
       </div>
       <div class="row">
         {takes && (
-          <button class={mine ? "on strong" : ""} id="take" onClick={() => control(mine ? null : agent)}>
+          <button class={mine ? "strong" : ""} aria-pressed={mine} id="take" onClick={() => control(mine ? null : agent)}>
             {mine ? "Give back" : "Take over"} <kbd>T</kbd>
           </button>
         )}
@@ -60,7 +60,7 @@ export function Inspector({ agent }: { agent: number }) {
 
 function Toggle({ on, id, hint, children }: { on: Signal<boolean>; id: string; hint: string; children: string }) {
   return (
-    <button class={on.value ? "on" : ""} id={id} aria-pressed={on.value} onClick={() => (on.value = !on.value)}>
+    <button id={id} aria-pressed={on.value} onClick={() => (on.value = !on.value)}>
       {children} <kbd>{hint}</kbd>
     </button>
   );
@@ -106,8 +106,8 @@ function Holdings({ agent }: { agent: number }) {
   if (!now || !numbers) return null;
   const { world } = now;
   const vitals: [string, string][] = [
-    ["hp", "#4ade80"],
-    ["energy", "#5ec8ff"],
+    ["hp", INK.good],
+    ["energy", INK.accent],
     ["influence", gearColour("aligner")],
   ];
   const hearts = world.held(numbers, agent, "heart");
@@ -130,13 +130,16 @@ function Holdings({ agent }: { agent: number }) {
       })}
       <div class="chips">
         <span class={hearts ? "" : "none"}>
-          <Icon name="heart" colour={hearts ? CLIPS : INK.faint} size={14} /> {hearts}
+          <Icon name="heart" colour={hearts ? CLIPS : INK.faint} size={14} /> <span class="unseen">hearts</span> {hearts}
         </span>
         {ELEMENTS.map((element) => {
           const amount = world.held(numbers, agent, element);
           return (
             <span key={element} class={amount ? "" : "none"} title={element}>
-              <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> {amount}
+              <em aria-hidden="true" style={{ color: elementColour(element) }}>
+                {element[0]?.toUpperCase()}
+              </em>
+              <span class="unseen">{element}</span> {amount}
             </span>
           );
         })}

@@ -12,7 +12,7 @@ export function Notices() {
     return (
       <p class="notice" id="asked">
         Another page asks for the controls and gets them in 10 seconds.
-        <button class="on" onClick={() => source.send({ give: true })}>Hand over</button>
+        <button class="strong" onClick={() => source.send({ give: true })}>Hand over</button>
         <button onClick={() => source.send({ give: false })}>Keep</button>
       </p>
     );

@@ -4,7 +4,7 @@ import type { Game } from "../game";
 import type { Use } from "../history";
 import { firstAfter } from "../map/view";
 import { game, inspected, seek, select, setPlaying, state, step } from "../store";
-import { INK, elementColour, gearColour } from "../theme";
+import { elementColour, gearColour } from "../theme";
 import type { Thing } from "../world";
 
 type Row = [name: string, value: string];
@@ -29,14 +29,14 @@ export function Place({ index }: { index: number }) {
   return (
     <section class="inspector" id="place">
       <div class="head">
-        <span class="disc big" style={{ background: now.colourOf(owner) ?? colourOf(thing) }}>
+        <span class="disc big" style={{ background: colourOf(now, thing, owner) }}>
           {world.title(thing)[0]?.toUpperCase()}
         </span>
         <div>
           <h2>{world.title(thing)}</h2>
           {thing.name !== world.title(thing) && <p>{thing.name}</p>}
         </div>
-        <button class="close" title="close (Esc)" onClick={() => (inspected.value = null)}>
+        <button class="close" aria-label="close" title="close (Esc)" onClick={() => (inspected.value = null)}>
           ×
         </button>
       </div>
@@ -119,7 +119,7 @@ function gains(now: Game, { step: at, agent }: Use): string {
   return found.length ? `: ${found.join(", ")}` : "";
 }
 
-function colourOf(thing: Thing): string {
+function colourOf(now: Game, thing: Thing, owner: number): string {
   if (thing.plain === "station") return gearColour(thing.gives);
-  return thing.plain === "extractor" ? elementColour(thing.gives) : INK.neutral;
+  return thing.plain === "extractor" ? elementColour(thing.gives) : now.ownerOf(owner).colour;
 }

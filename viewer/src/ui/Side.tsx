@@ -11,15 +11,15 @@ const TABS = ["cogs", "events", "legend"] as const;
 
 export function Side() {
   return (
-    <aside class="side">
-      <nav>
+    <aside class="side" aria-label="cogs, events, legend">
+      <nav aria-label="panels">
         {TABS.map((name) => (
-          <button key={name} class={tab.value === name ? "on" : ""} data-tab={name} onClick={() => (tab.value = name)}>
+          <button key={name} aria-pressed={tab.value === name} data-tab={name} onClick={() => (tab.value = name)}>
             {name}
           </button>
         ))}
       </nav>
-      <div class="scroll">
+      <div class="scroll" tabIndex={0} role="region" aria-label={tab.value}>
         {tab.value === "cogs" && (selected.value === null && inspected.value === null ? <Cogs /> : <Discs />)}
         {tab.value === "cogs" && selected.value !== null && <Inspector agent={selected.value} />}
         {tab.value === "cogs" && inspected.value !== null && <Place index={inspected.value} />}

@@ -25,7 +25,7 @@ export function Sight({ agent, chosen, choose }: { agent: number; chosen: Cell |
     const index = (at: number, size: number): number => Math.min(window - 1, Math.floor((at / size) * window)) - (window - 1) / 2;
     choose({ dr: index(event.clientY - box.top, box.height), dc: index(event.clientX - box.left, box.width) });
   };
-  return <canvas class="sight" ref={canvas} width={2 * SIDE} height={2 * SIDE} onClick={pick} title="click a cell for its tokens" />;
+  return <canvas class="sight" ref={canvas} width={2 * SIDE} height={2 * SIDE} onClick={pick} title="click a cell for its tokens" role="img" aria-label={`what cog ${agent} sees; the list below tells it in words`} />;
 }
 
 function draw(canvas: HTMLCanvasElement, agent: number, chosen: Cell | null, window: number): void {
@@ -55,10 +55,10 @@ function draw(canvas: HTMLCanvasElement, agent: number, chosen: Cell | null, win
     const owner = world.owner(numbers, thing.index);
     if (owner === GONE) continue;
     const level = Math.min(1, world.stock(numbers, thing.index) / Math.max(1, now.full[thing.index] ?? 1));
-    stamp(sprites.thing(thing, now.colourOf(owner), level), thing.row, thing.col);
+    stamp(sprites.thing(thing, now.ownerOf(owner), level), thing.row, thing.col);
   }
   for (let a = 0; a < world.agents; a++) {
-    const sprite = sprites.cog(world.gear(numbers, a), now.rimOf(a), world.held(numbers, a, "hp") > 0, String(a));
+    const sprite = sprites.cog(world.gear(numbers, a), now.teamMark(a), world.held(numbers, a, "hp") > 0, String(a));
     stamp(sprite, world.agent(numbers, a, Col.Row), world.agent(numbers, a, Col.Column));
   }
   if (chosen) {

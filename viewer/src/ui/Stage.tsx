@@ -1,13 +1,16 @@
 /** The map, and the loop that moves the clock on and draws it. */
 
 import { useEffect, useRef } from "preact/hooks";
+import { isTaken } from "../focus";
 import { onKey } from "../keys";
 import { placeOf } from "../map/pick";
+import { listenToPinch } from "../map/pinch";
 import { MapView } from "../map/view";
 import { obey, way } from "../orders";
 import { STEPS_PER_SECOND, clock, controlled, following, game, growing, inspected, last, playing, selected, setPlaying, showAreas, showSight, showVisits, speed, step } from "../store";
-import { INK } from "../theme";
+import { theme } from "../theme";
 import { Notices } from "./Notices";
+import { Pad } from "./Pad";
 import { listen } from "./pointer";
 
 const PANEL_RATE = 50; // milliseconds between two pictures of the panels while playing
@@ -22,10 +25,10 @@ export function Stage() {
     if (!now || !canvas.current || !tip.current) return;
     const map = (view.current = new MapView(canvas.current, now));
     const { camera } = map;
+    const stopPinch = listenToPinch(canvas.current, camera, () => (following.value = false));
     const stopPointer = listen(canvas.current, tip.current, map, now);
     const keys = (event: KeyboardEvent): void => {
-      if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
-      if (onKey(event, () => camera.fit())) event.preventDefault();
+      if (!isTaken(event) && onKey(event, () => camera.fit())) event.preventDefault();
     };
     addEventListener("keydown", keys);
     const stop = run(map, tip.current);
@@ -35,29 +38,31 @@ export function Stage() {
     };
     measured.cell = (row, col) => camera.toPixel(col, row);
     measured.camera = camera;
-    canvas.current.style.background = INK.void;
     return () => {
       stop();
+      stopPinch();
       stopPointer();
       removeEventListener("keydown", keys);
     };
   }, [now]);
+  useEffect(() => view.current?.repaint(), [theme.value]);
   return (
     <main class="stage">
-      <canvas id="map" ref={canvas} />
+      <canvas id="map" ref={canvas} role="img" aria-label="map; the panels tell of cogs and events in words" />
       <Notices />
       <div class="tip" ref={tip} hidden />
       <div class="zoom">
-        <button title="nearer" onClick={() => view.current?.zoomBy(1.5)}>
+        <button aria-label="nearer" title="nearer" onClick={() => view.current?.zoomBy(1.5)}>
           +
         </button>
-        <button title="farther" onClick={() => view.current?.zoomBy(1 / 1.5)}>
+        <button aria-label="farther" title="farther" onClick={() => view.current?.zoomBy(1 / 1.5)}>
           −
         </button>
-        <button title="whole map (0)" onClick={() => view.current?.camera.fit()}>
+        <button aria-label="whole map" title="whole map (0)" onClick={() => view.current?.camera.fit()}>
           ⤢
         </button>
       </div>
+      <Pad />
     </main>
   );
 }
@@ -94,7 +99,7 @@ function run(view: MapView, tip: HTMLElement): () => void {
       sight: showSight.value,
       way: way.value,
     };
-    const sight = JSON.stringify([look, x, y, zoom]);
+    const sight = JSON.stringify([look, x, y, zoom, theme.value]);
     if (moved || sight !== drawn) {
       view.draw(look);
       measured.drawn++;

@@ -1,7 +1,8 @@
 /** What is laid over the map, sharing, and the card for newcomers. */
 
 import type { Signal } from "@preact/signals";
-import { about, showAreas, showVisits } from "../store";
+import { about, keysShown, showAreas, showVisits } from "../store";
+import { switchTheme, theme } from "../theme";
 import { share } from "./share";
 
 export function Tools() {
@@ -16,8 +17,14 @@ export function Tools() {
       <button id="share" onClick={() => void share()} title="save this replay as one HTML file">
         Share
       </button>
-      <button id="about" onClick={() => (about.value = true)} title="what is this? (?)">
+      <button id="theme" aria-label="light theme" aria-pressed={theme.value === "light"} onClick={switchTheme} title="light or dark">
+        ◐
+      </button>
+      <button id="help" aria-label="keys" onClick={() => (keysShown.value = true)} title="keys (?)">
         ?
+      </button>
+      <button id="about" aria-label="what is this?" onClick={() => (about.value = true)} title="what is this? (I)">
+        i
       </button>
     </div>
   );
@@ -25,7 +32,7 @@ export function Tools() {
 
 function Toggle({ id, on, title, children }: { id: string; on: Signal<boolean>; title: string; children: string }) {
   return (
-    <button id={id} class={on.value ? "on" : ""} aria-pressed={on.value} title={title} onClick={() => (on.value = !on.value)}>
+    <button id={id} aria-pressed={on.value} title={title} onClick={() => (on.value = !on.value)}>
       {children}
     </button>
   );

@@ -2,10 +2,13 @@
 
 import type { Game } from "../game";
 import { last, selected, step } from "../store";
-import { CLIPS, INK, fade } from "../theme";
+import { mark } from "../shapes";
+import type { Owner } from "../theme";
+import { INK, clips, fade } from "../theme";
 
 const EDGE = 10; // pixels left and right
-const MARKS = 9; // pixels below for event marks
+const LANE = 5; // pixels below the curves for the events of each owner
+const MARK = 3.5; // pixels, of the shape at the end of a line
 
 export function stepAt(canvas: HTMLCanvasElement, clientX: number, total: number): number {
   const box = canvas.getBoundingClientRect();
@@ -22,7 +25,7 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
   ink.scale(ratio, ratio);
   const span = Math.max(1, total);
   const x = (at: number): number => EDGE + ((width - 2 * EDGE) * at) / span;
-  const floor = height - MARKS - 2;
+  const floor = height - lanes(game) * LANE - 3;
   drawNights(ink, game, total, x, floor);
   const every = Math.max(1, Math.floor(game.history.length / width));
   const steps: number[] = [];
@@ -36,21 +39,26 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
   const own = chosen === null ? [] : steps.map((at) => game.history.scores[at]?.[chosen] ?? 0);
   const [low, high] = [Math.min(0, ...scores, ...own), Math.max(1e-6, ...scores, ...own)];
   const y = (score: number): number => floor - ((floor - 8) * (score - low)) / (high - low);
-  const line = (values: number[], colour: string): void => {
+  const line = (values: number[], colour: string, owner: Owner | null): void => {
     ink.beginPath();
     values.forEach((value, k) => ink.lineTo(x(steps[k] ?? 0), y(value)));
     ink.strokeStyle = colour;
     ink.lineWidth = 1.75;
     ink.lineJoin = "round";
     ink.stroke();
+    if (owner) mark(ink, owner, x(steps[steps.length - 1] ?? 0), y(values[values.length - 1] ?? 0), MARK);
   };
-  line(own, "#ffffff");
-  means.forEach((values, k) => line(values, groups[k] == null ? INK.accent : (game.colours[groups[k]] ?? INK.accent)));
-  caption(ink, x(0) + 8, [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent], ...(chosen === null ? [] : [[`cog ${chosen}`, "#ffffff"] as Word]), ["junctions held", INK.dim]]);
-  drawMarks(ink, game, x, height - MARKS);
+  line(own, INK.strong, null);
+  means.forEach((values, k) => {
+    const team = groups[k];
+    const owner = team == null ? null : game.ownerOf(team);
+    line(values, owner?.colour ?? INK.accent, owner);
+  });
+  caption(ink, x(0) + 8, [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent], ...(chosen === null ? [] : [[`cog ${chosen}`, INK.strong] as Word]), ["junctions held", INK.dim]]);
+  drawMarks(ink, game, x, floor + 3);
   if (hovered !== null) rule(ink, x(hovered), floor, INK.faint);
-  rule(ink, x(step.value), height, "#ffffff");
-  ink.fillStyle = "#ffffff";
+  rule(ink, x(step.value), height, INK.strong);
+  ink.fillStyle = INK.strong;
   ink.beginPath();
   ink.arc(x(step.value), 5, 4, 0, 7);
   ink.fill();
@@ -71,11 +79,11 @@ function caption(ink: CanvasRenderingContext2D, left: number, words: Word[]): vo
 }
 
 function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, x: (at: number) => number, floor: number): void {
-  ink.fillStyle = "#0f141c";
+  ink.fillStyle = INK.floor;
   ink.fillRect(x(0), 0, x(total) - x(0), floor);
   const length = game.world.header.day_length;
   if (!length) return;
-  ink.fillStyle = "rgba(70, 90, 150, 0.16)";
+  ink.fillStyle = "rgba(70, 90, 150, 0.16)"; // as good on light ground as on dark
   for (let dusk = length / 2; dusk < total; dusk += length) {
     ink.fillRect(x(dusk), 0, x(Math.min(total, dusk + length / 2)) - x(dusk), floor);
   }
@@ -84,25 +92,38 @@ function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, x:
 /** Junctions of each collective as areas from the floor up, on one scale. */
 function drawHeld(ink: CanvasRenderingContext2D, game: Game, steps: number[], x: (at: number) => number, floor: number): void {
   const junctions = game.world.things.filter((thing) => thing.plain === "junction").length;
-  game.colours.forEach((colour, collective) => {
+  game.world.header.collectives.forEach((_, collective) => {
+    const owner = game.ownerOf(collective);
+    const end = x(steps[steps.length - 1] ?? 0);
+    const y = (at: number): number => floor - ((floor - 8) * (game.history.held[at]?.[collective] ?? 0)) / Math.max(1, junctions);
     ink.beginPath();
     ink.moveTo(x(0), floor);
-    for (const at of steps) ink.lineTo(x(at), floor - ((floor - 8) * (game.history.held[at]?.[collective] ?? 0)) / Math.max(1, junctions));
-    ink.lineTo(x(steps[steps.length - 1] ?? 0), floor);
-    ink.fillStyle = fade(colour, 0.16);
+    for (const at of steps) ink.lineTo(x(at), y(at));
+    ink.lineTo(end, floor);
+    ink.fillStyle = fade(owner.colour, 0.16);
     ink.fill();
-    ink.strokeStyle = fade(colour, 0.6);
+    ink.strokeStyle = fade(owner.colour, 0.8);
     ink.lineWidth = 1;
     ink.stroke();
+    mark(ink, owner, end, y(steps[steps.length - 1] ?? 0), MARK);
   });
 }
 
+const MOST_LANES = 4;
+const lanes = (game: Game): number => Math.min(MOST_LANES, game.world.header.collectives.length + 1);
+
+/** Events by who did them, a lane for each owner and the lowest for cogs that went down. */
 function drawMarks(ink: CanvasRenderingContext2D, game: Game, x: (at: number) => number, top: number): void {
+  const { collectives } = game.world.header;
+  const down = lanes(game) - 1;
+  const lane = (collective: number): number => Math.min(down - 1, collective);
+  collectives.forEach((_, each) => mark(ink, game.ownerOf(each), EDGE / 2, top + (lane(each) + 0.5) * LANE, 2.2));
   for (const event of game.history.events) {
     if (event.kind === "gear" || event.kind === "heart") continue;
-    const team = event.agent >= 0 ? (game.colourOf(game.teamOf(event.agent)) ?? INK.neutral) : CLIPS;
-    ink.fillStyle = fade(event.kind === "death" ? "#ffffff" : team, 0.75);
-    ink.fillRect(x(event.step) - 0.75, top + 1, 1.5, MARKS - 2);
+    const dead = event.kind === "death";
+    const who = event.agent >= 0 ? game.teamOf(event.agent) : collectives.indexOf("clips");
+    ink.fillStyle = dead ? INK.strong : (event.agent >= 0 ? game.ownerOf(who) : clips()).colour;
+    ink.fillRect(x(event.step) - 0.75, top + (dead ? down : lane(Math.max(0, who))) * LANE + 0.5, 1.5, LANE - 1);
   }
 }
 
