@@ -21,6 +21,7 @@ from metta.cli.options import (
     Variants,
 )
 from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED
+from metta.common.errors import UserError
 
 Port = Annotated[int, typer.Option(help="port of the page in the browser; 0: any that is free", min=0, max=65535)]
 
@@ -66,12 +67,19 @@ def play(
 
 
 def replay(
-    path: Annotated[Path, typer.Argument(help="replay file")],
+    path: Annotated[Path, typer.Argument(help="replay file, or a folder of them")],
     html: Annotated[Path | None, typer.Option(help="write the replay as one page that opens anywhere")] = None,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="open a browser; else only print the address")] = True,
 ) -> int:
-    """Open a saved episode in the viewer, or write it as a page (--html)."""
+    """Open a saved episode in the viewer, or write it as a page (--html). Of a folder, list the episodes in it."""
+    if path.is_dir():
+        from metta.eval.replay.listing import list_replays
+
+        if html:
+            raise UserError(f"--html makes a page of one replay; {path} is a folder")
+        print("\n".join(list_replays(path)))
+        return 0
     if html:
         from metta.view.page import write_replay_page
 

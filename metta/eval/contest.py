@@ -20,6 +20,7 @@ from metta.common.files import ensure_writable
 from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import CONTENT, OutFile
+from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
@@ -154,7 +155,8 @@ def _check_replays(
                 if file in files:
                     raise UserError(f"two teams would have the replay {file}: their policies are called alike")
                 files.add(file)
-                if not replace and (number, chunk) not in skip and (folder / file).exists():
+                kept = replace or (number, chunk) in skip or is_left(folder / file)
+                if not kept and (folder / file).exists():
                     raise UserError(f"{folder / file} exists; name another folder for the replays")
 
 

@@ -162,8 +162,12 @@ def _play_chunk(
     recording = record(played, which, [policy.name for policy in policies])
     maps = np.concatenate([build_pool(played.mission, 1, seed, 1) for seed in map_seeds])
     watchers: list[Watcher] = [gear, _Ticker(progress), *([recording] if recording else [])]
-    episodes = play_batch(played.mission, team, maps, seeds, 1, watchers)
-    files = recording.save() if recording else {}
+    try:
+        episodes = play_batch(played.mission, team, maps, seeds, 1, watchers)
+        files = recording.save() if recording else {}
+    finally:
+        if recording:
+            recording.close()
     faults = [_take_faults(policy) for policy in policies]
     rows = [
         make_row(episode, map_seeds[env], seeds[env], team.seats[env], gear, files.get(env))

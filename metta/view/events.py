@@ -43,7 +43,7 @@ class Watcher:
         before, self._counts = self._counts, self._match.batch.statistics(0).agent
         self._gains = {name: self._counts[name] - before[name] for name in WATCHED if name in self._counts}
         old, self._states = self._states, self._match.batch.object_states(0)
-        return [*self._changed_junctions(old), *self._made_hearts(old), *self._gear(), *self._deaths()]
+        return [*self._changed_junctions(old), *self._hearts(old), *self._gear(), *self._deaths()]
 
     def _event(self, text: str, owner: str) -> Event:
         return Event(self._match.step, text, owner)
@@ -75,8 +75,11 @@ class Watcher:
         distance = np.abs(places - (junction.row, junction.col)).sum(1)
         return [cog for cog in cogs if distance[cog] == 1]
 
-    def _made_hearts(self, old: np.ndarray) -> list[Event]:
-        """Hearts come from the hub alone: what cogs got and the hub did not lose was made."""
+    def _hearts(self, old: np.ndarray) -> list[Event]:
+        """Hearts come from the hub alone: what cogs got and the hub did not lose was made; the rest was taken there.
+
+        Who makes a heart alone has it: that is one event.
+        """
         events, getting = [], self._who("heart.gained")
         for team, hubs in self._hubs.items():
             stored = int((self._states - old)[hubs, 1].sum())
@@ -84,7 +87,10 @@ class Watcher:
             made = sum(int(self._gains["heart.gained"][cog]) for cog in got) + stored
             if made > 0:
                 who = f"cog {got[0]}" if len(got) == 1 else f"team {team}"
-                events.append(self._event(f"{who} makes {'a heart' if made == 1 else f'{made} hearts'}", team))
+                events.append(self._event(f"{who} makes {_amount(made)}", team))
+            if made <= 0 or len(got) > 1:
+                taken = ((cog, int(self._gains["heart.gained"][cog])) for cog in got)
+                events += [self._event(f"cog {cog} takes {_amount(count)}", team) for cog, count in taken]
         return events
 
     def _gear(self) -> list[Event]:
@@ -93,3 +99,7 @@ class Watcher:
 
     def _deaths(self) -> list[Event]:
         return [self._event(f"cog {cog} dies: gear and hearts are lost", CLIPS) for cog in self._who("death")]
+
+
+def _amount(count: int) -> str:
+    return "a heart" if count == 1 else f"{count} hearts"

@@ -1,5 +1,9 @@
 """One episode as it is played: the same for every viewer, and always recorded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 
 from metta.eval.replay.recorder import Recorder
@@ -49,3 +53,16 @@ class Match:
         self.step += 1
         self.returns = self.returns + self._rewards[0]
         self.recorder.step(actions, self._rewards, values)
+
+
+@contextmanager
+def kept(match: Match, path: Path | None) -> Iterator[None]:
+    """Write the episode to a file while it is played, and say so at the end. Raises UserError where that fails."""
+    if path:
+        match.recorder.grow(path)
+    try:
+        yield
+    finally:
+        if path:
+            match.recorder.save(path)
+            print(f"replay of {match.step} steps: {path}")

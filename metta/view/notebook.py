@@ -4,8 +4,7 @@ import html
 from dataclasses import dataclass
 from pathlib import Path
 
-from metta.eval.replay.file import read_replay
-from metta.view.page import replay_page
+from metta.view.page import replay_page, replay_to_show
 
 
 @dataclass(frozen=True)
@@ -24,4 +23,4 @@ class InlineReplay:
 
 def show_replay(path: str | Path, height: int = 720) -> InlineReplay:
     """The replay file `path` as the last value of a cell. Raises UserError for one that is missing or damaged."""
-    return InlineReplay(replay_page(read_replay(Path(path)).check().data), height)
+    return InlineReplay(replay_page(replay_to_show(Path(path))), height)

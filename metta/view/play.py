@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.segment import SegmentLines
 
 from metta.common.errors import UserError, printable
-from metta.common.files import ensure_new
+from metta.common.files import ensure_new, ensure_writable
 from metta.common.logging import warn
 from metta.eval.evaluate import contestants
 from metta.eval.replay.keeping import replay_name
@@ -16,7 +16,7 @@ from metta.game.mission import Mission
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
 from metta.view.log import play_log, play_with_pauses, summary_table
-from metta.view.match import Match
+from metta.view.match import Match, kept
 from metta.view.scene import scene_of
 from metta.view.show import play_live
 from metta.view.terminal.live import watch
@@ -41,11 +41,17 @@ def play(config: PlayConfig) -> int:
 
 
 def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> None:
-    kept = kept_replay(config, mission, label)
+    file = kept_replay(config, mission, label)
     if config.render == "gui":
-        play_live(mission, policy, config.seed, config.port, config.autostart, kept)
+        play_live(mission, policy, config.seed, config.port, config.autostart, file)
         return
     match = Match(mission, policy, config.seed)
+    with kept(match, file):
+        _play(config, match, label)
+
+
+def _play(config: PlayConfig, match: Match, label: str) -> None:
+    mission = match.mission
     title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
@@ -60,23 +66,21 @@ def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> N
         print(title)
         _play_pictures(match, console)
     console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
-    if kept:
-        match.recorder.save(kept)
-        print(f"replay of {match.step} steps: {kept}")
 
 
 def kept_replay(config: PlayConfig, mission: Mission, label: str) -> Path | None:
-    """The file in which the episode is kept. Raises UserError where two are named, or it exists."""
+    """The file in which the episode is kept. Raises UserError where two are named, it exists or cannot be written."""
     if config.save_replay_file and config.save_replay_dir:
         raise UserError("save_replay_file and save_replay_dir: name one of them")
     if config.save_replay_dir:
-        kept = Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [label])
+        file = Path(config.save_replay_dir) / replay_name(mission.name, config.seed, [label])
     elif config.save_replay_file:
-        kept = Path(config.save_replay_file)
+        file = Path(config.save_replay_file)
     else:
         return None
-    ensure_new(kept)
-    return kept
+    ensure_new(file)
+    ensure_writable(file.parent, "save_replay_dir" if config.save_replay_dir else "save_replay_file")
+    return file
 
 
 def with_map_seed(mission: Mission, seed: int | None) -> Mission:

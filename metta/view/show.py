@@ -1,21 +1,20 @@
 """Showing a replay or a match in the browser, from the command line."""
 
-import os
-import sys
-import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 
-from metta.eval.replay.file import read_replay
 from metta.game.mission import Mission
 from metta.policy.interface import Policy
+from metta.view.browser import browsing, can_open_browser
 from metta.view.live import LiveMatch
-from metta.view.match import Match
+from metta.view.match import Match, kept
+from metta.view.page import replay_to_show
 from metta.view.server import ViewerServer
 
 
 def show_replay_file(path: Path, port: int = 0, open_browser: bool = True) -> int:
     """Show a replay until Ctrl-C. Raises UserError for a damaged replay and for a port that is in use."""
-    serve(ViewerServer(port, replay=read_replay(path).check().data), open_browser)
+    serve(ViewerServer(port, replay=replay_to_show(path)), open_browser)
     return 0
 
 
@@ -27,39 +26,25 @@ def play_live(
     autostart: bool = True,
     save_replay: Path | None = None,
 ) -> int:
-    """Play an episode before a browser's eyes until Ctrl-C; then write what was played to `save_replay`.
+    """Play an episode before a browser's eyes until Ctrl-C, and write it to `save_replay` as it is played.
 
     Without `autostart` the match begins paused. Raises UserError for a port that is in use and a replay that cannot be
     written.
     """
     match = Match(mission, policy, seed)
     server = ViewerServer(port, match=LiveMatch(match, autostart))
-    try:
+    with kept(match, save_replay):
         serve(server)
-    finally:
-        if save_replay:
-            match.recorder.save(save_replay)
-            print(f"replay of {match.step} steps: {save_replay}")
     return 0
 
 
-def can_open_browser() -> bool:
-    """Whether this machine shows windows to the person at the keyboard."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    try:
-        webbrowser.get()
-        return True
-    except webbrowser.Error:
-        return False
-
-
 def serve(server: ViewerServer, open_browser: bool = True) -> None:
-    """Open a browser, or print the address where there is none, and answer until Ctrl-C."""
+    """Print the address, open a browser where there is one, and answer until Ctrl-C."""
+    opens = open_browser and can_open_browser()
     try:
-        opened = open_browser and can_open_browser() and webbrowser.open(server.address)
-        print(f"{'showing' if opened else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
-        server.serve_forever()
+        print(f"{'showing' if opens else 'open in a browser:'} {server.address}   (Ctrl-C ends)", flush=True)
+        with browsing(server.address, server.seen) if opens else nullcontext():
+            server.serve_forever()
     except KeyboardInterrupt:
         print()
     finally:

@@ -8,6 +8,7 @@ import yaml
 
 from metta.eval.replay.file import read_replay
 from tests.cli.conftest import Cogames
+from tests.view.conftest import make_match
 
 QUIET = ("play", "-p", "role", "-r", "none", "-s", "20")
 
@@ -44,6 +45,13 @@ def test_a_kept_episode_becomes_one_page(cogames: Cogames, tmp_path: Path):
     assert "<html" in (tmp_path / "game.html").read_text()
 
 
+def test_a_folder_of_replays_is_listed(cogames: Cogames):
+    cogames(*QUIET, "--save-replay-dir", "kept")
+    done = cogames("replay", "kept")
+    assert done.code == 0 and "cogsguard_arena.basic.role.seed42.replay" in done.out and "20 of 20" in done.out
+    assert cogames("replay", "kept", "--html", "game.html").code == 2
+
+
 def test_a_broken_replay_gets_one_line(cogames: Cogames, tmp_path: Path):
     cogames(*QUIET, "--save-replay-file", "game.replay")
     path = tmp_path / "game.replay"
@@ -52,6 +60,16 @@ def test_a_broken_replay_gets_one_line(cogames: Cogames, tmp_path: Path):
         done = cogames(*words)
         assert done.code == 2 and done.err.startswith("error: ") and len(done.err.splitlines()) == 1, done
     assert not (tmp_path / "game.html").exists()
+
+
+def test_a_replay_that_was_cut_is_shown_with_a_word_on_it(cogames: Cogames, tmp_path: Path):
+    match = make_match("noop", steps=9)
+    match.recorder.grow(tmp_path / "game.replay")
+    for _ in range(5):
+        match.advance()
+    match.recorder.close()
+    done = cogames("replay", "game.replay", "--html", "game.html")
+    assert done.code == 0 and "game.replay: cut after step 5: " in done.err and len(done.err.splitlines()) == 1
 
 
 def test_a_port_in_use_gets_one_line(cogames: Cogames):

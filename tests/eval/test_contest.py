@@ -27,6 +27,7 @@ from metta.policy.simple import NoopPolicy
 from metta.policy.stored.bundle import save_bundle
 from metta.policy.stored.uri import make_policy
 from metta.policy.team import TeamPolicy, share_out
+from tests.eval.replay.conftest import record
 from tests.nets import build_net
 
 
@@ -336,6 +337,13 @@ def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_pat
     assert [agent.policy for agent in replay.header.agents] == result.rows[0].seats
     with pytest.raises(UserError, match=r"seed42\.replay exists"):
         run_contest(kept)
+    left = record("noop", steps=3).recorder
+    left.header.max_steps = 20
+    for file in files:  # as if the evaluation had been killed
+        left.grow(tmp_path / file)
+        left.close()
+    run_contest(kept)
+    assert [read_replay(tmp_path / file).is_cut for file in files] == [False, False]
 
 
 def test_a_folder_for_replays_that_cannot_be_is_refused_before_anything_is_played(tmp_path: Path):

@@ -49,9 +49,23 @@ def test_gear_and_deaths_are_told_once_each(told: Told):
     assert count(told, "dies") == total(told, "death")
 
 
+def hearts(events: list[Event], deed: str) -> int:
+    numbers = [re.search(rf"{deed} (a|\d+) hearts?$", event.text) for event in events]
+    return sum(1 if found[1] == "a" else int(found[1]) for found in numbers if found)
+
+
+def test_every_heart_that_a_cog_gets_is_told(told: Told):
+    match, events = told
+    gained = match.batch.statistics(0).agent["heart.gained"]
+    for cog in range(match.batch.num_agents):
+        own = [event for event in events if event.text.startswith(f"cog {cog} ")]
+        assert (hearts(own, "takes") + hearts(own, "makes") > 0) == (gained[cog] > 0)
+        assert hearts(own, "takes") <= gained[cog]
+    assert hearts(events, "takes") > 0
+
+
 def test_hearts_made_and_those_of_the_start_are_those_taken_and_those_left(told: Told):
     match, events = told
-    numbers = [re.search(r"makes (a|\d+) hearts?$", event.text) for event in events]
-    made = sum(1 if found[1] == "a" else int(found[1]) for found in numbers if found)
+    made = hearts(events, "makes")
     at_first, left = match.mission.teams["cogs"].hub_hearts, scene_of(match).stock["cogs"]["heart"]
     assert at_first + made == total(told, "heart.gained") + left and made > 0

@@ -54,14 +54,15 @@ def test_a_trained_policys_value_estimates_are_recorded(tmp_path: Path):
     policy = NeuralPolicy(build_net("lstm", {"hidden_size": 8}, env_info(mission)))
     match = Match(mission, policy, 1)
     seen = match.observations.copy()
+    match.recorder.grow(tmp_path / "net.replay")
     match.advance()
-    match.recorder.save(tmp_path / "net.replay")
     policy.reset(1, mission.agents, 1)
     expected = policy.advise(seen[None]).values.numpy()
     assert read_replay(tmp_path / "net.replay").header.values
     recorded = rows(tmp_path / "net.replay", 1)[:, AGENT_COLUMNS.index("value")] / 1000
     assert expected.any()
     np.testing.assert_allclose(recorded, expected.ravel(), atol=6e-4)
+    match.recorder.close()
 
 
 @pytest.mark.parametrize("name", mission_names())

@@ -1,11 +1,14 @@
 """The play job where standard output is no terminal, and what its page says."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 
+from metta.eval.replay.file import read_replay
 from metta.eval.settings import PlayConfig
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
@@ -29,7 +32,19 @@ def test_log_tells_events_and_how_it_stands_in_order(capsys: pytest.CaptureFixtu
     lines = printed(capsys, render="log").splitlines()
     steps = [int(line.removeprefix("step").split("/")[0].split()[0]) for line in lines[1:-13]]
     assert steps == sorted(steps) and steps[0] == 0 and steps[-1] == 40
-    assert any("puts on" in line for line in lines) and any("clips take junction" in line for line in lines)
+    for deed in ("puts on", "clips take junction", "takes a heart"):
+        assert any(deed in line for line in lines)
+
+
+def test_a_process_that_is_killed_leaves_the_game_up_to_its_last_step(tmp_path: Path):
+    words = ["play", "-p", "random", "-r", "log", "-s", "100000", "--save-replay-file", "game.replay"]
+    command = [sys.executable, "-m", "metta.cli.cogames", *words]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as game:
+        assert game.stdout
+        told = next(int(line.split()[0]) for line in game.stdout if line.startswith("   "))
+        game.kill()
+    replay = read_replay(tmp_path / "game.replay").check()
+    assert replay.is_cut and replay.steps >= told > 0
 
 
 def test_pictures_are_plain_lines_of_at_most_160_columns(capsys: pytest.CaptureFixture[str]):

@@ -194,6 +194,16 @@ def test_a_damaged_file_gets_a_line(damage: Any, page: Any, played: Played, tmp_
     page.wait_for_selector("#map")
 
 
+def test_a_replay_that_was_cut_shows_its_steps_and_says_so(page: Any, played: Played, tmp_path: Path):
+    played.match.recorder.grow(tmp_path / "cut.replay")
+    played.match.recorder.close()
+    open_replay(page, (tmp_path / "cut.replay").read_bytes()[:-1], tmp_path)
+    assert page.inner_text("[data-cut]") == "cut after step 999"
+    read = "step => Array.from(viewer.game.value.recording.state(step))"
+    for step in (0, 99, 100, 999):
+        assert page.evaluate(read, step) == read_replay(played.path).state(step).tolist()
+
+
 def test_a_notebook_shows_the_same_page_inline(page: Any, played: Played, tmp_path: Path):
     shown = show_replay(played.path)._repr_html_()
     (tmp_path / "notebook.html").write_text(f"<!doctype html><body>{shown}</body>")

@@ -1,15 +1,21 @@
 """Reports: one file with every number, charts to scale, roles over time, links that lead to the replays."""
 
 import base64
+import platform
 import re
+from datetime import datetime
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from metta.common.digests import digest_sources
 from metta.common.errors import UserError
 from metta.eval.contest import run_contest
+from metta.eval.out_file import PLAYING
 from metta.eval.settings import ContestSettings
 from metta.eval.statistics import show, summarize
 from metta.view.report.charts import WIDTH, metric_chart, role_chart
@@ -67,6 +73,30 @@ def test_a_report_has_the_numbers_and_links_to_the_pages_of_its_replays(tmp_path
         for policy in (0, 1):
             for name, summary in played.agent_metrics(policy).items():
                 assert name in page.text and show(summary.mean) in page.text
+
+
+def test_a_report_says_when_by_which_command_and_with_which_versions_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/cogames", "run", "-p", "role,kw.x=a b", "<b>"])
+    write_report(run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4)), tmp_path / "report.html")
+    page = Checked((tmp_path / "report.html").read_text())
+    foot = page.text.rpartition("written")[2]
+    assert datetime.strptime(foot[:25], "%Y-%m-%d %H:%M:%S %z") <= datetime.now().astimezone()
+    assert "commandcogames run -p 'role,kw.x=a b' '<b>'metta" in foot
+    assert f"engine and policies{digest_sources(*PLAYING)[:8]}Python{platform.python_version()}" in foot
+    assert foot.endswith(f"torch{version('torch')}\n")
+
+
+@pytest.mark.browser
+def test_a_report_runs_and_loads_nothing_and_looks_as_it_should(page: Any, tmp_path: Path):
+    path = tmp_path / "report.html"
+    write_report(run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4)), path)
+    page.goto(path.as_uri())
+    assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderTopStyle") == "solid"
+    assert page.locator("script").count() == 0
+    (policy,) = re.findall('http-equiv="Content-Security-Policy" content="([^"]*)"', path.read_text())
+    assert "default-src 'none'" in policy and "script" not in policy
 
 
 def test_names_from_outside_stay_text(tmp_path: Path):

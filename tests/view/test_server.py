@@ -1,17 +1,23 @@
 """The server of the page answers this machine only, and obeys nobody who has not got its page."""
 
 import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
 
 from metta.common.errors import UserError
-from metta.view import show
 from metta.view.live import LiveMatch
 from metta.view.server import HOST, MOST_WISH, ViewerServer
 from metta.view.show import play_live, show_replay_file
@@ -95,7 +101,24 @@ def test_a_wish_that_cannot_be_is_refused(wishes: dict[str, object], server: Vie
 def test_a_wish_of_no_or_great_length_is_not_read(server: ViewerServer):
     assert ask(server, "wish", "POST", bytes(MOST_WISH + 1))[0] == 413
     assert ask(server, "wish", "POST", b"[" * MOST_WISH)[0] == 400
-    assert ask(server, "wish", "POST", None, Content_Length="-1")[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Length": "-1"}, 400),
+        ({"Content_Length": "²".encode().decode("latin-1")}, 400),
+        ({"Content_Length": "\xb2"}, 400),
+        ({"Content_Length": "+2"}, 400),
+        ({"Content_Length": "0x2"}, 400),
+        ({"Content_Length": "9" * 5000}, 413),
+        ({"Content_Length": "1001"}, 413),
+        ({"Transfer_Encoding": "chunked"}, 411),
+        ({"Transfer_Encoding": "chunked", "Content_Length": "2"}, 411),
+    ],
+)
+def test_a_length_that_is_none_is_refused(headers: dict[str, str], status: int, server: ViewerServer):
+    assert ask(server, "wish", "POST", None, **headers)[0] == status
 
 
 def test_a_replay_has_no_events_and_takes_no_wishes(played: Played):
@@ -123,18 +146,77 @@ def test_without_a_display_the_address_is_printed(
     assert capsys.readouterr().out.startswith("open in a browser: http://127.0.0.1:")
 
 
-def test_with_a_display_the_browser_is_opened(
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A browser that notes what it was called with and what it read there, and does not return for a minute."""
+    program, noted = tmp_path / "browser", tmp_path / "noted"
+    program.write_text(
+        f'#!/bin/sh\nps -o args= -p $$ > {noted}.tmp\nfile="${{1#file://}}"\n'
+        f'stat -c %a "$file" >> {noted}.tmp\ncat "$file" >> {noted}.tmp\nmv {noted}.tmp {noted}\nexec sleep 60\n'
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("BROWSER", str(program))
+    return noted
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the browser is a shell script")
+def test_a_browser_gets_the_address_in_a_file_of_ours_and_nobody_waits_for_it(
+    browser: Path, played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    command = [sys.executable, "-m", "metta.cli.cogames", "replay", str(played.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        shown, address, *_ = program.stdout.readline().split()
+        while not browser.exists():
+            time.sleep(0.02)
+        called, mode, *page = browser.read_text().splitlines()
+        token = address.split("/")[3]
+        assert shown == "showing" and token not in called and mode == "600"
+        assert f"url={address}" in "".join(page) and list(tmp_path.glob("cogames-*.html"))
+        assert urlopen(address, timeout=5).status == 200
+        while list(tmp_path.glob("cogames-*.html")):
+            time.sleep(0.02)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(10) == 0
+
+
+def test_without_a_browser_only_the_address_is_printed(
     played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    opened: list[str] = []
-    monkeypatch.setattr(show, "can_open_browser", lambda: True)
-    monkeypatch.setattr(show.webbrowser, "open", lambda address: not opened.append(address))
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(ViewerServer, "serve_forever", interrupted)
-    show_replay_file(played.path)
     show_replay_file(played.path, open_browser=False)
-    first, _, second, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"showing {opened[0]}") and len(opened) == 1
-    assert second.startswith("open in a browser:")
+    assert capsys.readouterr().out.startswith("open in a browser: http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", ["", "share.html", "events", "wish", "none"])
+def test_every_answer_says_who_may_do_what_with_it(name: str, server: ViewerServer):
+    line = HTTPConnection(*server.server_address[:2], timeout=5)
+    line.request("GET", f"/{server.token}/{name}")
+    said = dict(line.getresponse().getheaders())
+    line.close()
+    assert said["X-Content-Type-Options"] == "nosniff" and said["Referrer-Policy"] == "no-referrer"
+    assert said["X-Frame-Options"] == "DENY" and said["Cache-Control"] == "no-store"
+    policy = said["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
+    (scripts,) = re.findall("script-src ([^;]*)", policy)
+    assert re.fullmatch("'sha256-[^ ]*'", scripts)
+
+
+@pytest.mark.parametrize("origin", ["http://example.org", "null", "http://127.0.0.1", "http://localhost:1"])
+def test_a_wish_from_another_page_is_refused(origin: str, server: ViewerServer):
+    port = server.server_address[1]
+    assert ask(server, "wish", "POST", b"{}", Origin=origin)[0] == 403
+    assert ask(server, "wish", "POST", b"{}", Origin=f"http://127.0.0.1:{port}")[0] == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_only_the_page_itself_is_opened_from_elsewhere(site: str, server: ViewerServer):
+    asked = [ask(server, name, Sec_Fetch_Site=site)[0] for name in ("", "share.html", "events")]
+    assert asked == [200, 403, 403] and ask(server, "wish", "POST", b"{}", Sec_Fetch_Site=site)[0] == 403
+    assert ask(server, "events", Sec_Fetch_Site="same-origin")[0] == 200
 
 
 def test_a_port_in_use_is_named_in_one_line(played: Played):

@@ -9,6 +9,8 @@ const CACHED_CHUNKS = 4;
 const EMPTY = new Uint8Array(0);
 
 export class Recording {
+  /** Whether it ends before the game because its writer was ended. */
+  cut = false;
   private readonly keys: Int32Array[] = [];
   private readonly deltas: Uint8Array[] = [];
   private readonly cache = new Map<number, Int32Array[]>();

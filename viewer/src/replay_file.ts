@@ -4,6 +4,7 @@
 import type { Header } from "./header";
 import schema from "./header.schema.json";
 import { Numbers } from "./numbers";
+import { openSteps } from "./open_chunk";
 import { CHUNK_STEPS, Recording } from "./recording";
 import { type Schema, problem } from "./schema";
 
@@ -44,12 +45,13 @@ async function readParts(bytes: Uint8Array, view: DataView): Promise<Recording> 
   checkWork(header, chunks);
   let recording: Recording | null = null;
   let left = MOST_UNPACKED;
-  for (const { packed, steps } of chunks) {
-    const body = new Numbers(await inflate(packed, MOST_CHUNK));
+  for (const { data, steps, open } of chunks) {
+    const body = new Numbers(open ? data : await inflate(data, MOST_CHUNK));
     left -= body.bytes.length;
     if (left < 0) throw new Error(`its steps take more than ${MOST_UNPACKED.toLocaleString("en")} bytes unpacked`);
     recording ??= new Recording(header, text, Recording.key(body, header));
     recording.readChunk(body, steps);
+    recording.cut = open && recording.last < header.max_steps;
   }
   return recording as Recording;
 }
@@ -79,21 +81,33 @@ function check(header: Header): void {
 
 interface Chunk {
   steps: number;
-  packed: Uint8Array;
+  data: Uint8Array;
+  /** Written step by step, not packed. */
+  open: boolean;
 }
 
 function splitChunks(bytes: Uint8Array, view: DataView, at: number, maxSteps: number): Chunk[] {
   const chunks: Chunk[] = [];
   while (at < bytes.length) {
-    if (at + 12 > bytes.length) throw new Error("a chunk is cut off or out of place");
-    const [first, steps, length] = [0, 4, 8].map((offset) => view.getUint32(at + offset, true)) as [number, number, number];
-    at += 12;
-    if (first !== chunks.length * CHUNK_STEPS || steps < 1 || steps > CHUNK_STEPS || at + length > bytes.length) {
+    if (at + 12 > bytes.length) {
+      if (chunks[chunks.length - 1]?.open) break; // its writer was ended here
       throw new Error("a chunk is cut off or out of place");
     }
-    if (first + steps > maxSteps + 1) throw new Error(`more than the ${maxSteps} steps of the episode`);
-    chunks.push({ steps, packed: bytes.subarray(at, at + length) });
+    const [first, steps, length] = [0, 4, 8].map((offset) => view.getUint32(at + offset, true)) as [number, number, number];
+    at += 12;
+    const chunk: Chunk = { steps, data: bytes.subarray(at, at + length), open: !steps && !length };
     at += length;
+    if (chunk.open) {
+      const { parts, next } = openSteps(bytes, view, at, CHUNK_STEPS);
+      [chunk.steps, chunk.data, at] = [parts.length, joined(parts), next];
+      if (chunk.data.length > MOST_CHUNK) throw new Error("a part is too large");
+      if (!chunk.steps && chunks.length) break;
+    }
+    if (first !== chunks.length * CHUNK_STEPS || chunk.steps < 1 || chunk.steps > CHUNK_STEPS || at > bytes.length) {
+      throw new Error("a chunk is cut off or out of place");
+    }
+    if (first + chunk.steps > maxSteps + 1) throw new Error(`more than the ${maxSteps} steps of the episode`);
+    chunks.push(chunk);
   }
   if (!chunks.length || chunks.slice(0, -1).some(({ steps }) => steps !== CHUNK_STEPS)) throw new Error("steps are missing");
   return chunks;

@@ -18,7 +18,7 @@ from metta.eval.replay.numbers import fold, pack, unfold, unpack
 
 MAGIC, VERSION = b"COGREPLY", 1
 CHUNK_STEPS = 100
-START, CHUNK = struct.Struct("<8sII"), struct.Struct("<III")
+START, CHUNK, STEP = struct.Struct("<8sII"), struct.Struct("<III"), struct.Struct("<I")
 MOST_BYTES = 1 << 28  # of a file
 MOST_HEADER = 1 << 24  # of the header, unpacked
 MOST_CHUNK = 1 << 23  # of a chunk, unpacked
@@ -37,10 +37,20 @@ def encode_delta(before: np.ndarray, after: np.ndarray) -> bytes:
     return pack(np.concatenate([[len(places)], changes]))
 
 
+def encode_start(header: ReplayHeader) -> bytes:
+    """What stands before the steps."""
+    top = zlib.compress(json.dumps(header.model_dump(), separators=(",", ":")).encode(), 9)
+    return START.pack(MAGIC, VERSION, len(top)) + top
+
+
+def encode_open_step(step: int, data: bytes) -> bytes:
+    """A step of a file that grows: its key state or delta, after the head of its chunk if it is the first there."""
+    return (b"" if step % CHUNK_STEPS else CHUNK.pack(step, 0, 0)) + STEP.pack(len(data)) + data
+
+
 def encode_file(header: ReplayHeader, states: list[bytes], deltas: list[bytes]) -> bytes:
     """A replay file of key states (every CHUNK_STEPS steps) and the deltas of all steps."""
-    top = zlib.compress(json.dumps(header.model_dump(), separators=(",", ":")).encode(), 9)
-    parts = [START.pack(MAGIC, VERSION, len(top)), top]
+    parts = [encode_start(header)]
     for number, state in enumerate(states):
         first = number * CHUNK_STEPS
         steps = deltas[first : first + CHUNK_STEPS]
@@ -50,30 +60,48 @@ def encode_file(header: ReplayHeader, states: list[bytes], deltas: list[bytes]) 
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """Steps that follow each other."""
+
+    first: int
+    steps: int
+    data: bytes
+    is_open: bool  # written step by step, by one who did not come to pack it
+
+    def numbers(self) -> np.ndarray:
+        """A key state and the deltas after it. Raises ValueError or zlib.error."""
+        return unpack(self.data if self.is_open else _inflate(self.data, MOST_CHUNK))
+
+
+@dataclass(frozen=True)
 class Replay:
     """A replay in memory. States are int64 [header.size], in the order that docs/replays.md gives."""
 
     name: str
     data: bytes
     header: ReplayHeader
-    chunks: list[tuple[int, int, bytes]]  # first step, steps, packed
+    chunks: list[Chunk]
 
     @property
     def steps(self) -> int:
         """Number of the last step."""
-        return self.chunks[-1][0] + self.chunks[-1][1] - 1
+        return self.chunks[-1].first + self.chunks[-1].steps - 1
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its writer was ended before the episode."""
+        return self.chunks[-1].is_open and self.steps < self.header.max_steps
 
     def states(self, chunk: int) -> Iterator[np.ndarray]:
         """The states of a chunk in turn, each an array of its own. Raises UserError for a damaged chunk."""
-        _, steps, packed = self.chunks[chunk]
         try:
-            numbers = unpack(_inflate(packed, MOST_CHUNK))
+            numbers = self.chunks[chunk].numbers()
             size = self.header.size
             if len(numbers) < size:
                 raise ValueError("the key state is cut off")
             state, at = unfold(numbers[:size]), size
             yield state
-            for _ in range(steps - 1):
+            for _ in range(self.chunks[chunk].steps - 1):
                 state, at = _apply(state, numbers, at)
                 yield state
             if at != len(numbers):
@@ -83,10 +111,10 @@ class Replay:
 
     def state(self, step: int) -> np.ndarray:
         """The state after `step` steps; only its chunk is read."""
-        first, steps, _ = self.chunks[step // CHUNK_STEPS]
-        if not first <= step < first + steps:
+        chunk = step // CHUNK_STEPS
+        if not 0 <= step <= self.steps:
             raise IndexError(step)
-        return next(state for at, state in enumerate(self.states(step // CHUNK_STEPS), first) if at == step)
+        return next(state for at, state in enumerate(self.states(chunk), chunk * CHUNK_STEPS) if at == step)
 
     def check(self) -> "Replay":
         """Read every step once. Raises UserError for a damaged one."""
@@ -123,20 +151,42 @@ def _damaged(name: str, why: str) -> UserError:
     return UserError(f"{name}: damaged replay: {line}")
 
 
-def _chunks(data: bytes, at: int, max_steps: int) -> list[tuple[int, int, bytes]]:
-    chunks: list[tuple[int, int, bytes]] = []
+def _chunks(data: bytes, at: int, max_steps: int) -> list[Chunk]:
+    chunks: list[Chunk] = []
     while at < len(data):
+        if chunks and chunks[-1].is_open and len(data) - at < CHUNK.size:
+            break  # its writer was ended here
         first, steps, length = CHUNK.unpack_from(data, at)
         at += CHUNK.size
-        if first != len(chunks) * CHUNK_STEPS or not 1 <= steps <= CHUNK_STEPS or at + length > len(data):
+        if is_open := (steps, length) == (0, 0):
+            steps, body, at = _open_steps(data, at)
+        else:
+            body, at = data[at : at + length], at + length
+        if is_open and not steps and chunks:
+            break
+        if first != len(chunks) * CHUNK_STEPS or not 1 <= steps <= CHUNK_STEPS or at > len(data):
             raise ValueError("a chunk is cut off or out of place")
         if first + steps > max_steps + 1:
             raise ValueError(f"more than the {max_steps} steps of the episode")
-        chunks.append((first, steps, data[at : at + length]))
-        at += length
-    if not chunks or any(steps != CHUNK_STEPS for _, steps, _ in chunks[:-1]):
+        chunks.append(Chunk(first, steps, body, is_open))
+    if not chunks or any(chunk.steps != CHUNK_STEPS for chunk in chunks[:-1]):
         raise ValueError("steps are missing")
     return chunks
+
+
+def _open_steps(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """The whole steps of an open chunk: their number, their numbers, and where the next chunk begins."""
+    parts: list[bytes] = []
+    size = 0
+    while len(parts) < CHUNK_STEPS and at + STEP.size <= len(data):
+        (length,) = STEP.unpack_from(data, at)
+        if not length or at + STEP.size + length > len(data):
+            return len(parts), b"".join(parts), len(data)
+        parts.append(data[at + STEP.size : at + STEP.size + length])
+        at, size = at + STEP.size + length, size + length
+        if size > MOST_CHUNK:
+            raise ValueError("a part is too large")
+    return len(parts), b"".join(parts), at if len(parts) == CHUNK_STEPS else len(data)
 
 
 def _inflate(packed: bytes, most: int) -> bytes:

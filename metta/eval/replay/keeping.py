@@ -1,4 +1,4 @@
-"""Replays of the episodes of an evaluation, a file for each."""
+"""Replays of the episodes of an evaluation, a file for each, written while they are played."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from metta.common.errors import UserError
+from metta.eval.replay.file import read_replay
 from metta.eval.replay.recorder import Recorder
 from metta.game.engine.batch import Batch
 from metta.policy.interface import Policy
@@ -18,6 +20,14 @@ def replay_name(mission: str, seed: int, policies: Sequence[str] = ()) -> str:
     """File name of an episode: its mission, its seed, and what else it needs to be told from others."""
     parts = [mission, *policies, f"seed{seed}"]
     return ".".join(re.sub(r"[^\w.+=-]+", "_", part)[:60] for part in parts) + SUFFIX
+
+
+def is_left(path: Path) -> bool:
+    """Whether a file is the replay of an episode that was broken off, which playing it again may replace."""
+    try:
+        return read_replay(path).is_cut
+    except UserError:
+        return False
 
 
 class BatchRecorder:
@@ -44,8 +54,9 @@ class BatchRecorder:
             )
             for env, (seed, map_seed) in enumerate(self._seeds)
         ]
-        for recorder in self._recorders:
+        for recorder, name in zip(self._recorders, self._names, strict=True):
             recorder.start(policy)
+            recorder.grow(self._folder / name)
 
     def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
         values = self._team.values if self._team else None
@@ -53,7 +64,12 @@ class BatchRecorder:
             recorder.step(actions, rewards, values)
 
     def save(self) -> dict[int, str]:
-        """Write the replays; file by environment. Raises UserError where that fails."""
+        """Write the whole replays; file by environment. Raises UserError where that fails."""
         for recorder, name in zip(self._recorders, self._names, strict=True):
             recorder.save(self._folder / name)
         return dict(enumerate(self._names))
+
+    def close(self) -> None:
+        """Leave the files of episodes that do not come to their end as they are."""
+        for recorder in self._recorders:
+            recorder.close()

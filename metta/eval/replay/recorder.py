@@ -7,6 +7,7 @@ import numpy as np
 from metta.common.errors import UserError
 from metta.common.files import write_atomic
 from metta.eval.replay.file import CHUNK_STEPS, encode_delta, encode_file, encode_state
+from metta.eval.replay.growing import GrowingFile
 from metta.eval.replay.header import AGENT_COLUMNS, NONE, ReplayHeader, make_header
 from metta.game.engine.batch import Batch
 from metta.policy.interface import Policy, Telling, tells
@@ -43,6 +44,7 @@ class Recorder:
         self.deltas: list[bytes] = []  # from the state before; that of step 0 is empty
         self.state = np.zeros(0, np.int64)
         self.done = False
+        self._file: GrowingFile | None = None
 
     def start(self, policy: Policy) -> None:
         """Keep the state in which the episode begins. `policy` is asked what its agents are about, if it tells."""
@@ -61,31 +63,47 @@ class Recorder:
         self.states.append(encode_state(self.state))
         self.deltas.append(b"")
 
+    def grow(self, path: Path) -> None:
+        """Write the file from here on step by step, so that it outlives this process; `save` ends that."""
+        self.close()
+        self._file = GrowingFile(path, self.header, self.states, self.deltas)
+
     def step(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None = None) -> None:
         """Keep what a step did. actions int [E, A], rewards float [E, A], values: the policy's estimates [E, A]."""
         self.done = self.done or int(self._batch.steps()[self._env]) != len(self.deltas)
         if self.done:
             return
         e = self._env
-        if values is not None:
+        if values is not None and not self.header.values:
             self.header.values = True
+            if self._file:
+                self.grow(self._file.path)  # the header has changed
         state = self._observe(actions[e], rewards[e], None if values is None else values[e], len(self.deltas))
         self.deltas.append(encode_delta(self.state, state))
         self.state = state
         if (len(self.deltas) - 1) % CHUNK_STEPS == 0:
             self.states.append(encode_state(state))
+        if self._file:
+            self._file.add()
 
     def to_bytes(self) -> bytes:
         """The replay file of what has been recorded so far."""
         return encode_file(self.header, self.states, self.deltas)
 
     def save(self, path: Path) -> None:
-        """Write the replay file. Raises UserError where that fails."""
+        """Write the whole replay file. Raises UserError where that fails."""
+        self.close()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, self.to_bytes())
         except OSError as error:
             raise UserError(f"{path}: the replay cannot be written ({error.strerror})") from None
+
+    def close(self) -> None:
+        """End a file that grows, as it is."""
+        if self._file:
+            self._file.close()
+        self._file = None
 
     def _observe(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None, step: int) -> np.ndarray:
         """The present state as numbers, int64 [header.size]."""

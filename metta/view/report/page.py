@@ -14,6 +14,7 @@ from metta.eval.results import REWARD, RoundResult
 from metta.eval.statistics import Summary, as_cells, interval_head, show, show_interval, summarize
 from metta.view.page import write_replay_page
 from metta.view.report.charts import colour, gear_legend, metric_chart, role_chart
+from metta.view.report.origin import origin
 
 # Statistics with a chart each, and what they are called; the table below has all.
 CHARTS = {
@@ -26,6 +27,8 @@ CHARTS = {
     "cell.visited": "cells visited",
     "action.failed": "failed actions",
 }
+# It loads nothing and runs nothing.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 MARK = '<meta name="generator" content="cogames report">'
 TEAM_CHARTS = {"cogs/aligned.junction.held": "junctions held by cogs, summed over steps"}
 
@@ -41,7 +44,9 @@ def write_report(result: ContestResult, path: Path, replays: Path | None = None)
     title = ", ".join(dict.fromkeys(name for played in result.rounds for name in played.names))
     html = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'{MARK}<meta name="viewport" content="width=device-width"><style>{style}</style></head>'
+        f'{MARK}<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta name="referrer" content="no-referrer"><meta name="viewport" content="width=device-width">'
+        f"<style>{style}</style></head>"
         f"<body>{body}</body></html>\n"
     )
     try:
@@ -69,7 +74,8 @@ def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterat
     for one in result.rounds:
         yield from _mission(one, path, replays)
     said = "Dots are episodes, lines means, bars 95 % intervals of the mean; an arrow: the interval goes on there."
-    yield f"<footer>{said}</footer>"
+    facts = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in origin().items())
+    yield f"<footer><p>{said}</p><dl>{facts}</dl></footer>"
 
 
 def _policies(result: RoundResult) -> str:

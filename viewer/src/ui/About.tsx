@@ -45,10 +45,10 @@ export function About() {
           </Line>
         ))}
       </dl>
-      <form method="dialog">
+      <p class="foot">
         <span>The legend (L) explains pictures and keys.</span>
-        <button>Close</button>
-      </form>
+        <button onClick={() => card.current?.close()}>Close</button>
+      </p>
     </dialog>
   );
 }

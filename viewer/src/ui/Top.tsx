@@ -28,6 +28,11 @@ export function Top() {
         </p>
       </div>
       {live.value && <LiveMark />}
+      {now.recording.cut && (
+        <span class="mark" data-cut title="the program that recorded it was ended before the game was">
+          cut after step {now.recording.last}
+        </span>
+      )}
       <section class="group" aria-label="junctions">
         <span class="label">junctions</span>
         {header.collectives.map((name, index) => (
