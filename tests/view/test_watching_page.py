@@ -220,7 +220,7 @@ def test_the_heat_map_shows_where_cogs_were(arena: Any, played: Played):
     alone = next(cell for cell in counts if cell not in set(map(tuple, agents[:, 3, :2].tolist())) | now | things)
     plain = pixel(arena, *busy), pixel(arena, *alone)
     arena.keyboard.press("h")
-    assert pixel(arena, *busy)[0] > plain[0][0] + 60 and (pixel(arena, *alone) != plain[1]).any()
+    assert np.abs(pixel(arena, *busy) - plain[0]).sum() > 200 and (pixel(arena, *alone) != plain[1]).any()
     arena.click("[data-cog='3']")  # from now on of this one alone
     arena.keyboard.press("a")
     lit = pixel(arena, *alone)
@@ -234,7 +234,7 @@ def test_what_the_cog_does_not_see_is_dark(arena: Any, played: Played):
     inside, outside = (row + 3, col + 3), (row + 9, col + 3)
     bright = pixel(arena, *inside), pixel(arena, *outside)
     arena.click("#sight")
-    assert (pixel(arena, *inside) == bright[0]).all() and pixel(arena, *outside).sum() < bright[1].sum() * 0.6
+    assert (pixel(arena, *inside) == bright[0]).all() and pixel(arena, *outside).sum() < bright[1].sum() * 0.7
 
 
 def test_a_card_tells_what_this_is(arena: Any):

@@ -15,7 +15,7 @@ import { Visits } from "./visits";
 const TRAIL = 14; // steps
 const SMALLEST_COG = 20; // pixels of its cell, so that cogs are seen on the whole map
 const NEAR = 20; // pixels of a cell from which hearts are counted
-const UNSEEN = 0.74; // of the void over what the selected cog does not see
+const UNSEEN = 0.7; // of dusk over what the selected cog does not see
 const PULSE = 10; // steps that a ring around an event is seen
 
 export interface Look {
@@ -297,7 +297,7 @@ export class MapView {
     const { ink, camera } = this;
     const { window } = this.game.world.header.sight;
     const [left, top] = camera.toPixel(col - window / 2, row - window / 2);
-    ink.fillStyle = fade(INK.void, UNSEEN);
+    ink.fillStyle = fade(INK.dusk, UNSEEN);
     ink.beginPath();
     ink.rect(0, 0, camera.width, camera.height);
     ink.rect(left, top, window * camera.zoom, window * camera.zoom);

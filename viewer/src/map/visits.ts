@@ -1,14 +1,24 @@
 /** How often cogs were in each cell, as colours over the floor. */
 
 import type { Game } from "../game";
+import type { Theme } from "../palette";
+import { theme } from "../theme";
 
-/** Dark to bright, red, green, blue and opacity. */
-const RAMP = [
-  [74, 38, 140, 110],
-  [196, 52, 96, 165],
-  [250, 150, 60, 200],
-  [255, 240, 170, 225],
-] as const;
+/** From few visits to many, red, green, blue and opacity: brighter on dark ground, darker on light ground. */
+const RAMPS: Record<Theme, readonly (readonly [number, number, number, number])[]> = {
+  dark: [
+    [74, 38, 140, 110],
+    [196, 52, 96, 165],
+    [250, 150, 60, 200],
+    [255, 240, 170, 225],
+  ],
+  light: [
+    [255, 214, 120, 110],
+    [248, 140, 60, 165],
+    [196, 52, 96, 205],
+    [64, 22, 110, 230],
+  ],
+};
 
 export class Visits {
   /** A pixel for each cell. */
@@ -17,6 +27,7 @@ export class Visits {
   private readonly counts: Uint32Array;
   private next = 0; // step that is not counted yet
   private agent: number | null = null;
+  private ground: Theme = theme.value;
   private brightest = 2; // visits, a power of two
 
   constructor(private readonly game: Game) {
@@ -29,8 +40,8 @@ export class Visits {
 
   /** Count the steps up to `step`, of one agent or all. */
   update(step: number, agent: number | null): HTMLCanvasElement {
-    if (step < this.next - 1 || agent !== this.agent) this.clear();
-    this.agent = agent;
+    if (step < this.next - 1 || agent !== this.agent || theme.value !== this.ground) this.clear();
+    [this.agent, this.ground] = [agent, theme.value];
     const { brightest } = this;
     const changed = new Set<number>();
     for (; this.next <= step; this.next++) {
@@ -55,8 +66,9 @@ export class Visits {
 
   private paint(cell: number): void {
     const share = Math.log2(this.counts[cell] ?? 1) / Math.log2(this.brightest);
-    const at = share * (RAMP.length - 1);
-    const [low, high] = [RAMP[Math.floor(at)] ?? RAMP[0], RAMP[Math.ceil(at)] ?? RAMP[0]];
+    const ramp = RAMPS[this.ground];
+    const at = share * (ramp.length - 1);
+    const [low, high] = [ramp[Math.floor(at)] ?? [], ramp[Math.ceil(at)] ?? []];
     const [r, g, b, a] = low.map((value, k) => Math.round(value + ((high[k] ?? 0) - value) * (at % 1)));
     const [x, y] = [cell % this.game.world.cols, Math.floor(cell / this.game.world.cols)];
     this.ink.clearRect(x, y, 1, 1);
