@@ -76,7 +76,8 @@ class Painter:
         height, width = self._walls.shape
         pen.rectangle((0, TOP, self.width, TOP + height * cell - 1), fill=INK["void"])
         open_cells = np.pad(~self._walls, 1)
-        near = sum(np.roll(open_cells, (dr, dc), (0, 1)) for dr in (-1, 0, 1) for dc in (-1, 0, 1))[1:-1, 1:-1] > 0
+        around = [np.roll(open_cells, (dr, dc), (0, 1)) for dr in (-1, 0, 1) for dc in (-1, 0, 1)]
+        near = np.any(around, 0)[1:-1, 1:-1]
         for row in range(height):
             for col in range(width):
                 x, y = self._left + col * cell, TOP + row * cell
