@@ -14,7 +14,7 @@ from metta.view.controls import Controls
 from metta.view.match import Match
 
 STEPS_PER_SECOND = 8  # at speed 1, as in viewer/src/store.ts
-QUIET = 10.0  # seconds after which a watcher hears that the line still stands
+QUIET = 2.0  # seconds after which a watcher hears that the line still stands, and one that has gone is noticed
 NOOP = 0
 
 

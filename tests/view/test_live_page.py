@@ -1,32 +1,14 @@
 """The page in a real browser, following a match as it is played and taking part in it."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metta.view.live import LiveMatch
-from metta.view.server import ViewerServer
-from tests.view.conftest import make_match, until
+from tests.view.conftest import make_match, serving, until
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def serving(live: LiveMatch) -> Iterator[ViewerServer]:
-    server = ViewerServer(0, match=live)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        live.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_it_plays_as_soon_as_it_is_watched(page: Any):

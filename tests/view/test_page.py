@@ -1,5 +1,6 @@
 """The built page: one file that needs nothing else, made from the sources that lie in viewer/."""
 
+import base64
 import hashlib
 import json
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
-from metta.view.page import live_page, replay_page, write_replay_page
+from metta.view.page import content_policy, live_page, replay_page, write_replay_page
 from tests.view.conftest import Played
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,15 @@ def test_it_names_no_other_host_and_loads_no_other_file():
     assert all(name.startswith("http://www.w3.org/") for name in re.findall(r"\w+://[^\"\s]*", page))  # namespaces
     assert re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(?!data:)", page) == []
     assert "default-src 'none'" in page and "connect-src 'self'" in page
+
+
+def test_it_runs_its_own_script_and_no_other():
+    page = BUILT.joinpath("index.html").read_bytes()
+    (script,) = re.findall(rb'<script type="module"[^>]*>(.*?)</script>', page, re.DOTALL)
+    known = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    assert f"script-src 'sha256-{known}';" in content_policy()
+    for shown in (replay_page(b"x"), live_page()):
+        assert content_policy() in shown and script.decode() in shown
 
 
 def test_the_lock_file_holds_versions_and_hashes_but_no_addresses():

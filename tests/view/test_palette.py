@@ -1,6 +1,8 @@
 """One palette for page, terminal and reports, told apart with every kind of colour vision and on both grounds."""
 
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +82,15 @@ def test_clips_teams_and_neutral_junctions_differ_in_shape_as_well():
     assert len({owner.sign for owner in owners}) == len(owners)
     teams = {look.sides for look in PALETTE.teams.values()}
     assert PALETTE.neutral.sides not in teams and PALETTE.clips.sides not in teams
+
+
+def test_the_page_takes_every_colour_from_the_palette():
+    sources = Path(__file__).parents[2] / "viewer" / "src"
+    style = (sources / "style.css").read_text()
+    assert set(re.findall(r"var\(--(\w+)\)", style)) <= {*PALETTE.ink, "clips"}
+    for path in sources.rglob("*"):
+        if path.is_file():
+            assert re.findall(r"#[0-9a-f]{6}\b", path.read_text()) == [], path.name
 
 
 def test_a_team_that_is_named_after_a_colour_gets_it():

@@ -3,6 +3,7 @@ import { letGo } from "./focus";
 import { keepLink } from "./link";
 import { bytesOf } from "./live";
 import { openAddress, openOwn, takeDrops, watch } from "./open";
+import { looksOf } from "./palette";
 import { game, growing, last, playing, seek, step } from "./store";
 import "./style.css";
 import "./watch.css";
@@ -30,5 +31,5 @@ async function start(): Promise<void> {
 }
 
 // For scripts that test the page.
-Object.assign(window, { viewer: { game, step, last, playing, growing, seek, measured } });
+Object.assign(window, { viewer: { game, step, last, playing, growing, seek, measured, looksOf } });
 void start();

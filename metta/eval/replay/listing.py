@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from metta.common.errors import UserError, printable
+from metta.common.files import PARTIAL
 from metta.eval.replay.file import MAGIC, Replay, read_replay
 from metta.eval.replay.header import AGENT_COLUMNS
 from metta.eval.replay.keeping import SUFFIX
@@ -39,8 +40,10 @@ def list_replays(folder: Path) -> list[str]:
 
 
 def _is_replay(file: Path) -> bool:
-    if not file.is_file() or file.suffix == SUFFIX:
-        return file.is_file()
+    if not file.is_file() or file.name.startswith(PARTIAL):
+        return False
+    if file.suffix == SUFFIX:
+        return True
     with suppress(OSError), open(file, "rb") as opened:
         return opened.read(len(MAGIC)) == MAGIC
     return False

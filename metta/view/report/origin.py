@@ -18,7 +18,7 @@ def origin() -> dict[str, str]:
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
         "command": shlex.join([Path(program).name, *words]),
         "metta": version("metta"),
-        "engine and policies": digest_sources(*PLAYING)[:SHOWN],
+        "code of engine and policies": digest_sources(*PLAYING)[:SHOWN],
         "Python": platform.python_version(),
         "torch": version("torch"),
     }

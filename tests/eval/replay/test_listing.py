@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from metta.common.errors import UserError
+from metta.common.files import partial
 from metta.eval.replay.file import read_replay
 from metta.eval.replay.listing import list_replays, mean_score
 from tests.eval.replay.conftest import STEPS, Recorded, record
@@ -40,6 +41,7 @@ def test_a_cut_one_and_a_damaged_one_say_so_and_other_files_are_passed_over(reco
     left.close()
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "folder.replay").mkdir()
+    recorded.recorder.save(partial(tmp_path / "half.replay"))
     lines = {line.split()[0]: line for line in list_replays(tmp_path)[1:]}
     assert set(lines) == {"whole.replay", "damaged.replay", "cut.replay"}
     assert "3 of 9 (cut)" in lines["cut.replay"] and "(cut)" not in lines["whole.replay"]

@@ -150,14 +150,15 @@ function cog(ink: Ink, size: number, gear: string, team: Owner | null, alive: bo
   body.addColorStop(1, fade(colour, 0.78));
   ink.fillStyle = INK.floor;
   ink.fill();
-  ink.fillStyle = body;
+  ink.fillStyle = alive ? body : "transparent";
   ink.fill();
   ink.lineWidth = Math.max(1.25, size * 0.06);
   ink.strokeStyle = team?.colour ?? INK.text;
   ink.stroke();
-  if (size >= 36 && gear) stroke(ink, gear, 0, -size * 0.02, size * 0.52, INK.contrast, 2.6);
+  const word = alive ? INK.contrast : colour;
+  if (size >= 36 && gear) stroke(ink, gear, 0, -size * 0.02, size * 0.52, word, 2.6);
   else if (size >= 13) {
-    ink.fillStyle = INK.contrast;
+    ink.fillStyle = word;
     ink.font = `700 ${Math.round(size * (label.length > 1 ? 0.38 : 0.46))}px system-ui, sans-serif`;
     ink.textAlign = "center";
     ink.textBaseline = "middle";

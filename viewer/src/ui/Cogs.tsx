@@ -34,7 +34,7 @@ function Row({ agent }: { agent: number }) {
       <button class={`cog ${hp === 0 ? "down" : ""}`} aria-pressed={agent === selected.value} aria-label={words.filter(Boolean).join(", ")} onClick={() => select(agent === selected.value ? null : agent)} data-cog={agent}>
         <span class="disc" style={{ background: gearColour(gear), borderColor: team?.colour ?? "transparent" }}>
           {agent}
-          {team && <Mark owner={team} size={13} />}
+          <TeamMark agent={agent} />
         </span>
         <span class="what">
           <b style={{ color: gear ? gearColour(gear) : undefined }}>{gear || "no gear"}</b>
@@ -70,6 +70,7 @@ export function Discs() {
       {world.header.agents.map((_, agent) => (
         <button
           key={agent}
+          title={`cog ${agent}`}
           class={`disc ${world.held(numbers, agent, "hp") === 0 ? "down" : ""}`}
           aria-pressed={agent === selected.value}
           style={{ background: gearColour(world.gear(numbers, agent)) }}
@@ -78,10 +79,16 @@ export function Discs() {
           aria-label={`cog ${agent}`}
         >
           {agent}
+          <TeamMark agent={agent} />
         </button>
       ))}
     </div>
   );
+}
+
+function TeamMark({ agent }: { agent: number }) {
+  const team = game.value?.teamMark(agent);
+  return team ? <Mark owner={team} size={13} /> : null;
 }
 
 export function Bar({ value, most, colour, title }: { value: number; most: number; colour: string; title?: string }) {

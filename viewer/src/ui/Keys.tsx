@@ -1,6 +1,6 @@
 /** The list of keys: in the legend, and before everything else on `?`. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { KEYS } from "../keys";
 import { keysShown } from "../store";
 
@@ -21,7 +21,7 @@ export function KeyList() {
 
 export function KeysDialog() {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = (): void => dialog.current?.close();
   return (
     <dialog
@@ -30,7 +30,10 @@ export function KeysDialog() {
       aria-label="keys"
       onClose={() => (keysShown.value = false)}
       onClick={(event) => event.target === dialog.current && close()}
-      onKeyDown={(event) => event.key === "?" && close()}
+      onKeyDown={(event) => {
+        event.stopPropagation(); // the page below would open the list again
+        if (event.key === "?") close();
+      }}
     >
       <div class="sheet">
         <h2>

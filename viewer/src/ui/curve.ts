@@ -1,10 +1,10 @@
 /** The timeline's picture: nights, junctions held, the mean score, marks of events, the present step. */
 
 import type { Game } from "../game";
-import { last, selected, step } from "../store";
 import { mark } from "../shapes";
+import { last, selected, step } from "../store";
 import type { Owner } from "../theme";
-import { INK, clips, fade } from "../theme";
+import { INK, clips, fade, theme } from "../theme";
 
 const EDGE = 10; // pixels left and right
 const LANE = 5; // pixels below the curves for the events of each owner
@@ -16,22 +16,56 @@ export function stepAt(canvas: HTMLCanvasElement, clientX: number, total: number
   return Math.max(0, Math.min(last.value, Math.round(share * total)));
 }
 
+/** Where things are on the canvas, in pixels of CSS. */
+interface Frame {
+  width: number;
+  height: number;
+  floor: number;
+  x: (step: number) => number;
+}
+
+/** All but the present step, kept until it changes. */
+let kept: { key: string; game: Game; layer: HTMLCanvasElement } | null = null;
+
 export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, hovered: number | null): void {
   const ratio = Math.min(2, window.devicePixelRatio || 1);
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
+  const x = (at: number): number => EDGE + ((width - 2 * EDGE) * at) / Math.max(1, total);
+  const frame = { width, height, floor: height - lanes(game) * LANE - 3, x };
+  const key = [game.history.length, total, width, height, ratio, selected.value, theme.value].join();
+  if (kept?.key !== key || kept.game !== game) kept = { key, game, layer: paint(game, total, frame, ratio) };
+  canvas.width = kept.layer.width;
+  canvas.height = kept.layer.height;
   const ink = canvas.getContext("2d") as CanvasRenderingContext2D;
+  ink.drawImage(kept.layer, 0, 0);
   ink.scale(ratio, ratio);
-  const span = Math.max(1, total);
-  const x = (at: number): number => EDGE + ((width - 2 * EDGE) * at) / span;
-  const floor = height - lanes(game) * LANE - 3;
-  drawNights(ink, game, total, x, floor);
-  const every = Math.max(1, Math.floor(game.history.length / width));
+  if (hovered !== null) rule(ink, x(hovered), frame.floor, INK.faint);
+  rule(ink, x(step.value), height, INK.strong);
+  ink.fillStyle = INK.strong;
+  ink.beginPath();
+  ink.arc(x(step.value), 5, 4, 0, 7);
+  ink.fill();
+}
+
+function paint(game: Game, total: number, frame: Frame, ratio: number): HTMLCanvasElement {
+  const layer = document.createElement("canvas");
+  layer.width = frame.width * ratio;
+  layer.height = frame.height * ratio;
+  const ink = layer.getContext("2d") as CanvasRenderingContext2D;
+  ink.scale(ratio, ratio);
+  drawNights(ink, game, total, frame);
+  const every = Math.max(1, Math.floor(game.history.length / Math.max(1, frame.width)));
   const steps: number[] = [];
   for (let at = 0; at < game.history.length; at += every) steps.push(at);
   if (steps[steps.length - 1] !== game.history.length - 1) steps.push(game.history.length - 1);
-  drawHeld(ink, game, steps, x, floor);
+  drawHeld(ink, game, steps, frame);
+  drawScores(ink, game, steps, frame);
+  drawMarks(ink, game, frame.x, frame.floor + 3);
+  return layer;
+}
+
+/** Mean scores, of each team where there are several, and the score of the cog that was chosen. */
+function drawScores(ink: CanvasRenderingContext2D, game: Game, steps: number[], { x, floor }: Frame): void {
   const chosen = selected.value;
   const groups = game.teams.length > 1 ? game.teams : [null];
   const means = groups.map((team) => steps.map((at) => game.history.mean(at, team)));
@@ -54,14 +88,9 @@ export function drawCurve(canvas: HTMLCanvasElement, game: Game, total: number, 
     const owner = team == null ? null : game.ownerOf(team);
     line(values, owner?.colour ?? INK.accent, owner);
   });
-  caption(ink, x(0) + 8, [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent], ...(chosen === null ? [] : [[`cog ${chosen}`, INK.strong] as Word]), ["junctions held", INK.dim]]);
-  drawMarks(ink, game, x, floor + 3);
-  if (hovered !== null) rule(ink, x(hovered), floor, INK.faint);
-  rule(ink, x(step.value), height, INK.strong);
-  ink.fillStyle = INK.strong;
-  ink.beginPath();
-  ink.arc(x(step.value), 5, 4, 0, 7);
-  ink.fill();
+  const words: Word[] = [[`mean score, up to ${Math.max(...scores).toPrecision(3)}`, INK.accent]];
+  if (chosen !== null) words.push([`cog ${chosen}`, INK.strong]);
+  caption(ink, x(0) + 8, [...words, ["junctions held", INK.dim]]);
 }
 
 type Word = [string, string];
@@ -78,7 +107,7 @@ function caption(ink: CanvasRenderingContext2D, left: number, words: Word[]): vo
   }
 }
 
-function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, x: (at: number) => number, floor: number): void {
+function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, { x, floor }: Frame): void {
   ink.fillStyle = INK.floor;
   ink.fillRect(x(0), 0, x(total) - x(0), floor);
   const length = game.world.header.day_length;
@@ -90,7 +119,7 @@ function drawNights(ink: CanvasRenderingContext2D, game: Game, total: number, x:
 }
 
 /** Junctions of each collective as areas from the floor up, on one scale. */
-function drawHeld(ink: CanvasRenderingContext2D, game: Game, steps: number[], x: (at: number) => number, floor: number): void {
+function drawHeld(ink: CanvasRenderingContext2D, game: Game, steps: number[], { x, floor }: Frame): void {
   const junctions = game.world.things.filter((thing) => thing.plain === "junction").length;
   game.world.header.collectives.forEach((_, collective) => {
     const owner = game.ownerOf(collective);
