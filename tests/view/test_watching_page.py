@@ -242,9 +242,9 @@ def test_a_card_tells_what_this_is(arena: Any):
     text = arena.inner_text("dialog")
     assert all(word in text for word in ("What is this?", "junctions", "score", "aligner", "clips", "cogs"))
     arena.keyboard.press("Escape")
-    until(arena, "!document.querySelector('dialog').open")
-    arena.keyboard.press("?")
-    until(arena, "document.querySelector('dialog').open")
+    until(arena, "document.querySelector('dialog') === null")
+    arena.keyboard.press("i")
+    until(arena, "document.querySelector('dialog')?.open")
 
 
 def test_teams_have_their_scores_as_numbers(page: Any, tmp_path: Path):
