@@ -20,7 +20,7 @@ from metta.cli.options import (
     TrustPickle,
     Variants,
 )
-from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED
+from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED, TEAM
 from metta.common.errors import UserError
 
 Port = Annotated[int, typer.Option(help="port of the page in the browser; 0: any that is free", min=0, max=65535)]
@@ -33,7 +33,7 @@ def _renderers() -> list[str]:
 def play(
     context: typer.Context,
     mission: Mission = MISSION,
-    policy: Policy = "noop",
+    policy: Policy = TEAM,
     variant: Variants = None,
     difficulty: Difficulty = None,
     cogs: Cogs = None,

@@ -8,8 +8,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from metta.common.defaults import TEAM
+from metta.common.errors import UserError
+from metta.eval.evaluate import evaluate
 from metta.eval.replay.file import read_replay
-from metta.eval.settings import PlayConfig
+from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.view.play import play, with_map_seed
@@ -63,6 +66,14 @@ def test_pictures_are_plain_lines_of_at_most_160_columns(capsys: pytest.CaptureF
     assert "step 40/40" in text and "🏠" in text and "hearts gained" in text
 
 
+def test_without_a_policy_and_a_run_a_scripted_team_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    nothing = {"policy_uri": None, "system": {"data_dir": str(tmp_path)}}
+    text = printed(capsys, render="none", **nothing)
+    assert f"{TEAM} plays cogsguard_arena.basic, 8 agents, seed 42: 40 of 40 steps" in text
+    with pytest.raises(UserError, match="nothing to play: no run"):
+        evaluate(EvaluateConfig.model_validate(nothing))
+
+
 def test_the_map_may_come_from_a_seed_of_its_own(start: Start):
     mission: Mission = start().mission
 
@@ -79,3 +90,11 @@ def test_the_page_names_every_key_and_every_way_to_render():
         assert f"| `{binding.shown}` | {binding.does} |" in page
     for render in get_args(PlayConfig.model_fields["render"].annotation):
         assert f"`render={render}`" in page
+
+
+def test_watching_a_script_needs_no_torch() -> None:
+    """It takes seconds to import."""
+    words = ["cogsguard.play", "policy_uri=cogsguard", "render=none", "max_steps=3"]
+    code = "import sys; from metta.config.runner import run; sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
