@@ -97,10 +97,6 @@ class LiveMatch:
             self._single = self._single or not self._playing
         self._single = self._single or wish.step
 
-    def to_bytes(self) -> bytes:
-        """The replay file of what has been played so far."""
-        return self.match.recorder.to_bytes()
-
     def news(self) -> Iterator[dict[str, Any] | None]:
         """All that has happened so far, then what happens; None now and then while nothing does."""
         with self._change:

@@ -93,7 +93,7 @@ def test_an_agent_that_was_taken_over_does_what_it_is_told_and_else_nothing(live
     for step, action in enumerate((east, None, east), 1):
         live.wish(Wish(step=True) if action is None else Wish(action=action))
         wait_for(live, step)
-    replay = parse_replay(live.to_bytes(), "live")
+    replay = parse_replay(live.match.recorder.to_bytes(), "live")
     actions = [replay.state(step)[: 8 * replay.header.agent_width].reshape(8, -1)[2, 3] for step in (1, 2, 3)]
     assert actions == [east, 0, east]
 
