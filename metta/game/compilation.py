@@ -167,7 +167,7 @@ class Compilation:
         """Until all is done. Raise KeyboardInterrupt where `quits` comes true."""
         cores = min(share_of_cores(1), len(self._waiting))
         seconds = max(sum(each.seconds for each in self._waiting) / cores, self._waiting[-1].seconds)
-        names = " and ".join(each.name.removeprefix("the ") for each in reversed(self._waiting))
+        names = ", ".join(each.name for each in reversed(self._waiting))
         _tell(f"compiling {names}, once per version: about {math.ceil(seconds / 60)} min")
         try:
             with _Bar() as bar:

@@ -81,8 +81,11 @@ def sync(flags: argparse.Namespace) -> int:
     pack = f"tar -C {shlex.quote(runs)} --exclude=.lock -cf - {shlex.quote(flags.run)}"
     with subprocess.Popen(machine.command(pack), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as sender:
         assert sender.stdout
-        with tarfile.open(fileobj=sender.stdout, mode="r|") as archive:
-            archive.extractall(flags.to, filter="data")
+        try:
+            with tarfile.open(fileobj=sender.stdout, mode="r|") as archive:
+                archive.extractall(flags.to, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise UserError(f"{machine.name}: not all of {flags.run} came ({error})") from None
     if sender.returncode not in (0, 1):  # 1: a file has grown meanwhile
         raise UserError(f"{machine.name}: not all of {flags.run} came")
     print(f"{flags.to / flags.run}: as on {machine.name}")

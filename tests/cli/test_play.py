@@ -52,6 +52,15 @@ def test_a_kept_episode_becomes_one_page(cogames: Cogames, tmp_path: Path):
     assert "<html" in (tmp_path / "game.html").read_text()
 
 
+def test_a_replay_becomes_a_video(cogames: Cogames, tmp_path: Path):
+    cogames(*QUIET, "--save-replay-file", "game.replay")
+    done = cogames("replay", "game.replay", "--video", "game.gif", "--speed", "8")
+    assert done.code == 0 and done.out == "wrote game.gif: 2 seconds\n", done
+    assert (tmp_path / "game.gif").read_bytes().startswith(b"GIF89a")
+    refused = cogames("replay", "game.replay", "--video", "game.avi")
+    assert refused.code == 2 and "a video ends in .mp4 or .gif" in refused.err
+
+
 def test_a_folder_of_replays_is_listed(cogames: Cogames):
     cogames(*QUIET, "--save-replay-dir", "kept")
     done = cogames("replay", "kept")

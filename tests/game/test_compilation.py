@@ -80,7 +80,7 @@ def test_it_is_said_at_once_and_done_once(tmp_path: Path) -> None:
     code, out, error = example.run()
     assert (code, out) == (0, "begun\n")
     first, *_, last = error.splitlines()
-    assert first == "compiling example, once per version: about 2 min"
+    assert first == "compiling the example, once per version: about 2 min"
     assert last.startswith("compiled 0 functions in ") or last.startswith("compiled 2 functions in ")
     assert example.run() == (0, "begun\n", "")
 
@@ -90,7 +90,7 @@ def test_a_changed_source_is_compiled_anew(tmp_path: Path) -> None:
     example.run()
     with open(example.package / "kernels.py", "a") as source:
         source.write("# changed\n")
-    assert "compiling example" in example.run()[2]
+    assert "compiling the example" in example.run()[2]
 
 
 def test_what_cannot_be_compiled_ahead_is_said_and_stops_nothing(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ def test_none_prints_only_the_table(capsys: pytest.CaptureFixture[str]):
     assert "40 of 40 steps" in lines[0] and "hearts lost" in lines[2] and len(lines) == 4 + 8 + 1
 
 
+def test_the_table_tells_the_score_of_each_team(capsys: pytest.CaptureFixture[str]):
+    teams = {"red": {"num_agents": 3, "wealth": 300}, "blue": {"num_agents": 2}}
+    lines = printed(capsys, render="none", mission={"max_steps": 300, "teams": teams}).splitlines()
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    scores = {row[0]: float(row[-1]) for row in cells}
+    for team, cogs in (("red", "012"), ("blue", "34")):
+        assert scores[team] == pytest.approx(np.mean([scores[cog] for cog in cogs]), abs=1e-3)
+    assert scores["red"] > 0
+
+
 def test_log_tells_events_and_how_it_stands_in_order(capsys: pytest.CaptureFixture[str]):
     lines = printed(capsys, render="log").splitlines()
     steps = [int(line.removeprefix("step").split("/")[0].split()[0]) for line in lines[1:-13]]
