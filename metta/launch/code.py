@@ -10,6 +10,13 @@ from metta.launch.hosts import ROOT
 from metta.launch.machine import Machine, local
 
 SECONDS = 600.0  # that sending a commit may take
+# What was cut short before it was done is made anew.
+CHECK_OUT = """\
+test -e {place}.done || {{
+    rm -rf {place} && git -C {store} worktree prune &&
+        git -C {store} worktree add --quiet --force --detach {place} {commit} && touch {place}.done
+}}
+"""
 
 
 def head() -> str:
@@ -47,9 +54,7 @@ def checkout(machine: Machine, commit: str, folder: str) -> str:
     begin = f"test -d {shlex.quote(store)} || git init --quiet --bare {shlex.quote(store)}"
     machine.run(f"mkdir -p {shlex.quote(folder)} && {{ {begin}; }}")
     _push(machine, commit, store)
-    quoted = shlex.quote(place)
-    add = f"git -C {shlex.quote(store)} worktree add --quiet --force --detach {quoted} {commit}"
-    machine.run(f"test -d {quoted} || {add}", SECONDS)
+    machine.run(CHECK_OUT.format(store=shlex.quote(store), place=shlex.quote(place), commit=commit), SECONDS)
     return place
 
 

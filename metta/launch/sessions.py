@@ -39,7 +39,7 @@ class Sessions:
             if isinstance(target, SshTarget):
                 machine.need("git", "tmux", target.python)
                 checkout(machine, self.sent.commit, target.code)
-            if " running for " in f" {self._told(node, machine)}":
+            if self._told(node, machine).startswith("running "):
                 raise UserError(f"run={self.sent.run} goes on already on {machine.name}; stop it, or name another run")
         for node, machine in enumerate(self.machines):
             machine.run(self._start(node, machine))

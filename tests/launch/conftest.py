@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = Path("/usr/sbin/sshd")
-WAIT = 60  # seconds that something may take on a busy machine
+WAIT = 180  # seconds that something may take on a busy machine
 CONFIG = """\
 Port {port}
 ListenAddress 127.0.0.1

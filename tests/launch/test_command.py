@@ -7,6 +7,7 @@ import pytest
 
 from metta.launch import code
 from metta.launch.command import main
+from metta.launch.machine import Machine
 from metta.launch.names import LONGEST, dns_label, session_name
 from tests.launch.conftest import until
 
@@ -86,6 +87,16 @@ def test_changes_that_no_commit_holds_are_refused_or_sent_in_a_commit_of_their_o
     assert git("status", "--porcelain") == "M file"
 
 
+def test_a_checkout_that_was_cut_short_is_made_anew_and_one_that_is_whole_stays(tmp_path: Path) -> None:
+    commit = code.head()
+    (tmp_path / commit[:12]).mkdir()
+    place = Path(code.checkout(Machine(), commit, str(tmp_path)))
+    assert (place / "tools/run.py").is_file()
+    (place / "mine").touch()
+    assert code.checkout(Machine(), commit, str(tmp_path)) == str(place) and (place / "mine").exists()
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_here_without_who_launched_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One whose words are wrong only where it runs, so that it ends by itself."""
     pole = ["env=gymnasium", "env.name=CartPole-v1", "agent=mlp", "trainer=classic", "init_from=/no/such/checkpoint"]
