@@ -7,8 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from metta.policy.stored.uri import list_versions
 from metta.runs.local import LocalRuns
 from metta.runs.run import Query
@@ -16,19 +14,9 @@ from metta.runs.run import Query
 ROOT = Path(__file__).parents[2]
 LIMIT = 120  # seconds until a run must have saved
 WORDS = [
-    "cogsguard.train",
-    "run=r",
-    "agent=mlp",
-    "mission.max_steps=24",
-    "trainer.total_timesteps=2048",
-    "trainer.batch_size=512",
-    "trainer.minibatch_size=256",
-    "trainer.bptt_horizon=8",
-    "training_env.num_workers=1",
-    "checkpointer.epoch_interval=1",
-    "trainer.dual_policy.enabled=false",
-    "system.device=cpu",
-    "system.threads=1",
+    *("cogsguard.train", "run=r", "agent=mlp", "mission.max_steps=24", "trainer.dual_policy.enabled=false"),
+    *("trainer.total_timesteps=2048", "trainer.batch_size=512", "trainer.minibatch_size=256", "trainer.bptt_horizon=8"),
+    *("checkpointer.epoch_interval=1", "training_env.num_workers=1", "system.device=cpu", "system.threads=1"),
 ]
 
 
@@ -37,9 +25,8 @@ def state_and_epoch(data: Path) -> tuple[str, int]:
     return run.state, list_versions(data / "r")[-1].epoch
 
 
-@pytest.mark.parametrize("redirection", ["| head -3", "> /dev/full"])
-def test_training_goes_on_where_its_output_is_lost(tmp_path: Path, redirection: str) -> None:
-    command = f'"$0" tools/run.py "$@" {redirection}; exit "${{PIPESTATUS[0]}}"'
+def test_training_goes_on_where_its_reader_is_gone(tmp_path: Path) -> None:
+    command = '"$0" tools/run.py "$@" | head -1; exit "${PIPESTATUS[0]}"'
     words = [*WORDS, f"system.data_dir={tmp_path}"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(["bash", "-c", command, sys.executable, *words], cwd=ROOT, env=environment, check=False)
