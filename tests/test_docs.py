@@ -31,10 +31,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
-    "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
-    "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
-    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--dry-run"]),
-    "cogames": lambda words: cogames.main(["--dry-run", *words]),
+    "./tools/run.py": lambda words: runner.run([*words, "--cfg", "job"]),
+    "python tools/train.py": lambda words: runner.train([*words, "--cfg", "job"]),
+    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
+    "cogames": lambda words: cogames.main(["--cfg=job", *words]),
 }
 
 

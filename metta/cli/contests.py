@@ -1,6 +1,6 @@
 """Commands that measure policies: episodes without learning, many at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -130,7 +130,7 @@ def pickup(
         save_replay_dir=save_replay_dir, device=device, workers=workers, trust_code=trust_code,
         trust_pickle=trust_pickle,
     )  # fmt: skip
-    if _told(context, settings):
+    if _told(context, settings, pool):
         return 0
     result = run_pickup(settings, pool)
     return _show(result.contest, output, result.document(), result.table)
@@ -179,7 +179,7 @@ def diagnose(
         output_dir=output_dir, action_timeout_ms=action_timeout_ms, out=out, device=device, workers=workers,
         trust_code=trust_code, trust_pickle=trust_pickle,
     )  # fmt: skip
-    if _told(context, settings):
+    if _told(context, settings, [name for name in (settings.baseline, settings.strong) if name]):
         return 0
     result = run_diagnose(settings)
     code = _show(result.contest, output, result.document(), result.table)
@@ -194,13 +194,15 @@ def _settings(model: "type[AnySettings]", **said: Any) -> "AnySettings":
     return validated(model, {key: value for key, value in said.items() if value is not None}, "")
 
 
-def _told(context: typer.Context, settings: "GamesSettings") -> bool:
-    """Under --dry-run or --cfg: check the settings and print them in place of playing."""
-    from metta.eval.contest import resolve_missions
+def _told(context: typer.Context, settings: "GamesSettings", others: Sequence[str] = ()) -> bool:
+    """Under --dry-run or --cfg: check the settings, and policies that play beside, and print them in place of
+    playing."""
+    from metta.eval.contest import check_contest, resolve_missions
 
     if instead(context) is Instead.print:
         print(as_text("yaml", settings.model_dump(mode="json")))
     elif instead(context) is Instead.check:
+        check_contest(settings, others)
         played = ", ".join(mission.name for mission in resolve_missions(settings))
         print(f"{context.info_name} {', '.join(settings.policies)}: {settings.episodes} episodes of {played}")
     return instead(context) is not None

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Composed:
-    """A job ready to run. `placed` says where each word went."""
+    """A job ready to run. `placed` says where each word went, `tree` who set what."""
 
     kind: Kind
     config: Config
+    tree: Tree
     placed: list[str] = field(default_factory=list)
 
 
@@ -107,7 +108,7 @@ def _compose(
         allow(config.agent.components)
     _name_run(config, stem, suffix)
     _check_game(config, tree)
-    return Composed(kind, config, placed)
+    return Composed(kind, config, tree, placed)
 
 
 def _name_run(config: Config, stem: str, suffix: str) -> None:

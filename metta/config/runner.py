@@ -11,6 +11,7 @@ from metta.common.streams import go_on_unheard
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
 from metta.config.describe import FORMS, describe
+from metta.config.dry_run import check_job
 from metta.config.in_turn import run_in_turn
 from metta.config.job import KINDS, Config
 from metta.config.ranks import check_launched, refused, train_in_many
@@ -124,6 +125,7 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
             describe(job.config, flags.describe)
     elif flags.dry_run:
         for job in jobs:
+            check_job(job)
             print(summary(job.config))
     else:
         return _run_jobs(jobs)

@@ -24,13 +24,14 @@ from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
+from metta.game.build import check_room
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
-from metta.policy.stored.uri import FoundPolicy, find_policy
+from metta.policy.stored.uri import FoundPolicy, check_policy, find_policy
 from metta.policy.team import share_out
 from metta.rl.machine import available_cores, choose_device, set_up
 
@@ -75,6 +76,16 @@ def resolve_missions(settings: GamesSettings) -> list[Mission]:
         else mission
         for name, mission in zip(full, missions, strict=True)
     ]
+
+
+def check_contest(settings: GamesSettings, others: Sequence[str] = ()) -> None:
+    """Raise UserError for a device, a policy or room on the maps that is not there. Nothing is fetched, no code of a
+    user's runs. `others` play beside the policies that the settings name."""
+    choose_device(settings.device)
+    for entry in parse_entries([*settings.policies, *others]):
+        check_policy(entry.uri, settings.data_dir, settings.trust_pickle, settings.trust_code)
+    for mission in resolve_missions(settings):
+        check_room(mission, settings.seed)
 
 
 def make_round(
