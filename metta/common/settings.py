@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Gt
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from metta.common.errors import UserError, suggest
 
@@ -23,6 +24,18 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, data: Any) -> Any:
+        """Python takes true for 1: as text it is refused where a number is wanted."""
+        if not isinstance(data, dict) or not any(isinstance(value, bool) for value in data.values()):
+            return data
+        numbers = {name for name, field in cls.model_fields.items() if _is_number(field.annotation)}
+        return {
+            name: str(value).lower() if isinstance(value, bool) and name in numbers else value
+            for name, value in data.items()
+        }
+
     @field_validator("*")
     @classmethod
     def _number_fits(cls, value: object, info: ValidationInfo) -> object:
@@ -31,6 +44,15 @@ class Settings(BaseModel):
         if isinstance(value, int) and not -MOST <= value <= MOST:
             raise ValueError(f"does not fit 64 bits; should be at most {MOST:,} in size")
         return value
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a field takes a number, and no truth value."""
+    if get_origin(annotation) is Annotated:
+        return _is_number(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return any(map(_is_number, get_args(annotation))) and bool not in get_args(annotation)
+    return annotation in (int, float)
 
 
 def _above_0(model: type[BaseModel], info: ValidationInfo) -> bool:

@@ -15,10 +15,9 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from metta.common.documents import MOST_BYTES, check_yaml
+from metta.common.documents import MOST_BYTES, check_yaml, parse_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.files import read_text
 
@@ -164,11 +163,9 @@ def _load(path: str, package: str, name: str, branch: str, folder: Path) -> Laye
     if not inside:
         raise UserError(f"defaults: '{path}' leads out of the folder of settings, from {_shown(folder / name)}.yaml")
     file = inside[0]
-    _check(file)
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(file))
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise UserError(f"cannot read {_shown(file)}: {_one_line(error)}") from None
+    values = parse_yaml(read_text(file, MOST_BYTES), f"cannot read {_shown(file)}")
+    if values is None:
+        values = {}
     if not isinstance(values, dict):
         raise UserError(f"{_shown(file)} is no mapping of keys to values")
     values = {str(key): value for key, value in values.items() if key != "defaults"}
