@@ -30,6 +30,7 @@ from metta.cli.options import (
     complete_policy,
 )
 from metta.cli.output import Format, show
+from metta.common.commands import NEVER_ACTED
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
@@ -217,10 +218,11 @@ def _tables(result: "ContestResult") -> Any:
 
 
 def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as_table: Callable[[], Any]) -> int:
-    """Print a result. Raises KeyboardInterrupt, after what there is to show, where it is a part only."""
+    """Print a result; returns the exit code, 1 where a policy never acted. Raises KeyboardInterrupt, after what there
+    is to show, where it is a part only."""
     from metta.common.logging import warn
 
-    for message in contest.messages:
+    for message in [*contest.messages, *contest.never_acted]:
         warn(message)
     show(output, document, as_table)
     if output is Format.table and contest.seconds:
@@ -228,4 +230,4 @@ def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as
         print(f"{contest.agent_steps:,} agent-steps in {contest.seconds:.1f} s: {rate:,.0f} per second")
     if contest.interrupted:
         raise KeyboardInterrupt
-    return 0
+    return NEVER_ACTED if contest.never_acted else 0

@@ -10,6 +10,7 @@ from metta.common.errors import LostError, UserError, suggest
 from metta.common.ranks import find_place, is_watched
 from metta.common.streams import steady
 
+NEVER_ACTED = 1  # exit code of an evaluation of a policy whose code failed at every step
 DIVERGED = 76  # exit code of a training whose numbers are no longer finite
 LOST = 75  # exit code of a process that has lost the others of its run; as sysexits' "try again"
 

@@ -47,6 +47,16 @@ class ContestResult:
     seconds: float
     interrupted: bool
 
+    @property
+    def never_acted(self) -> list[str]:
+        """A line for each policy that did not act once on a mission; its numbers say nothing of it."""
+        return [
+            line
+            for result in self.rounds
+            for policy in range(len(result.names))
+            if (line := result.never_acted(policy))
+        ]
+
     def document(self) -> dict[str, Any]:
         """The JSON document: schema_version, missions, and whether it is complete."""
         return {
