@@ -85,13 +85,15 @@ def base_layers(cmd: str) -> list[Layer]:
 
 def experiment_layers(name: str, source: Source) -> list[Layer]:
     """The layers of an experiment: `configs/user/NAME.yaml`, or a path to a YAML file."""
-    path = Path(name)
+    path = Path(name).expanduser()
     if name.removesuffix(".yaml") in options("user"):
         return _file_layers(f"user/{name.removesuffix('.yaml')}", CONFIGS)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return _file_layers(path.stem, path.resolve().parent)
     known = options("user")
-    raise UserError(f"no experiment '{name}'{suggest(name, known)}, from {source}: configs/user has {', '.join(known)}")
+    beside = Path("configs", "user", f"{name.removesuffix('.yaml')}.yaml")
+    hint = f" (did you mean +user=./{beside}?)" if beside.is_file() else suggest(name, known)
+    raise UserError(f"no experiment '{name}'{hint}, from {source}: {CONFIGS / 'user'} has {', '.join(known)}")
 
 
 def expand(layer: Layer) -> list[Layer]:
