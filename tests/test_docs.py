@@ -47,6 +47,8 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_docs_composes(command: str, capsys: pytest.CaptureFixture[str]):
     command = command.removeprefix("srun ")
+    if command == ". .venv/bin/activate":
+        return
     for tool, run in TOOLS.items():
         if command.startswith(f"{tool} "):
             assert run(shlex.split(command.removeprefix(tool))) == 0, capsys.readouterr().err

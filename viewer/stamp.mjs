@@ -13,7 +13,7 @@ writeFileSync(page, html.replace("script-src 'self' 'unsafe-inline'", () => `scr
 const files = readdirSync("src", { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => join(entry.parentPath, entry.name).replaceAll("\\", "/"))
-  .concat(["index.html", "package-lock.json", "package.json", "tsconfig.json", "vite.config.ts"])
+  .concat(["index.html", "package-lock.json", "package.json", "tsconfig.json", "vite.config.ts", "../metta/view/palette.json"])
   .sort();
 const hash = createHash("sha256");
 for (const file of files) hash.update(`${file}\n`).update(readFileSync(file));

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metta.cli import contests, missions, pages, play, policies, train, tutorial
+from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
 from metta.common.errors import UserError
@@ -45,7 +45,7 @@ GROUPS = {
         "create-bundle": policies.create_bundle,
         "validate-bundle": policies.validate_bundle,
     },
-    "Help": {"docs": pages.docs, "version": pages.version},
+    "Help": {"setup": setup.setup, "docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
 HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring

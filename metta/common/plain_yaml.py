@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 STARTS = "-+.0123456789"
 KEPT = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
@@ -36,7 +37,7 @@ class Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in keys:
-                    raise yaml.composer.ComposerError(None, None, f"the key {key.value} comes twice", key.start_mark)
+                    raise ComposerError(None, None, f"the key {key.value} comes twice", key.start_mark)
                 keys.add((key.tag, key.value))
         return node
 

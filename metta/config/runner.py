@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
+from metta.common.logging import note
 from metta.common.ranks import begin
 from metta.common.streams import go_on_unheard
 from metta.config import help as printed
@@ -19,13 +20,18 @@ from metta.config.recipes import Recipe, resolve, select
 from metta.config.summary import summary
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
+from metta.eval.settings import PlayConfig
+from metta.game.compilation import compile_ahead
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
+NAMING = "run={}"
 
-def run(argv: Sequence[str]) -> int:
-    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input."""
-    return _guarded(_run, argv)
+
+def run(argv: Sequence[str], naming: str = NAMING) -> int:
+    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input. `naming` is how the command that
+    a person has typed names a run."""
+    return _guarded(_run, argv, naming)
 
 
 def train(argv: Sequence[str]) -> int:
@@ -48,7 +54,9 @@ def _flags() -> Parser:
     return parser
 
 
-def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str]) -> int:
+def _guarded(
+    compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str], naming: str = NAMING
+) -> int:
     def main() -> int:
         begin()
         try:
@@ -59,7 +67,7 @@ def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv:
             check_launched(jobs)
         except UserError as error:
             raise refused(error) from None
-        return _start(jobs, flags)
+        return _start(jobs, flags, naming)
 
     return guarded(main)
 
@@ -114,7 +122,7 @@ def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -
     return [compose(recipe, combination, suffix) for combination, suffix in runs]
 
 
-def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
+def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
     if flags.verbose:
         for job in jobs:
             print(*job.placed, sep="\n", file=sys.stderr)
@@ -128,22 +136,51 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
             check_job(job)
             print(summary(job.config))
     else:
-        return _run_jobs(jobs)
+        return _run_jobs(jobs, naming)
     return 0
 
 
-def _run_jobs(jobs: list[Composed]) -> int:
+def _run_jobs(jobs: list[Composed], naming: str) -> int:
+    def execute(job: Composed) -> tuple[int, bool, bool]:
+        code, stopped, finished = _execute(job)
+        if not (code or finished):
+            added = f" with {naming.format(job.made_up)}" if job.made_up else ""
+            note(f"the same command{added} goes on from here")
+        return code, stopped, finished
+
     if any(isinstance(job.config, RunConfig) for job in jobs):
         go_on_unheard()
-    return run_in_turn(jobs, _execute) if len(jobs) > 1 else _execute(jobs[0])[0] if jobs else 0
+    return run_in_turn(jobs, execute) if len(jobs) > 1 else execute(jobs[0])[0] if jobs else 0
 
 
-def _execute(job: Composed) -> tuple[int, bool]:
-    """Run a job; returns its exit code, and whether jobs after it may start: not where a signal has stopped it."""
+def _execute(job: Composed) -> tuple[int, bool, bool]:
+    """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
+    is done."""
+    _compile(job.config)
     if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
-        return ended.code, ended.finished
+        return ended.code, not ended.finished, ended.finished
     result = job.kind.execute(job.config)
-    return (result, True) if isinstance(result, int) else (0, getattr(result, "finished", True))
+    if isinstance(result, int):
+        return result, False, True
+    return 0, getattr(result, "stopped", False), getattr(result, "finished", True)
+
+
+def _compile(config: Config) -> None:
+    """All that the game needs, before anything opens or is timed; where a terminal is to show it, `q` quits."""
+    if config.env.kind != "metta" if isinstance(config, RunConfig) else not isinstance(config, PlayConfig):
+        return  # another game's environments; evaluation sees to it itself
+    from metta.policy.rehearsal import ALL  # here because composing needs none of it
+    from metta.view.terminal.keys import Keys
+
+    keys = Keys()
+    if not isinstance(config, PlayConfig) or config.render != "unicode" or keys.absent:
+        compile_ahead(*ALL)
+        return
+    keys.open()
+    try:
+        compile_ahead(*ALL, quits=lambda: "q" in keys.read(0))
+    finally:
+        keys.close()
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:

@@ -17,18 +17,19 @@ def jobs() -> list[Composed]:
     return [compose(recipe, [parse_word(f"run={name}")]) for name in "abc"]
 
 
-def raising(error: BaseException) -> Callable[[], tuple[int, bool]]:
-    def execute() -> tuple[int, bool]:
+def raising(error: BaseException) -> Callable[[], tuple[int, bool, bool]]:
+    def execute() -> tuple[int, bool, bool]:
         raise error
 
     return execute
 
 
-OUTCOMES: list[tuple[Callable[[], tuple[int, bool]], int, str, bool]] = [
-    (lambda: (0, True), 0, "finished", True),
-    (lambda: (76, True), 76, "failed, exit code 76: see above", True),
-    (lambda: (0, False), 0, "stopped", False),
-    (lambda: (143, False), 143, "stopped", False),
+OUTCOMES: list[tuple[Callable[[], tuple[int, bool, bool]], int, str, bool]] = [
+    (lambda: (0, False, True), 0, "finished", True),
+    (lambda: (0, False, False), 0, "not finished: its time was up", True),
+    (lambda: (76, False, False), 76, "failed, exit code 76: see above", True),
+    (lambda: (0, True, False), 0, "stopped", False),
+    (lambda: (143, True, False), 143, "stopped", False),
     (raising(UserError("no such file")), 2, "failed, exit code 2: no such file", True),
     (raising(ZeroDivisionError("division by zero")), 1, "failed, exit code 1: division by zero", True),
     (raising(KeyboardInterrupt()), 130, "stopped", False),
@@ -39,12 +40,12 @@ OUTCOMES: list[tuple[Callable[[], tuple[int, bool]], int, str, bool]] = [
 def test_all_jobs_run_but_those_behind_one_that_somebody_stopped(
     jobs: list[Composed],
     capsys: pytest.CaptureFixture[str],
-    outcome: Callable[[], tuple[int, bool]],
+    outcome: Callable[[], tuple[int, bool, bool]],
     code: int,
     ended: str,
     goes_on: bool,
 ) -> None:
-    worst = run_in_turn(jobs, lambda job: outcome() if job is jobs[1] else (0, True))
+    worst = run_in_turn(jobs, lambda job: outcome() if job is jobs[1] else (0, False, True))
     table = capsys.readouterr().out.splitlines()[-3:]
     assert worst == code
     last = "finished" if goes_on else "not started"
@@ -54,4 +55,4 @@ def test_all_jobs_run_but_those_behind_one_that_somebody_stopped(
 
 def test_the_exit_code_is_that_of_the_worst(jobs: list[Composed]) -> None:
     codes = iter([2, 76, 0])
-    assert run_in_turn(jobs, lambda job: (next(codes), True)) == 76
+    assert run_in_turn(jobs, lambda job: (next(codes), False, True)) == 76

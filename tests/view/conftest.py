@@ -1,8 +1,10 @@
 """Matches to watch, and a real browser without a window to watch them in."""
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.stored.uri import make_policy
+from metta.view.live import LiveMatch
 from metta.view.match import Match
+from metta.view.server import ViewerServer
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -48,6 +52,20 @@ def play(match: Match, path: Path) -> Played:
     return played
 
 
+@contextmanager
+def serving(live: LiveMatch) -> Iterator[ViewerServer]:
+    server = ViewerServer(0, match=live)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        live.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def until(page: Any, expression: str, seconds: float = 10) -> None:
     """Wait until JavaScript holds in the page. (The page's own policy forbids what Playwright waits with.)"""
     end = time.monotonic() + seconds
@@ -74,10 +92,10 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
+@contextmanager
+def opened(chromium: Any, width: int = 1280, height: int = 800, **options: Any) -> Iterator[Any]:
     """A tab in which nothing may go wrong: no error on its console, no request to another host."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
     tab, wrong = context.new_page(), []
     tab.set_default_timeout(10_000)
 
@@ -96,6 +114,12 @@ def page(chromium: Any) -> Iterator[Any]:
     yield tab
     context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    with opened(chromium) as tab:
+        yield tab
 
 
 Start = Callable[..., Match]

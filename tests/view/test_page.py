@@ -15,7 +15,9 @@ from tests.view.conftest import Played
 
 ROOT = Path(__file__).parents[2]
 BUILT = files("metta.view").joinpath("page")
-BESIDE_SRC = ("index.html", "package-lock.json", "package.json", "tsconfig.json", "vite.config.ts")
+BESIDE_SRC = (
+    "index.html", "package-lock.json", "package.json", "tsconfig.json", "vite.config.ts", "../metta/view/palette.json",
+)  # fmt: skip
 
 
 def test_it_was_built_from_the_present_sources():
@@ -50,7 +52,8 @@ def test_the_lock_file_holds_versions_and_hashes_but_no_addresses():
 
 
 def test_it_is_part_of_the_package():
-    assert '"view/page/*"' in (ROOT / "pyproject.toml").read_text()
+    metadata = (ROOT / "pyproject.toml").read_text()
+    assert '"view/page/*"' in metadata and '"view/palette.json"' in metadata
 
 
 @pytest.mark.parametrize("page", [replay_page(b"</script><b>"), live_page()])

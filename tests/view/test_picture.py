@@ -5,18 +5,20 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from metta.game.resources import CLIPS
 from metta.view.events import Event, Watcher
+from metta.view.palette import PALETTE
 from metta.view.scene import Scene, scene_of
 from metta.view.terminal import symbols
 from metta.view.terminal.keys import decode
 from metta.view.terminal.picture import View, draw, help_pages
 from metta.view.terminal.text import Line, width_of
 from tests.view.conftest import Start
+from tests.view.test_palette import contrast
 
 TEAMS = {"red": {"short_name": "r", "num_agents": 2}, "blue\x1b[2J": {"short_name": "b", "num_agents": 13}}
 
@@ -52,6 +54,7 @@ views = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(view=views, which=st.integers(0, 2), width=st.integers(1, 230), height=st.integers(1, 80))
 def test_a_picture_is_exactly_as_large_as_the_terminal(
     scenes: list[tuple[Scene, list[Event]]], view: View, which: int, width: int, height: int
@@ -99,7 +102,7 @@ def test_at_80_by_24_all_panels_are_there(scenes: list[tuple[Scene, list[Event]]
 
 def test_more_cogs_than_lines_scroll_with_the_followed_one(scenes: list[tuple[Scene, list[Event]]]):
     text = text_of(draw(scenes[2][0], View(agent=13), 80, 20))
-    assert ">🔶 @d" in text and "@0 none" not in text
+    assert ">🔵 @d" in text and "@0 none" not in text
 
 
 def test_the_map_shows_objects_where_they_are_and_whose_they_are(scenes: list[tuple[Scene, list[Event]]]):
@@ -130,15 +133,42 @@ def cell(line: str, col: int) -> str:
     raise AssertionError(f"the line ends before column {col}")
 
 
-def test_areas_are_tinted_by_who_rules_them(scenes: list[tuple[Scene, list[Event]]]):
+def styles(lines: list[Line]) -> list[tuple[str, str, str]]:
+    """Text, colour and background of every piece."""
+    found = [(segment.text, segment.style) for line in lines for segment in line if segment.style]
+    return [
+        (text, style.color.get_truecolor().hex, style.bgcolor.get_truecolor().hex)
+        for text, style in found
+        if style.color and style.bgcolor
+    ]
+
+
+def test_areas_are_tinted_with_the_colours_of_who_rules_them(scenes: list[tuple[Scene, list[Event]]]):
     def backgrounds(scene: Scene) -> set[str]:
-        styles = [segment.style for line in draw(scene, View(), 220, 70) for segment in line]
-        return {style.bgcolor.name for style in styles if style and style.bgcolor}
+        return {ground for _, _, ground in styles(draw(scene, View(), 220, 70))}
 
     scene = scenes[0][0]
-    friend, foe = (style.removeprefix(" on ") for style in (symbols.FRIEND_AREA, symbols.FOE_AREA))
-    assert {friend, foe} <= backgrounds(scene)
-    assert not {friend, foe} & backgrounds(replace(scene, things=[]))
+    areas = {
+        symbols.area_style([PALETTE.teams["blue"].dark]).removeprefix(" on "),
+        symbols.area_style([PALETTE.clips.dark]).removeprefix(" on "),
+    }
+    assert areas <= backgrounds(scene)
+    assert not areas & backgrounds(replace(scene, things=[]))
+
+
+def test_the_colours_of_teams_are_those_of_the_page(scenes: list[tuple[Scene, list[Event]]]):
+    scene = scenes[2][0]
+    shown = {(text, colour) for text, colour, _ in styles(draw(scene, View(pictures=False), 220, 70))}
+    assert {("(1", PALETTE.teams["red"].dark), ("(2", PALETTE.teams["blue"].dark)} <= shown
+
+
+def test_every_word_can_be_read_on_its_ground(scenes: list[tuple[Scene, list[Event]]]):
+    for scene, events in scenes:
+        for view in (View(events=events), View(help=1), View(taken=True, note="a note"), View(pictures=False)):
+            for text, colour, ground in styles(draw(scene, view, 220, 70)):
+                if any(letter.isalpha() for letter in text):
+                    least = 4.5 if len(text.strip()) > 2 else 3  # signs
+                    assert contrast(colour, ground) >= least, (text, colour, ground)
 
 
 def test_help_names_every_key_on_as_many_pages_as_it_takes(scenes: list[tuple[Scene, list[Event]]]):

@@ -21,7 +21,7 @@ from metta.eval.statistics import show, summarize
 from metta.view.report.charts import WIDTH, metric_chart, role_chart
 from metta.view.report.page import write_report
 
-VOID = {"meta", "rect", "line", "circle"}  # without an end tag here
+VOID = {"meta", "rect", "line", "circle", "input"}  # without an end tag here
 
 
 class Checked(HTMLParser):
@@ -118,7 +118,7 @@ def test_a_report_that_cannot_be_written_costs_one_line(tmp_path: Path):
 
 def test_a_chart_is_to_scale():
     svg = metric_chart([summarize([0.0, 10.0]), summarize([5.0, 5.0])])
-    assert re.findall(r">([\d.]+)</text>", svg) == ["0", "5", "10"]
+    assert re.findall(r'anchor="\w+">([\d.]+)</text>', svg) == ["0", "5", "10"]
     dots = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', svg)]
     assert dots[0] < dots[2] == dots[3] < dots[1] and dots[2] - dots[0] == pytest.approx(dots[1] - dots[2])
     assert "nan" not in metric_chart([summarize([0.0])]) and "nan" not in metric_chart([summarize([-2.5, -1.0])])
@@ -141,6 +141,29 @@ def test_every_interval_of_a_report_says_of_how_many_episodes(tmp_path: Path):
         "95 % intervals"
     )
     assert "per agent and episode, n = 2: " in text
+
+
+def test_several_rows_are_numbered_and_one_is_not():
+    two = metric_chart([summarize([1.0, 2.0]), summarize([3.0, 4.0])])
+    assert re.findall(r'class="number"[^>]*>(\d)<', two) == ["1", "2"]
+    assert "number" not in metric_chart([summarize([1.0, 2.0])])
+
+
+def test_what_teams_held_is_drawn_in_their_own_colours(tmp_path: Path):
+    result = run_contest(ContestSettings(policies=["cogsguard"], variants=["multi_team"], episodes=1, steps=150))
+    write_report(result, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    chart = text[text.index("junctions held, summed over steps: 1 cogs_blue, 2 cogs_green") :]
+    chart = chart[: chart.index("</figure>")]
+    assert re.findall(r'<circle[^>]*fill="([^"]+)"', chart) == ["var(--blue)", "var(--green)"]
+
+
+def test_every_colour_of_a_report_is_one_of_the_palette(tmp_path: Path):
+    result = run_contest(ContestSettings(policies=["role", "noop"], episodes=1, steps=20))
+    write_report(result, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert set(re.findall(r"var\(--(\w+)\)", text)) <= set(re.findall(r"--(\w+):light-dark\(", text))
+    assert not re.findall(r'(?:fill|stroke)="#', text)
 
 
 def test_roles_are_stacked_to_the_share_of_their_agents():

@@ -3,14 +3,17 @@
 import { History } from "./history";
 import { Observer } from "./observe";
 import type { Recording } from "./recording";
-import { INK, teamColours } from "./theme";
+import type { Look } from "./palette";
+import { looksOf } from "./palette";
+import type { Owner } from "./theme";
+import { drawn } from "./theme";
 import { World } from "./world";
 
 export class Game {
   readonly world: World;
   readonly history: History;
   readonly observer: Observer;
-  readonly colours: string[];
+  private readonly looks: Look[];
   /** Collectives that have cogs. */
   readonly teams: number[];
   readonly bounds: [number, number, number, number];
@@ -21,7 +24,7 @@ export class Game {
     this.world = new World(recording.header);
     this.history = new History(this.world, recording);
     this.observer = new Observer(this.world, recording);
-    this.colours = teamColours(recording.header.collectives);
+    this.looks = looksOf(recording.header.collectives);
     this.teams = [...new Set(recording.header.agents.map((each) => each.team))];
     this.bounds = boundsOf(this.world);
     const first = recording.state(0);
@@ -29,13 +32,23 @@ export class Game {
     this.history.catchUp();
   }
 
-  colourOf(collective: number): string | null {
-    return collective >= 0 ? (this.colours[collective] ?? null) : null;
+  /** Colour of each collective in id order. */
+  get colours(): string[] {
+    return this.looks.map((look) => drawn(look).colour);
   }
 
-  /** Rim of a cog's picture: its team's colour where there are several. */
-  rimOf(agent: number): string {
-    return this.teams.length > 1 ? (this.colourOf(this.teamOf(agent)) ?? INK.text) : INK.text;
+  colourOf(collective: number): string | null {
+    return collective >= 0 ? this.ownerOf(collective).colour : null;
+  }
+
+  /** How what belongs to a collective, or to nobody, is drawn. */
+  ownerOf(collective: number): Owner {
+    return drawn(this.looks[collective]);
+  }
+
+  /** How the team of a cog is drawn, where there are several. */
+  teamMark(agent: number): Owner | null {
+    return this.teams.length > 1 ? this.ownerOf(this.teamOf(agent)) : null;
   }
 
   teamOf(agent: number): number {

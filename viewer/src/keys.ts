@@ -1,6 +1,6 @@
 /** The keyboard: the viewer's own keys, and those that move a cog that was taken over. */
 
-import { changeSpeed, control, controlled, following, game, last, live, nudge, playing, seek, select, selected, setPlaying, showAreas, tab } from "./store";
+import { about, changeSpeed, control, controlled, following, game, growing, keysShown, last, live, nudge, order, playing, seek, select, selected, setPlaying, showAreas, showSight, showVisits, tab } from "./store";
 
 const MOVES: Record<string, string> = {
   ArrowUp: "move_north",
@@ -20,14 +20,20 @@ export const KEYS: [string, string][] = [
   [", .", "a step back, forward"],
   ["← →", "ten steps back, forward"],
   ["- +", "slower, faster"],
+  ["G", "go to a step"],
   ["N P", "next, previous cog"],
   ["F", "follow the cog"],
   ["T", "take the cog over (live)"],
   ["WASD ↑↓←→", "move it; X waits"],
+  ["click", "send it there"],
   ["1 … 7", "its vibe"],
   ["A", "show areas"],
-  ["L", "this legend"],
+  ["H", "heat map of visits"],
+  ["V", "only what the cog sees"],
+  ["I", "what is this?"],
+  ["L", "legend"],
   ["0", "whole map"],
+  ["?", "this list"],
   ["Esc", "let go"],
 ];
 
@@ -53,10 +59,15 @@ export function onKey(event: KeyboardEvent, fit: () => void): boolean {
     n: () => select(current === null ? 0 : (current + 1) % agents),
     p: () => select(current === null ? agents - 1 : (current + agents - 1) % agents),
     f: () => (following.value = current !== null && !following.value),
-    t: () => live.value && control(controlled.value === null ? (current ?? pick()) : null),
+    g: () => document.getElementById("goto")?.focus(),
+    t: () => growing.value && control(controlled.value === null ? (current ?? pick()) : null),
     a: () => (showAreas.value = !showAreas.value),
+    h: () => (showVisits.value = !showVisits.value),
+    v: () => (showSight.value = !showSight.value),
+    i: () => (about.value = true),
     l: () => (tab.value = tab.value === "legend" ? "cogs" : "legend"),
     "0": fit,
+    "?": () => (keysShown.value = true),
     Escape: () => (controlled.value !== null ? control(null) : select(null)),
   };
   const command = commands[key];
@@ -69,13 +80,15 @@ function pick(): number {
   return 0;
 }
 
-function steer(key: string): boolean {
+/** The cog that was taken over does what a key says. Returns whether the key meant something. */
+export function steer(key: string): boolean {
   const header = game.value?.world.header;
   if (!header) return false;
   const { actions, vibes } = header;
   const vibe = /^[1-7]$/.test(key) ? vibes[Number(key) - 1] : undefined;
   const action = actions.indexOf(MOVES[key] ?? (vibe ? `change_vibe_${vibe}` : ""));
   if (action < 0) return false;
+  order.value = null;
   live.value?.send({ action });
   return true;
 }

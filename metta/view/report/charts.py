@@ -1,30 +1,44 @@
 """Charts of a report as SVG: a metric with its interval for each policy, and roles over time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
 
 from metta.eval.gear import EVERY, WORN
 from metta.eval.statistics import Summary
+from metta.view.palette import PALETTE, looks_of
 
-POLICY_COLOURS = ("#7cc4ff", "#ffb454", "#37d399", "#ff8fc7", "#b78bff", "#facc15", "#2dd4bf", "#ff7a86")
-GEAR_COLOURS = {
-    "none": "#4b5768", "aligner": "#b78bff", "scrambler": "#ff8fc7", "miner": "#f5b942", "scout": "#5ec8ff",
-}  # fmt: skip
+LETTERS = {"none": "–", "aligner": "A", "scrambler": "X", "miner": "M", "scout": "S"}  # of gear, as in the terminal
 WIDTH, ROW, MARGIN, AXIS = 300, 34, 12, 20  # pixels
+NUMBER = 14  # pixels at the left for the numbers of rows, where there are several
+LETTER = 13  # pixels that a letter needs
 TIP = 8  # of the arrow where an interval goes on beyond the chart
 TIME_WIDTH, TIME_HEIGHT = 620, 110
 
 
+def style_variables() -> str:
+    """The palette as variables of CSS, each for light and dark ground."""
+    paints = {**PALETTE.ink, **PALETTE.gear, **PALETTE.teams}
+    values = "".join(f"--{name}:light-dark({paint.light},{paint.dark});" for name, paint in paints.items())
+    return f":root{{{values}}}"
+
+
 def colour(policy: int) -> str:
     """The colour of a policy by its place in the line-up."""
-    return POLICY_COLOURS[policy % len(POLICY_COLOURS)]
+    return f"var(--{list(PALETTE.teams)[policy % len(PALETTE.teams)]})"
 
 
-def metric_chart(summaries: Sequence[Summary]) -> str:
-    """A row for each policy: a dot for each episode, the mean as a line, its interval as a bar.
+def team_colours(teams: Iterable[str]) -> dict[str, str]:
+    """The colour of each team, as in the viewers."""
+    names = {look.sign: name for name, look in PALETTE.teams.items()}
+    return {team: f"var(--{names[look.sign]})" for team, look in looks_of(teams).items()}
+
+
+def metric_chart(summaries: Sequence[Summary], paints: Sequence[str] = (), title: str = "") -> str:
+    """A row for each policy, or whatever `paints` are the colours of: a dot for each episode, the mean as a line, its
+    interval as a bar. Several rows are numbered.
 
     The axis covers the episodes and 0; of few episodes an interval goes far beyond, which an arrow says.
     """
@@ -32,9 +46,11 @@ def metric_chart(summaries: Sequence[Summary]) -> str:
     ticks = _ticks(min(0.0, *values), max(0.0, *values))
     low, high = ticks[0], ticks[-1]
     height = ROW * len(summaries) + AXIS
+    several = len(summaries) > 1
+    first = MARGIN + NUMBER * several
 
     def x(value: float) -> float:
-        return MARGIN + (value - low) / (high - low) * (WIDTH - 2 * MARGIN)
+        return first + (value - low) / (high - low) * (WIDTH - MARGIN - first)
 
     marks = []
     for tick in ticks:
@@ -42,7 +58,8 @@ def metric_chart(summaries: Sequence[Summary]) -> str:
         marks.append(f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="0" y2="{height - AXIS}"/>')
         marks.append(f'<text x="{x(tick):.1f}" y="{height - 5}" text-anchor="{anchor}">{tick:,.10g}</text>')
     for index, summary in enumerate(summaries):
-        middle, paint = ROW * index + ROW / 2, colour(index)
+        middle, paint = ROW * index + ROW / 2, paints[index] if paints else colour(index)
+        marks += [f'<text class="number" x="8" y="{middle + 4}">{index + 1}</text>'] if several else []
         start, stop = summary.ci95
         if start is not None and stop is not None:
             left, right = x(max(start, low)), x(min(stop, high))
@@ -61,10 +78,10 @@ def metric_chart(summaries: Sequence[Summary]) -> str:
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{middle - 12}" y2="{middle + 12}" stroke="{paint}" '
             f'stroke-width="2.5"/>'
         )
-    return _svg(WIDTH, height, marks)
+    return _svg(WIDTH, height, marks, title)
 
 
-def role_chart(lines: Sequence[str], steps: int) -> str:
+def role_chart(lines: Sequence[str], steps: int, title: str = "") -> str:
     """Share of the agents that wore each gear over the steps of an episode. `lines` as `GearTrack.lines` gives them."""
     worn = np.array([[int(digit) for digit in line] for line in lines], np.int64)  # [agents, looks]
     shares = np.stack([(worn == index).mean(0) for index in range(len(WORN))])
@@ -79,25 +96,30 @@ def role_chart(lines: Sequence[str], steps: int) -> str:
         edge = [f"{x(k):.1f},{top[k]:.1f}" for k in range(looks)]
         edge += [f"{x(k):.1f},{below[k]:.1f}" for k in reversed(range(looks))]
         if (below - top).any():
-            paint, points = GEAR_COLOURS[gear], " ".join(edge)
-            marks.append(f'<polygon points="{points}" fill="{paint}"><title>{gear}</title></polygon>')
+            points, at = " ".join(edge), int((below - top)[: max(1, looks - 1)].argmax())
+            marks.append(f'<polygon points="{points}" fill="var(--{gear})"><title>{gear}</title></polygon>')
+            if below[at] - top[at] >= LETTER:
+                place = f'x="{x(at) + 6:.1f}" y="{(below[at] + top[at]) / 2 + 4:.1f}"'
+                marks.append(f'<text class="letter" {place}>{LETTERS[gear]}</text>')
         below = top
     for share in (0, 0.5, 1):
         at = MARGIN + (TIME_WIDTH - 2 * MARGIN) * share
         marks.append(f'<text x="{at:.1f}" y="{TIME_HEIGHT - 5}" text-anchor="middle">{share * steps:,.0f}</text>')
-    return _svg(TIME_WIDTH, TIME_HEIGHT, marks)
+    return _svg(TIME_WIDTH, TIME_HEIGHT, marks, title)
 
 
 def gear_legend() -> str:
-    """What the colours of `role_chart` mean."""
+    """What the colours and letters of `role_chart` mean."""
     return "".join(
-        f'<span class="key"><i style="background:{paint}"></i>{escape("no gear" if gear == "none" else gear)}</span>'
-        for gear, paint in GEAR_COLOURS.items()
+        f'<span class="key"><i class="letter" style="background:var(--{gear})">{letter}</i>'
+        f"{'no gear' if gear == 'none' else gear}</span>"
+        for gear, letter in LETTERS.items()
     )
 
 
-def _svg(width: int, height: int, marks: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{"".join(marks)}</svg>'
+def _svg(width: int, height: int, marks: Sequence[str], title: str) -> str:
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return f'<svg {size} role="img" aria-label="{escape(title)}">{"".join(marks)}</svg>'
 
 
 def _ticks(low: float, high: float) -> list[float]:

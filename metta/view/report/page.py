@@ -13,7 +13,14 @@ from metta.eval.contest import ContestResult
 from metta.eval.results import REWARD, RoundResult
 from metta.eval.statistics import Summary, as_cells, interval_head, show, show_interval, summarize
 from metta.view.page import write_replay_page
-from metta.view.report.charts import colour, gear_legend, metric_chart, role_chart
+from metta.view.report.charts import (
+    colour,
+    gear_legend,
+    metric_chart,
+    role_chart,
+    style_variables,
+    team_colours,
+)
 from metta.view.report.origin import origin
 
 # Statistics with a chart each, and what they are called; the table below has all.
@@ -30,7 +37,8 @@ CHARTS = {
 # It loads nothing and runs nothing.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 MARK = '<meta name="generator" content="cogames report">'
-TEAM_CHARTS = {"cogs/aligned.junction.held": "junctions held by cogs, summed over steps"}
+HELD = "{}/aligned.junction.held"  # of a team
+SWITCH = '<label class="switch"><input type="checkbox" id="ground"> swap light and dark</label>'
 
 
 def write_report(result: ContestResult, path: Path, replays: Path | None = None) -> None:
@@ -39,7 +47,7 @@ def write_report(result: ContestResult, path: Path, replays: Path | None = None)
     for name in (row.replay for played in result.rounds for row in played.rows if row.replay):
         if replays:
             write_replay_page(replays / name, (replays / name).with_suffix(".html"))
-    style = files("metta.view.report").joinpath("style.css").read_text("utf-8")
+    style = style_variables() + files("metta.view.report").joinpath("style.css").read_text("utf-8")
     body = "".join(_sections(result, path, replays))
     title = ", ".join(dict.fromkeys(name for played in result.rounds for name in played.names))
     html = (
@@ -47,7 +55,7 @@ def write_report(result: ContestResult, path: Path, replays: Path | None = None)
         f'{MARK}<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="referrer" content="no-referrer"><meta name="viewport" content="width=device-width">'
         f"<style>{style}</style></head>"
-        f"<body>{body}</body></html>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +74,7 @@ def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterat
     whole = f"{played:,} of {result.episodes:,} episodes, broken off" if result.interrupted else f"{played:,} episodes"
     yield f"<header><h1>Evaluation</h1><p>{whole}, {len(result.rounds)} mission{'s' * (len(result.rounds) > 1)}</p>"
     yield _policies(result.rounds[0]) if result.rounds else ""
-    yield "</header>"
+    yield f"{SWITCH}</header>"
     for message in result.messages:
         yield f'<p class="warning">{escape(message)}</p>'
     if len(result.rounds) > 1:
@@ -81,13 +89,30 @@ def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterat
 def _policies(result: RoundResult) -> str:
     """Who plays, in the colours of the charts."""
     items = (
-        f'<li><i style="background:{colour(index)}"></i><b>{escape(name)}</b> {count} agents'
+        f"<li>{_key(index, result)}<b>{escape(name)}</b> {count} agents"
         f"{f'<small>{escape(entry.uri)}</small>' if entry.uri != name else ''}</li>"
         for index, (name, count, entry) in enumerate(
             zip(result.names, result.played.counts, result.played.entries, strict=True)
         )
     )
     return f'<ul class="policies">{"".join(items)}</ul>'
+
+
+def _key(index: int, result: RoundResult) -> str:
+    """Colour of a policy, and its number in the charts where there are several."""
+    number = f"<em>{index + 1}</em>" if len(result.names) > 1 else ""
+    return f'<i style="background:{colour(index)}"></i>{number}'
+
+
+def _held(teams: Sequence[str], game: dict[str, Summary]) -> list[str]:
+    """A chart of the junctions that the teams held, in the teams' own colours."""
+    known = [team for team in sorted(teams) if HELD.format(team) in game]
+    if not known:
+        return []
+    paints = team_colours(teams)
+    said = ", ".join(f"{k} {team}" for k, team in enumerate(known, 1)) if len(known) > 1 else f"by {known[0]}"
+    title = f"junctions held, summed over steps: {said}"
+    return [_chart(title, "team", [game[HELD.format(team)] for team in known], [paints[team] for team in known])]
 
 
 def _overview(rounds: Sequence[RoundResult]) -> str:
@@ -113,14 +138,14 @@ def _mission(result: RoundResult, path: Path, replays: Path | None) -> Iterator[
         for name, title in CHARTS.items()
         if all(name in found for found in metrics)
     ]
-    charts += [_chart(title, "team", [game[name]]) for name, title in TEAM_CHARTS.items() if name in game]
+    charts += _held(list(mission.teams), game)
     yield f'<div class="charts">{"".join(charts)}</div>'
     yield f"<h3>Gear worn over the episode, share of agents</h3><p>{gear_legend()}</p>"
     for index in policies:
         lines = [row.gear[agent] for row in result.rows for agent, seat in enumerate(row.seats) if seat == index]
         name = escape(result.names[index])
-        yield f'<figure class="roles"><figcaption style="color:{colour(index)}">{name}</figcaption>'
-        yield f"{role_chart(lines, mission.max_steps)}</figure>"
+        yield f'<figure class="roles"><figcaption>{_key(index, result)}{name}</figcaption>'
+        yield f"{role_chart(lines, mission.max_steps, f'gear worn by {result.names[index]}')}</figure>"
     yield from _details(result, metrics, game)
     yield _replays(result, path, replays)
     yield "</section>"
@@ -163,16 +188,18 @@ def _replays(result: RoundResult, path: Path, replays: Path | None) -> str:
     return f'<h3>Replays, with the mean reward of all agents</h3><p class="replays">{"".join(links)}</p>'
 
 
-def _chart(title: str, unit: str, summaries: Sequence[Summary]) -> str:
+def _chart(title: str, unit: str, summaries: Sequence[Summary], paints: Sequence[str] = ()) -> str:
     found = ", ".join(f"{show(summary.mean)} ({show_interval(summary)})" for summary in summaries)
     said = f"{unit}, n = {summaries[0].episodes}: {found}"
-    return f"<figure><figcaption>{title}<small>{said}</small></figcaption>{metric_chart(summaries)}</figure>"
+    chart = metric_chart(summaries, paints, title)
+    return f"<figure><figcaption>{escape(title)}<small>{said}</small></figcaption>{chart}</figure>"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{cell}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    scroll = '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+    return f"{scroll}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _folded(title: str, content: str) -> str:

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import NamedTuple
 
+from rich.segment import Segment
+
 from metta.game.resources import ELEMENTS, RESOURCES
 from metta.view.events import Event
+from metta.view.palette import PALETTE
 from metta.view.scene import Cog, Scene
 from metta.view.terminal import symbols
 from metta.view.terminal.text import Line, fit, flow, piece
 
-DIM, LOW = "grey58", "bold red"
+DIM, LOW = PALETTE.ink["dim"].dark, f"bold {PALETTE.ink['bad'].dark}"
 LOW_HP = 25
 
 
@@ -74,9 +77,9 @@ def cogs_panel(scene: Scene, agent: int, width: int, rows: int, pictures: bool) 
         [piece("    " if several else " "), *(part for column in columns for part in _cell(column, column.title, DIM))]
     ]
     for cog in scene.cogs[first : first + shown]:
-        team = f"{symbols.junction_sign(cog.team, teams, pictures)} " if several else ""
-        marker = piece((">" if cog.number == agent else " ") + team, "bold")
-        lines.append([marker, *(part for column in columns for part in _cell(column, *column.cell(cog)))])
+        marker = [piece(">" if cog.number == agent else " ", "bold")]
+        marker += [_sign(cog.team, teams, pictures), piece(" ")] if several else []
+        lines.append([*marker, *(part for column in columns for part in _cell(column, *column.cell(cog)))])
     return lines
 
 
@@ -107,25 +110,25 @@ def cog_panel(cog: Cog, width: int, taken: bool) -> list[Line]:
 def teams_panel(scene: Scene, width: int, pictures: bool) -> list[Line]:
     """Junctions by owner, then what each team stores."""
     teams = list(scene.stock)
-    counts = [
-        piece(f"{symbols.junction_sign(owner, teams, pictures)} {owner} {count}", symbols.owner_style(owner, teams))
-        for owner, count in scene.junctions.items()
-    ]
+    counts = [[_sign(owner, teams, pictures), piece(f" {owner} {count}")] for owner, count in scene.junctions.items()]
     lines = flow(counts, width)
     for team, stock in scene.stock.items():
         elements = [piece(f"{element} {stock[element]}") for element in ELEMENTS]
-        name = piece(f"{team}:", symbols.owner_style(team, teams))
-        lines += flow([name, piece(f"hearts {stock['heart']}"), *elements], width)
+        lines += flow([piece(f"{team}:", "bold"), piece(f"hearts {stock['heart']}"), *elements], width)
     return lines
 
 
-def events_panel(events: list[Event], teams: list[str], width: int, rows: int) -> list[Line]:
+def _sign(owner: str, teams: list[str], pictures: bool) -> Segment:
+    """The sign of an owner's junctions, in its colour."""
+    return piece(symbols.junction_sign(owner, teams, pictures), symbols.owner_style(owner, teams))
+
+
+def events_panel(events: list[Event], teams: list[str], width: int, rows: int, pictures: bool) -> list[Line]:
     """The newest events, the last one at the bottom; what repeats itself is counted."""
     lines = []
     for (text, owner), same in groupby(events, key=lambda event: (event.text, event.owner)):
         steps = [event.step for event in same]
         times = f" x{len(steps)}" if len(steps) > 1 else ""
-        lines.append(
-            fit([piece(f"{steps[-1]:5} ", DIM), piece(text + times, symbols.owner_style(owner, teams))], width)
-        )
+        line = [piece(f"{steps[-1]:5} ", DIM), _sign(owner, teams, pictures), piece(f" {text}{times}")]
+        lines.append(fit(line, width))
     return lines[max(0, len(lines) - rows) :]

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rich.segment import Segment
+from rich.style import Style
+
 from metta.view.events import Event
+from metta.view.palette import PALETTE
 from metta.view.scene import Scene
 from metta.view.terminal import symbols
 from metta.view.terminal.bindings import BINDINGS
@@ -35,6 +39,11 @@ class View:
 
 def draw(scene: Scene, view: View, width: int, height: int) -> list[Line]:
     """`height` lines of `width` columns."""
+    ground = Style.parse(symbols.GROUND)
+    return [list(Segment.apply_style(line, ground)) for line in _draw(scene, view, width, height)]
+
+
+def _draw(scene: Scene, view: View, width: int, height: int) -> list[Line]:
     if view.help:
         pages = help_pages(scene, view, width, height)
         return _filled(pages[min(view.help, len(pages)) - 1], width, height)
@@ -79,7 +88,7 @@ def _panels(scene: Scene, view: View, width: int, rows: int, headings: bool) -> 
         (1, f"cog {cog.number}", lambda rows: about[: max(1, rows * 2 // 3)]),
         (2, "teams", lambda rows: teams_panel(scene, width, view.pictures)[:rows]),
         (0, "", lambda rows: cogs_panel(scene, view.agent, width, rows, view.pictures) if rows > 1 else []),
-        (3, "events", lambda rows: events_panel(view.events, teams, width, rows)),
+        (3, "events", lambda rows: events_panel(view.events, teams, width, rows, view.pictures)),
     ]
     placed: list[tuple[int, list[Line]]] = []
     for place, title, make in makers:
@@ -105,7 +114,7 @@ def _header(scene: Scene, view: View, width: int) -> Line:
 
 def _footer(view: View, width: int) -> list[Line]:
     if view.note:
-        return [fit([piece(view.note, "bold yellow")], width)]
+        return [fit([piece(view.note, f"bold {PALETTE.ink['warning'].dark}")], width)]
     hints = TAKEN_HINTS if view.taken else HINTS
     return [first_line([piece(hint, DIM) for hint in hints], width)] if view.hints else []
 

@@ -26,18 +26,19 @@ def fit(line: Line, width: int) -> Line:
     return Segment.adjust_line_length(line, width) if width > 0 else []
 
 
-def flow(pieces: Sequence[Segment], width: int) -> list[Line]:
+def flow(pieces: Sequence[Segment | Line], width: int) -> list[Line]:
     """Lines of whole pieces with gaps between them, as many to a line as fit."""
     lines: list[Line] = []
     room = -1
-    for segment in pieces:
-        needed = len(GAP) + cell_len(segment.text)
+    for part in pieces:
+        line = [part] if isinstance(part, Segment) else part
+        needed = len(GAP) + width_of(line)
         if needed <= room:
-            lines[-1] += [piece(GAP), segment]
+            lines[-1] += [piece(GAP), *line]
             room -= needed
         else:
-            lines.append([segment])
-            room = width - cell_len(segment.text)
+            lines.append([*line])
+            room = width - width_of(line)
     return lines
 
 

@@ -1,6 +1,7 @@
 /** The whole map in a corner, while only a part of it is seen. */
 
 import type { Game } from "../game";
+import { mark } from "../shapes";
 import { INK, gearColour } from "../theme";
 import type { Camera } from "./camera";
 
@@ -19,21 +20,39 @@ export class Minimap {
     const ink = this.walls.getContext("2d") as CanvasRenderingContext2D;
     for (let row = 0; row < world.rows; row++) {
       for (let col = 0; col < world.cols; col++) {
-        ink.fillStyle = world.isWall(row, col) ? INK.void : INK.wall;
+        ink.fillStyle = world.isWall(row, col) ? INK.wall : INK.floor;
         ink.fillRect(col, row, 1, 1);
       }
     }
   }
 
-  /** `place` tells row and column of an agent. */
-  draw(ink: CanvasRenderingContext2D, camera: Camera, state: Int32Array, place: (agent: number) => [number, number]): void {
-    const { world } = this.game;
+  /** The place on the map under a pixel of the minimap; null outside of it. */
+  toMap(camera: Camera, px: number, py: number): [number, number] | null {
+    const [x, y, width, height] = this.box(camera);
+    if (this.seesAll(camera) || px < x || py < y || px > x + width || py > y + height) return null;
+    return [(px - x) / this.scale - 0.5, (py - y) / this.scale - 0.5];
+  }
+
+  private seesAll(camera: Camera): boolean {
     const [left, top] = camera.toMap(0, 0);
     const [right, bottom] = camera.toMap(camera.width, camera.height);
     const [firstRow, firstCol, lastRow, lastCol] = this.game.bounds;
-    if (left <= firstCol && top <= firstRow && right >= lastCol && bottom >= lastRow) return;
-    const [width, height] = [world.cols * this.scale, world.rows * this.scale];
-    const [x, y] = [EDGE, camera.height - height - EDGE];
+    return left <= firstCol && top <= firstRow && right >= lastCol && bottom >= lastRow;
+  }
+
+  /** Left, top, width and height in pixels. */
+  private box(camera: Camera): [number, number, number, number] {
+    const [width, height] = [this.game.world.cols * this.scale, this.game.world.rows * this.scale];
+    return [EDGE, camera.height - height - EDGE, width, height];
+  }
+
+  /** `place` tells row and column of an agent. */
+  draw(ink: CanvasRenderingContext2D, camera: Camera, state: Int32Array, place: (agent: number) => [number, number]): void {
+    const { world } = this.game;
+    if (this.seesAll(camera)) return;
+    const [left, top] = camera.toMap(0, 0);
+    const [right, bottom] = camera.toMap(camera.width, camera.height);
+    const [x, y, width, height] = this.box(camera);
     ink.save();
     ink.beginPath();
     ink.roundRect(x, y, width, height, 6);
@@ -46,8 +65,9 @@ export class Minimap {
       ink.fill();
     };
     for (const thing of world.things) {
-      if (thing.plain !== "junction" && thing.plain !== "hub") continue;
-      dot(thing.row, thing.col, thing.plain === "hub" ? 3 : 1.5, this.game.colourOf(world.owner(state, thing.index)) ?? INK.faint);
+      if (!world.hasArea(thing)) continue;
+      const at = [x + (thing.col + 0.5) * this.scale, y + (thing.row + 0.5) * this.scale] as const;
+      mark(ink, this.game.ownerOf(world.owner(state, thing.index)), ...at, thing.plain === "hub" ? 4 : 2.4);
     }
     for (let agent = 0; agent < world.agents; agent++) dot(...place(agent), 2.5, gearColour(world.gear(state, agent)));
     ink.strokeStyle = INK.text;

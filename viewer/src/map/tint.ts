@@ -1,7 +1,7 @@
 /** The areas: tinted floor with an outline for each collective, stripes where several overlap. */
 
 import type { Areas, Box } from "../areas";
-import { INK, fade } from "../theme";
+import { fade } from "../theme";
 
 const MOST_PIXELS = 1400; // of a side of the picture
 const TINT = 0.13;
@@ -40,7 +40,7 @@ export class Tint {
     const { areas, ink, size } = this;
     const { rows, cols } = areas.world;
     const inside = (r: number, c: number): boolean => r < 0 || c < 0 || r >= rows || c >= cols || areas.covers(collective, r, c);
-    const colour = this.colours[collective] ?? INK.neutral;
+    const colour = this.colours[collective] as string;
     const line = Math.max(1, size / 14);
     const edge = new Path2D();
     for (let row = box.top; row < box.bottom; row++) {

@@ -1,12 +1,14 @@
 /** What the pictures and the keys mean. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { KEYS } from "../keys";
+import { NOBODY } from "../header";
 import { Sprites } from "../map/sprites";
 import { game } from "../store";
-import { CLIPS } from "../theme";
+import type { Owner } from "../theme";
+import { clips, theme } from "../theme";
 import type { Thing } from "../world";
 import { ELEMENTS, GEAR } from "../world";
+import { KeyList } from "./Keys";
 
 type Picture = (sprites: Sprites) => HTMLCanvasElement;
 
@@ -25,7 +27,7 @@ function Sample({ picture, children }: { picture: Picture; children: preact.Comp
   });
   return (
     <div class="sample">
-      <canvas ref={canvas} width={64} height={64} />
+      <canvas ref={canvas} width={64} height={64} aria-hidden="true" />
       <span>{children}</span>
     </div>
   );
@@ -34,47 +36,47 @@ function Sample({ picture, children }: { picture: Picture; children: preact.Comp
 export function Legend() {
   const now = game.value;
   if (!now) return null;
-  const team = now.colourOf(now.teamOf(0)) ?? "#ffffff";
-  const rim = now.rimOf(0);
-  const name = now.world.header.collectives[now.teamOf(0)];
+  const team = now.teamMark(0);
+  const nobody = now.ownerOf(NOBODY);
   return (
-    <div class="legend">
+    <div class="legend" key={theme.value}>
       <h3>cogs</h3>
       {GEAR.map((gear) => (
-        <Sample key={gear} picture={(s) => s.cog(gear, rim, true, "1")}>
+        <Sample key={gear} picture={(s) => s.cog(gear, team, true, "1")}>
           {gear}
         </Sample>
       ))}
-      <Sample picture={(s) => s.cog("", rim, true, "1")}>without gear</Sample>
-      <Sample picture={(s) => s.cog("", rim, false, "1")}>out of hp</Sample>
+      <Sample picture={(s) => s.cog("", team, true, "1")}>without gear</Sample>
+      <Sample picture={(s) => s.cog("", team, false, "1")}>out of hp</Sample>
       <p class="note">An arc around a cog is the hp that it has left. The number beside a heart: hearts that it carries.</p>
       <h3>places</h3>
-      <Sample picture={(s) => s.thing(thing("hub"), team, 1)}>hub of {name}</Sample>
-      <Sample picture={(s) => s.thing(thing("junction"), null, 1)}>neutral junction</Sample>
-      <Sample picture={(s) => s.thing(thing("junction"), team, 1)}>junction of {name}</Sample>
-      <Sample picture={(s) => s.thing(thing("junction"), CLIPS, 1)}>junction of the clips</Sample>
+      {now.teams.map((each) => (
+        <Team key={each} owner={now.ownerOf(each)} name={now.world.header.collectives[each] ?? ""} />
+      ))}
+      <Sample picture={(s) => s.thing(thing("junction"), nobody, 1)}>neutral junction</Sample>
+      <Sample picture={(s) => s.thing(thing("junction"), clips(), 1)}>junction of the clips</Sample>
       {GEAR.map((gear) => (
-        <Sample key={gear} picture={(s) => s.thing(thing("station", gear), team, 1)}>
+        <Sample key={gear} picture={(s) => s.thing(thing("station", gear), nobody, 1)}>
           {gear} station
         </Sample>
       ))}
       {ELEMENTS.map((element) => (
-        <Sample key={element} picture={(s) => s.thing(thing("extractor", element), null, 0.7)}>
+        <Sample key={element} picture={(s) => s.thing(thing("extractor", element), nobody, 0.7)}>
           {element}
         </Sample>
       ))}
       <p class="note">Tinted ground: the areas of hubs and junctions, {now.world.header.radius} cells around them. They heal and feed their own team and drain others.</p>
       <h3>keys</h3>
-      <dl class="keys">
-        {KEYS.map(([key, what]) => (
-          <div key={key}>
-            <dt>
-              <kbd>{key}</kbd>
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
+      <KeyList />
     </div>
+  );
+}
+
+function Team({ owner, name }: { owner: Owner; name: string }) {
+  return (
+    <>
+      <Sample picture={(s) => s.thing(thing("hub"), owner, 1)}>hub of {name}</Sample>
+      <Sample picture={(s) => s.thing(thing("junction"), owner, 1)}>junction of {name}</Sample>
+    </>
   );
 }

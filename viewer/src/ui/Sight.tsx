@@ -13,6 +13,7 @@ interface Cell {
 
 const SIDE = 308;
 const sprites = new Sprites();
+const WAYS: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export function Sight({ agent, chosen, choose }: { agent: number; chosen: Cell | null; choose: (cell: Cell) => void }) {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -25,7 +26,29 @@ export function Sight({ agent, chosen, choose }: { agent: number; chosen: Cell |
     const index = (at: number, size: number): number => Math.min(window - 1, Math.floor((at / size) * window)) - (window - 1) / 2;
     choose({ dr: index(event.clientY - box.top, box.height), dc: index(event.clientX - box.left, box.width) });
   };
-  return <canvas class="sight" ref={canvas} width={2 * SIDE} height={2 * SIDE} onClick={pick} title="click a cell for its tokens" />;
+  const half = (window - 1) / 2;
+  const walk = (event: KeyboardEvent): void => {
+    const way = WAYS[event.key];
+    if (!way) return;
+    event.preventDefault();
+    event.stopPropagation(); // it moves the cell, not the game
+    const within = (at: number): number => Math.max(-half, Math.min(half, at));
+    choose({ dr: within((chosen?.dr ?? 0) + way[0]), dc: within((chosen?.dc ?? 0) + way[1]) });
+  };
+  return (
+    <canvas
+      class="sight"
+      ref={canvas}
+      width={2 * SIDE}
+      height={2 * SIDE}
+      tabIndex={0}
+      role="application"
+      aria-label={`what cog ${agent} sees; arrow keys choose a cell, the list below has its tokens`}
+      title="click a cell for its tokens"
+      onClick={pick}
+      onKeyDown={walk}
+    />
+  );
 }
 
 function draw(canvas: HTMLCanvasElement, agent: number, chosen: Cell | null, window: number): void {
@@ -55,10 +78,10 @@ function draw(canvas: HTMLCanvasElement, agent: number, chosen: Cell | null, win
     const owner = world.owner(numbers, thing.index);
     if (owner === GONE) continue;
     const level = Math.min(1, world.stock(numbers, thing.index) / Math.max(1, now.full[thing.index] ?? 1));
-    stamp(sprites.thing(thing, now.colourOf(owner), level), thing.row, thing.col);
+    stamp(sprites.thing(thing, now.ownerOf(owner), level), thing.row, thing.col);
   }
   for (let a = 0; a < world.agents; a++) {
-    const sprite = sprites.cog(world.gear(numbers, a), now.rimOf(a), world.held(numbers, a, "hp") > 0, String(a));
+    const sprite = sprites.cog(world.gear(numbers, a), now.teamMark(a), world.held(numbers, a, "hp") > 0, String(a));
     stamp(sprite, world.agent(numbers, a, Col.Row), world.agent(numbers, a, Col.Column));
   }
   if (chosen) {

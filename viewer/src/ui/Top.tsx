@@ -1,10 +1,11 @@
 /** The line above the map: what is played, how the teams stand. */
 
-import { game, live, showAreas, state, step } from "../store";
+import { NOBODY } from "../header";
+import { game, live, state, step } from "../store";
 import { CLIPS, elementColour } from "../theme";
 import { ELEMENTS } from "../world";
-import { Icon } from "./Icon";
-import { share } from "./share";
+import { Icon, Mark } from "./Icon";
+import { Tools } from "./Tools";
 
 export function Top() {
   const now = game.value;
@@ -33,45 +34,48 @@ export function Top() {
         </span>
       )}
       <section class="group" aria-label="junctions">
-        <label>junctions</label>
+        <span class="label">junctions</span>
         {header.collectives.map((name, index) => (
           <span key={name} class="count" data-held={name}>
-            <i style={{ background: now.colours[index] }} />
+            <Mark owner={now.ownerOf(index)} />
             {name} <b>{held?.[index] ?? 0}</b>
           </span>
         ))}
         <span class="count">
-          <i class="hollow" />
+          <Mark owner={now.ownerOf(NOBODY)} />
           neutral <b>{neutral}</b>
         </span>
       </section>
       {teams.map((team) => (
-        <section class="group stock" key={team} aria-label="team stock">
-          <label style={teams.length > 1 ? { color: now.colours[team] } : {}}>{teams.length > 1 ? header.collectives[team] : "team stock"}</label>
+        <section class="group stock" key={team} aria-label={`stock of ${header.collectives[team]}`}>
+          <span class="label">
+            {teams.length > 1 && <Mark owner={now.ownerOf(team)} />} {teams.length > 1 ? header.collectives[team] : "team stock"}
+          </span>
+          {teams.length > 1 && (
+            <span class="count" data-score={header.collectives[team]} title="mean score of its cogs so far">
+              score <b>{now.history.mean(step.value, team).toFixed(2)}</b>
+            </span>
+          )}
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
-              <em style={{ color: elementColour(element) }}>{element[0]?.toUpperCase()}</em> <b>{world.team(numbers, team, element)}</b>
+              <em aria-hidden="true" style={{ color: elementColour(element) }}>
+                {element[0]?.toUpperCase()}
+              </em>
+              <span class="unseen">{element}</span> <b>{world.team(numbers, team, element)}</b>
             </span>
           ))}
           <span class="count" title="hearts in the hub">
-            <Icon name="heart" colour={CLIPS} size={14} /> <b>{hubs(team)}</b>
+            <Icon name="heart" colour={CLIPS} size={14} /> <span class="unseen">hearts in the hub</span> <b>{hubs(team)}</b>
           </span>
         </section>
       ))}
-      <div class="tools">
-        <button class={showAreas.value ? "on" : ""} onClick={() => (showAreas.value = !showAreas.value)} title="show areas (A)">
-          Areas
-        </button>
-        <button id="share" onClick={() => void share()} title="save this replay as one HTML file">
-          Share
-        </button>
-      </div>
+      <Tools />
     </header>
   );
 }
 
 function LiveMark() {
   const source = live.value;
-  const word = source?.ended.value ? "ended" : source?.lost.value ? "connection lost" : "live";
+  const word = source?.ended.value ? "ended" : source?.lost.value ? "offline" : "live";
   return <span class={`mark ${word === "live" ? "live" : ""}`}>{word}</span>;
 }
