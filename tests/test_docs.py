@@ -32,13 +32,13 @@ PAGES = [ROOT / "README.md", ROOT / "devops/README.md", *sorted((ROOT / "docs").
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
-    "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
-    "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
+    "./tools/run.py": lambda words: runner.run([*words, "--cfg", "job"]),
+    "python tools/train.py": lambda words: runner.train([*words, "--cfg", "job"]),
     "./tools/launch.py": lambda words: (
         0 if words[0] in launching.LOOKING else launching.main([*words, "--dry-run", "--dirty"])
     ),
-    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--dry-run"]),
-    "cogames": lambda words: cogames.main(["--dry-run", *words]),
+    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
+    "cogames": lambda words: cogames.main(["--cfg=job", *words]),
 }
 
 

@@ -82,9 +82,7 @@ def _run(argv: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with command.make_context(NAME, list(argv) or ["--help"]) as context:
-            code = command.invoke(context) or 0
-            sys.stdout.flush()  # here, where a reader that has gone is no fault
-            return code
+            return command.invoke(context) or 0
     except typer.Exit as done:  # after --help
         return done.exit_code
     except UsageError as error:

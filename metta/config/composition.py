@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Composed:
-    """A job ready to run. `placed` says where each word went, `made_up` how a run is called that nobody has named."""
+    """A job ready to run. `tree` says who set what, `placed` where each word went, `made_up` how a run is called that
+    nobody has named."""
 
     kind: Kind
     config: Config
+    tree: Tree
     placed: list[str] = field(default_factory=list)
     made_up: str | None = None
 
@@ -109,7 +111,7 @@ def _compose(
         allow(config.agent.components)
     made_up = _name_run(config, stem, suffix)
     _check_game(config, tree)
-    return Composed(kind, config, placed, made_up)
+    return Composed(kind, config, tree, placed, made_up)
 
 
 def _name_run(config: Config, stem: str, suffix: str) -> str | None:

@@ -25,6 +25,7 @@ from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
+from metta.game.build import check_room
 from metta.game.compilation import compile_ahead
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
@@ -33,7 +34,7 @@ from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.rehearsal import ALL
-from metta.policy.stored.uri import FoundPolicy, find_policy
+from metta.policy.stored.uri import FoundPolicy, check_policy, find_policy
 from metta.policy.team import share_out
 
 
@@ -47,6 +48,16 @@ class ContestResult:
     agent_steps: int  # played now, not read from a file
     seconds: float
     interrupted: bool
+
+    @property
+    def never_acted(self) -> list[str]:
+        """A line for each policy that did not act once on a mission; its numbers say nothing of it."""
+        return [
+            line
+            for result in self.rounds
+            for policy in range(len(result.names))
+            if (line := result.never_acted(policy))
+        ]
 
     def document(self) -> dict[str, Any]:
         """The JSON document: schema_version, missions, and whether it is complete."""
@@ -77,6 +88,18 @@ def resolve_missions(settings: GamesSettings) -> list[Mission]:
         else mission
         for name, mission in zip(full, missions, strict=True)
     ]
+
+
+def check_contest(settings: GamesSettings, others: Sequence[str] = ()) -> None:
+    """Raise UserError for a device, a policy or room on the maps that is not there. Nothing is fetched, no code of a
+    user's runs. `others` play beside the policies that the settings name."""
+    from metta.rl.machine import choose_device  # here because torch is slow to import
+
+    choose_device(settings.device)
+    for entry in parse_entries([*settings.policies, *others]):
+        check_policy(entry.uri, settings.data_dir, settings.trust_pickle, settings.trust_code)
+    for mission in resolve_missions(settings):
+        check_room(mission, settings.seed)
 
 
 def make_round(

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from metta.common.commands import NEVER_ACTED
 from metta.common.defaults import TEAM
 from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
@@ -51,6 +52,7 @@ class Played:
     agent_steps: int
     seconds: float
     messages: list[str]  # what went wrong with the policy
+    acted: bool = True
 
 
 def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
@@ -175,7 +177,7 @@ def evaluate(config: EvaluateConfig) -> int:
         print(f"{seeds}, {played.seconds:.1f} s, {rate:,.0f} agent-steps/s")
     if len(played.seeds) < config.episodes:
         raise KeyboardInterrupt  # its exit code, after what there is to show
-    return 0
+    return 0 if played.acted else NEVER_ACTED
 
 
 def _play_mission(config: EvaluateConfig) -> Played:
@@ -200,7 +202,8 @@ def _play_mission(config: EvaluateConfig) -> Played:
         seeds=[row.seed for row in result.rows],
         agent_steps=contest.agent_steps,
         seconds=contest.seconds,
-        messages=contest.messages,
+        messages=[*contest.messages, *contest.never_acted],
+        acted=not contest.never_acted,
     )
 
 

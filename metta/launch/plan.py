@@ -15,7 +15,7 @@ from metta.common.files import write_atomic
 from metta.common.settings import Settings, validated
 from metta.config.composition import compose
 from metta.config.recipes import Recipe, resolve
-from metta.config.runner import summary
+from metta.config.summary import summary
 from metta.config.words import Word, is_word, parse_word
 from metta.launch.code import commit_of_tree, tracked
 from metta.launch.targets import PREFIX, Target, load_target

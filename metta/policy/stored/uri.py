@@ -112,6 +112,22 @@ def find_policy(
     )
 
 
+def check_policy(
+    uri: str, data_dir: str | Path = "./train_dir", trust_pickle: bool = False, trust_code: bool = False
+) -> None:
+    """Raise UserError where names and files of this machine say that there is no such policy. Nothing is fetched, and
+    no class is imported."""
+    if is_class(uri, data_dir):
+        parse_class(uri).check()
+    elif is_built_in(uri):
+        _find_built_in(*built_in_parts(uri))
+    elif not is_remote(_parse_class(uri).data if uri.startswith(CLASS) else uri):
+        try:
+            find_bundle(uri, data_dir, trust_pickle=trust_pickle)
+        except NoNetError as found:
+            _find_bundled(found.with_traceback(None), trust_code, ACTION_TIMEOUT_MS)
+
+
 def find_bundle(
     uri: str, data_dir: str | Path = "./train_dir", info: Info | None = None, trust_pickle: bool = False
 ) -> "Bundle":
