@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
@@ -11,12 +12,15 @@ from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
 from metta.config.describe import FORMS, describe
 from metta.config.job import KINDS, Config
-from metta.config.ranks import check_launched, refused, train_in_many
+from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
+from metta.config.run_job import execute
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
+
+SWEEPS = "metta.sweep.command"  # by name, as it lies above
 
 
 def run(argv: Sequence[str]) -> int:
@@ -39,6 +43,7 @@ def _flags() -> Parser:
     parser.add_argument("--describe", choices=FORMS)
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--sweep", metavar="NAME")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
     parser.add_argument("--format", choices=["table", "json", "yaml"])
     return parser
@@ -51,6 +56,8 @@ def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv:
             flags = _flags().parse_intermixed_args(_with_forms(argv))
             if flags.format:  # the usual spelling of the word
                 flags.words.append(f"format={flags.format}")
+            if flags.sweep and not flags.help:
+                return import_module(SWEEPS).sweep(flags)
             jobs = compose_jobs(flags)
             check_launched(jobs)
         except UserError as error:
@@ -123,18 +130,10 @@ def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
         else:
             if len(jobs) > 1:
                 print(f"[{index + 1}/{len(jobs)}] {_summary(job.config)}", flush=True)
-            code, finished = _execute(job)
+            code, finished = execute(job)
             if code or not finished:
                 return code
     return 0
-
-
-def _execute(job: Composed) -> tuple[int, bool]:
-    """Run a job; returns its exit code, and whether jobs after it may start: not where a signal has stopped it."""
-    if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
-        return ended.code, ended.finished
-    result = job.kind.execute(job.config)
-    return (result, True) if isinstance(result, int) else (0, getattr(result, "finished", True))
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:
