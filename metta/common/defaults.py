@@ -4,3 +4,4 @@ MISSION = "cogsguard_arena.basic"
 EPISODES = 10  # of each mission
 SEED = 42  # of the first episode, of its map, and of a run of training, which draws its maps from seeds far from it
 ACTION_TIMEOUT_MS = 250  # that a policy's own code has for a step of an environment
+SCORE = "overview/reward"  # metric by which a run is judged where one number is asked for

@@ -5,11 +5,10 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from metta.common.defaults import EPISODES
+from metta.common.defaults import EPISODES, SCORE
 from metta.common.errors import UserError, suggest
 from metta.common.jsonl import Row, is_number
 from metta.common.settings import Settings
-from metta.rl.run.metrics import SCORE
 
 
 class EpisodesSettings(Settings):

@@ -10,7 +10,6 @@ from metta.common.settings import Settings
 from metta.config.composition import compose
 from metta.config.recipes import Recipe, resolve
 from metta.config.words import Word, as_typed, parse_word
-from metta.rl.run.metrics import hourly_cost
 from metta.rl.settings import RunConfig
 from metta.runs.run import at
 from metta.sweep.settings import PREFIX, Scalar, SweepSettings, read_sweep
@@ -74,8 +73,11 @@ def make_plan(recipe: Recipe | None, words: Sequence[Word], name: str) -> Plan:
             raise UserError(f"{word.key}: is varied by {file}, so it takes no value of its own, from {word.source}")
         if word.options:
             raise UserError(f"'{word.text}' lists values: {PREFIX}parameters.{word.key}={{choice: […]}} varies it")
-    if sweep.budget.money is not None and hourly_cost() is None:
-        raise UserError("sweep.budget.money: METTA_HOURLY_COST says what the machine costs per hour, and is not set")
+    if sweep.budget.money is not None:
+        from metta.rl.run.metrics import hourly_cost  # here because it takes seconds to import
+
+        if hourly_cost() is None:
+            raise UserError("sweep.budget.money: METTA_HOURLY_COST says what the machine costs per hour; it is not set")
     typed = [word.text for word in rest if word.key not in ("run", "system.data_dir")]
     plan = Plan(
         name=_text(rest, "run") or Path(name).stem,

@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,9 +22,12 @@ from metta.sweep.plan import Plan
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
+    from sqlalchemy import Engine
 
 JOURNAL = "journal.log"
 WORKER = "worker"  # attribute of a trial: who has it
+ENGINE = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+TABLES = 0x6D657474  # lock under which the tables are made
 BEATS = 4  # heartbeats in the time after which a worker counts as lost
 
 
@@ -131,22 +135,21 @@ class DatabaseStore:
 
     def __init__(self, url: str, name: str, lost_after: float) -> None:
         """Raises UserError where it does not answer."""
+        from optuna.exceptions import ExperimentalWarning
         from optuna.storages import RDBStorage
+        from sqlalchemy import create_engine
 
         self._beat = lost_after / BEATS
         self._key = zlib.crc32(name.encode())
-        engine = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
         settings = {"heartbeat_interval": max(1, round(self._beat)), "grace_period": max(1, round(lost_after))}
-        with answering(url):
-            self.storage: RDBStorage = RDBStorage(url, engine, **settings)
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)
+        with answering(url), locked_database(create_engine(url, **ENGINE), TABLES):  # two would make its tables
+            self.storage: RDBStorage = RDBStorage(url, ENGINE, **settings)
         self.worker, self._name = _new_worker(), name
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        from sqlalchemy import text
-
-        with self.storage.engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._key})
+        with locked_database(self.storage.engine, self._key):
             yield
 
     def beat(self, trial_id: int) -> None:
@@ -173,6 +176,16 @@ class DatabaseStore:
     def lost(self, running: "list[FrozenTrial]") -> "list[FrozenTrial]":
         silent = self.storage._get_stale_trial_ids(self.storage.get_study_id_from_name(self._name))
         return [trial for trial in running if trial._trial_id in silent or WORKER not in trial.user_attrs]
+
+
+@contextmanager
+def locked_database(engine: "Engine", key: int) -> Iterator[None]:
+    """Hold a lock of a database that goes with the connection."""
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        yield
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from metta.common.errors import UserError
 from metta.config.run_job import NO_INTERVAL, Interval
-from metta.rl.run.metrics import hourly_cost
 from metta.sweep.plan import Plan, Values
 from metta.sweep.settings import Parameter, Scalar
 from metta.sweep.storage import WORKER, Store
@@ -174,12 +173,14 @@ class Sweep:
 
     def _spent(self, begun: list[FrozenTrial]) -> bool:
         """Whether the budget allows for no further trial."""
-        budget = self.plan.sweep.budget
+        limits = self.plan.sweep.budget.model_dump(exclude_none=True)
         steps, seconds = (sum(trial.user_attrs.get(name, 0) for trial in begun) for name in SPENT)
-        money = (hourly_cost() or 0) * seconds / 3600 / self.plan.sweep.workers
-        used = {"trials": len(begun), "agent_steps": steps, "hours": seconds / 3600, "money": money}
-        limits = budget.model_dump()
-        return any(limits[name] is not None and amount >= limits[name] for name, amount in used.items())
+        used = {"trials": len(begun), "agent_steps": steps, "hours": seconds / 3600}
+        if "money" in limits:
+            from metta.rl.run.metrics import hourly_cost  # here because it takes seconds to import
+
+            used["money"] = (hourly_cost() or 0) * used["hours"] / self.plan.sweep.workers
+        return any(used[name] >= limit for name, limit in limits.items())
 
     def _sampler(self, number: int) -> TPESampler:
         """Seeded anew for each trial, so that a sweep that was cut goes on with the values it would have had."""
