@@ -11,7 +11,7 @@ from metta.config.run_job import Interval
 from metta.eval.statistics import show
 from metta.runs.text import table
 from metta.sweep.plan import Plan, Values, run_name
-from metta.sweep.storage import WORKER, answering, open_store
+from metta.sweep.storage import BASELINE, NOTES, PRUNED_AT, WORKER, answering, open_store
 
 PLAN = "sweep.json"  # in the folder of a sweep: its plan
 MOST_BYTES = 1_000_000
@@ -103,25 +103,25 @@ def read_results(plan: Plan) -> Results:
 
 
 def _found(plan: Plan, trial: Any) -> Found:
-    told = trial.user_attrs
+    told, notes = trial.user_attrs, trial.user_attrs.get(NOTES, {})
     state = STATES.get(trial.state.name) or ("cut" if WORKER in told else "waiting")
     values = (
         {}
-        if told.get("baseline")
+        if told.get(BASELINE)
         else {path: trial.params[path] for path in plan.sweep.parameters if path in trial.params}
     )
     return Found(
         number=trial.number,
         state=state,
-        baseline=told.get("baseline", False),
+        baseline=told.get(BASELINE, False),
         values=values,
-        score=told.get("score"),
-        ci95=tuple(told.get("ci95", (None, None))),
+        score=notes.get("score"),
+        ci95=tuple(notes.get("ci95", (None, None))),
         cost=10 ** trial.values[1] if trial.values and len(trial.values) > 1 else None,
-        agent_steps=told.get("agent_steps", 0),
-        seconds=told.get("seconds", 0.0),
-        problem=told.get("problem", ""),
-        pruned_at=told.get("pruned_at"),
+        agent_steps=notes.get("agent_steps", 0),
+        seconds=notes.get("seconds", 0.0),
+        problem=notes.get("problem", ""),
+        pruned_at=told.get(PRUNED_AT),
     )
 
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 JOURNAL = "journal.log"
-WORKER = "worker"  # attribute of a trial: who has it
-ENGINE = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+# Attributes of a trial: who has it, what it came to, the rung at which it was stopped, whether it is the baseline.
+WORKER, NOTES, PRUNED_AT, BASELINE = "worker", "notes", "pruned_at", "baseline"
+ENGINE = {"pool_recycle": 30, "connect_args": {"connect_timeout": 10}}  # seconds
 TABLES = 0x6D657474  # lock under which the tables are made
 BEATS = 4  # heartbeats in the time after which a worker counts as lost
 

@@ -5,7 +5,6 @@ import json
 import math
 import warnings
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import optuna
 from optuna.pruners import NopPruner, SuccessiveHalvingPruner
@@ -16,11 +15,10 @@ from metta.common.errors import UserError
 from metta.config.run_job import NO_INTERVAL, Interval
 from metta.sweep.plan import Plan, Values
 from metta.sweep.settings import Parameter, Scalar
-from metta.sweep.storage import WORKER, Store
+from metta.sweep.storage import BASELINE, NOTES, PRUNED_AT, WORKER, Store
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-BASELINE, GRID, BEGUN, RUNG = "baseline", "grid", "begun_with", "rung "
-PRUNED_AT = "pruned_at"
+GRID, BEGUN, RUNG = "grid", "begun_with", "rung "
 SPENT = ("agent_steps", "seconds")
 TINY = 1e-9  # cost of what costs nothing
 
@@ -40,16 +38,8 @@ class Taken:
     number: int
     values: Values
     trial: Trial
-
-    @property
-    def baseline(self) -> bool:
-        """Whether it has the recipe's own values."""
-        return self.trial.user_attrs.get(BASELINE, False)
-
-    @property
-    def pruned_at(self) -> int | None:
-        """The rung at which it was found not to go on, by a worker that was lost before it could tell."""
-        return self.trial.user_attrs.get(PRUNED_AT)
+    baseline: bool = False  # it has the recipe's own values
+    pruned_at: int | None = None  # rung at which it was found not to go on by a worker that was lost before it told
 
 
 @dataclass(frozen=True)
@@ -89,8 +79,7 @@ class Sweep:
         """The next trial: one that its worker lost, or a new one as long as the budget lasts; None where there is none
         now."""
         with self.store.exclusive():
-            self._give_back_lost()
-            trials = self.trials()
+            trials = self._with_lost_given_back()
             waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
             if self._spent([trial for trial in trials if trial.state != TrialState.WAITING or _begun(trial)]):
                 waiting = [trial for trial in waiting if _begun(trial)]
@@ -99,11 +88,12 @@ class Sweep:
             elif not waiting and self.plan.sweep.mode == "grid":
                 return None
             self.study.sampler = self._sampler(waiting[0].number if waiting else len(trials))
-            trial = self.study.ask()
-            values = self._suggest(trial)
+            known = waiting[0].user_attrs if waiting else {}
+            trial, baseline = self.study.ask(), known.get(BASELINE, False)
+            values = self._suggest(trial, baseline)
             self.store.beat(trial._trial_id)
             trial.set_user_attr(WORKER, self.store.worker)
-        return Taken(trial.number, values, trial)
+        return Taken(trial.number, values, trial, baseline, known.get(PRUNED_AT))
 
     @property
     def pending(self) -> bool:
@@ -126,22 +116,22 @@ class Sweep:
 
     def tell(self, taken: Taken, outcome: Outcome) -> None:
         """Note how a trial ended, unless it was given to another worker meanwhile."""
-        with self.store.exclusive():
-            now = self.store.storage.get_trial(taken.trial._trial_id)
-            if now.state != TrialState.RUNNING or now.user_attrs.get(WORKER) != self.store.worker:
-                return
-            if outcome.cut:
-                self._give_back(now)
-                return
-            self._note(taken.trial, outcome)
-            if outcome.pruned_at is not None:
-                self.study.tell(taken.trial, state=TrialState.PRUNED)
-            elif outcome.score is None:
-                self.study.tell(taken.trial, state=TrialState.FAIL)
-            elif outcome.cost is None:
-                self.study.tell(taken.trial, outcome.score)
-            else:
-                self.study.tell(taken.trial, (outcome.score, math.log10(max(outcome.cost, TINY))))
+        now = self.store.storage.get_trial(taken.trial._trial_id)
+        if now.state != TrialState.RUNNING or now.user_attrs.get(WORKER) != self.store.worker:
+            return
+        if outcome.cut:
+            self._give_back(now)
+            return
+        notes = asdict(outcome.spent) | {"score": outcome.score, "ci95": outcome.ci95, "problem": outcome.problem}
+        taken.trial.set_user_attr(NOTES, notes)
+        if outcome.pruned_at is not None:
+            self.study.tell(taken.trial, state=TrialState.PRUNED)
+        elif outcome.score is None:
+            self.study.tell(taken.trial, state=TrialState.FAIL)
+        elif outcome.cost is None:
+            self.study.tell(taken.trial, outcome.score)
+        else:
+            self.study.tell(taken.trial, (outcome.score, math.log10(max(outcome.cost, TINY))))
 
     def trials(self, unfinished: bool = False) -> list[FrozenTrial]:
         states = (TrialState.RUNNING, TrialState.WAITING) if unfinished else None
@@ -163,10 +153,13 @@ class Sweep:
             self.study.enqueue_trial(values, user_attrs={GRID: True})
         self.study.set_user_attr(BEGUN, plan)  # last: a kill before has it done again
 
-    def _give_back_lost(self) -> None:
-        running = [trial for trial in self.trials(unfinished=True) if trial.state == TrialState.RUNNING]
-        for trial in self.store.lost(running) if running else []:
+    def _with_lost_given_back(self) -> list[FrozenTrial]:
+        """All trials, those that somebody lost in the queue again."""
+        trials = self.trials()
+        lost = self.store.lost([trial for trial in trials if trial.state == TrialState.RUNNING])
+        for trial in lost:
             self._give_back(trial)
+        return self.trials() if lost else trials
 
     def _give_back(self, trial: FrozenTrial) -> None:
         self.store.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -174,7 +167,7 @@ class Sweep:
     def _spent(self, begun: list[FrozenTrial]) -> bool:
         """Whether the budget allows for no further trial."""
         limits = self.plan.sweep.budget.model_dump(exclude_none=True)
-        steps, seconds = (sum(trial.user_attrs.get(name, 0) for trial in begun) for name in SPENT)
+        steps, seconds = (sum(trial.user_attrs.get(NOTES, {}).get(name, 0) for trial in begun) for name in SPENT)
         used = {"trials": len(begun), "agent_steps": steps, "hours": seconds / 3600}
         if "money" in limits:
             from metta.rl.run.metrics import hourly_cost  # here because it takes seconds to import
@@ -193,22 +186,13 @@ class Sweep:
             return NopPruner()
         return SuccessiveHalvingPruner(self.plan.rungs[0], self.plan.sweep.rungs.factor)
 
-    def _suggest(self, trial: Trial) -> Values:
+    def _suggest(self, trial: Trial, baseline: bool) -> Values:
         """The values of a trial; none for the baseline, which keeps the recipe's own."""
-        baseline, values = trial.user_attrs.get(BASELINE, False), {}
+        values: Values = {}
         for path, parameter in self.plan.sweep.ordered():
             if parameter.matters(values) and (not baseline or path in self.plan.defaults):
                 values[path] = _pick(trial, path, parameter)
         return {} if baseline else values
-
-    def _note(self, trial: Trial, outcome: Outcome) -> None:
-        notes: dict[str, Any] = asdict(outcome.spent)
-        if outcome.problem:
-            notes["problem"] = outcome.problem
-        if outcome.score is not None:
-            notes |= {"ci95": list(outcome.ci95), "score": outcome.score}
-        for name, value in notes.items():
-            trial.set_user_attr(name, value)
 
     def _at(self, rung: int, number: int) -> list[float]:
         """Scores of the other trials at a rung."""
