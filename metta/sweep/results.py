@@ -11,6 +11,7 @@ from metta.config.run_job import Interval
 from metta.eval.statistics import show
 from metta.runs.text import table
 from metta.sweep.plan import Plan, Values, run_name
+from metta.sweep.settings import Scalar
 from metta.sweep.storage import BASELINE, NOTES, PRUNED_AT, WORKER, answering, open_store
 
 PLAN = "sweep.json"  # in the folder of a sweep: its plan
@@ -169,7 +170,11 @@ def as_cell(trial: Found, path: str) -> str:
     """The value of a parameter in a trial."""
     if trial.baseline:
         return "default"
-    value = trial.values.get(path, "–")
+    return short(trial.values[path]) if path in trial.values else "–"
+
+
+def short(value: Scalar) -> str:
+    """A value of a parameter in few characters."""
     return show(value) if isinstance(value, float) else str(value)
 
 

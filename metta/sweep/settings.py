@@ -1,5 +1,6 @@
 """What a sweep is: the parameters it varies, what trials are judged by, how many there may be, where they are kept."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,15 @@ class Parameter(Settings):
         low, high = self.ends
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and low <= value <= high and not (self.whole and not isinstance(value, int))
+
+    def place(self, value: Any) -> float:
+        """Where a value lies between the ends, 0 to 1."""
+        low, high = self.ends
+        if self.choice is not None:
+            return self.choice.index(value) / max(1, len(self.choice) - 1)
+        if self.log:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
 
     def matters(self, values: dict[str, Any]) -> bool:
         """Whether it matters beside these values of other parameters."""

@@ -15,7 +15,7 @@ from metta.config.words import parse_word
 from metta.eval.statistics import show, summarize
 from metta.rl.launcher import Signals
 from metta.sweep.plan import Plan, run_name
-from metta.sweep.settings import Scalar
+from metta.sweep.results import short
 from metta.sweep.storage import answering, open_store
 from metta.sweep.study import Outcome, Spent, Sweep, Taken
 from metta.sweep.trial import run_trial
@@ -95,7 +95,7 @@ def _outcome(plan: Plan, taken: Taken, runs: Sequence[Summary], spent: Spent, st
 
 def _say(sweep: Sweep, taken: Taken, outcome: Outcome) -> None:
     """One line on a trial that has ended."""
-    changes = " ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in taken.values.items())
+    changes = " ".join(f"{path.rpartition('.')[2]}={short(value)}" for path, value in taken.values.items())
     told = f"trial {taken.number}: {changes or 'the defaults' if taken.baseline else changes}"
     if outcome.cut:
         return note(f"{told}: cut, to be taken up again")
@@ -104,10 +104,6 @@ def _say(sweep: Sweep, taken: Taken, outcome: Outcome) -> None:
     else:
         how = show(outcome.score) if outcome.score is not None else f"failed: {outcome.problem}"
     note(f"{told}: {how} ({outcome.spent.agent_steps:,} agent-steps, {outcome.spent.seconds:.0f} s)")
-
-
-def _short(value: Scalar) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,21 +37,19 @@ def make_plan(tmp_path: Path) -> MakePlan:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a database on loopback."""
     if not BINARIES:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    yield from _serving(tmp_path_factory.mktemp("postgres"), BINARIES[-1])
+    with TemporaryDirectory(prefix="metta-postgres-") as folder:  # pytest's own folders are closed to other users
+        yield from _serving(Path(folder), BINARIES[-1])
 
 
 def _serving(folder: Path, binaries: Path) -> Iterator[str]:
-    """A server in a folder that only its user may read; as root it runs as the user postgres."""
-    root, user = os.getuid() == 0, pwd.getpwuid(os.getuid()).pw_name
-    owner = "postgres" if root else user
-    if root:
-        for part in (folder, *folder.parents[:-2]):
-            part.chmod(0o755)
-        shutil.chown(folder, owner)
+    """A server that keeps its data in a folder; as root it runs as the user postgres."""
+    root = os.getuid() == 0
+    owner = "postgres" if root else pwd.getpwuid(os.getuid()).pw_name
+    shutil.chown(folder, owner)
 
     def call(*words: str) -> None:
         command = [str(binaries / words[0]), *words[1:]]
