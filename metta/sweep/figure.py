@@ -82,6 +82,7 @@ def _scores(axis: "Axes", results: Results) -> None:
         axis.plot([], [], marker, color=colour, label=name)
     axis.plot([], [], color="#54a24b", label="best so far")
     axis.legend(fontsize=8, frameon=False)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     _label(axis, "Score of each trial", "trial", caption(results.plan.sweep.objective.metric))
 
 

@@ -192,7 +192,7 @@ def read_sweep(name: str, words: Sequence[Word]) -> tuple[SweepSettings, str]:
     """
     path = _file(name)
     tree = read_yaml(path)
-    where = path.relative_to(CONFIGS.parent).as_posix() if path.is_relative_to(CONFIGS) else str(path)
+    where = path.relative_to(CONFIGS.parent).as_posix() if path.is_relative_to(CONFIGS) else name
     version = tree.get("version", VERSION)
     if version != VERSION:
         raise UserError(f"{where}: version={version} of a sweep file; this package reads version {VERSION}")

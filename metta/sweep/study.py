@@ -231,7 +231,7 @@ def grid(plan: Plan) -> list[Values]:
     combinations: list[Values] = [{}]
     for path, parameter in plan.sweep.ordered():
         grown = [
-            ({**one, path: value} for value in parameter.grid) if parameter.matters(one) else (one,)
+            [{**one, path: value} for value in parameter.grid] if parameter.matters(one) else [one]
             for one in combinations
         ]
         combinations = list(itertools.chain.from_iterable(grown))
