@@ -68,8 +68,8 @@ def compare(flags: argparse.Namespace) -> int:
 def best(flags: argparse.Namespace) -> int:
     """Print the settings of the best trial as words; with --write make them an experiment file."""
     from metta.config.words import as_typed
-    from metta.sweep.judge import write_experiment
     from metta.sweep.results import read_results
+    from metta.sweep.winner import write_experiment
 
     results = read_results(flags.plan)
     found = results.best

@@ -1,14 +1,10 @@
-"""The best trial beside the defaults on seeds that neither has seen, and the winner as an experiment file."""
+"""The best trial beside the defaults, on seeds that neither has seen."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metta.common.documents import read_yaml
-from metta.common.errors import UserError
-from metta.common.files import ensure_new, write_atomic
+from metta.common.errors import UserError, suggest
 from metta.config.run_job import episodes_of
 from metta.eval.statistics import Summary, paired
 from metta.rl.run.run_folder import CONFIG, MOST_CONFIG_BYTES
@@ -17,8 +13,6 @@ from metta.runs.objective import EpisodesSettings
 from metta.sweep.results import Found, Results
 
 HELD_OUT = 3_000_000  # seed of the first episode: beyond those of training, of evaluations and of objectives
-MARK = "# The winner of a sweep:"
-OWN = ("run", "wandb", "system")  # branches that are of a trial, or of the machine
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,7 @@ def compare(results: Results, episodes: int, metric: str = "reward", seed: int =
 
 
 def _play(results: Results, trial: Found, asked: EpisodesSettings) -> Summary:
-    from metta.common.errors import suggest
-    from metta.eval.evaluate import play
+    from metta.eval.evaluate import play  # here because it takes seconds to import
 
     config = _config(results, trial)
     run = RunConfig.model_validate(config | {"run": trial.run})
@@ -55,20 +48,6 @@ def _play(results: Results, trial: Found, asked: EpisodesSettings) -> Summary:
     if asked.metric not in played:
         raise UserError(f"--metric {asked.metric}: no such metric{suggest(asked.metric, played)}")
     return played[asked.metric]
-
-
-def write_experiment(results: Results, path: Path) -> None:
-    """Write the settings of the best trial as an experiment file. Raises UserError where another file would be lost."""
-    ensure_new(path, ours=MARK.encode())
-    trial = results.best
-    config = _config(results, trial)
-    tree: dict[str, Any] = {"cmd": "train"} | {key: part for key, part in config.items() if key not in OWN}
-    said = f"{MARK} {results.plan.name}, trial {trial.number}, {results.plan.sweep.objective.metric} {trial.score:.6g}"
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    try:
-        write_atomic(path, f"{said}\n# python tools/train.py +user={path.stem} run=NAME\n{text}")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _config(results: Results, trial: Found) -> dict[str, Any]:
