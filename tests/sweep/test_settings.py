@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from metta.config import runner
 from metta.config.layers import options
 from metta.config.words import parse_word
-from metta.sweep.settings import Parameter, SweepSettings, read_sweep
+from metta.runs.objective import Objective
+from metta.sweep.settings import Budget, Parameter, Rungs, SweepSettings, read_sweep
+
+ROOT = Path(__file__).parents[2]
 
 RANGE = "parameters:\n  trainer.optimizer.learning_rate: {log: [0.0001, 0.01]}\n"
 BUDGET = "budget: {trials: 4}\n"
@@ -118,6 +121,14 @@ def test_parameters_that_depend_on_each_other_in_a_circle_are_refused() -> None:
     parameters = {"a": one | {"when": {"b": 1}}, "b": one | {"when": {"a": 1}}}
     with pytest.raises(ValueError, match="in a circle"):
         SweepSettings.model_validate({"parameters": parameters, "budget": {"trials": 1}})
+
+
+def test_the_page_of_sweeps_names_every_key_and_its_example_can_be_run(sweep: Callable[..., Outcome]) -> None:
+    page = (ROOT / "docs/sweeps.md").read_text()
+    for model in (SweepSettings, Budget, Objective, Rungs):
+        assert [name for name in model.model_fields if f"{name}" not in page] == []
+    done = sweep(page.partition("```yaml\n")[2].partition("```")[0])
+    assert done.code == 0, done.err
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.001, 1e3), st.integers(2, 20), st.sampled_from(["log", "uniform"]))
