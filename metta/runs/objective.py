@@ -49,8 +49,8 @@ class Objective(Settings):
         values: list[float] = []
         for row in rows:
             names |= row.keys()
-            if is_number(value := row.get(self.metric)):
-                values.append(value)
+            if is_number(row.get(self.metric)):
+                values.append(row[self.metric])
         if values:
             return self.reduced(values)
         if not names:

@@ -65,12 +65,14 @@ def _colour(trial: Found) -> str:
 
 def _scores(axis: "Axes", results: Results) -> None:
     """Score by trial, and the best so far."""
+    from matplotlib.ticker import MaxNLocator
+
     known = [trial for trial in results.trials if trial.score is not None]
     for trial in known:
         low, high = trial.ci95
         if low is not None and high is not None:
             axis.plot([trial.number] * 2, [low, high], color=_colour(trial), linewidth=1.2)
-        axis.plot(trial.number, trial.score, "s" if trial.baseline else "o", color=_colour(trial), markersize=7)
+        axis.plot(trial.number, trial.score or 0.0, "s" if trial.baseline else "o", color=_colour(trial), markersize=7)
     done = [trial for trial in known if trial.state == "finished"]
     pick = np.maximum if results.plan.sweep.objective.higher_is_better else np.minimum
     if done:
@@ -82,7 +84,7 @@ def _scores(axis: "Axes", results: Results) -> None:
         axis.plot([], [], marker, color=colour, label=name)
     axis.plot([], [], color="#54a24b", label="best so far")
     axis.legend(fontsize=8, frameon=False)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _label(axis, "Score of each trial", "trial", caption(results.plan.sweep.objective.metric))
 
 
@@ -172,7 +174,7 @@ def _importance(axis: "Axes", results: Results) -> None:
 def _front(axis: "Axes", results: Results) -> None:
     """Score against cost, and the trials that no other outdoes in both."""
     for trial in results.finished:
-        axis.plot(trial.cost, trial.score, "s" if trial.baseline else "o", color=_colour(trial))
+        axis.plot(trial.cost or 0.0, trial.score or 0.0, "s" if trial.baseline else "o", color=_colour(trial))
         axis.annotate(
             str(trial.number),
             (trial.cost or 0, trial.score or 0),
@@ -181,7 +183,9 @@ def _front(axis: "Axes", results: Results) -> None:
             textcoords="offset points",
         )
     front = results.front
-    axis.plot([trial.cost for trial in front], [trial.score for trial in front], color="#54a24b", linewidth=1.4)
+    axis.plot(
+        [trial.cost or 0.0 for trial in front], [trial.score or 0.0 for trial in front], color="#54a24b", linewidth=1.4
+    )
     axis.set_xscale("log")
     sweep = results.plan.sweep
     _label(

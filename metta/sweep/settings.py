@@ -27,7 +27,7 @@ Scalar = bool | int | float | str | None
 class Parameter(Settings):
     """Where a setting is looked for: a range, or values to choose from."""
 
-    model_config = ConfigDict(**Settings.model_config, populate_by_name=True)
+    model_config = Settings.model_config | ConfigDict(populate_by_name=True)
 
     log: tuple[PositiveFloat, PositiveFloat] | None = Field(default=None, description="range; equal ratios are alike")
     uniform: tuple[float, float] | None = Field(default=None, description="range; equal differences are alike")

@@ -13,21 +13,25 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
-from metta.common.errors import MissingExtraError, UserError
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.trial import FrozenTrial
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.sweep.plan import Plan
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-    from sqlalchemy import Engine
 
 JOURNAL = "journal.log"
 # Attributes of a trial: who has it, what it came to, the rung at which it was stopped, whether it is the baseline.
 WORKER, NOTES, PRUNED_AT, BASELINE = "worker", "notes", "pruned_at", "baseline"
-ENGINE = {"pool_recycle": 30, "connect_args": {"connect_timeout": 10}}  # seconds
+ENGINE: dict[str, Any] = {"pool_recycle": 30, "connect_args": {"connect_timeout": 10}}  # seconds
 TABLES = 0x6D657474  # lock under which the tables are made
 BEATS = 4  # heartbeats in the time after which a worker counts as lost
 
@@ -35,8 +39,12 @@ BEATS = 4  # heartbeats in the time after which a worker counts as lost
 class Store(Protocol):
     """The trials of one sweep."""
 
-    storage: "BaseStorage"
     worker: str  # who works here
+
+    @property
+    def storage(self) -> BaseStorage:
+        """Where they are kept."""
+        ...
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -52,7 +60,7 @@ class Store(Protocol):
         """Give signs of life until the trial is at its end."""
         ...
 
-    def lost(self, running: "list[FrozenTrial]") -> "list[FrozenTrial]":
+    def lost(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that somebody took who is gone. To be called under the lock."""
         ...
 
@@ -62,9 +70,6 @@ class JournalStore:
 
     def __init__(self, folder: Path, works: bool = True) -> None:
         """`works`: this process takes trials, for which it holds a lock as long as it lives."""
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
         self._folder = folder
         if works:
             ensure_writable(folder / "workers", "system.data_dir")
@@ -86,7 +91,7 @@ class JournalStore:
     def holding(self, trial_id: int) -> Iterator[None]:
         yield
 
-    def lost(self, running: "list[FrozenTrial]") -> "list[FrozenTrial]":
+    def lost(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
         return [trial for trial in running if not self._lives(trial.user_attrs.get(WORKER))]
 
     def _lives(self, worker: str | None) -> bool:
@@ -100,7 +105,7 @@ class JournalStore:
             return False
 
 
-class JournalLock:
+class JournalLock(BaseJournalFileLock):
     """Held while the journal is written; goes when its holder dies. A line that was cut short then goes too."""
 
     def __init__(self, journal: Path) -> None:
@@ -136,16 +141,13 @@ class DatabaseStore:
 
     def __init__(self, url: str, name: str, lost_after: float) -> None:
         """Raises UserError where it does not answer."""
-        from optuna.exceptions import ExperimentalWarning
-        from optuna.storages import RDBStorage
-        from sqlalchemy import create_engine
-
         self._beat = lost_after / BEATS
         self._key = zlib.crc32(name.encode())
-        settings = {"heartbeat_interval": max(1, round(self._beat)), "grace_period": max(1, round(lost_after))}
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
         with answering(url), locked_database(create_engine(url, **ENGINE), TABLES):  # two would make its tables
-            self.storage: RDBStorage = RDBStorage(url, ENGINE, **settings)
+            self.storage = RDBStorage(
+                url, ENGINE, heartbeat_interval=max(1, round(self._beat)), grace_period=max(1, round(lost_after))
+            )
         self.worker, self._name = _new_worker(), name
 
     @contextmanager
@@ -168,22 +170,18 @@ class DatabaseStore:
             beating.join()
 
     def _live(self, trial_id: int, over: threading.Event) -> None:
-        from sqlalchemy.exc import SQLAlchemyError
-
         while not over.wait(self._beat):
             with suppress(SQLAlchemyError):  # a database that is down may be back at the next beat
                 self.beat(trial_id)
 
-    def lost(self, running: "list[FrozenTrial]") -> "list[FrozenTrial]":
+    def lost(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
         silent = self.storage._get_stale_trial_ids(self.storage.get_study_id_from_name(self._name))
         return [trial for trial in running if trial._trial_id in silent or WORKER not in trial.user_attrs]
 
 
 @contextmanager
-def locked_database(engine: "Engine", key: int) -> Iterator[None]:
+def locked_database(engine: Engine, key: int) -> Iterator[None]:
     """Hold a lock of a database that goes with the connection."""
-    from sqlalchemy import text
-
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         yield
@@ -195,9 +193,6 @@ def answering(url: str | None) -> Iterator[None]:
     if url is None:
         yield
         return
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except SQLAlchemyError as error:
@@ -207,14 +202,7 @@ def answering(url: str | None) -> Iterator[None]:
 
 
 def open_store(plan: Plan, works: bool = True) -> Store:
-    """The store of a sweep. Raises UserError where it cannot be used, or its library is not installed."""
-    try:
-        import optuna  # noqa: F401
-
-        if plan.sweep.storage:
-            import psycopg  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "optuna", "sweep") from None
+    """The store of a sweep. Raises UserError where it cannot be used."""
     if plan.sweep.storage:
         url = plan.sweep.storage.replace("postgresql://", "postgresql+psycopg://")
         return DatabaseStore(url, plan.name, plan.sweep.lost_after)

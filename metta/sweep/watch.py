@@ -1,5 +1,6 @@
 """A trial as it trains: its metrics are read as they are written, and it is compared with others at each rung."""
 
+import math
 from pathlib import Path
 
 from metta.common.jsonl import is_number
@@ -25,7 +26,7 @@ class Watch:
         rows, self._offset = new_rows(path, self._offset) if self._left else ([], 0)
         sweep, objective = self._sweep.plan.sweep, self._sweep.plan.sweep.objective
         for row in rows:
-            steps, value, cost = row.get(STEP), row.get(objective.metric), row.get(sweep.cost)
+            steps, value, cost = (row.get(name, math.nan) for name in (STEP, objective.metric, sweep.cost))
             if is_number(steps) and is_number(value):
                 self._values[steps] = value
             if self._values and is_number(steps) and self.pruned_at is None:
