@@ -7,20 +7,24 @@ STAMP := $(VENV)/.stamp
 .PHONY: setup train test test-gpu lint docs bench bench-gpu clean
 
 setup: $(STAMP)
+	@echo "all is there; in each new shell, . $(VENV)/bin/activate makes cogames and python those of this folder"
 
-# Installed once; again when the pins or the project's metadata change.
+# Installed and compiled once; again when the pins or the project's metadata change.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m metta.cli.cogames setup
 	@touch $@
 
 train: $(STAMP)
-	@$(BIN)/python tools/first_run.py $(if $(STEPS),trainer.total_timesteps=$(STEPS))
+	@$(BIN)/python tools/first_run.py $(if $(MINUTES),trainer.max_minutes=$(MINUTES))
 
-# A file of tests to each process, as many as there are cores, torch with one thread in each.
+# What has changed is compiled first. A file of tests to each process, as many as there are cores, torch with one thread
+# in each.
 test: $(STAMP)
+	@$(BIN)/python -m metta.cli.cogames setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 # What needs a CUDA device; without one it is skipped and says so.

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.command import in_one_line, mission_of
 from benchmarks.machine import machine
 from metta.common.commands import Parser, at_least
-from metta.game.compiled import rule
+from metta.game.compiled import entry
 from metta.game.engine.actions import act
 from metta.game.engine.batch import EnvBatch
 from metta.game.engine.layout import CACHE_LINE, T_AGENTS, TOKEN_BYTES, TOKENS
@@ -35,14 +35,14 @@ STATE_LINES = 23
 HOT, REPEATS = 16, 32
 
 
-@rule
+@entry
 def _act(tables, s, actions):
     for _ in range(REPEATS):
         for e in range(HOT):
             act(tables.ints, s, e, actions)
 
 
-@rule
+@entry
 def _live(tables, s):
     for _ in range(REPEATS):
         for e in range(HOT):
@@ -51,21 +51,21 @@ def _live(tables, s):
             hold(tables.ints, s, e)
 
 
-@rule
+@entry
 def _encode(tables, s):
     for _ in range(REPEATS):
         for e in range(HOT):
             encode_agents(tables.ints, s, e, 0)
 
 
-@rule
+@entry
 def _observe(tables, s, observations):
     for _ in range(REPEATS):
         for e in range(HOT):
             observe(tables, s, e, 0, observations)
 
 
-@rule
+@entry
 def _finish(tables, s, rewards, terminals, truncations):
     for _ in range(REPEATS):
         for e in range(HOT):

@@ -6,8 +6,9 @@ Dense keys and values over all 128 tokens, loops over time in Python, torch's ow
 from torch import Tensor, nn
 
 from metta.game.observation import EnvInfo
-from metta.policy.interface import Info, State
+from metta.policy.interface import Info
 from metta.policy.nets.components.cortex import CortexSettings
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.cortex import Cortex
 from metta.policy.nets.shapes import Shape

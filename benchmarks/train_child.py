@@ -23,7 +23,7 @@ def main(words: list[str]) -> None:
     began = [0.0]
 
     class Asked(NoEvaluation):
-        def __call__(self, net: Any, epoch: int, folder: Any, stop: Any) -> dict[str, float]:
+        def __call__(self, net: Any, epoch: int, last: bool, folder: Any, stop: Any) -> dict[str, float]:
             seconds = time.process_time() - began[0]
             size = sum(parameter.numel() for parameter in net.parameters())
             print(

@@ -46,9 +46,9 @@ def run_epochs(args: argparse.Namespace, folder: str, epochs: int, after: EpochE
     from metta.rl.trainer import train
 
     class Ended(NoEvaluation):
-        def __call__(self, net: Any, epoch: int, folder: Any, stop: Any) -> dict[str, float]:
+        def __call__(self, net: Any, epoch: int, last: bool, folder: Any, stop: Any) -> dict[str, float]:
             after()
-            return super().__call__(net, epoch, folder, stop)
+            return super().__call__(net, epoch, last, folder, stop)
 
     batch, minibatch = sizes(args)
     config = training(

@@ -31,10 +31,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
-    "./tools/run.py": lambda words: runner.run([*words, "--dry-run"]),
-    "python tools/train.py": lambda words: runner.train([*words, "--dry-run"]),
-    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--dry-run"]),
-    "cogames": lambda words: cogames.main(["--dry-run", *words]),
+    "./tools/run.py": lambda words: runner.run([*words, "--cfg", "job"]),
+    "python tools/train.py": lambda words: runner.train([*words, "--cfg", "job"]),
+    "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
+    "cogames": lambda words: cogames.main(["--cfg=job", *words]),
 }
 
 
@@ -47,6 +47,8 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_docs_composes(command: str, capsys: pytest.CaptureFixture[str]):
     command = command.removeprefix("srun ")
+    if command == ". .venv/bin/activate":
+        return
     for tool, run in TOOLS.items():
         if command.startswith(f"{tool} "):
             assert run(shlex.split(command.removeprefix(tool))) == 0, capsys.readouterr().err

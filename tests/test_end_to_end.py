@@ -71,7 +71,14 @@ def test_kill_9_loses_at_most_one_checkpoint_interval(tmp_path: Path):
     assert reached - int(line.rsplit("v", 1)[1]) <= 3
     again.send_signal(signal.SIGTERM)
     rest = again.stdout.read()
-    assert again.wait(60) == 0 and "stopped; the same command goes on from here" in rest
+    assert again.wait(60) == 0 and rest.endswith("; stopped\nthe same command goes on from here\n")
+
+
+def test_a_run_that_nobody_named_says_the_word_that_goes_on_with_it(tmp_path: Path):
+    words = (TRAIN, *SMALL, "trainer.max_minutes=1e-9")
+    done = call(tmp_path, *words)
+    [run] = tmp_path.iterdir()
+    assert done.returncode == 0 and done.stdout.endswith(f"the same command with run={run.name} goes on from here\n")
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:

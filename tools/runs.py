@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bootstrap import ensure_packages
 
-METRICS = ("overview/reward", "env_agent/heart.gained", "env_collective/cogs/aligned.junction.held", "losses/approx_kl")
+METRICS = ("overview/reward", "env_agent/heart.gained", "env_collective/cogs/aligned.junction.held")
 
 
 def list_runs(flags: argparse.Namespace) -> int:
@@ -66,7 +66,7 @@ def compare_runs(flags: argparse.Namespace) -> int:
 
 def plot_runs(flags: argparse.Namespace) -> int:
     """Draw the curves of runs to a PNG."""
-    from metta.eval.curves import plot_curves
+    from metta.eval.curves import caption, plot_curves
     from metta.runs.run import checked_metrics
 
     runs = flags.source.chosen(flags.names)
@@ -75,7 +75,7 @@ def plot_runs(flags: argparse.Namespace) -> int:
     curves = {metric: {name: history[metric] for name, history in histories.items()} for metric in metrics}
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs in {flags.source.title}"
     plot_curves(curves, title, flags.output)
-    print(f"{flags.output}: {len(metrics)} metrics of {', '.join(histories)}")
+    print(f"{flags.output}: {', '.join(map(caption, metrics))} of {', '.join(histories)}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metta.cli import contests, missions, pages, play, policies, train, tutorial
+from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
 from metta.common.errors import UserError
@@ -45,7 +45,7 @@ GROUPS = {
         "create-bundle": policies.create_bundle,
         "validate-bundle": policies.validate_bundle,
     },
-    "Help": {"docs": pages.docs, "version": pages.version},
+    "Help": {"setup": setup.setup, "docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
 HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring
@@ -82,9 +82,7 @@ def _run(argv: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with command.make_context(NAME, list(argv) or ["--help"]) as context:
-            code = command.invoke(context) or 0
-            sys.stdout.flush()  # here, where a reader that has gone is no fault
-            return code
+            return command.invoke(context) or 0
     except typer.Exit as done:  # after --help
         return done.exit_code
     except UsageError as error:

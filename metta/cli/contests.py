@@ -1,6 +1,6 @@
 """Commands that measure policies: episodes without learning, many at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -30,6 +30,7 @@ from metta.cli.options import (
     complete_policy,
 )
 from metta.cli.output import Format, show
+from metta.common.commands import NEVER_ACTED
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
@@ -130,7 +131,7 @@ def pickup(
         save_replay_dir=save_replay_dir, device=device, workers=workers, trust_code=trust_code,
         trust_pickle=trust_pickle,
     )  # fmt: skip
-    if _told(context, settings):
+    if _told(context, settings, pool):
         return 0
     result = run_pickup(settings, pool)
     return _show(result.contest, output, result.document(), result.table)
@@ -179,7 +180,7 @@ def diagnose(
         output_dir=output_dir, action_timeout_ms=action_timeout_ms, out=out, device=device, workers=workers,
         trust_code=trust_code, trust_pickle=trust_pickle,
     )  # fmt: skip
-    if _told(context, settings):
+    if _told(context, settings, [name for name in (settings.baseline, settings.strong) if name]):
         return 0
     result = run_diagnose(settings)
     code = _show(result.contest, output, result.document(), result.table)
@@ -194,13 +195,15 @@ def _settings(model: "type[AnySettings]", **said: Any) -> "AnySettings":
     return validated(model, {key: value for key, value in said.items() if value is not None}, "")
 
 
-def _told(context: typer.Context, settings: "GamesSettings") -> bool:
-    """Under --dry-run or --cfg: check the settings and print them in place of playing."""
-    from metta.eval.contest import resolve_missions
+def _told(context: typer.Context, settings: "GamesSettings", others: Sequence[str] = ()) -> bool:
+    """Under --dry-run or --cfg: check the settings, and policies that play beside, and print them in place of
+    playing."""
+    from metta.eval.contest import check_contest, resolve_missions
 
     if instead(context) is Instead.print:
         print(as_text("yaml", settings.model_dump(mode="json")))
     elif instead(context) is Instead.check:
+        check_contest(settings, others)
         played = ", ".join(mission.name for mission in resolve_missions(settings))
         print(f"{context.info_name} {', '.join(settings.policies)}: {settings.episodes} episodes of {played}")
     return instead(context) is not None
@@ -215,10 +218,11 @@ def _tables(result: "ContestResult") -> Any:
 
 
 def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as_table: Callable[[], Any]) -> int:
-    """Print a result. Raises KeyboardInterrupt, after what there is to show, where it is a part only."""
+    """Print a result; returns the exit code, 1 where a policy never acted. Raises KeyboardInterrupt, after what there
+    is to show, where it is a part only."""
     from metta.common.logging import warn
 
-    for message in contest.messages:
+    for message in [*contest.messages, *contest.never_acted]:
         warn(message)
     show(output, document, as_table)
     if output is Format.table and contest.seconds:
@@ -226,4 +230,4 @@ def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as
         print(f"{contest.agent_steps:,} agent-steps in {contest.seconds:.1f} s: {rate:,.0f} per second")
     if contest.interrupted:
         raise KeyboardInterrupt
-    return 0
+    return NEVER_ACTED if contest.never_acted else 0

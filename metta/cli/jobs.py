@@ -28,7 +28,7 @@ def run_recipe(context: typer.Context, recipe: str, words: Mapping[str, object])
 
     texts = [f"{key}={as_typed(value)}" for key, value in words.items() if _given(value)]
     flag = instead(context)
-    return run([recipe, *texts, *([flag] if flag else [])])
+    return run([recipe, *texts, *([flag] if flag else [])], naming="--run {}")
 
 
 def _given(value: object) -> bool:

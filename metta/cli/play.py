@@ -20,7 +20,7 @@ from metta.cli.options import (
     TrustPickle,
     Variants,
 )
-from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED
+from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION, SEED, TEAM
 from metta.common.errors import UserError
 
 Port = Annotated[int, typer.Option(help="port of the page in the browser; 0: any that is free", min=0, max=65535)]
@@ -33,7 +33,7 @@ def _renderers() -> list[str]:
 def play(
     context: typer.Context,
     mission: Mission = MISSION,
-    policy: Policy = "noop",
+    policy: Policy = TEAM,
     variant: Variants = None,
     difficulty: Difficulty = None,
     cogs: Cogs = None,
@@ -69,15 +69,20 @@ def play(
 def replay(
     path: Annotated[Path, typer.Argument(help="replay file, or a folder of them")],
     html: Annotated[Path | None, typer.Option(help="write the replay as one page that opens anywhere")] = None,
+    video: Annotated[Path | None, typer.Option(help="write the replay as a video: .mp4 or .gif")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="pace of the video; 1 is 8 steps per second", min=0.25, max=1000)
+    ] = None,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="open a browser; else only print the address")] = True,
 ) -> int:
-    """Open a saved episode in the viewer, or write it as a page (--html). Of a folder, list the episodes in it."""
+    """Open a saved episode in the viewer, or write it as a page (--html) or a video (--video). Of a folder, list the
+    episodes in it."""
     if path.is_dir():
         from metta.eval.replay.listing import list_replays
 
-        if html:
-            raise UserError(f"--html makes a page of one replay; {path} is a folder")
+        if html or video:
+            raise UserError(f"--{'html' if html else 'video'} takes one replay; {path} is a folder")
         print("\n".join(list_replays(path)))
         return 0
     if html:
@@ -85,6 +90,11 @@ def replay(
 
         write_replay_page(path, html)
         print(f"wrote {html}")
+    if video:
+        from metta.view.video.film import write_video
+
+        print(f"wrote {video}: {write_video(path, video, speed):.0f} seconds")
+    if html or video:
         return 0
     from metta.view.show import show_replay_file
 

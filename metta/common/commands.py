@@ -1,7 +1,6 @@
 """What every command line does alike: bad input is one line and exit code 2, Ctrl-C 130."""
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -9,7 +8,9 @@ from typing import Any, NoReturn
 
 from metta.common.errors import LostError, UserError, suggest
 from metta.common.ranks import find_place, is_watched
+from metta.common.streams import steady
 
+NEVER_ACTED = 1  # exit code of an evaluation of a policy whose code failed at every step
 DIVERGED = 76  # exit code of a training whose numbers are no longer finite
 LOST = 75  # exit code of a process that has lost the others of its run; as sysexits' "try again"
 
@@ -40,8 +41,11 @@ class Parser(argparse.ArgumentParser):
 
 def guarded(main: Callable[[], int]) -> int:
     """Run a command; returns its exit code, 2 for bad input (`UserError.exit_code`) and 130 for Ctrl-C."""
+    steady()
     try:
-        return main()
+        code = main()
+        sys.stdout.flush()  # here, where a reader that has gone is no fault
+        return code
     except UserError as error:
         _say(error)
         return error.exit_code
@@ -53,7 +57,6 @@ def guarded(main: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

@@ -18,9 +18,9 @@ def as_text(form: Literal["json", "yaml"], document: dict[str, Any]) -> str:
     """A document of plain values as JSON or YAML, without the line end."""
     if form == "json":
         return json.dumps(document, indent=2)
-    import yaml
+    from metta.common.plain_yaml import dump
 
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).rstrip()
+    return dump(document, width=120).rstrip()
 
 
 def read_yaml(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:
@@ -37,10 +37,10 @@ def read_yaml(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:
 
 def parse_yaml(text: str, where: str, references: bool = True) -> Any:
     """What a YAML text means. Raises UserError, which begins with `where`, as `check_yaml`."""
-    import yaml
+    from metta.common.plain_yaml import load
 
     check_yaml(text, where, references)
-    return _read(lambda: yaml.safe_load(text), where)
+    return _read(lambda: load(text), where)
 
 
 def check_yaml(text: str, where: str, references: bool = True) -> None:

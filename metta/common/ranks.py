@@ -61,6 +61,11 @@ def share_of_cores(processes: int) -> int:
     return max(1, cores // processes)
 
 
+def available_cores() -> int:
+    """Cores that this process may run on; of the processes of one run each has its share, at least one."""
+    return share_of_cores(find_place().local_size)
+
+
 def begin() -> Place:
     """Make this process one of several: only rank 0 speaks, each sees one GPU of its own, and none outlives its parent.
 

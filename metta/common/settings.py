@@ -1,11 +1,22 @@
 """Base of every settings model, and validation with messages for people."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Gt
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from metta.common.errors import UserError, suggest
 
@@ -21,7 +32,16 @@ class Settings(BaseModel):
     small for float32 becomes 0 there, which is refused where 0 is.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_as_meant(cls, data: Any) -> Any:
+        """Python takes true for 1: as text it is refused where a number is wanted. A text alone is a list of it."""
+        if not isinstance(data, dict):
+            return data
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: _as_meant(value, kinds.get(name)) for name, value in data.items()}
 
     @field_validator("*")
     @classmethod
@@ -31,6 +51,21 @@ class Settings(BaseModel):
         if isinstance(value, int) and not -MOST <= value <= MOST:
             raise ValueError(f"does not fit 64 bits; should be at most {MOST:,} in size")
         return value
+
+
+def _as_meant(value: Any, annotation: Any) -> Any:
+    if isinstance(value, bool) and _is_number(annotation):
+        return str(value).lower()
+    return [value] if isinstance(value, str) and annotation == list[str] else value
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a field takes a number, and no truth value."""
+    if get_origin(annotation) is Annotated:
+        return _is_number(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return any(map(_is_number, get_args(annotation))) and bool not in get_args(annotation)
+    return annotation in (int, float)
 
 
 def _above_0(model: type[BaseModel], info: ValidationInfo) -> bool:
@@ -57,6 +92,10 @@ class OnlyTyped:
 
     runs_code: Callable[[Any, Any], bool] = lambda value, tree: bool(value)
 
+
+# Text and path of a file or folder, with ~ for the home folder.
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Composed:
-    """A job ready to run. `placed` says where each word went."""
+    """A job ready to run. `tree` says who set what, `placed` where each word went, `made_up` how a run is called that
+    nobody has named."""
 
     kind: Kind
     config: Config
+    tree: Tree
     placed: list[str] = field(default_factory=list)
+    made_up: str | None = None
 
 
 def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> Composed:
@@ -68,6 +71,7 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
     config = composed.config
     if isinstance(config, RunConfig) and values.get("run") and all(word.key != "run" for word in words):
         config.run = _free_name(Path(config.system.data_dir), f"{values['run']}.repeat{suffix}")
+        return replace(composed, made_up=config.run)
     return composed
 
 
@@ -105,17 +109,20 @@ def _compose(
     check_typed(config, tree)
     if isinstance(config, RunConfig):
         allow(config.agent.components)
-    _name_run(config, stem, suffix)
+    made_up = _name_run(config, stem, suffix)
     _check_game(config, tree)
-    return Composed(kind, config, placed)
+    return Composed(kind, config, tree, placed, made_up)
 
 
-def _name_run(config: Config, stem: str, suffix: str) -> None:
-    if isinstance(config, RunConfig):
-        if config.run is None and find_place().size > 1:
-            raise UserError("run=NAME is missing: under torchrun all processes, and restarts, must name one run")
-        name = config.run or f"{_user()}.{stem}.{time.strftime('%Y%m%d-%H%M%S')}"
-        config.run = f"{name}{suffix}"
+def _name_run(config: Config, stem: str, suffix: str) -> str | None:
+    """Give a run its name; returns the one that is made up where there is none yet, less the suffix."""
+    if not isinstance(config, RunConfig):
+        return None
+    if config.run is None and find_place().size > 1:
+        raise UserError("run=NAME is missing: under torchrun all processes, and restarts, must name one run")
+    made_up = None if config.run else f"{_user()}.{stem}.{time.strftime('%Y%m%d-%H%M%S')}"
+    config.run = f"{config.run or made_up}{suffix}"
+    return made_up
 
 
 def _user() -> str:

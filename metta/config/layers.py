@@ -15,10 +15,9 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from metta.common.documents import MOST_BYTES, check_yaml
+from metta.common.documents import MOST_BYTES, check_yaml, parse_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.files import read_text
 
@@ -86,13 +85,15 @@ def base_layers(cmd: str) -> list[Layer]:
 
 def experiment_layers(name: str, source: Source) -> list[Layer]:
     """The layers of an experiment: `configs/user/NAME.yaml`, or a path to a YAML file."""
-    path = Path(name)
+    path = Path(name).expanduser()
     if name.removesuffix(".yaml") in options("user"):
         return _file_layers(f"user/{name.removesuffix('.yaml')}", CONFIGS)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return _file_layers(path.stem, path.resolve().parent)
     known = options("user")
-    raise UserError(f"no experiment '{name}'{suggest(name, known)}, from {source}: configs/user has {', '.join(known)}")
+    beside = Path("configs", "user", f"{name.removesuffix('.yaml')}.yaml")
+    hint = f" (did you mean +user=./{beside}?)" if beside.is_file() else suggest(name, known)
+    raise UserError(f"no experiment '{name}'{hint}, from {source}: {CONFIGS / 'user'} has {', '.join(known)}")
 
 
 def expand(layer: Layer) -> list[Layer]:
@@ -164,11 +165,9 @@ def _load(path: str, package: str, name: str, branch: str, folder: Path) -> Laye
     if not inside:
         raise UserError(f"defaults: '{path}' leads out of the folder of settings, from {_shown(folder / name)}.yaml")
     file = inside[0]
-    _check(file)
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(file))
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise UserError(f"cannot read {_shown(file)}: {_one_line(error)}") from None
+    values = parse_yaml(read_text(file, MOST_BYTES), f"cannot read {_shown(file)}")
+    if values is None:
+        values = {}
     if not isinstance(values, dict):
         raise UserError(f"{_shown(file)} is no mapping of keys to values")
     values = {str(key): value for key, value in values.items() if key != "defaults"}

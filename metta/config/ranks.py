@@ -10,6 +10,7 @@ from pathlib import Path
 from metta.common.commands import guarded
 from metta.common.errors import UserError
 from metta.common.ranks import begin, find_place, is_launched
+from metta.common.streams import go_on_unheard
 from metta.config.composition import Composed
 from metta.config.job import KINDS
 from metta.policy.nets.components.user import allow
@@ -58,6 +59,7 @@ def refused(error: UserError) -> UserError:
 def main() -> int:
     """Train as one of several processes; returns the exit code."""
     begin()
+    go_on_unheard()
     config = RunConfig.model_validate_json(sys.stdin.buffer.read())
     allow(config.agent.components)
     KINDS["train"].execute(config)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from metta.common.errors import UserError
+from metta.common.errors import UserError, suggest
 
 MOST = 100  # values that refer to others
 LONGEST = 100_000  # characters that one of them stands for
@@ -36,6 +36,9 @@ def check_references(written: Any) -> None:
         if "${" in REFERENCE.sub("", text):
             kind = "references are ${key}, which read neither the environment nor call anything"
             raise _refused(path, text, kind)
+        for target in _targets(path, text):
+            if not held(target):
+                raise _refused(path, text, f"there is no {'.'.join(target)}{_hint(target, values)}")
         total = len(text) + sum(length(named) for target in _targets(path, text) for named in held(target))
         if total > LONGEST:
             raise _refused(path, text, f"stands for more than {LONGEST:,} characters")
@@ -50,6 +53,12 @@ def check_references(written: Any) -> None:
         length(path)
 
 
+def _hint(target: Path, values: dict[Path, Any]) -> str:
+    """Keys of the last name of a target, else those nearest to it."""
+    named = [".".join(path) for path in values if path[-1] == target[-1]][:3]
+    return f" (did you mean {', '.join(named)}?)" if named else suggest(".".join(target), map(".".join, values))
+
+
 def _refused(path: Path, text: str, why: str) -> UserError:
     key = ".".join(path)
     return UserError(f"cannot resolve a value: {key}={text[:100]!r}: {why}", [key])
@@ -62,7 +71,7 @@ def _targets(path: Path, text: str) -> Iterator[Path]:
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) and value:
         for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(entry, (*path, str(key)))
     else:

@@ -13,7 +13,8 @@ from metta.config.job import Config
 from metta.config.ranks import train_in_many
 from metta.config.recipes import resolve
 from metta.config.words import Word, parse_word
-from metta.eval.settings import EvaluateConfig, PlayerSettings
+from metta.eval.settings import EvaluateConfig, PlayConfig, PlayerSettings
+from metta.game.compilation import compile_ahead
 from metta.rl.run.run_folder import RunFolder
 from metta.rl.settings import RunConfig
 from metta.runs.objective import EpisodesSettings, Objective, UnknownMetricError
@@ -54,21 +55,43 @@ def run_composed(job: Composed, objective: Objective | None = None) -> Summary:
     try:
         if isinstance(config, EvaluateConfig):
             return _evaluated(config, config.policy_uri or config.run or "", objective.evaluation or EpisodesSettings())
-        code, finished = execute(job)
+        code, stopped, _ = execute(job)
     except UserError as error:
         name, problem = getattr(config, "run", None) or "", str(error)
         return _read(config, Summary(name, "failed", error.exit_code, problem=problem), objective, begin)
-    state = "failed" if code else "finished" if finished else "stopped"
+    state = "failed" if code else "stopped" if stopped else "finished"
     problem = f"ended with exit code {code}" if code else ""
     return _read(config, Summary(config.run or "", state, code, problem=problem), objective, begin)
 
 
-def execute(job: Composed) -> tuple[int, bool]:
-    """Run a job; returns its exit code, and whether jobs after it may start: not where a signal has stopped it."""
+def execute(job: Composed) -> tuple[int, bool, bool]:
+    """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
+    is done."""
+    _compile(job.config)
     if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
-        return ended.code, ended.finished
+        return ended.code, not ended.finished, ended.finished
     result = job.kind.execute(job.config)
-    return (result, True) if isinstance(result, int) else (0, getattr(result, "finished", True))
+    if isinstance(result, int):
+        return result, False, True
+    return 0, getattr(result, "stopped", False), getattr(result, "finished", True)
+
+
+def _compile(config: Config) -> None:
+    """All that the game needs, before anything opens or is timed; where a terminal is to show it, `q` quits."""
+    if config.env.kind != "metta" if isinstance(config, RunConfig) else not isinstance(config, PlayConfig):
+        return  # another game's environments; evaluation sees to it itself
+    from metta.policy.rehearsal import ALL  # here because composing needs none of it
+    from metta.view.terminal.keys import Keys
+
+    keys = Keys()
+    if not isinstance(config, PlayConfig) or config.render != "unicode" or keys.absent:
+        compile_ahead(*ALL)
+        return
+    keys.open()
+    try:
+        compile_ahead(*ALL, quits=lambda: "q" in keys.read(0))
+    finally:
+        keys.close()
 
 
 def _read(config: Config, ended: Summary, objective: Objective, begin: float) -> Summary:

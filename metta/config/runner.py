@@ -7,25 +7,32 @@ from importlib import import_module
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
+from metta.common.logging import note
 from metta.common.ranks import begin
+from metta.common.streams import go_on_unheard
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
 from metta.config.describe import FORMS, describe
+from metta.config.dry_run import check_job
+from metta.config.in_turn import run_in_turn
 from metta.config.job import KINDS, Config
 from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.run_job import execute
+from metta.config.summary import summary
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
+NAMING = "run={}"
 SWEEPS = "metta.sweep.command"  # by name, as it lies above
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input."""
-    return _guarded(_run, argv)
+def run(argv: Sequence[str], naming: str = NAMING) -> int:
+    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input. `naming` is how the command that
+    a person has typed names a run."""
+    return _guarded(_run, argv, naming)
 
 
 def train(argv: Sequence[str]) -> int:
@@ -49,7 +56,9 @@ def _flags() -> Parser:
     return parser
 
 
-def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str]) -> int:
+def _guarded(
+    compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str], naming: str = NAMING
+) -> int:
     def main() -> int:
         begin()
         try:
@@ -62,7 +71,7 @@ def _guarded(compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv:
             check_launched(jobs)
         except UserError as error:
             raise refused(error) from None
-        return _start(jobs, flags)
+        return _start(jobs, flags, naming)
 
     return guarded(main)
 
@@ -117,23 +126,35 @@ def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -
     return [compose(recipe, combination, suffix) for combination, suffix in runs]
 
 
-def _start(jobs: list[Composed], flags: argparse.Namespace) -> int:
-    for index, job in enumerate(jobs):
-        if flags.verbose:
+def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
+    if flags.verbose:
+        for job in jobs:
             print(*job.placed, sep="\n", file=sys.stderr)
-        if flags.cfg:
-            print(("---\n" if index else "") + to_yaml(job.config), end="")
-        elif flags.describe:
+    if flags.cfg:
+        print("---\n".join(to_yaml(job.config) for job in jobs), end="")
+    elif flags.describe:
+        for job in jobs:
             describe(job.config, flags.describe)
-        elif flags.dry_run:
-            print(_summary(job.config))
-        else:
-            if len(jobs) > 1:
-                print(f"[{index + 1}/{len(jobs)}] {_summary(job.config)}", flush=True)
-            code, finished = execute(job)
-            if code or not finished:
-                return code
+    elif flags.dry_run:
+        for job in jobs:
+            check_job(job)
+            print(summary(job.config))
+    else:
+        return _run_jobs(jobs, naming)
     return 0
+
+
+def _run_jobs(jobs: list[Composed], naming: str) -> int:
+    def told(job: Composed) -> tuple[int, bool, bool]:
+        code, stopped, finished = execute(job)
+        if not (code or finished):
+            added = f" with {naming.format(job.made_up)}" if job.made_up else ""
+            note(f"the same command{added} goes on from here")
+        return code, stopped, finished
+
+    if any(isinstance(job.config, RunConfig) for job in jobs):
+        go_on_unheard()
+    return run_in_turn(jobs, told) if len(jobs) > 1 else told(jobs[0])[0] if jobs else 0
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:
@@ -145,30 +166,3 @@ def _help(recipe: Recipe, words: list[Word]) -> None:
             raise
     model = type(config) if config else KINDS["train"].model
     printed.print_recipe(recipe, model, config, build_mission(config.mission) if config and config.mission else None)
-
-
-def _summary(config: Config) -> str:
-    if isinstance(config, RunConfig) and config.phases:
-        return "\n".join(_summary(run) for run in config.phase_runs)
-    settings = config.model_dump()
-    mission = settings["mission"]
-    parts = [f"mission {mission['name']}" if mission else "the mission of the run"]
-    if isinstance(config, RunConfig):
-        env, teaching, dual = settings["env"], config.teaching, config.trainer.dual_policy
-        npcs = ", ".join(npc.path for npc in dual.npcs) or "past checkpoints"
-        parts = parts if env["kind"] == "metta" else [f"{env['kind']} {env['name']}"]
-        parts += ["tasks by learning progress"] if config.curriculum else []
-        parts += [
-            f"agent {settings['agent']['name']}",
-            f"{settings['trainer']['total_timesteps']:,} agent-steps",
-            f"batch {settings['trainer']['batch_size']:,}",
-            *([f"beside {npcs}"] if dual.enabled else []),
-            *([f"teacher {teaching.policy_uri} ({teaching.mode_name})"] if teaching else []),
-            *([f"weights of {config.init_from}"] if config.init_from else []),
-            f"in {settings['system']['data_dir']}/{settings['run']}",
-        ]
-        return f"train {settings['run']}: {', '.join(parts)}"
-    policy = settings["policy_uri"] or settings["run"] or "newest run"
-    if settings["cmd"] == "evaluate":
-        parts.append(f"{settings['episodes']} episodes")
-    return f"{settings['cmd']} {policy}: {', '.join(parts)}"

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from metta.common.errors import UserError, suggest
+from metta.common.plain_yaml import dump
 from metta.common.settings import short_repr, subjects
 from metta.config.layers import GROUPS, Layer, Source
 from metta.config.references import check_references
@@ -244,7 +244,7 @@ def value_for(key: Key, word: Word) -> Any:
 
 def to_yaml(config: BaseModel) -> str:
     """The composed tree as YAML text; read back, it composes to the same tree."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump(config.model_dump(mode="json"))
 
 
 def picks_option(word: Word) -> bool:

@@ -17,6 +17,7 @@ from metta.common.defaults import MISSION
 from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
+from metta.common.ranks import available_cores
 from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries
 from metta.eval.out_file import CONTENT, OutFile
@@ -24,15 +25,17 @@ from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
 from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
+from metta.game.build import check_room
+from metta.game.compilation import compile_ahead
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Policy
-from metta.policy.stored.uri import FoundPolicy, find_policy
+from metta.policy.rehearsal import ALL
+from metta.policy.stored.uri import FoundPolicy, check_policy, find_policy
 from metta.policy.team import share_out
-from metta.rl.machine import available_cores, choose_device, set_up
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,16 @@ class ContestResult:
     agent_steps: int  # played now, not read from a file
     seconds: float
     interrupted: bool
+
+    @property
+    def never_acted(self) -> list[str]:
+        """A line for each policy that did not act once on a mission; its numbers say nothing of it."""
+        return [
+            line
+            for result in self.rounds
+            for policy in range(len(result.names))
+            if (line := result.never_acted(policy))
+        ]
 
     def document(self) -> dict[str, Any]:
         """The JSON document: schema_version, missions, and whether it is complete."""
@@ -75,6 +88,18 @@ def resolve_missions(settings: GamesSettings) -> list[Mission]:
         else mission
         for name, mission in zip(full, missions, strict=True)
     ]
+
+
+def check_contest(settings: GamesSettings, others: Sequence[str] = ()) -> None:
+    """Raise UserError for a device, a policy or room on the maps that is not there. Nothing is fetched, no code of a
+    user's runs. `others` play beside the policies that the settings name."""
+    from metta.rl.machine import choose_device  # here because torch is slow to import
+
+    choose_device(settings.device)
+    for entry in parse_entries([*settings.policies, *others]):
+        check_policy(entry.uri, settings.data_dir, settings.trust_pickle, settings.trust_code)
+    for mission in resolve_missions(settings):
+        check_room(mission, settings.seed)
 
 
 def make_round(
@@ -112,6 +137,9 @@ def play_contest(
     replace_replays: bool = False,
 ) -> ContestResult:
     """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
+    compile_ahead(*ALL)
+    from metta.rl.machine import set_up  # here because torch is slow to import
+
     set_up(players, 1)
     line_up, workers = LineUp(rounds, players), players.workers or available_cores()
     names = line_up.names
@@ -178,6 +206,8 @@ class LineUp:
 
     def __init__(self, rounds: Sequence[Round], players: PlayerSettings) -> None:
         """Raises UserError for a policy that there is not, or that cannot play a round."""
+        from metta.rl.machine import choose_device  # here because torch is slow to import
+
         self._players, self._device = players, choose_device(players.device)
         self._known: dict[str, Contestant] = {}
         for played in rounds:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from metta.common.errors import UserError, suggest
 from metta.common.files import write_atomic
+from metta.common.settings import UserPath
 from metta.eval.contest import ContestResult, make_round, play_contest, resolve_missions
 from metta.eval.earlier import FILE, earlier_rewards
 from metta.eval.entries import parse_entry
@@ -29,9 +30,9 @@ class DiagnoseSettings(GamesSettings):
     experiments: list[str] = []  # only these missions of the set
     baseline: str | None = None  # policy to be better than
     strong: str | None = None  # policy to come near to
-    compare: Path | None = None  # folder of an earlier diagnosis
+    compare: UserPath | None = None  # folder of an earlier diagnosis
     reruns: int = 0  # more runs on other seeds, to see how stable the means are
-    output_dir: Path | None = None
+    output_dir: UserPath | None = None
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from metta.common.commands import NEVER_ACTED
+from metta.common.defaults import TEAM
 from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
 from metta.eval.contest import make_round, play_contest
 from metta.eval.entries import Entry
-from metta.eval.foreign import foreign_summaries, play_foreign
-from metta.eval.settings import EvaluateConfig, PlayerConfig
+from metta.eval.settings import EvaluateConfig, PlayConfig, PlayerConfig
 from metta.eval.statistics import Summary, as_cells, interval_head
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.hosted.by_class import is_class
+from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Info, Policy
-from metta.policy.neural import NeuralPolicy
-from metta.policy.stored.uri import CHECKPOINTS, list_versions, make_policy, run_folder
+from metta.policy.stored.uri import CHECKPOINTS, is_built_in, list_versions, make_policy, run_folder
 from metta.rl.experience.settings import EnvSettings
-from metta.rl.machine import set_up
 from metta.rl.run.run_folder import CONFIG, MOST_CONFIG_BYTES
 from metta.rl.settings import RunConfig, varied
 
@@ -52,6 +52,7 @@ class Played:
     agent_steps: int
     seconds: float
     messages: list[str]  # what went wrong with the policy
+    acted: bool = True
 
 
 def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
@@ -64,7 +65,7 @@ def contestants(config: PlayerConfig) -> tuple[str, Policy, Mission]:
     uri = policy_name(config)
     mission = mission_of(config, uri)
     policy = _policy(config, uri, env_info(mission))
-    return policy.name if isinstance(policy, NeuralPolicy) else uri, policy, mission
+    return uri if is_built_in(uri) or isinstance(policy, HostedPolicy) else policy.name, policy, mission
 
 
 def mission_of(config: PlayerConfig, uri: str) -> Mission:
@@ -80,23 +81,30 @@ def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
     limit = machine.action_timeout_ms
+    if is_built_in(uri):
+        return make_policy(uri, info, machine.data_dir)
+    from metta.rl.machine import set_up  # here because torch is slow to import
+
     return make_policy(uri, info, machine.data_dir, set_up(machine, 1), isolated=True, action_timeout_ms=limit, **trust)
 
 
 def policy_name(config: PlayerConfig) -> str:
-    """policy_uri, or the run, or the run that saved last. Raises UserError for a run that would name a class."""
+    """policy_uri, or the run, or the run that saved last; to watch, a scripted team where there is none. Raises
+    UserError for a run that would name a class, and where there is nothing to evaluate."""
     data_dir = config.system.data_dir
     if not config.policy_uri and config.run and is_class(config.run, data_dir):
         raise UserError(f"run={config.run}: there is no such run in {data_dir}")
-    return config.policy_uri or config.run or newest_run(Path(data_dir))
+    if named := config.policy_uri or config.run or newest_run(Path(data_dir)):
+        return named
+    if isinstance(config, PlayConfig):
+        return TEAM
+    raise UserError(f"nothing to play: no run in {data_dir} has a checkpoint; name a policy (policy_uri=random)")
 
 
-def newest_run(data_dir: Path) -> str:
-    """The run whose checkpoint was saved last. Raises UserError when there is none."""
+def newest_run(data_dir: Path) -> str | None:
+    """The run whose checkpoint was saved last."""
     folders = [folder for folder in data_dir.glob(f"*/{CHECKPOINTS}") if list_versions(folder.parent)]
-    if not folders:
-        raise UserError(f"nothing to play: no run in {data_dir} has a checkpoint; name a policy (policy_uri=random)")
-    return max(folders, key=lambda folder: folder.stat().st_mtime).parent.name
+    return max(folders, key=lambda folder: folder.stat().st_mtime).parent.name if folders else None
 
 
 def trained_on(uri: str, data_dir: str) -> RunConfig | None:
@@ -174,7 +182,7 @@ def evaluate(config: EvaluateConfig) -> int:
         print(f"{seeds}, {played.seconds:.1f} s, {rate:,.0f} agent-steps/s")
     if len(played.seeds) < config.episodes:
         raise KeyboardInterrupt  # its exit code, after what there is to show
-    return 0
+    return 0 if played.acted else NEVER_ACTED
 
 
 def _play_mission(config: EvaluateConfig) -> Played:
@@ -199,11 +207,14 @@ def _play_mission(config: EvaluateConfig) -> Played:
         seeds=[row.seed for row in result.rows],
         agent_steps=contest.agent_steps,
         seconds=contest.seconds,
-        messages=contest.messages,
+        messages=[*contest.messages, *contest.never_acted],
+        acted=not contest.never_acted,
     )
 
 
 def _play_foreign(config: EvaluateConfig, uri: str, env: EnvSettings) -> Played:
+    from metta.eval.foreign import foreign_summaries, play_foreign  # here because torch is slow to import
+
     if config.mission is not None:
         raise UserError(f"mission: {env.name} has no missions")
     from metta.rl.experience.external import Foreign  # here because only such runs need the libraries

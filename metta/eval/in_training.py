@@ -8,6 +8,7 @@ import numpy as np
 
 from metta.common.errors import UserError
 from metta.common.logging import warn
+from metta.common.ranks import available_cores
 from metta.eval.contest import make_round
 from metta.eval.entries import Entry
 from metta.eval.replay.keeping import SUFFIX, BatchRecorder
@@ -22,7 +23,7 @@ from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.fitting import fitted
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Plan, build_network
-from metta.rl.machine import available_cores, choose_device, one_thread_each
+from metta.rl.machine import choose_device, one_thread_each
 from metta.rl.rendezvous import open_world
 from metta.rl.run.metrics import Metrics
 from metta.rl.run.run_folder import RunFolder
@@ -65,12 +66,13 @@ class SuiteEvaluator:
         for label, mission in self._missions.items():
             fitted(net, f"evals.missions.{label}", env_info(mission))
 
-    def due(self, epoch: int) -> bool:
-        last = epoch == self._plan.epochs
+    def due(self, epoch: int, last: bool) -> bool:
         return bool(self._missions) and (last or epoch % self._settings.epoch_interval == 0)
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
-        if not self.due(epoch):
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
+        if not self.due(epoch, last):
             return {}
         every = self._settings.epoch_interval * self._settings.replay_interval
         replays = folder.replays if every and epoch % every == 0 else None

@@ -85,6 +85,13 @@ class RoundResult:
         columns |= {name: [row.agent.get(name, zero) for row in self.rows] for name in names}
         return {name: np.mean(values, axis=0).tolist() for name, values in columns.items()}
 
+    def never_acted(self, policy: int) -> str | None:
+        """A line on a policy that stood still in every step because of its code; None for any other."""
+        agent_steps = self.played.counts[policy] * self.episodes * self.played.mission.max_steps
+        if not 0 < agent_steps <= sum(self.faults[policy].values()):
+            return None
+        return f"{self.names[policy]}: no action in any of {agent_steps:,} agent-steps on {self.played.mission.name}"
+
     def document(self) -> dict[str, Any]:
         """An element of `missions` in the document of an evaluation."""
         mission = self.played.mission

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
-from metta.common.settings import Settings
+from metta.common.settings import PathText, Settings, UserPath
 from metta.game.mission import MissionSettings
 from metta.policy.hosted.by_class import NAMES_CLASS
 from metta.policy.machine_settings import MachineSettings
@@ -36,15 +36,15 @@ class GamesSettings(PlayerSettings):
     variants: list[str] = Field(default=[], description="variants of every mission")
     difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="clips pressure")
     seed: NonNegativeInt = Field(default=SEED, description="seed of the first episode")
-    out: Path | None = Field(default=None, description="file that keeps every episode, and from which to go on")
+    out: UserPath | None = Field(default=None, description="file that keeps every episode, and from which to go on")
 
 
 class ContestSettings(GamesSettings):
     """The same, on maps that may have seeds of their own, and what is kept to look at."""
 
     map_seed: NonNegativeInt | None = Field(default=None, description="seed of the first map; default: seed")
-    save_replay_dir: Path | None = Field(default=None, description="folder for replays; a report has one beside it")
-    report: Path | None = Field(default=None, description="HTML page of the result, written by the command")
+    save_replay_dir: UserPath | None = Field(default=None, description="folder for replays; a report has one beside it")
+    report: UserPath | None = Field(default=None, description="HTML page of the result, written by the command")
 
     @property
     def replays(self) -> Path | None:
@@ -74,7 +74,9 @@ class EvaluateConfig(PlayerConfig):
     episodes: PositiveInt = Field(default=EPISODES, description="episodes to play")
     seed: int = Field(default=SEED, ge=0, description="seed of the first episode; maps and spawns follow from it")
     format: Literal["table", "json", "yaml"] = Field(default="table", description="how the result is printed")
-    out: str | None = Field(default=None, description="file that keeps every episode; a broken-off job goes on from it")
+    out: PathText | None = Field(
+        default=None, description="file that keeps every episode; a broken-off job goes on from it"
+    )
 
 
 class PlayConfig(PlayerConfig):
@@ -89,7 +91,7 @@ class PlayConfig(PlayerConfig):
     map_seed: int | None = Field(default=None, ge=0, description="seed of the map; default: that of the episode")
     autostart: bool = Field(default=True, description="gui: begin to play at once")
     port: int = Field(default=0, ge=0, le=65535, description="gui: port of the page; 0: any that is free")
-    save_replay_file: str | None = Field(default=None, description="file in which the episode is kept")
-    save_replay_dir: str | None = Field(
+    save_replay_file: PathText | None = Field(default=None, description="file in which the episode is kept")
+    save_replay_dir: PathText | None = Field(
         default=None, description="folder for it; the file is named by mission and seed"
     )

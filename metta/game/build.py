@@ -7,6 +7,7 @@ import numpy as np
 from metta.common.seeds import derive
 from metta.game.engine.backends import make_batch
 from metta.game.engine.batch import Batch, EnvBatch
+from metta.game.maps.drawn import check_maps
 from metta.game.maps.pool import build_pool
 from metta.game.maps.renewal import Gather, MapRenewal, alone
 from metta.game.mission import Mission
@@ -42,6 +43,12 @@ def build_batch(
         renewal=renewal,
         first=first,
     )
+
+
+def check_room(mission: Mission, seed: int) -> None:
+    """Raise UserError where the first map that `build_batch` would draw from that seed has not what the mission needs,
+    as pads for all its cogs."""
+    check_maps(mission, _pool(mission, 1, seed, 1, False, alone)[0])
 
 
 def build_device_batch(

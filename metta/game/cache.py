@@ -5,13 +5,20 @@ folder carries a hash of all sources of the package. Numba reads the variable wh
 imported before is told.
 """
 
+import atexit
 import hashlib
 import os
 import sys
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from metta.common.errors import UserError
+from metta.common.files import ensure_writable
 
 PACKAGE = Path(__file__).parent
 VARIABLE = "NUMBA_CACHE_DIR"
+_problems: list[str] = []  # with keeping compiled code
 
 
 def source_hash(package: Path = PACKAGE) -> str:
@@ -23,16 +30,20 @@ def source_hash(package: Path = PACKAGE) -> str:
 
 
 def use_versioned_cache() -> None:
-    """Send numba's cache to the user's cache folder, unless the user has chosen one."""
+    """Send numba's cache to the user's cache folder, unless the user has chosen one; where nothing can be written, to
+    one that lasts as long as this process."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault(VARIABLE, str(root / "metta" / "numba" / source_hash()))
+    folder = Path(os.environ.setdefault(VARIABLE, str(root / "metta" / "numba" / source_hash())))
+    try:
+        ensure_writable(folder, VARIABLE)
+    except UserError as error:
+        _problems.append(str(error))
+        os.environ[VARIABLE] = mkdtemp(prefix="metta-numba-")
+        atexit.register(rmtree, os.environ[VARIABLE], ignore_errors=True)
     if numba := sys.modules.get("numba"):
         numba.config.CACHE_DIR = os.environ[VARIABLE]
 
 
-def announce_compilation() -> None:
-    """Say once, on standard error, that the first use of a version of the sources compiles it."""
-    folder = Path(os.environ[VARIABLE])
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        print("compiling the engine for this machine (once, about a minute) ...", file=sys.stderr, flush=True)
+def cache_problem() -> str:
+    """Why compiled code cannot be kept; empty where it can."""
+    return "".join(_problems)

@@ -27,7 +27,7 @@ def find_file(name: str, folder: Path | None, where: str) -> Path:
     Raises:
         UserError: no such file, with the nearest ones beside it, or a way out of the folder.
     """
-    path = Path(name) if folder is None else folder / name
+    path = Path(name).expanduser() if folder is None else folder / name
     if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{where}: '{name}' leads out of the folder of the file that names it")
     if not path.is_file():

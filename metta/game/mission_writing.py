@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
+from metta.common.plain_yaml import Dumper, dump
 from metta.common.settings import Settings
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import SUFFIXES, is_mission_file
@@ -16,7 +15,7 @@ from metta.game.missions import define_mission
 BY_VARIANTS = ("name", "max_steps", "quirks", "variants")  # with the site: what acts before the other keys
 
 
-class _Readable(yaml.SafeDumper):
+class _Readable(Dumper):
     """Drawn maps as blocks of lines; no references, which mission files may not hold."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -54,7 +53,7 @@ def mission_text(mission: Mission, suffix: str = ".yaml") -> str:
     settings = settings_of(mission)
     if suffix == ".json":
         return json.dumps(settings, indent=2) + "\n"
-    return yaml.dump(settings, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=120)
+    return dump(settings, _Readable, width=120)
 
 
 def save_mission(mission: Mission, path: Path) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from metta.common.defaults import MISSION
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, concerning, suggest
 from metta.common.settings import below, changed, validated
@@ -72,7 +73,8 @@ def mission_set(name: str) -> tuple[str, ...]:
 
 
 def load_mission(name: str) -> Mission:
-    """A mission by `site.mission`, by a bare site (its first mission) or by a bare mission name that is unique.
+    """A mission by `site.mission`, by a bare site (its first mission) or by a bare mission name that is unique, or that
+    of the default mission.
 
     Raises:
         UserError: no such mission, or several.
@@ -83,7 +85,9 @@ def load_mission(name: str) -> Mission:
     if not found:
         near = {part for full in names for part in (full, full.split(".")[1])}
         raise UserError(f"unknown mission '{name}'{suggest(name, near)} (cogames missions lists all)")
-    if len(sites) > 1:
+    if len(sites) > 1 and MISSION in found:
+        found = [MISSION]
+    elif len(sites) > 1:
         raise UserError(f"mission '{name}' is ambiguous: {', '.join(found)}")
     where = f"{found[0]}:"
     settings = validated(MissionSettings, {"name": found[0]} | _catalogue()[found[0]], where)

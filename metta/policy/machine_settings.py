@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from metta.common.settings import OnlyTyped, Settings
+from metta.common.settings import OnlyTyped, PathText, Settings
 
 MOST_THREADS = 4096  # of torch, which gives up at some number
 
@@ -13,7 +13,7 @@ class MachineSettings(Settings):
     """What a job uses of the machine."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where the policy runs")
-    data_dir: str = Field(default="./train_dir", description="folder that holds the runs")
+    data_dir: PathText = Field(default="./train_dir", description="folder that holds the runs")
     threads: PositiveInt | None = Field(
         default=None, le=MOST_THREADS, description="torch threads; default: all cores; to play, one"
     )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from metta.common.seeds import derive
-from metta.policy.interface import Advice, NetOutput, PolicyNet, State
+from metta.policy.interface import Advice
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.policy.sampling import choose
 
 # Products of matrices, and what is left over by vector instructions, round differently with the number of rows. So

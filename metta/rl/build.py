@@ -12,7 +12,8 @@ from metta.common.digests import digest
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.seeds import derive, seed_libraries
-from metta.policy.interface import NetHeads, Policy, PolicyNet
+from metta.policy.interface import NetHeads, Policy
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.nets.net import ComponentNet
 from metta.policy.nets.wiring import unread, wire
 from metta.policy.stored.differences import info_differences

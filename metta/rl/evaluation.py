@@ -12,11 +12,13 @@ from metta.rl.run.run_folder import RunFolder
 class Evaluator(Protocol):
     """Plays suites of missions with the network as it is."""
 
-    def due(self, epoch: int) -> bool:
-        """Whether there is something to play after that epoch."""
+    def due(self, epoch: int, last: bool) -> bool:
+        """Whether there is something to play after that epoch, which may be the last."""
         ...
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
         """`eval_<suite>/…` metrics after an epoch, the same on all processes; none where it is not due, or where
         `stop` came true on any."""
         ...
@@ -28,10 +30,12 @@ EvaluatorOf = Callable[[Plan], Evaluator]
 class NoEvaluation:
     """Nothing is ever played."""
 
-    def due(self, epoch: int) -> bool:
+    def due(self, epoch: int, last: bool) -> bool:
         return False
 
-    def __call__(self, net: ComponentNet, epoch: int, folder: RunFolder, stop: Callable[[], bool]) -> Metrics:
+    def __call__(
+        self, net: ComponentNet, epoch: int, last: bool, folder: RunFolder, stop: Callable[[], bool]
+    ) -> Metrics:
         return {}
 
 

@@ -23,7 +23,7 @@ from metta.common.commands import DIVERGED, LOST
 from metta.common.logging import warn
 from metta.common.ranks import LISTENING, STACKS, share_of_cores
 from metta.rl.run.settings import SystemSettings
-from metta.rl.run.signals import OVERDUE, SIGNALS, is_again
+from metta.rl.run.signals import OVERDUE, heard, is_again
 from metta.rl.run.stacks import ask_for_stacks, read_stacks
 
 LOOPBACK = "127.0.0.1"
@@ -85,7 +85,7 @@ class Signals:
         self._first = 0.0
 
     def __enter__(self) -> "Signals":
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._handle) for number in heard()}
         return self
 
     def __exit__(self, *_: object) -> None:

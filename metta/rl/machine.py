@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from metta.common.errors import UserError
-from metta.common.ranks import find_place, share_of_cores
+from metta.common.ranks import available_cores
 from metta.policy.machine_settings import MachineSettings
 from metta.rl.run.settings import SystemSettings
 
@@ -47,11 +47,6 @@ def count_processes(settings: SystemSettings) -> int:
     if 0 < gpus < asked:
         raise UserError(f"system.nproc={asked}: each process needs a GPU of its own, and this machine has {gpus}")
     return asked
-
-
-def available_cores() -> int:
-    """Cores that this process may run on; of the processes of one run each has its share, at least one."""
-    return share_of_cores(find_place().local_size)
 
 
 def is_out_of_memory(error: Exception) -> bool:

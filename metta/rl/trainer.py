@@ -18,7 +18,7 @@ from metta.rl.learning.precision import FLOAT32
 from metta.rl.machine import enough_memory
 from metta.rl.run.agreed_stop import NEVER, AgreedStop
 from metta.rl.run.checkpoint import Checkpointer
-from metta.rl.run.metrics import EPOCH, Metrics, cost_metrics, timing_metrics
+from metta.rl.run.metrics import EPOCH, SCORE_NOW, Metrics, cost_metrics, timing_metrics
 from metta.rl.run.phases import check_begun
 from metta.rl.run.profile import EpochProfile
 from metta.rl.run.reports import Reports
@@ -28,6 +28,7 @@ from metta.rl.run.run_lock import usable
 from metta.rl.run.signals import Stop, StoppedError, StopRequest
 from metta.rl.run.snapshot import Progress, Snapshot
 from metta.rl.run.start import Origin, start_from
+from metta.rl.run.time_limit import TimeLimit
 from metta.rl.run.timing import Stopwatch
 from metta.rl.settings import RunConfig
 from metta.rl.world import ALONE, World, shared_error
@@ -44,12 +45,14 @@ class Summary:
     epoch: int
     agent_steps: int
     finished: bool  # total_timesteps reached, not stopped before
+    stopped: bool  # by a signal
     checkpoint: Path | None
     metrics: Metrics  # of the last epoch
 
 
 def train(config: RunConfig, evaluator_of: EvaluatorOf = never, world: World = ALONE) -> Summary:
-    """Train until total_timesteps, going on where a run of that name stopped; phase after phase where there are some.
+    """Train until total_timesteps, or for max_minutes, going on where a run of that name stopped; phase after phase
+    where there are some.
 
     `evaluator_of` gives what evaluates the network of a phase. Raise UserError when that cannot be, before the first
     phase starts.
@@ -61,22 +64,23 @@ def train(config: RunConfig, evaluator_of: EvaluatorOf = never, world: World = A
             world.lead(lambda: check_begun(plans))
         with world.together():
             *earlier, last = [(planned, evaluator_of(planned)) for planned in plans]
+        limit = TimeLimit(config.trainer.max_minutes, world)
         with StopRequest(config.system.grace_seconds) as stop:
             for planned, evaluator in earlier:
-                summary = _train(planned, evaluator, stop, world)
+                summary = _train(planned, evaluator, stop, world, limit)
                 if not summary.finished:
                     return summary
                 gc.collect()  # CUDA graphs and what they repeat hold each other, and much memory
-            return _train(*last, stop, world)
+            return _train(*last, stop, world, limit)
 
 
-def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest, world: World) -> Summary:
+def _train(planned: Plan, evaluator: Evaluator, stop: StopRequest, world: World, limit: TimeLimit) -> Summary:
     data_dir, held = Path(planned.config.system.data_dir), []
     with ExitStack() as opened:
         world.lead(lambda: held.append(opened.enter_context(open_run(data_dir, planned.run))))
         folder, returns = held[0] if held else RunFolder(data_dir / planned.run), 0
         while True:
-            trainer = Trainer(planned, folder, evaluator, world, returns)
+            trainer = Trainer(planned, folder, evaluator, world, limit, returns)
             try:
                 return trainer.run(stop)
             except DivergedError as error:
@@ -91,15 +95,16 @@ class Trainer:
     """One run: its parts, how far it is, and where its results go."""
 
     def __init__(
-        self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World = ALONE, returns: int = 0
+        self, planned: Plan, folder: RunFolder, evaluator: Evaluator, world: World, limit: TimeLimit, returns: int = 0
     ) -> None:
         """`folder` is open on the process that leads. The run has come back to its last checkpoint `returns` times, or
         as often as that says."""
         self.plan, self.config, self.folder, self.evaluator = planned, planned.config, folder, evaluator
-        self.world = world
+        self.world, self.limit = world, limit
         self.reports: Reports | None = None
         self.checkpointer = Checkpointer(folder, self.config.checkpointer, self.config.best_metric, world)
         self.progress, self._returns = Progress(), returns
+        self.stopped = False  # by a signal
         self.metrics: Metrics = {}
         self.code = code_version()
         self.seconds = math.inf  # that an epoch is expected to take
@@ -129,12 +134,14 @@ class Trainer:
 
         Return whether the run as it is now is saved.
         """
-        while not self.finished and not stop.now():
+        while not self.ended and not stop.now():
             start = self._keep_start()
             try:
                 self._epoch(stop if start else NEVER)
             except StoppedError:
+                self.stopped = True
                 return start is not None and self._go_back(start)
+        self.stopped = not self.ended
         return self.save()
 
     def _epoch(self, stop: AgreedStop) -> None:
@@ -165,7 +172,8 @@ class Trainer:
         epoch = self.progress.epoch
         if self.checkpointer.is_saving(epoch) or self.checkpointer.holds(epoch):
             return Start(replace(self.progress))
-        if self.seconds < PATIENCE and not self.evaluator.due(self.progress.epoch + 1):
+        may_be_last = self.limit.left is not None or self.progress.epoch + 1 >= self.plan.epochs
+        if self.seconds < PATIENCE and not self.evaluator.due(self.progress.epoch + 1, may_be_last):
             return None
         return take_start(self.plan, self.parts, self.progress)
 
@@ -206,6 +214,11 @@ class Trainer:
         return self.progress.agent_steps >= self.config.trainer.total_timesteps
 
     @property
+    def ended(self) -> bool:
+        """Whether no epoch follows, signals apart."""
+        return self.finished or self.limit.over
+
+    @property
     def share_done(self) -> float:
         """How much of training lies behind, 0 to 1; schedules follow it."""
         return min(1.0, self.progress.agent_steps / (self.plan.epochs * self.plan.shape.agent_steps))
@@ -225,13 +238,14 @@ class Trainer:
             raise StoppedError
         self.progress.epoch += 1
         self.progress.agent_steps += self.plan.shape.agent_steps
+        self.limit.end_epoch()
         return {**metrics, "hyperparameters/learning_rate": rate}
 
     def report(self, metrics: Metrics, times: tuple[float, dict[str, float]], stop: AgreedStop) -> None:
         """Complete the epoch's metrics, with an evaluation where one is due, and send them to file, screen and W&B.
         `times` are its seconds and those by phase."""
         seconds, phases = times
-        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.folder, stop.own)
+        evaluation = self.evaluator(self.parts.net, self.progress.epoch, self.ended, self.folder, stop.own)
         if stop.now():
             raise StoppedError
         self._count(seconds)
@@ -247,7 +261,7 @@ class Trainer:
             "experience/rewards": rollout.mean_reward,
             "experience/rewards_abs_max": rollout.largest_reward,
             "experience/area_under_reward": progress.reward_area,
-            "overview/reward_per_1000_steps": 1000 * rollout.mean_reward,
+            SCORE_NOW: 1000 * rollout.mean_reward,
             **metrics,
             **timing_metrics(seconds, phases, self.plan.shape.agent_steps),
             **sides,
@@ -285,7 +299,7 @@ class Trainer:
 
     def _is_among_best(self) -> bool:
         """Whether the epoch has been evaluated as one of the best, and is to be saved for that."""
-        if not self.evaluator.due(self.progress.epoch):
+        if not self.evaluator.due(self.progress.epoch, self.ended):
             return False
         self._settle(wait=True)  # whether the one before is there decides which are the best
         return self.checkpointer.among_best(self.progress.epoch, self.metrics)
@@ -305,7 +319,7 @@ class Trainer:
         """Describe the run and open what it is reported to."""
         self._describe_run()
         assert isinstance(self.folder, OpenRun)
-        self.reports = Reports(self.plan, self.parts, self.folder, self.progress.epoch, self.code)
+        self.reports = Reports(self.plan, self.parts, self.folder, self.progress.epoch, self.code, self.limit)
         self.opened.callback(self.reports.close)
 
     def _describe_run(self) -> None:
@@ -364,6 +378,7 @@ class Trainer:
             epoch=self.progress.epoch,
             agent_steps=self.progress.agent_steps,
             finished=self.finished,
+            stopped=self.stopped,
             checkpoint=None if saved is None else self.folder.checkpoint(saved),
             metrics=self.metrics,
         )
@@ -371,5 +386,6 @@ class Trainer:
     def _say_end(self) -> None:
         saved = self.checkpointer.last_saved
         where = "nothing to save yet" if saved is None else f"saved as {self.folder.checkpoint(saved)}"
-        how = "finished" if self.finished else "stopped; the same command goes on from here"
+        over = f"its {self.config.trainer.max_minutes or 0:g} minutes are over (trainer.max_minutes)"
+        how = "stopped" if self.stopped else "finished" if self.finished else over
         note(f"run {self.folder.name}: {self.progress.agent_steps:,} agent-steps, {where}; {how}")

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from metta.common.plain_yaml import dump
 from metta.eval.curves import caption
 from metta.eval.statistics import show
 from metta.runs.analysis import Analysis, Contrast, Ranked
@@ -116,7 +115,7 @@ def _reference(found: Analysis) -> Ranked:
 def _tree(found: Analysis) -> str:
     config = _reference(found).run.config
     tree = _without_empty({key: config[key] for key in BRANCHES if config.get(key)})
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return dump(tree)
 
 
 def _without_empty(tree: Any) -> Any:

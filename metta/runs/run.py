@@ -10,6 +10,7 @@ from metta.common.errors import UserError, suggest
 from metta.common.jsonl import is_number
 from metta.eval.curves import STEP, Points
 
+SCORE, SCORE_NOW = "overview/reward", "overview/reward_per_1000_steps"  # the latter before an episode has ended too
 STATES = ("running", "finished", "stopped", "crashed", "failed", "killed")
 
 
@@ -107,7 +108,8 @@ def newest_values(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
 
 
 def checked_metrics(runs: Sequence[Run], asked: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
-    """The metrics asked for; else the usual ones that some run reports.
+    """The metrics asked for; else the usual ones that some run reports, and where one has no score yet what there is in
+    its place.
 
     Raises:
         UserError: one asked for that no run reports, with the nearest names.
@@ -116,6 +118,8 @@ def checked_metrics(runs: Sequence[Run], asked: Sequence[str] | None, usual: Seq
     for metric in asked or ():
         if metric not in names:
             raise UserError(f"--metric {metric}: none of the {len(runs)} runs reports it{suggest(metric, names)}")
+    if any(SCORE in usual and SCORE not in run.metrics for run in runs):
+        usual = [part for metric in usual for part in ((metric, SCORE_NOW) if metric == SCORE else (metric,))]
     found = list(asked or [metric for metric in usual if metric in names])
     if not found:
         raise UserError("the runs have reported nothing yet")

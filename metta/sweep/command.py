@@ -10,6 +10,7 @@ from metta.common.errors import UserError
 from metta.common.files import write_atomic
 from metta.common.logging import note, warn
 from metta.common.ranks import share_of_cores
+from metta.common.streams import go_on_unheard
 from metta.config.recipes import resolve
 from metta.config.words import is_word, parse_word
 from metta.rl.launcher import Signals
@@ -39,6 +40,7 @@ def sweep(flags: argparse.Namespace) -> int:
     plan.folder.mkdir(parents=True, exist_ok=True)
     with answering(plan.sweep.storage):
         open_store(plan, works=False)  # before anything starts
+    go_on_unheard()
     write_atomic(plan.folder / PLAN, public(plan).model_dump_json(indent=2, by_alias=True))
     code = run_here(plan) if plan.sweep.workers == 1 else run_workers(plan)
     print_result(plan)

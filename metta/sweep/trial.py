@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from metta.common.errors import UserError
 from metta.common.files import read_text, write_atomic
 from metta.common.jsonl import Row
 from metta.common.ranks import begin, end_with_parent
+from metta.common.streams import go_on_unheard
 from metta.config.run_job import Summary, run_job
-from metta.config.words import Word
+from metta.config.words import Word, parse_word
 from metta.rl.run.run_folder import RunFolder
 from metta.rl.run.run_lock import LIMIT, is_running
 from metta.runs.objective import Objective
@@ -49,9 +50,7 @@ def run_trial(
     }
     with open(folder / OUTPUT, "ab") as output:
         # A session of its own: Ctrl-C at the terminal is passed on once, by the worker.
-        child = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env=_environment()
-        )
+        child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     try:
         assert child.stdin
         with suppress(BrokenPipeError), child.stdin as stdin:
@@ -67,11 +66,6 @@ def run_trial(
         child.wait()
     watch(run.metrics)
     return _summary(folder, child.returncode)
-
-
-def _environment() -> dict[str, str]:
-    """The child reports to its log, not to a terminal."""
-    return {**os.environ, "COLUMNS": "120"}
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -122,20 +116,13 @@ def main() -> int:
     given = json.loads(sys.stdin.buffer.read())
     end_with_parent(given["parent"])
     begin()
-    words = [_word(text, file) for text, file in given["words"]]
+    go_on_unheard()
+    words = [replace(parse_word(text), file=file) for text, file in given["words"]]
     ended = run_job(given["recipe"], words, Objective.model_validate(given["objective"]))
     write_atomic(Path(given["summary"]), json.dumps(asdict(ended)))
     if ended.problem:
         print(f"error: {ended.problem}", file=sys.stderr)
     return ended.code
-
-
-def _word(text: str, file: str | None) -> Word:
-    from dataclasses import replace
-
-    from metta.config.words import parse_word
-
-    return replace(parse_word(text), file=file)
 
 
 if __name__ == "__main__":

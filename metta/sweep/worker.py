@@ -10,6 +10,7 @@ from metta.common.errors import UserError, suggest
 from metta.common.logging import note
 from metta.common.ranks import end_with_parent
 from metta.common.settings import Settings
+from metta.common.streams import go_on_unheard
 from metta.config.run_job import Summary
 from metta.config.words import parse_word
 from metta.eval.statistics import show, summarize
@@ -54,6 +55,7 @@ def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
 
 def run_here(plan: Plan) -> int:
     """Work in this process; returns 130 if a signal stopped it."""
+    go_on_unheard()
     with Signals() as signals, answering(plan.sweep.storage):
         work(Sweep(plan, open_store(plan)), lambda: bool(signals.come), train)
         return 130 if signals.come else 0

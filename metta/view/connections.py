@@ -9,6 +9,8 @@ from typing import Any
 
 MOST_CONNECTIONS = 32
 PATIENCE = 1.0  # seconds that one waits for the room that another leaves
+HASTE = 0.05  # seconds for who is refused
+MOST_UNREAD = 1 << 16  # bytes
 REFUSAL = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -28,8 +30,10 @@ class BoundedServer(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._take_slot():
             with suppress(OSError):
-                request.settimeout(0)
+                request.settimeout(HASTE)
                 request.sendall(REFUSAL)
+                request.shutdown(socket.SHUT_WR)
+                request.recv(MOST_UNREAD)  # what is closed unread is reset, and the answer lost with it
             self.shutdown_request(request)
             return
         with self._lock:

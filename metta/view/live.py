@@ -4,13 +4,13 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from metta.common.errors import UserError
 from metta.eval.replay.file import CHUNK_STEPS
+from metta.view.controls import Controls
 from metta.view.match import Match
 
 STEPS_PER_SECOND = 8  # at speed 1, as in viewer/src/store.ts
@@ -19,13 +19,18 @@ NOOP = 0
 
 
 class Wish(BaseModel):
-    """What a watcher asks for; what is not set stays as it is."""
+    """What a watcher asks for; what is not set stays as it is. Who does not hold the controls can ask for them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    watcher: int | None = None  # the number that it was told
+    ask: bool = False  # for the controls
+    give: bool | None = None  # answers the one who asks
+    leave: bool = False
+
     playing: bool | None = None
     step: bool = False
-    speed: Annotated[float, Field(ge=0.25, le=64)] | None = None
+    speed: Annotated[float, Field(ge=0.25, le=1000)] | None = None
     agent: Annotated[int, Field(ge=0)] | None = None
     action: Annotated[int, Field(ge=0)] | None = None
 
@@ -40,7 +45,8 @@ class LiveMatch:
         self._single = self._closed = False
         self._agent: int | None = None
         self._action: int | None = None
-        self._watchers = 0
+        self._driver: int | None = None  # the watcher who took the agent over
+        self._controls = Controls()
         self._over = False
         self.error = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -59,56 +65,84 @@ class LiveMatch:
             self._thread.join(5)
 
     def wish(self, wish: Wish) -> None:
-        """Do as a watcher asks. Raises UserError for an agent or action that there is not."""
+        """Do as a watcher asks. Raises UserError for an agent or action that there is not, and for a wish of one who
+        does not hold the controls."""
         header = self.match.recorder.header
         if wish.agent is not None and wish.agent >= len(header.agents):
             raise UserError(f"there is no agent {wish.agent}")
         if wish.action is not None and wish.action >= len(header.actions):
             raise UserError(f"there is no action {wish.action}")
         with self._change:
-            if wish.playing is not None:
-                self._playing = wish.playing
-            if wish.speed is not None:
-                self._speed = wish.speed
-            if "agent" in wish.model_fields_set:
-                self._agent, self._action = wish.agent, None
-            if wish.action is not None and self._agent is not None:
-                self._action = wish.action
-                self._single = self._single or not self._playing
-            self._single = self._single or wish.step
+            if wish.watcher is not None and wish.leave:
+                self._controls.leave(wish.watcher)
+            elif wish.watcher is not None and wish.ask:
+                self._controls.ask(wish.watcher)
+            elif wish.watcher != self._controls.holder:
+                raise UserError("another page holds the controls")
+            elif wish.give is not None:
+                self._controls.answer(wish.give)
+            else:
+                self._steer(wish)
             self._change.notify_all()
 
-    def to_bytes(self) -> bytes:
-        """The replay file of what has been played so far."""
-        return self.match.recorder.to_bytes()
+    def _steer(self, wish: Wish) -> None:
+        if wish.playing is not None:
+            self._playing = wish.playing
+        if wish.speed is not None:
+            self._speed = wish.speed
+        if "agent" in wish.model_fields_set:
+            self._agent, self._action, self._driver = wish.agent, None, wish.watcher
+        if wish.action is not None and self._agent is not None:
+            self._action = wish.action
+            self._single = self._single or not self._playing
+        self._single = self._single or wish.step
 
     def news(self) -> Iterator[dict[str, Any] | None]:
-        """All that happened since the start, then what happens; None now and then while nothing does."""
-        self._watchers += 1
+        """All that has happened so far, then what happens; None now and then while nothing does."""
+        with self._change:
+            watcher = self._controls.join()
+            self._change.notify_all()
         try:
-            yield from self._news()
+            yield from self._news(watcher)
         finally:
             with self._change:
-                self._watchers -= 1
-                if not self._watchers:
-                    self._agent = self._action = None  # nobody is left who holds it
+                self._controls.leave(watcher)
+                self._change.notify_all()
 
-    def _news(self) -> Iterator[dict[str, Any] | None]:
-        recorder, playing = self.match.recorder, self._playing
-        start = {"header": recorder.header.model_dump(), "state": _text(recorder.states[0])}
-        yield start | {"playing": playing, "speed": self._speed}
-        told, over = 1, False
+    def _news(self, watcher: int) -> Iterator[dict[str, Any] | None]:
+        recorder, told, known = self.match.recorder, 1, self._standing(watcher)
+        start = {"watcher": watcher, "header": recorder.header.model_dump_json(), "state": _text(recorder.states[0])}
+        over, most = False, len(recorder.deltas)  # first all that was played before the watcher came
         while not self._closed and not over:
-            with self._change:
-                quiet = not self._change.wait_for(partial(self._has_news, told, playing), QUIET)
-                deltas = recorder.deltas[told : told + CHUNK_STEPS]
-                playing, over = self._playing, self._over and told + len(deltas) == len(recorder.deltas)
+            deltas = recorder.deltas[told : told + most]
             told += len(deltas)
-            news = {"deltas": [_text(delta) for delta in deltas], "playing": playing}
-            yield None if quiet else news | {"values": recorder.header.values, "ended": over, "error": self.error}
+            over = self._over and told == len(recorder.deltas)
+            news = {"deltas": [_text(delta) for delta in deltas], "values": recorder.header.values}
+            yield start | news | known | {"ended": over, "error": self.error}
+            start, most = {}, CHUNK_STEPS
+            while not over and not self._wait(watcher, told, known):
+                yield None
+            known = self._standing(watcher)
 
-    def _has_news(self, told: int, playing: bool) -> bool:
-        return len(self.match.recorder.deltas) > told or playing != self._playing or self._over or self._closed
+    def _wait(self, watcher: int, told: int, known: dict[str, Any]) -> bool:
+        """Wait until there is news for a watcher. Returns whether there is."""
+        with self._change:
+            until = time.monotonic() + QUIET
+            while not self._has_news(watcher, told, known):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                wait = self._controls.wait
+                self._change.wait(left if wait is None else min(left, wait))
+            return True
+
+    def _has_news(self, watcher: int, told: int, known: dict[str, Any]) -> bool:
+        self._controls.pass_on()
+        return len(self.match.recorder.deltas) > told or known != self._standing(watcher) or self._over or self._closed
+
+    def _standing(self, watcher: int) -> dict[str, Any]:
+        """What a watcher is told of pace and controls."""
+        return {"playing": self._playing, "speed": self._speed} | self._controls.told_to(watcher)
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -121,6 +155,8 @@ class LiveMatch:
                         continue  # something changed meanwhile: look again
                 if self._closed:
                     return
+                if self._driver != self._controls.holder:
+                    self._agent = self._action = None  # who took it over has left or handed the controls over
                 instead = {} if self._agent is None else {self._agent: NOOP if self._action is None else self._action}
                 self._single, self._action = False, None
             due = max(due + 1 / (STEPS_PER_SECOND * self._speed), time.monotonic() - 0.1)

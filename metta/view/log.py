@@ -48,14 +48,21 @@ def play_log(match: Match) -> None:
 
 
 def summary_table(match: Match, title: str, width: int) -> Table:
-    """What each cog did: gear, hearts, junctions, score; without the junctions in fewer than 80 columns."""
+    """What each cog did: gear, hearts, junctions, score; without the junctions in fewer than 80 columns. Where several
+    teams play, a line for each: its hearts, its junctions, its mean score."""
     wide = width >= WIDE
     columns = HEARTS | DEEDS if wide else {name.removeprefix("hearts "): key for name, key in HEARTS.items()}
     table = Table(title=Text(title)) if wide else Table(title=Text(title), box=None, padding=(0, 1, 0, 0))
     for name in ("cog", "gear", *columns, "score"):
         table.add_column(name, justify="left" if name in ("cog", "gear") else "right")
-    statistics = match.batch.statistics(0).agent
-    for cog in scene_of(match).cogs:
+    statistics, scene = match.batch.statistics(0).agent, scene_of(match)
+    for cog in scene.cogs:
         numbers = [f"{statistics[name][cog.number]:.0f}" for name in columns.values()]
         table.add_row(str(cog.number), cog.gear or "-", *numbers, f"{cog.score:.3f}")
+    if len(scene.stock) > 1:
+        table.add_section()
+        for team in scene.stock:
+            cogs = [cog.number for cog in scene.cogs if cog.team == team]
+            numbers = [f"{statistics[name][cogs].sum():.0f}" for name in columns.values()]
+            table.add_row(Text(team), "", *numbers, f"{match.returns[cogs].mean():.3f}")
     return table

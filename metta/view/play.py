@@ -42,17 +42,17 @@ def play(config: PlayConfig) -> int:
 
 def _show(config: PlayConfig, label: str, policy: Policy, mission: Mission) -> None:
     file = kept_replay(config, mission, label)
+    title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
     if config.render == "gui":
+        print(title, flush=True)
         play_live(mission, policy, config.seed, config.port, config.autostart, file)
         return
     match = Match(mission, policy, config.seed)
     with kept(match, file):
-        _play(config, match, label)
+        _play(config, match, title)
 
 
-def _play(config: PlayConfig, match: Match, label: str) -> None:
-    mission = match.mission
-    title = printable(f"{label} plays {mission.name}, {mission.agents} agents, seed {config.seed}")
+def _play(config: PlayConfig, match: Match, title: str) -> None:
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
     if config.render == "log":
@@ -65,7 +65,7 @@ def _play(config: PlayConfig, match: Match, label: str) -> None:
     else:
         print(title)
         _play_pictures(match, console)
-    console.print(summary_table(match, f"{title}: {match.step} of {mission.max_steps} steps", console.width))
+    console.print(summary_table(match, f"{title}: {match.step} of {match.mission.max_steps} steps", console.width))
 
 
 def kept_replay(config: PlayConfig, mission: Mission, label: str) -> Path | None:

@@ -48,10 +48,6 @@ class ViewerServer(BoundedServer):
         """What the browser opens."""
         return live_page() if self.match else replay_page(self.replay or b"")
 
-    def shared(self) -> str:
-        """The replay so far as a page of its own."""
-        return replay_page(self.match.to_bytes() if self.match else self.replay or b"")
-
 
 class _Request(io.BufferedIOBase):
     """What comes in, up to MOST_REQUEST bytes; beyond them it reads as ended."""
@@ -93,8 +89,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked == "":
             self.server.seen.set()
             self._send("text/html; charset=utf-8", self.server.page().encode())
-        elif asked == "share.html":
-            self._send("text/html; charset=utf-8", self.server.shared().encode())
         elif asked == "events" and self.server.match:
             self._stream(self.server.match)
         else:

@@ -43,5 +43,5 @@ def evaluate() -> Job:
 
 
 def play() -> Job:
-    """Watch one episode in the terminal."""
+    """Watch one episode: of the newest run, or of a scripted team where there is none."""
     return Job("play")

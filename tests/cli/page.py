@@ -7,7 +7,7 @@ Blocks are run in the order of the page, in one folder. A word after `console` s
 * `with OPTIONS`: the same, with these options added: as it stands it would take days;
 * `small OPTIONS`: with these options added, and numbers are not compared; the page is made anew without them;
 * `composed`: only composed and checked (--dry-run), as it would take hours;
-* `until address`: it is stopped by Ctrl-C once it has printed its first line.
+* `until address`: it is stopped by Ctrl-C once it has printed an address.
 """
 
 import contextlib
@@ -79,10 +79,14 @@ class Example:
         command = [sys.executable, "-c", call, *self.words()]
         with subprocess.Popen(command, cwd=folder, env=hidden, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            line = process.stdout.readline()
+            printed = ""
+            for line in process.stdout:
+                printed += line
+                if "://" in line:
+                    break
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
-        return line
+        return printed
 
     def _split(self) -> tuple[str, list[str]]:
         words = shlex.split(self.command.removeprefix("python "))

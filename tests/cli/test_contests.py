@@ -1,6 +1,7 @@
 """Commands that measure policies, on a few steps of few episodes."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -88,14 +89,25 @@ def test_a_policy_of_ones_own_is_written_played_packed_and_checked(cogames: Coga
     assert "trust_code" in cogames("scrimmage", "-p", "mine.zip", *SMALL).err
 
 
+BROKEN = (
+    "class Broken:\n"
+    "    def __init__(self, info): pass\n"
+    "    def reset(self, num_envs, num_agents, seed): pass\n"
+    "    def step(self, observations): raise ValueError('no idea')\n"
+    "    def end_episodes(self, ended): pass\n"
+)
+
+
+def test_a_policy_that_never_acts_gives_exit_code_1_and_a_count(cogames: Cogames, tmp_path: Path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    done = cogames("run", "-p", "role", "-p", "class=broken.Broken", *SMALL)
+    assert done.code == 1 and "errors (agent-steps in all)" in done.out
+    assert re.search(r"Broken: no action in any of [\d,]+ agent-steps on cogsguard_arena\.basic\n", done.err)
+    assert "no idea" in done.err and "role:" not in done.err
+
+
 def test_a_bundle_that_fails_gives_exit_code_1(cogames: Cogames, tmp_path: Path):
-    (tmp_path / "broken.py").write_text(
-        "class Broken:\n"
-        "    def __init__(self, info): pass\n"
-        "    def reset(self, num_envs, num_agents, seed): pass\n"
-        "    def step(self, observations): raise ValueError('no idea')\n"
-        "    def end_episodes(self, ended): pass\n"
-    )
+    (tmp_path / "broken.py").write_text(BROKEN)
     assert cogames("create-bundle", "-p", "class=broken.Broken", "-o", "broken").code == 0
     done = cogames("validate-bundle", "broken")
     assert done.code == 1 and "no idea" in done.out and done.out.endswith("failed\n"), done

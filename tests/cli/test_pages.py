@@ -45,5 +45,5 @@ def test_a_person_runs_a_lesson_skips_others_and_ends(tmp_path: Path):
 
 @pytest.mark.parametrize("lesson", [*PLAY, *TRAIN[:1]], ids=lambda lesson: lesson.command)
 def test_the_command_of_a_lesson_composes(lesson: Lesson, cogames: Cogames):
-    done = cogames("--dry-run", *shlex.split(lesson.command))
+    done = cogames("--cfg=job", *shlex.split(lesson.command))
     assert done.code == 0, done.err

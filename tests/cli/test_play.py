@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from metta.common.defaults import TEAM
 from metta.eval.replay.file import read_replay
 from tests.cli.conftest import Cogames
 from tests.view.conftest import make_match
@@ -17,13 +18,19 @@ def test_options_are_settings_of_the_job(cogames: Cogames):
     words = "play -m aligner_tutorial -c 3 -v forest -s 50 -r unicode --speed 8 --no-autostart --port 8000 --map-seed 0"
     job = yaml.safe_load(cogames("--cfg", "job", *words.split(), "--seed", "0").out)
     assert (job["render"], job["speed"], job["autostart"], job["port"]) == ("unicode", 8, False, 8000)
-    assert (job["seed"], job["map_seed"], job["policy_uri"], job["mission"]["max_steps"]) == (0, 0, "noop", 50)
+    assert (job["seed"], job["map_seed"], job["policy_uri"], job["mission"]["max_steps"]) == (0, 0, TEAM, 50)
     assert (job["mission"]["name"], job["mission"]["cogs"]) == ("cogsguard_arena.aligner_tutorial", 3)
 
 
 def test_without_options_an_episode_is_shown_in_the_browser(cogames: Cogames):
     job = yaml.safe_load(cogames("--cfg", "job", "play").out)
-    assert (job["render"], job["seed"], job["autostart"]) == ("gui", 42, True)
+    assert (job["render"], job["seed"], job["autostart"], job["policy_uri"]) == ("gui", 42, True, TEAM)
+
+
+def test_without_options_there_is_something_to_see_and_it_is_said_what(cogames: Cogames):
+    first, *lines = cogames("play", "-r", "log", "-s", "60").out.splitlines()
+    assert first == f"{TEAM} plays cogsguard_arena.basic, 8 agents, seed 42"
+    assert any("puts on aligner" in line for line in lines) and any("puts on miner" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +50,15 @@ def test_a_kept_episode_becomes_one_page(cogames: Cogames, tmp_path: Path):
     cogames(*QUIET, "--save-replay-file", "game.replay")
     assert cogames("replay", "game.replay", "--html", "game.html").out == "wrote game.html\n"
     assert "<html" in (tmp_path / "game.html").read_text()
+
+
+def test_a_replay_becomes_a_video(cogames: Cogames, tmp_path: Path):
+    cogames(*QUIET, "--save-replay-file", "game.replay")
+    done = cogames("replay", "game.replay", "--video", "game.gif", "--speed", "8")
+    assert done.code == 0 and done.out == "wrote game.gif: 2 seconds\n", done
+    assert (tmp_path / "game.gif").read_bytes().startswith(b"GIF89a")
+    refused = cogames("replay", "game.replay", "--video", "game.avi")
+    assert refused.code == 2 and "a video ends in .mp4 or .gif" in refused.err
 
 
 def test_a_folder_of_replays_is_listed(cogames: Cogames):

@@ -1,14 +1,19 @@
 """`cogames train` is the training recipe under short flags."""
 
 import shlex
+from pathlib import Path
 
+import click
 import pytest
+import typer
 import yaml
 
+from metta.cli.jobs import run_recipe
 from metta.config.composition import compose
 from metta.config.recipes import resolve
 from metta.config.tree import to_yaml
 from metta.config.words import parse_word
+from metta.policy.stored.uri import list_versions
 from metta.rl.settings import RunConfig
 from tests.cli.conftest import Cogames
 
@@ -52,6 +57,21 @@ def job(cogames: Cogames, flags: str) -> str:
 def test_flags_are_words_of_the_recipe(flags: str, words: list[str], cogames: Cogames):
     recipe = compose(resolve(["cogsguard.train"]), [parse_word(word) for word in ("run=x", *words)])
     assert job(cogames, flags) == to_yaml(recipe.config)
+
+
+def test_a_run_that_nobody_named_says_the_option_that_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    words = {"agent": "lstm", "agent.hidden_size": 8, "trainer.batch_size": 512, "trainer.bptt_horizon": 8}
+    words |= {"trainer.minibatch_size": 512, "training_env.map_pool": 4, "trainer.max_minutes": 1e-9, "device": "cpu"}
+    for made_up in (True, False):
+        run_recipe(typer.Context(click.Command("train")), "cogsguard.train", words)
+        [name] = [path.name for path in Path("train_dir").iterdir()]
+        added = f" with --run {name}" if made_up else ""
+        assert capsys.readouterr().out.endswith(f"\nthe same command{added} goes on from here\n")
+        words["run"] = name
+    assert [version.epoch for version in list_versions(Path("train_dir", name))] == [2, 4]
 
 
 def test_several_missions_are_phases_of_equal_length(cogames: Cogames):

@@ -1,6 +1,7 @@
 """Numbers that do not fit where settings are stored are refused where they enter, with key and limits."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -71,3 +72,12 @@ def test_numbers_at_the_limits_fit() -> None:
 def test_arguments_of_an_environment_of_another_library_are_its_own_affair() -> None:
     kwargs = {"limit": math.inf, "seed": 2**70}
     assert EnvSettings(kind="gymnasium", name="CartPole-v1", kwargs=kwargs).kwargs == kwargs
+
+
+@pytest.mark.parametrize(
+    "path", ["trainer.optimizer.learning_rate", "trainer.total_timesteps", "mission.cogs", "system.threads"]
+)
+@pytest.mark.parametrize("value", [True, False, "yes", "1:30"])
+def test_a_truth_value_or_a_time_is_no_number(path: str, value: object) -> None:
+    with pytest.raises(UserError, match=rf"^{re.escape(path)}=.*should be a valid"):
+        validated(RunConfig, tree(path, value), "")

@@ -122,7 +122,7 @@ def test_an_experiment_names_its_job(tmp_path: Path, train: Runner) -> None:
 def test_every_option_of_every_group_composes(group: str, run: Runner) -> None:
     for option in options(group):
         word = f"sim={option}" if group == "sim" else f"{group}={option}"
-        assert run("cogsguard.train", word, "--dry-run").code == 0, word
+        assert run("cogsguard.train", word, "--cfg", "job").code == 0, word
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_environments_of_other_libraries_compose_by_name(option: str, name: str,
 
 def test_every_experiment_file_composes(train: Runner) -> None:
     for name in options("user"):
-        assert train(f"+user={name}", "--dry-run").code == 0, name
+        assert train(f"+user={name}", "--cfg", "job").code == 0, name
 
 
 def test_multirun_composes_one_job_for_each_combination_under_its_own_name(run: Runner) -> None:

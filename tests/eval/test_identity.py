@@ -19,7 +19,7 @@ from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.hosted.submission import create_bundle
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.bundle import save_bundle
 from tests.cli.conftest import Cogames, Done

@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from metta.game.compiled import rule
+from metta.game.compiled import entry
 from metta.game.engine.memory import load_long, lowest_bit, not_negative, store_long, store_word
 
 
-@rule
+@entry
 def _copy(array, source, target):
     store_long(array, target, load_long(array, source))
 
 
-@rule
+@entry
 def _lowest(words, numbers):
     for k in range(words.size):
         numbers[k] = lowest_bit(words[k])
 
 
-@rule
+@entry
 def _put(array, index, value):
     store_word(array, np.uint64(not_negative(index)), value)
 

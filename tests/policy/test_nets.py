@@ -10,7 +10,8 @@ from torch import nn
 
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, Feature, env_info
-from metta.policy.interface import NetHeads, PolicyNet, State
+from metta.policy.interface import NetHeads
+from metta.policy.nets.interface import PolicyNet, State
 from metta.policy.nets.modules.cnn import recode
 from metta.policy.nets.modules.linear import Linear
 from metta.policy.nets.modules.token_conv import bagged_conv, feature_scales, token_conv

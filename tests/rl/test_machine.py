@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from metta.common.errors import UserError
+from metta.common.ranks import available_cores
 from metta.config.composition import compose
 from metta.config.recipes import resolve
 from metta.config.words import parse_word
-from metta.rl.machine import available_cores, count_processes, settled
+from metta.rl.machine import count_processes, settled
 from metta.rl.rendezvous import open_world
 from metta.rl.run.settings import SystemSettings
 from metta.rl.settings import RunConfig

@@ -55,10 +55,19 @@ def test_plot_draws_a_panel_per_metric(make_run: Make, tool: Tool, tmp_path: Pat
     make_run("a", rows=rows)
     make_run("b", rows=rows[:1])
     done = tool("runs", "plot", "a", "b", "--metric", "losses/entropy", "--metric", "overview/reward")
-    assert (done.code, done.out) == (0, "curves.png: 2 metrics of a, b\n")
+    assert (done.code, done.out) == (0, "curves.png: entropy of the policy (nats), reward per episode of a, b\n")
     data = (tmp_path / "curves.png").read_bytes()
     width, height = struct.unpack(">II", data[16:24])
     assert data.startswith(b"\x89PNG") and width > 2 * height
+
+
+def test_plot_of_a_run_without_an_episode_shows_the_reward_of_its_steps(make_run: Make, tool: Tool) -> None:
+    rows = [line(epoch, overview__reward_per_1000_steps=epoch, losses__approx_kl=0.1) for epoch in range(1, 4)]
+    make_run("early", rows=rows)
+    make_run("late")
+    assert tool("runs", "plot", "early").out == "curves.png: reward per 1,000 agent-steps of early\n"
+    told = "reward per episode, reward per 1,000 agent-steps"
+    assert tool("runs", "plot", "early", "late").out == f"curves.png: {told} of early, late\n"
 
 
 def test_prune_says_what_goes_and_how_much_and_removes_it(make_run: Make, tool: Tool, tmp_path: Path) -> None:

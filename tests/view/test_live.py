@@ -1,6 +1,7 @@
 """A match at the pace of its watchers."""
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metta.common.errors import UserError
 from metta.eval.replay.file import parse_replay
 from metta.view.live import LiveMatch, Wish
 from tests.view.conftest import make_match
@@ -52,10 +54,37 @@ def test_it_plays_at_the_pace_that_is_asked_for(live: LiveMatch):
 def test_a_watcher_who_comes_late_hears_everything(live: LiveMatch):
     live.wish(Wish(playing=True, speed=64.0))
     wait_for(live, 60)
-    first, *rest = heard(live)
-    deltas = [base64.b64decode(delta) for news in rest for delta in news["deltas"]]
+    news = heard(live)
+    first, last = news[0], news[-1]
+    deltas = [base64.b64decode(delta) for each in news for delta in each["deltas"]]
     assert deltas == live.match.recorder.deltas[1:] and len(deltas) == 60
-    assert first["header"]["max_steps"] == 60 and rest[-1]["ended"] and not rest[-1]["error"]
+    assert json.loads(first["header"])["max_steps"] == 60 and last["ended"] and not last["error"]
+
+
+def test_the_first_news_hold_all_that_was_played_before(live: LiveMatch):
+    for step in range(1, 4):
+        live.wish(Wish(step=True))
+        wait_for(live, step)
+    watcher = live.news()
+    first = next(watcher)
+    assert first and len(first["deltas"]) == 3
+    watcher.close()
+
+
+def test_only_the_watcher_who_holds_the_controls_is_obeyed(live: LiveMatch):
+    watchers = live.news(), live.news()
+    first, second = (next(watcher) for watcher in watchers)
+    assert first and second and (first["holds"], second["holds"]) == (True, False)
+    for stranger in (second["watcher"], 99, None):
+        with pytest.raises(UserError, match="another page holds the controls"):
+            live.wish(Wish(watcher=stranger, step=True))
+    live.wish(Wish(watcher=second["watcher"], ask=True))
+    live.wish(Wish(watcher=first["watcher"], give=True))
+    assert (news := next(watchers[1])) and news["holds"] and not news["asking"]
+    live.wish(Wish(watcher=second["watcher"], step=True))
+    wait_for(live, 1)
+    for watcher in watchers:
+        watcher.close()
 
 
 def test_an_agent_that_was_taken_over_does_what_it_is_told_and_else_nothing(live: LiveMatch):
@@ -64,20 +93,25 @@ def test_an_agent_that_was_taken_over_does_what_it_is_told_and_else_nothing(live
     for step, action in enumerate((east, None, east), 1):
         live.wish(Wish(step=True) if action is None else Wish(action=action))
         wait_for(live, step)
-    replay = parse_replay(live.to_bytes(), "live")
+    replay = parse_replay(live.match.recorder.to_bytes(), "live")
     actions = [replay.state(step)[: 8 * replay.header.agent_width].reshape(8, -1)[2, 3] for step in (1, 2, 3)]
     assert actions == [east, 0, east]
 
 
-def test_an_agent_is_given_back_when_the_last_watcher_leaves(live: LiveMatch):
+def test_an_agent_is_given_back_when_who_took_it_over_leaves(live: LiveMatch):
     watchers = live.news(), live.news()
-    for watcher in watchers:
-        next(watcher)
-    live.wish(Wish(agent=2))
-    watchers[0].close()
+    first, second = (next(watcher) for watcher in watchers)
+    assert first and second
+    live.wish(Wish(watcher=first["watcher"], agent=2))
+    live.wish(Wish(watcher=first["watcher"], step=True))
+    wait_for(live, 1)
     assert live._agent == 2
-    watchers[1].close()
+    live.wish(Wish(watcher=first["watcher"], leave=True))
+    live.wish(Wish(watcher=second["watcher"], step=True))
+    wait_for(live, 2)
     assert live._agent is None
+    for watcher in watchers:
+        watcher.close()
 
 
 def test_a_policy_that_fails_ends_the_match_and_is_named(live: LiveMatch):

@@ -8,8 +8,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from metta.common.defaults import TEAM
+from metta.common.errors import UserError
+from metta.eval.evaluate import evaluate
 from metta.eval.replay.file import read_replay
-from metta.eval.settings import PlayConfig
+from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.view.play import play, with_map_seed
@@ -26,6 +29,16 @@ def printed(capsys: pytest.CaptureFixture[str], **settings: object) -> str:
 def test_none_prints_only_the_table(capsys: pytest.CaptureFixture[str]):
     lines = printed(capsys, render="none").splitlines()
     assert "40 of 40 steps" in lines[0] and "hearts lost" in lines[2] and len(lines) == 4 + 8 + 1
+
+
+def test_the_table_tells_the_score_of_each_team(capsys: pytest.CaptureFixture[str]):
+    teams = {"red": {"num_agents": 3, "wealth": 300}, "blue": {"num_agents": 2}}
+    lines = printed(capsys, render="none", mission={"max_steps": 300, "teams": teams}).splitlines()
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    scores = {row[0]: float(row[-1]) for row in cells}
+    for team, cogs in (("red", "012"), ("blue", "34")):
+        assert scores[team] == pytest.approx(np.mean([scores[cog] for cog in cogs]), abs=1e-3)
+    assert scores["red"] > 0
 
 
 def test_log_tells_events_and_how_it_stands_in_order(capsys: pytest.CaptureFixture[str]):
@@ -53,6 +66,14 @@ def test_pictures_are_plain_lines_of_at_most_160_columns(capsys: pytest.CaptureF
     assert "step 40/40" in text and "🏠" in text and "hearts gained" in text
 
 
+def test_without_a_policy_and_a_run_a_scripted_team_plays(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    nothing = {"policy_uri": None, "system": {"data_dir": str(tmp_path)}}
+    text = printed(capsys, render="none", **nothing)
+    assert f"{TEAM} plays cogsguard_arena.basic, 8 agents, seed 42: 40 of 40 steps" in text
+    with pytest.raises(UserError, match="nothing to play: no run"):
+        evaluate(EvaluateConfig.model_validate(nothing))
+
+
 def test_the_map_may_come_from_a_seed_of_its_own(start: Start):
     mission: Mission = start().mission
 
@@ -69,3 +90,11 @@ def test_the_page_names_every_key_and_every_way_to_render():
         assert f"| `{binding.shown}` | {binding.does} |" in page
     for render in get_args(PlayConfig.model_fields["render"].annotation):
         assert f"`render={render}`" in page
+
+
+def test_watching_a_script_needs_no_torch() -> None:
+    """It takes seconds to import."""
+    words = ["cogsguard.play", "policy_uri=cogsguard", "render=none", "max_steps=3"]
+    code = "import sys; from metta.config.runner import run; sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

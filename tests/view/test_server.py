@@ -64,12 +64,12 @@ def test_it_listens_on_this_machine_only(server: ViewerServer):
 
 
 def test_the_page_the_match_and_the_shared_replay_are_served(server: ViewerServer):
-    assert [ask(server, name)[0] for name in ("", "events", "share.html")] == [200, 200, 200]
+    assert [ask(server, name)[0] for name in ("", "events")] == [200, 200]
     assert server.address.endswith(f"/{server.token}/")
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "..", "x" * 22])
-@pytest.mark.parametrize("name", ["", "events", "share.html"])
+@pytest.mark.parametrize("name", ["", "events"])
 def test_nothing_is_without_the_token(name: str, token: str, server: ViewerServer):
     assert ask(server, name, token=quote(token))[0] == 404
 
@@ -80,7 +80,7 @@ def test_nothing_else_is(name: str, server: ViewerServer):
 
 
 @pytest.mark.parametrize("host", ["example.org", "evil.test:80", "127.0.0.1", ""])
-@pytest.mark.parametrize("name", ["", "share.html", "events"])
+@pytest.mark.parametrize("name", ["", "events"])
 def test_a_name_that_was_led_here_is_refused(host: str, name: str, server: ViewerServer):
     assert ask(server, name, Host=host)[0] == 403
 
@@ -191,7 +191,7 @@ def test_without_a_browser_only_the_address_is_printed(
     assert capsys.readouterr().out.startswith("open in a browser: http://127.0.0.1:")
 
 
-@pytest.mark.parametrize("name", ["", "share.html", "events", "wish", "none"])
+@pytest.mark.parametrize("name", ["", "events", "wish", "none"])
 def test_every_answer_says_who_may_do_what_with_it(name: str, server: ViewerServer):
     line = HTTPConnection(*server.server_address[:2], timeout=5)
     line.request("GET", f"/{server.token}/{name}")
@@ -214,8 +214,8 @@ def test_a_wish_from_another_page_is_refused(origin: str, server: ViewerServer):
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_only_the_page_itself_is_opened_from_elsewhere(site: str, server: ViewerServer):
-    asked = [ask(server, name, Sec_Fetch_Site=site)[0] for name in ("", "share.html", "events")]
-    assert asked == [200, 403, 403] and ask(server, "wish", "POST", b"{}", Sec_Fetch_Site=site)[0] == 403
+    asked = [ask(server, name, Sec_Fetch_Site=site)[0] for name in ("", "events")]
+    assert asked == [200, 403] and ask(server, "wish", "POST", b"{}", Sec_Fetch_Site=site)[0] == 403
     assert ask(server, "events", Sec_Fetch_Site="same-origin")[0] == 200
 
 

@@ -25,7 +25,7 @@ export class Areas {
     const reach = world.header.radius + 1;
     let box: Box | null = null;
     for (const thing of world.things) {
-      if (thing.plain !== "junction" && thing.plain !== "hub") continue;
+      if (!world.hasArea(thing)) continue;
       const owner = world.owner(state, thing.index);
       const was = this.owners[thing.index] ?? -1;
       if (owner === was) continue;

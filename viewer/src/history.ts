@@ -16,6 +16,12 @@ export interface GameEvent {
   col: number;
 }
 
+/** A cog's successful move at a thing. */
+export interface Use {
+  step: number;
+  agent: number;
+}
+
 const WAYS = [
   [0, 0],
   [-1, 0],
@@ -30,12 +36,18 @@ export class History {
   /** Junctions that each collective holds at each step. */
   readonly held: Uint16Array[] = [];
   readonly events: GameEvent[] = [];
+  /** By thing: who used it, the oldest first. */
+  readonly uses: Use[][];
+  /** Cell of each agent at each step: row x columns of the map + column. */
+  readonly cells: Int32Array[] = [];
   private before: Int32Array | null = null;
 
   constructor(
     readonly world: World,
     readonly recording: Recording,
-  ) {}
+  ) {
+    this.uses = world.things.map(() => []);
+  }
 
   get length(): number {
     return this.scores.length;
@@ -55,9 +67,11 @@ export class History {
   private add(step: number, state: Int32Array): void {
     const { world, before } = this;
     const scores = new Float64Array(world.agents);
+    const cells = new Int32Array(world.agents);
     const last = this.scores[step - 1];
     for (let a = 0; a < world.agents; a++) {
       scores[a] = (last?.[a] ?? 0) + world.agent(state, a, Col.Reward) * REWARD_UNIT;
+      cells[a] = world.agent(state, a, Col.Row) * world.cols + world.agent(state, a, Col.Column);
     }
     const held = new Uint16Array(world.header.collectives.length);
     for (const thing of world.things) {
@@ -66,11 +80,23 @@ export class History {
     }
     this.scores.push(scores);
     this.held.push(held);
+    this.cells.push(cells);
     if (before) {
+      this.noteUses(step, before, state);
       this.compareObjects(step, before, state);
       this.compareAgents(step, before, state);
     }
     this.before = state;
+  }
+
+  private noteUses(step: number, before: Int32Array, state: Int32Array): void {
+    const { world } = this;
+    for (let agent = 0; agent < world.agents; agent++) {
+      const at = this.aim(before, state, agent);
+      const thing = at && world.thingAt(...at);
+      const stayed = this.cells[step]?.[agent] === this.cells[step - 1]?.[agent];
+      if (thing && stayed && world.owner(before, thing.index) !== GONE) this.uses[thing.index]?.push({ step, agent });
+    }
   }
 
   private compareObjects(step: number, before: Int32Array, state: Int32Array): void {
@@ -96,14 +122,19 @@ export class History {
 
   /** The agent whose successful move went at a cell. */
   private user(before: Int32Array, state: Int32Array, row: number, col: number): number {
-    const { world } = this;
-    for (let a = 0; a < world.agents; a++) {
-      const way = WAYS[world.agent(state, a, Col.Action)];
-      if (!way || !world.agent(state, a, Col.Success)) continue;
-      const at = [world.agent(before, a, Col.Row) + way[0], world.agent(before, a, Col.Column) + way[1]];
-      if (at[0] === row && at[1] === col) return a;
+    for (let a = 0; a < this.world.agents; a++) {
+      const at = this.aim(before, state, a);
+      if (at && at[0] === row && at[1] === col) return a;
     }
     return NOBODY;
+  }
+
+  /** The cell at which an agent's successful move went. */
+  private aim(before: Int32Array, state: Int32Array, agent: number): [number, number] | null {
+    const { world } = this;
+    const way = WAYS[world.agent(state, agent, Col.Action)];
+    if (!way || way === WAYS[0] || !world.agent(state, agent, Col.Success)) return null;
+    return [world.agent(before, agent, Col.Row) + way[0], world.agent(before, agent, Col.Column) + way[1]];
   }
 
   private compareAgents(step: number, before: Int32Array, state: Int32Array): void {

@@ -1,6 +1,6 @@
 /** The keyboard: the viewer's own keys, and those that move a cog that was taken over. */
 
-import { changeSpeed, control, controlled, following, game, keysShown, last, live, nudge, playing, seek, select, selected, setPlaying, showAreas, tab } from "./store";
+import { about, changeSpeed, control, controlled, following, game, growing, keysShown, last, live, nudge, order, playing, seek, select, selected, setPlaying, showAreas, showSight, showVisits, tab } from "./store";
 
 const MOVES: Record<string, string> = {
   ArrowUp: "move_north",
@@ -20,12 +20,17 @@ export const KEYS: [string, string][] = [
   [", .", "a step back, forward"],
   ["← →", "ten steps back, forward"],
   ["- +", "slower, faster"],
+  ["G", "go to a step"],
   ["N P", "next, previous cog"],
   ["F", "follow the cog"],
   ["T", "take the cog over (live)"],
   ["WASD ↑↓←→", "move it; X waits"],
+  ["click", "send it there"],
   ["1 … 7", "its vibe"],
   ["A", "show areas"],
+  ["H", "heat map of visits"],
+  ["V", "only what the cog sees"],
+  ["I", "what is this?"],
   ["L", "legend"],
   ["0", "whole map"],
   ["?", "this list"],
@@ -54,8 +59,12 @@ export function onKey(event: KeyboardEvent, fit: () => void): boolean {
     n: () => select(current === null ? 0 : (current + 1) % agents),
     p: () => select(current === null ? agents - 1 : (current + agents - 1) % agents),
     f: () => (following.value = current !== null && !following.value),
-    t: () => live.value && control(controlled.value === null ? (current ?? pick()) : null),
+    g: () => document.getElementById("goto")?.focus(),
+    t: () => growing.value && control(controlled.value === null ? (current ?? pick()) : null),
     a: () => (showAreas.value = !showAreas.value),
+    h: () => (showVisits.value = !showVisits.value),
+    v: () => (showSight.value = !showSight.value),
+    i: () => (about.value = true),
     l: () => (tab.value = tab.value === "legend" ? "cogs" : "legend"),
     "0": fit,
     "?": () => (keysShown.value = true),
@@ -79,6 +88,7 @@ export function steer(key: string): boolean {
   const vibe = /^[1-7]$/.test(key) ? vibes[Number(key) - 1] : undefined;
   const action = actions.indexOf(MOVES[key] ?? (vibe ? `change_vibe_${vibe}` : ""));
   if (action < 0) return false;
+  order.value = null;
   live.value?.send({ action });
   return true;
 }

@@ -146,7 +146,7 @@ export class Observer {
     let owner = -1;
     for (const thing of this.world.things) {
       const held = this.world.owner(state, thing.index);
-      if (held < 0 || (thing.plain !== "junction" && thing.plain !== "hub")) continue;
+      if (held < 0 || !this.world.hasArea(thing)) continue;
       const distance = (thing.row - row) ** 2 + (thing.col - col) ** 2;
       if (distance < best) [best, owner] = [distance, held];
       else if (distance === best && held !== owner) owner = -1;

@@ -2,84 +2,11 @@
 
 import type { Header } from "./header";
 import { Col } from "./header";
-import { openSteps } from "./open_chunk";
+import { Numbers, pack } from "./numbers";
 
-const CHUNK_STEPS = 100;
-const VERSION = 1;
-const MAGIC = "COGREPLY";
-const MOST_BYTES = 1 << 26; // of an unpacked part
+export const CHUNK_STEPS = 100;
 const CACHED_CHUNKS = 4;
-
-/** Whole numbers in base 128, one after the other. */
-class Numbers {
-  constructor(
-    readonly bytes: Uint8Array,
-    public at = 0,
-  ) {}
-
-  next(): number {
-    let value = 0;
-    for (let scale = 1, used = 0; ; scale *= 128, used++) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined || used === 5) throw new Error("damaged replay: a number is cut off");
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  }
-
-  nextSigned(): number {
-    const value = this.next();
-    return value % 2 ? -(value + 1) / 2 : value / 2;
-  }
-}
-
-async function inflate(packed: Uint8Array): Promise<Uint8Array> {
-  const stream = new Blob([packed as BlobPart]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const reader = stream.getReader();
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.length;
-    if (size > MOST_BYTES) throw new Error("damaged replay: a part is too large");
-    parts.push(value);
-  }
-  return joined(parts);
-}
-
-interface Chunk {
-  steps: number;
-  data: Uint8Array;
-  open: boolean;
-}
-
-function chunksOf(view: DataView, bytes: Uint8Array, start: number): Chunk[] {
-  const chunks: Chunk[] = [];
-  for (let at = start; at + 12 <= bytes.length; ) {
-    const [steps, length] = [view.getUint32(at + 4, true), view.getUint32(at + 8, true)];
-    at += 12;
-    if (steps || length) {
-      chunks.push({ steps, data: bytes.subarray(at, at + length), open: false });
-      at += length;
-    } else {
-      const { parts, next } = openSteps(bytes, view, at, CHUNK_STEPS);
-      if (parts.length) chunks.push({ steps: parts.length, data: joined(parts), open: true });
-      at = next;
-    }
-  }
-  return chunks;
-}
-
-function joined(parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
+const EMPTY = new Uint8Array(0);
 
 export class Recording {
   /** Whether it ends before the game because its writer was ended. */
@@ -91,11 +18,13 @@ export class Recording {
 
   constructor(
     readonly header: Header,
+    /** The header as it was written: it holds whole numbers that JavaScript rounds. */
+    readonly text: string,
     first: Int32Array,
   ) {
     this.tip = first;
     this.keys.push(first);
-    this.deltas.push(new Uint8Array(0));
+    this.deltas.push(EMPTY);
   }
 
   /** Numbers in a state. */
@@ -112,36 +41,30 @@ export class Recording {
   }
 
   /** A game that begins with the key state in `bytes`. */
-  static begin(header: Header, bytes: Uint8Array): Recording {
-    return new Recording(header, Recording.key(new Numbers(bytes), header));
+  static begin(text: string, bytes: Uint8Array): Recording {
+    const header = JSON.parse(text) as Header;
+    return new Recording(header, text, Recording.key(new Numbers(bytes), header));
   }
 
-  /** The bytes of a replay file. Throws an Error with a line for people. */
-  static async read(bytes: Uint8Array): Promise<Recording> {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.length < 16 || new TextDecoder().decode(bytes.subarray(0, 8)) !== MAGIC) throw new Error("this is no replay");
-    if (view.getUint32(8, true) !== VERSION) throw new Error(`a replay of version ${view.getUint32(8, true)}`);
-    const start = 16 + view.getUint32(12, true);
-    const header = JSON.parse(new TextDecoder().decode(await inflate(bytes.subarray(16, start)))) as Header;
-    const chunks = chunksOf(view, bytes, start);
-    const unpacked = await Promise.all(chunks.map((chunk) => (chunk.open ? chunk.data : inflate(chunk.data))));
-    const bodies = unpacked.map((body) => new Numbers(body));
-    if (!bodies[0]) throw new Error("damaged replay: no steps");
-    const recording = new Recording(header, Recording.key(bodies[0], header));
-    bodies.forEach((body, chunk) => recording.readChunk(body, chunk, chunks[chunk]?.steps ?? 0));
-    recording.cut = chunks[chunks.length - 1]?.open === true && recording.last < header.max_steps;
-    return recording;
-  }
-
-  private readChunk(body: Numbers, chunk: number, steps: number): void {
-    if (chunk > 0) {
+  /** Take in a chunk of a file. Throws an Error that says what is damaged. */
+  readChunk(body: Numbers, steps: number): void {
+    if (this.last > 0) {
       this.keys.push(Recording.key(body, this.header));
-      this.deltas.push(new Uint8Array(0));
+      this.deltas.push(EMPTY);
     }
     for (let step = 1; step < steps; step++) {
       const start = body.at;
       for (let left = 2 * body.next(); left > 0; left--) body.next();
       this.deltas.push(body.bytes.subarray(start, body.at));
+    }
+    if (body.at !== body.bytes.length) throw new Error("something follows the last step");
+  }
+
+  /** Chunks as a file holds them, unpacked: number of steps and bytes of each. */
+  *chunks(): Iterable<{ steps: number; bytes: Uint8Array[] }> {
+    for (let chunk = 0; chunk < this.keys.length; chunk++) {
+      const deltas = this.deltas.slice(chunk * CHUNK_STEPS, (chunk + 1) * CHUNK_STEPS);
+      yield { steps: deltas.length, bytes: [pack(this.keys[chunk] as Int32Array), ...deltas.slice(1)] };
     }
   }
 
@@ -185,7 +108,7 @@ function apply(state: Int32Array, delta: Uint8Array): Int32Array {
   let place = -1;
   for (let left = numbers.next(); left > 0; left--) {
     place += numbers.next() + 1;
-    if (place >= after.length) throw new Error("damaged replay: a step changes what is not there");
+    if (place >= after.length) throw new Error("damaged replay: a step is cut off or changes what is not there");
     after[place] = (after[place] as number) + numbers.nextSigned();
   }
   return after;

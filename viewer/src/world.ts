@@ -26,6 +26,7 @@ export class World {
   readonly cols: number;
   readonly things: Thing[];
   readonly item: Record<string, number> = {};
+  private readonly places = new Map<number, Thing>();
   private readonly width: number;
   private readonly objects: number;
   private readonly teams: number;
@@ -51,6 +52,7 @@ export class World {
               : "other";
       return { index, row: object.row, col: object.col, type: object.type, name, plain, gives };
     });
+    for (const thing of this.things) this.places.set(thing.row * this.cols + thing.col, thing);
   }
 
   get agents(): number {
@@ -59,6 +61,11 @@ export class World {
 
   isWall(row: number, col: number): boolean {
     return this.header.map[row]?.[col] !== ".";
+  }
+
+  /** The thing that is in a cell at the start, whether or not it has gone since. */
+  thingAt(row: number, col: number): Thing | undefined {
+    return this.places.get(row * this.cols + col);
   }
 
   agent(state: Int32Array, agent: number, column: Col): number {
@@ -88,6 +95,17 @@ export class World {
 
   team(state: Int32Array, collective: number, item: string): number {
     return state[this.teams + collective * this.header.resources.length + (this.item[item] ?? 0)] as number;
+  }
+
+  /** Whether cells around a thing belong to its owner. */
+  hasArea(thing: Thing): boolean {
+    return thing.plain === "junction" || thing.plain === "hub";
+  }
+
+  /** What a thing is called. */
+  title(thing: Thing): string {
+    if (thing.plain === "station" || thing.plain === "extractor") return `${thing.gives} ${thing.plain}`;
+    return thing.plain === "other" ? thing.name : thing.plain;
   }
 
   /** How much an agent can hold of an item, all items that share the limit counted together. */

@@ -12,6 +12,7 @@ from metta.game.observation import SPECIAL_JUNCTION, SPECIAL_TEAM, collectives, 
 from metta.game.resources import ELEMENTS, VIBES
 
 MOST_CELLS = 1 << 20
+MOST_SIDE = 1 << 13  # rows, and columns
 MOST_OBJECTS = 1 << 16
 # What a replay keeps of each agent, before its inventory.
 AGENT_COLUMNS = (
@@ -87,7 +88,7 @@ class ReplayHeader(Part):
     radius: int = Field(ge=0, le=1000)
     day_length: int = Field(ge=0)
     sight: Sight
-    map: Annotated[list[Annotated[str, Field(max_length=MOST_CELLS)]], Field(min_length=1, max_length=MOST_CELLS)]
+    map: Annotated[list[Annotated[str, Field(max_length=MOST_SIDE)]], Field(min_length=1, max_length=MOST_SIDE)]
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "ReplayHeader":

@@ -13,7 +13,7 @@ import numpy as np
 
 from metta.common.errors import UserError
 from metta.common.seeds import Seed
-from metta.game.cache import announce_compilation
+from metta.game.compilation import ENGINE, compile_ahead
 from metta.game.engine import layout as L
 from metta.game.engine.cpu import reset_some, step_range
 from metta.game.engine.random import environment_keys
@@ -79,7 +79,7 @@ class Batch(ABC):
         """`maps` is the pool, uint8 [P, H, W], which `renewal` renews; `objects` is the room for those of a map, None:
         for those of the fullest. The environments are numbers `first` and on of a run that may have others elsewhere:
         they play as they would in a batch of all. Raises UserError when the maps do not fit the mission."""
-        announce_compilation()
+        compile_ahead(ENGINE)
         check_maps(mission, maps)
         self.mission, self.info = mission, env_info(mission)
         self.num_envs, self.num_agents, self._resources = num_envs, mission.agents, len(resources(mission))

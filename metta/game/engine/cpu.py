@@ -1,6 +1,6 @@
 """Launchers for the CPU: many environments, one after the other, on the thread that calls."""
 
-from metta.game.compiled import rule
+from metta.game.compiled import entry
 from metta.game.engine.layout import T_AGENTS
 from metta.game.engine.observe import encode_agents, observe, observe_agent
 from metta.game.engine.prefetch import prefetch_observation, prefetch_rows, prefetch_window
@@ -11,7 +11,7 @@ ROWS_AHEAD, WINDOWS_AHEAD = 2, 1  # environments; a window is known once its age
 OBSERVATIONS_AHEAD = 2  # agents: what lies ready too early takes the place of something else in a small cache
 
 
-@rule
+@entry
 def step_range(tables, s, start, stop, slot, actions, observations, rewards, terminals, truncations):
     """Step environments start..stop-1 with one slot of scratch."""
     agents = tables.ints[T_AGENTS]
@@ -29,7 +29,7 @@ def step_range(tables, s, start, stop, slot, actions, observations, rewards, ter
         finish(tables, s, e, rewards, terminals, truncations)
 
 
-@rule
+@entry
 def reset_some(tables, s, which, keys, desync, slot, observations):
     """Start the next episode of the listed environments and write their first observations, using one scratch slot.
 

@@ -23,7 +23,7 @@ import numba.cuda
 import numpy as np
 from numba.core import config as numba_config
 
-from metta.game.compiled import rule
+from metta.game.compiled import entry
 from metta.game.engine.layout import (
     EN_DROPPED,
     EN_ENDED,
@@ -87,14 +87,14 @@ class Frames(NamedTuple):
     observations: np.ndarray  # uint8 [n * A * 200 * 3]
 
 
-@rule
+@entry
 def copy_row(target, i, source, j, width, first, step):
     """Copy row `j` to row `i`: every `step`-th element, beginning with the `first`."""
     for k in range(first, width, step):
         target[i * width + k] = source[j * width + k]
 
 
-@rule
+@entry
 def copy_start(s, i, envs, source, j, first, step):
     """Copy what an episode starts with, all but its number and random numbers, from row `j` to row `i` of
     `envs`."""

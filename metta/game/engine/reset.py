@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metta.game.compiled import part, rule
+from metta.game.compiled import entry, part, rule
 from metta.game.engine.grid import cell_at, occupy, vacate
 from metta.game.engine.inventory import hold_item, update
 from metta.game.engine.layout import (
@@ -67,7 +67,7 @@ AGENT_TYPE = 0  # agents are the first object type
 MAP_STRIDE = np.uint64(0xD1B54A32D192ED02)
 
 
-@rule
+@entry
 def choose_map(number, episode, pool, key):
     """Map of an environment's next episode: its own number first, then by hash of key, number and episode.
 
@@ -148,7 +148,7 @@ def _next_agent(t, s, e, group):
     return -1
 
 
-@rule
+@entry
 def open_episode(t, s, e, episode, pool, key):
     """Note the number and map of an episode and seed its random numbers: all that differs between two episodes on
     one map. Returns the map."""
@@ -208,7 +208,7 @@ def _cut_initial(t, s, e):
             update(t, s, agent_row(t, e, a), item, 0)
 
 
-@rule
+@entry
 def draw_limit(t, s, e):
     """End the present episode at a uniformly random step, so that environments do not run in lockstep."""
     s.env[env_row(e) + EN_LIMIT] = 1 + random_below(s, e, t[T_MAX_STEPS])

@@ -1,6 +1,6 @@
 """Where the rows of an environment start in the flat state arrays."""
 
-from metta.game.compiled import rule
+from metta.game.compiled import entry, rule
 from metta.game.engine.layout import (
     BLOCK_WORDS,
     EN_COLUMNS,
@@ -17,12 +17,12 @@ from metta.game.engine.layout import (
 from metta.game.engine.memory import not_negative
 
 
-@rule
+@entry
 def env_row(e):
     return not_negative(e * EN_COLUMNS)
 
 
-@rule
+@entry
 def agent_row(t, e, a):
     return not_negative((e * t[T_AGENTS] + a) * t[T_AGENT_COLUMNS])
 

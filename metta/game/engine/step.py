@@ -4,7 +4,7 @@ The phases are functions of their own because a device runs them with different 
 environment, `live_agent` and `finish_agent` with one per agent.
 """
 
-from metta.game.compiled import part, rule
+from metta.game.compiled import entry, part
 from metta.game.engine.actions import act
 from metta.game.engine.events import run_events
 from metta.game.engine.layout import (
@@ -42,7 +42,7 @@ def live_agent(t, s, e, a):
     areas(t, s, e, g)
 
 
-@rule
+@entry
 def has_ended(t, s, e):
     """Is this the last step of the episode?"""
     step = s.env[env_row(e) + EN_STEP]

@@ -6,7 +6,7 @@ For targets with many threads: each counts the tokens of its cells, the sums say
 
 import numpy as np
 
-from metta.game.compiled import rule
+from metta.game.compiled import entry, rule
 from metta.game.engine.layout import (
     AG_CELL,
     AG_COL,
@@ -48,7 +48,7 @@ def observation_start(t, e, a):
     return np.uint64((e * t[T_AGENTS] + a) * TOKENS) * THREE
 
 
-@rule
+@entry
 def write_global(t, s, e, a, out):
     """Write the tokens that belong to no cell; returns their number."""
     start = observation_start(t, e, a)
@@ -88,7 +88,7 @@ def _seen_before(t, s, e, a, location):
     return False
 
 
-@rule
+@entry
 def count_cells(t, s, e, a, first, last):
     """Tokens of the window's cells first..last-1, and steps that what stands there was unseen."""
     tokens, visited = 0, 0
@@ -106,7 +106,7 @@ def count_cells(t, s, e, a, first, last):
     return tokens, visited
 
 
-@rule
+@entry
 def write_cells(t, s, e, a, first, last, token, out):
     """Write the window's cells first..last-1 from the given token on, as far as there is room. No byte of another
     thread's is touched, not even for a moment."""
@@ -126,7 +126,7 @@ def write_cells(t, s, e, a, first, last, token, out):
             p = put_block_slowly(out, p, end, location, s.blocks[block], s.blocks[block + 1])
 
 
-@rule
+@entry
 def write_padding(t, e, a, token, first, step, out):
     """Fill the observation behind its last token: every `step`-th byte, beginning with the `first`."""
     p = observation_start(t, e, a) + np.uint64(token) * THREE + np.uint64(first)
@@ -136,7 +136,7 @@ def write_padding(t, e, a, token, first, step, out):
         p += np.uint64(step)
 
 
-@rule
+@entry
 def mark_cells(t, s, e, a, first, last):
     """Note the step at which what stands on the window's cells first..last-1 was seen."""
     step = s.env[env_row(e) + EN_STEP]

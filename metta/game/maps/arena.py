@@ -13,7 +13,7 @@ from metta.game.maps.cells import EMPTY, WALL
 from metta.game.maps.connect import balance_corners, connect
 from metta.game.maps.hub import place_hub, scatter_pads, trim_pads
 from metta.game.maps.outline import asteroid
-from metta.game.maps.random import draw, part, seed_stream
+from metta.game.maps.random import entry, part, seed_stream
 from metta.game.maps.recipe import Recipe, build_recipe
 from metta.game.maps.sites import MapSettings
 from metta.game.maps.zones import paint_zones
@@ -41,7 +41,7 @@ def paint_area(area, stream, recipe, team):
     trim_pads(area, stream, team, recipe.agents[team])
 
 
-@draw
+@entry
 def paint_maps(maps, recipe, seed):
     """Paint maps, uint8 [n, H, W], from consecutive seeds."""
     stream = np.empty(1, np.uint64)

@@ -4,14 +4,14 @@ import numpy as np
 
 from metta.game.maps.biomes import STEP_COL, STEP_ROW, inside
 from metta.game.maps.cells import EMPTY, WALL
-from metta.game.maps.random import draw, part
+from metta.game.maps.random import draw, entry, part
 
 DIGGING = 10  # price of a wall, in empty cells
 CLOSED = 1 << 30  # price of what cannot be passed
 SHORTCUTS, WORST_RATIO = 10, 1.5  # corners are balanced by so many tunnels, until the ways differ by less
 
 
-@draw
+@entry
 def label_regions(area):
     """4-connected regions of empty cells: labels int32 [h, w] from 1, number of regions, label of the largest."""
     height, width = area.shape

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metta.game.cache import announce_compilation
+from metta.game.compilation import MAPS, compile_ahead
 from metta.game.maps.arena import generate_pool
 from metta.game.maps.drawn import drawn_map
 from metta.game.maps.hub import trim_pads
-from metta.game.maps.random import draw, seed_stream
+from metta.game.maps.random import entry, seed_stream
 from metta.game.mission import Mission
 
 
-@draw
+@entry
 def _trim(maps, agents, seed):
     """Keep on each map a random choice of every team's pads; maps uint8 [n, H, W], agents int64 [teams]."""
     stream = np.empty(1, np.uint64)
@@ -34,7 +34,7 @@ def build_pool(mission: Mission, count: int, seed: int, threads: int | None = No
     Raises:
         UserError: a wrong picture, or a map without room for the agents.
     """
-    announce_compilation()
+    compile_ahead(MAPS)
     settings, agents = mission.map, mission.team_sizes
     drawn_count, first = (count, seed) if settings.seed is None else (1, settings.seed)
     if settings.picture:

@@ -1,15 +1,20 @@
 """Random numbers of one map: splitmix64, integers only, so that a seed gives the same map on every machine."""
 
+from functools import partial
+
 import numba
 import numpy as np
 
+from metta.game.compiled import inner
 from metta.game.engine.random import GOLDEN, mix
 
 S11, S32 = np.uint64(11), np.uint64(32)
 UNIT = 1.0 / (1 << 53)
 SALT = np.uint64(0x6D617073)  # keeps the streams of maps apart from those of episodes with the same seed
 
-draw = numba.njit(cache=True, nogil=True)
+draw = partial(inner, nogil=True)
+# What Python calls.
+entry = numba.njit(cache=True, nogil=True)
 # Called in one place: it becomes part of its caller before compilation, which spares compiling it twice.
 part = numba.njit(cache=True, nogil=True, inline="always")
 

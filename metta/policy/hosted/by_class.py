@@ -15,6 +15,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +79,13 @@ class UserClass:
         lacks = ", ".join(method for method in BATCHED if not _has(found, [method]))
         raise UserError(f"{self.origin}: {self.name} is no policy, it has no {lacks} (nor reset and act of one agent)")
 
+    def check(self) -> None:
+        """Raise UserError where there is no such module or file; nothing is imported."""
+        package = self.module.partition(".")[0]
+        if find_spec(package) is None and PathFinder.find_spec(package, [os.getcwd()]) is None:
+            raise UserError(f"{self.origin}: there is no module {package}{self._nearest_module()}")
+        self._check_data()
+
     def _import(self) -> type:
         module, attribute = self.module, self.name
         if os.getcwd() not in sys.path:
@@ -84,8 +93,8 @@ class UserClass:
         try:
             found = getattr(import_module(module), attribute, None)
         except (Exception, SystemExit) as error:  # whatever the user's module raises
-            near = suggest(module, [path.stem for path in Path().glob("*.py")])
-            raise UserError(f"{self.origin}: cannot import {module} ({told(error)}){near}") from error
+            problem = f"cannot import {module} ({told(error)}){self._nearest_module()}"
+            raise UserError(f"{self.origin}: {problem}") from error
         if not isinstance(found, type):
             near = suggest(
                 attribute, [name for name, value in vars(sys.modules[module]).items() if isinstance(value, type)]
@@ -96,8 +105,7 @@ class UserClass:
     def _construct(self, found: type, info: "Info") -> Any:
         if self.data and not _has(found, ["load"]):
             raise UserError(f"{self.origin}: {self.name} has no method load, data={self.data} means nothing to it")
-        if self.data and not Path(self.data).exists():
-            raise UserError(f"{self.origin}: no such file {self.data}")
+        self._check_data()
         try:
             policy = found(info, **self.words)
             if self.data:
@@ -105,6 +113,13 @@ class UserClass:
         except (Exception, SystemExit) as error:
             raise UserError(f"{self.origin}: {self.name} cannot be built ({told(error)})") from error
         return policy
+
+    def _nearest_module(self) -> str:
+        return suggest(self.module, [path.stem for path in Path().glob("*.py")])
+
+    def _check_data(self) -> None:
+        if self.data and not Path(self.data).exists():
+            raise UserError(f"{self.origin}: no such file {self.data}")
 
 
 def parse_class(uri: str) -> UserClass:

@@ -14,20 +14,23 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metta.common.digests import digest
 from metta.common.errors import UserError
 from metta.policy.hosted.by_class import UserClass
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.interface import Info
-from metta.policy.stored.bundle import NoNetError
 from metta.policy.stored.sources.archive import Archive
 from metta.policy.stored.sources.place import MOST_BYTES, SPEC, BrokenBundleError, leads_out
+
+if TYPE_CHECKING:
+    from metta.policy.stored.bundle import NoNetError  # imports torch
 
 SETUP_SECONDS = 300
 
 
-def play_code(bundle: NoNetError, info: Info, action_timeout_ms: float) -> HostedPolicy:
+def play_code(bundle: "NoNetError", info: Info, action_timeout_ms: float) -> HostedPolicy:
     """The policy whose code a bundle holds. Its files are gone with the object.
 
     Raise UserError if they are not what the spec says, or the class cannot be built of them.
@@ -48,20 +51,20 @@ def play_code(bundle: NoNetError, info: Info, action_timeout_ms: float) -> Hoste
     return policy
 
 
-def code_content(bundle: NoNetError) -> str:
+def code_content(bundle: "NoNetError") -> str:
     """Digest of what a bundle says and holds. Raise UserError as `play_code`."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in _files(bundle)}
     spec = bundle.spec
     return digest(spec.class_path, spec.init_kwargs, spec.data_path, spec.setup_script, hashes)
 
 
-def _unpack(bundle: NoNetError, folder: Path) -> None:
+def _unpack(bundle: "NoNetError", folder: Path) -> None:
     for name, data in _files(bundle):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
 
 
-def _files(bundle: NoNetError) -> Iterator[tuple[str, bytes]]:
+def _files(bundle: "NoNetError") -> Iterator[tuple[str, bytes]]:
     """Name and content of the files that the spec lists; all of a zip file whose spec lists none."""
     wanted = bundle.spec.sha256
     names = list(wanted) or (bundle.files.names() if isinstance(bundle.files, Archive) else [])

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from metta.common.errors import UserError
-from metta.policy.interface import Info, NetHeads, NetOutput, PolicyNet, State
+from metta.policy.interface import Info, NetHeads
 from metta.policy.nets.components.base import ComponentSettings
 from metta.policy.nets.components.registry import WHERE
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.cnn import TokenCnn
 from metta.policy.nets.wiring import OBSERVATIONS, Part, wire

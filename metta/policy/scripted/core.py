@@ -3,7 +3,7 @@
 import numpy as np
 
 from metta.policy.scripted.areas import clear_mind
-from metta.policy.scripted.compiled import kernel
+from metta.policy.scripted.compiled import entry
 from metta.policy.scripted.decode import clear_marks, decode, forget_agent
 from metta.policy.scripted.layout import AG_FIXED, AG_FRAMED, AG_NEXT, AG_ROLE, MI_STEP
 from metta.policy.scripted.moves import act, note_progress
@@ -13,7 +13,7 @@ from metta.policy.scripted.suspicion import feel, review
 AGENT_STRIDE = 1000003  # between the random numbers of neighbours
 
 
-@kernel
+@entry
 def begin_episodes(s, ended, agents, minds, roles, rotate, keys, episodes):
     """Forget everything of the environments marked in `ended`. roles int32: fixed ones in turn, NONE where free.
 
@@ -35,7 +35,7 @@ def begin_episodes(s, ended, agents, minds, roles, rotate, keys, episodes):
         episodes[e] += 1
 
 
-@kernel
+@entry
 def step_all(t, s, envs, agents, minds, tokens):
     """Actions of all agents for observations uint8 [G, 200, 3]."""
     for e in range(envs):

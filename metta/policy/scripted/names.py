@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import validated
+from metta.game.compilation import compile_ahead
 from metta.game.observation import EnvInfo
 from metta.policy.scripted.plans import Plan
 
@@ -102,7 +103,8 @@ SCRIPTS: dict[str, Script] = {
 
 def make_scripted(name: str, words: dict[str, str], info: object) -> "ScriptedPolicy":
     """The scripted policy of that name. Raises UserError for a wrong parameter or another game's environment."""
-    from metta.policy.scripted.policy import ScriptedPolicy  # here because compiled code takes long to import
+    from metta.policy.scripted.compiled import SCRIPTED  # here because compiled code takes long to import
+    from metta.policy.scripted.policy import ScriptedPolicy
 
     if not isinstance(info, EnvInfo):
         raise UserError(f"policy {name} plays CoGsGuard only")
@@ -112,6 +114,7 @@ def make_scripted(name: str, words: dict[str, str], info: object) -> "ScriptedPo
     if not parameters.shared and not rotate:
         roles = [LONERS[k % len(LONERS)] if role == FREE else role for k, role in enumerate(roles)]
     plan = Plan.model_validate({key: getattr(parameters, key) for key in Plan.model_fields})
+    compile_ahead(SCRIPTED)
     return ScriptedPolicy(info, name, plan.array(), roles, parameters.shared, rotate)
 
 

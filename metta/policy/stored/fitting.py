@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from metta.common.errors import UserError
 from metta.common.logging import warn_once
 from metta.game.observation import EnvInfo
-from metta.policy.interface import Info, NetOutput, PolicyNet, State
+from metta.policy.interface import Info
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.policy.stored.bundle import Bundle
 from metta.policy.stored.differences import info_differences
 

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-
-import torch
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.digests import digest
@@ -24,17 +22,18 @@ from metta.policy.hosted.by_class import CLASS, is_class, parse_class
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.hosted.submission_code import code_content, play_code
 from metta.policy.interface import Info, Policy
-from metta.policy.nets.components.user import allow
 from metta.policy.nets.earlier import ALIASES, CLASSES, known_as
 from metta.policy.nets.presets import preset_names
-from metta.policy.neural import NeuralPolicy
 from metta.policy.scripted.names import SCRIPTS, make_scripted, parse_query, scripted_settings
 from metta.policy.simple import NoopPolicy, RandomPolicy
-from metta.policy.stored.bundle import Bundle, NoNetError, read_bundle
-from metta.policy.stored.fitting import net_for
 from metta.policy.stored.sources.locate import is_remote, locate
 from metta.policy.stored.sources.place import BrokenBundleError, Place
 from metta.policy.stored.sources.runs import CHECKPOINTS, VERSION, Version, list_versions
+
+if TYPE_CHECKING:
+    import torch
+
+    from metta.policy.stored.bundle import Bundle, NoNetError
 
 __all__ = ["BUILT_IN", "CHECKPOINTS", "SCHEME", "Version", "find_bundle", "is_built_in", "list_versions", "make_policy"]
 
@@ -51,7 +50,7 @@ def make_policy(
     uri: str,
     info: Info,
     data_dir: str | Path = "./train_dir",
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     deterministic: bool = False,
     trust_pickle: bool = False,
     trust_code: bool = False,
@@ -81,7 +80,7 @@ def find_policy(
     uri: str,
     info: Info,
     data_dir: str | Path = "./train_dir",
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     deterministic: bool = False,
     trust_pickle: bool = False,
     trust_code: bool = False,
@@ -95,6 +94,12 @@ def find_policy(
         return FoundPolicy(digest(user.path, dict(user.words)), hosted if isolated else user.build)
     if is_built_in(uri):
         return _find_built_in(*built_in_parts(uri))
+    # Here because torch is slow to import, and who only watches a script needs none of it.
+    from metta.policy.nets.components.user import allow
+    from metta.policy.neural import NeuralPolicy
+    from metta.policy.stored.bundle import NoNetError
+    from metta.policy.stored.fitting import net_for
+
     try:
         bundle = find_bundle(uri, data_dir, info, trust_pickle)
     except NoNetError as found:  # is kept: without the frames that led here, which hold what should end with them
@@ -107,14 +112,32 @@ def find_policy(
     )
 
 
+def check_policy(
+    uri: str, data_dir: str | Path = "./train_dir", trust_pickle: bool = False, trust_code: bool = False
+) -> None:
+    """Raise UserError where names and files of this machine say that there is no such policy. Nothing is fetched, and
+    no class is imported."""
+    if is_class(uri, data_dir):
+        parse_class(uri).check()
+    elif is_built_in(uri):
+        _find_built_in(*built_in_parts(uri))
+    elif not is_remote(_parse_class(uri).data if uri.startswith(CLASS) else uri):
+        try:
+            find_bundle(uri, data_dir, trust_pickle=trust_pickle)
+        except NoNetError as found:
+            _find_bundled(found.with_traceback(None), trust_code, ACTION_TIMEOUT_MS)
+
+
 def find_bundle(
     uri: str, data_dir: str | Path = "./train_dir", info: Info | None = None, trust_pickle: bool = False
-) -> Bundle:
+) -> "Bundle":
     """The checkpoint that `uri` names. `:latest` is the newest complete one; broken ones cost a warning.
 
     Weights without a spec are taken to know the features of `info`, by default the game's. With `trust_pickle` a file
     may run code. Raise UserError if there is none, BrokenBundleError if the one asked for is damaged.
     """
+    from metta.policy.stored.bundle import read_bundle
+
     named = _parse_class(uri) if uri.startswith(CLASS) else None
     if named and not named.data:
         raise UserError(f"{uri}: a net plays with weights; name them: class={named.name},data=FILE")
@@ -125,8 +148,10 @@ def find_bundle(
     return bundle
 
 
-def _first_sound(places: list[Place], info: Info | None, trust_pickle: bool) -> Bundle | None:
+def _first_sound(places: list[Place], info: Info | None, trust_pickle: bool) -> "Bundle | None":
     """The policy at the first place where it is complete; each broken one costs a warning."""
+    from metta.policy.stored.bundle import read_bundle
+
     for place in places:
         try:
             return read_bundle(place, info, trust_pickle)
@@ -152,7 +177,7 @@ def is_built_in(uri: str) -> bool:
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
 
-def _find_bundled(bundle: NoNetError, trust_code: bool, action_timeout_ms: float) -> FoundPolicy:
+def _find_bundled(bundle: "NoNetError", trust_code: bool, action_timeout_ms: float) -> FoundPolicy:
     """The policy of a bundle that holds none of our nets. Raise UserError, the bundle itself if it is not trusted."""
     spec = bundle.spec
     if spec.class_path in BUILT_IN:
@@ -226,7 +251,7 @@ def _parse_class(uri: str) -> _Class:
     return _Class(name, data, settings)
 
 
-def _check_class(uri: str, named: _Class, bundle: Bundle) -> None:
+def _check_class(uri: str, named: _Class, bundle: "Bundle") -> None:
     """Raise UserError where weights are of another net than the one that is named."""
     net, settings = known_as(bundle.architecture.components) or (bundle.architecture.name, {})
     if net != named.name:

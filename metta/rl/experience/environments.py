@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from metta.common.ranks import available_cores
 from metta.game.build import build_batch, build_device_batch
 from metta.game.engine.batch import Batch, Episode
 from metta.game.mission import Mission
@@ -13,7 +14,7 @@ from metta.game.missions import build_mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.interface import Info
 from metta.rl.experience.settings import TrainingEnvSettings
-from metta.rl.machine import available_cores, torch_stream
+from metta.rl.machine import torch_stream
 from metta.rl.run.metrics import EpisodeMetrics, Metrics
 from metta.rl.settings import RunConfig
 from metta.rl.world import ALONE, World

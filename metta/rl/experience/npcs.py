@@ -20,7 +20,8 @@ from metta.common.seeds import derive
 from metta.game.engine.batch import Episode
 from metta.game.engine.random import environment_keys, episode_draws
 from metta.game.observation import EnvInfo
-from metta.policy.interface import Info, Policy, PolicyNet, Resumable, State, reset_part
+from metta.policy.interface import Info, Policy, Resumable, reset_part
+from metta.policy.nets.interface import PolicyNet, State
 from metta.policy.neural import NeuralPolicy
 from metta.policy.sampling import sample_actions
 from metta.rl.experience.environments import Environments

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from metta.game.engine.batch import Episode
-from metta.policy.interface import Info, NetOutput, PolicyNet, State
+from metta.policy.interface import Info
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.policy.sampling import sample_actions
 from metta.rl.experience.environments import Environments, Repeatable, Tasked
 from metta.rl.experience.labels import Labels

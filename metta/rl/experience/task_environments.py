@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.common.ranks import available_cores
 from metta.common.seeds import derive
 from metta.game.build import build_batch
 from metta.game.engine.batch import Cut, EnvBatch, Episode
@@ -22,7 +23,6 @@ from metta.rl.experience.curriculum import Curriculum
 from metta.rl.experience.environments import Environments
 from metta.rl.experience.settings import TrainingEnvSettings
 from metta.rl.experience.tasks import TaskSpace
-from metta.rl.machine import available_cores
 from metta.rl.run.metrics import EpisodeMetrics, Metrics
 from metta.rl.settings import RunConfig
 from metta.rl.world import ALONE, World

@@ -188,11 +188,7 @@ def find_teacher(teaching: Teaching, info: Info, machine: MachineSettings, devic
 
     Raise UserError where there is none such or it cannot teach in that mode.
     """
-    if teaching.mode.sliced and not (teaching.loss.teacher_led_proportion or teaching.loss.student_led_proportion):
-        raise UserError(
-            f"teacher.mode={teaching.mode_name}: teacher.teacher_led_proportion and teacher.student_led_proportion are "
-            "both 0, nothing would be learned from the teacher; 0.5 and 0.5 are a good start"
-        )
+    teaching.check_learned_from()
     uri, trust = teaching.policy_uri, {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
     policy = make_policy(uri, info, machine.data_dir, device, **trust)
     if teaching.mode.neural and not isinstance(policy, Adviser):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
+from metta.common.errors import UserError
 from metta.common.settings import SettingError, below, first_problem, subjects
 from metta.policy.hosted.by_class import NAMES_CLASS
 from metta.rl.schedule import SchedulableSettings, Schedule, Scheduled, largest, steps_at
@@ -182,6 +183,14 @@ class Teaching:
         for steps in sorted(turns | {total * part / SAMPLES for part in range(SAMPLES)}):
             now = [share.at(steps, total) if isinstance(share, Schedule) else share for share in shares]
             _check_sum(sum(now), HOMES)
+
+    def check_learned_from(self) -> None:
+        """Raise UserError where both proportions are 0, in a mode that learns only from the segments that they name."""
+        if self.mode.sliced and not (self.loss.teacher_led_proportion or self.loss.student_led_proportion):
+            raise UserError(
+                f"teacher.mode={self.mode_name}: teacher.teacher_led_proportion and teacher.student_led_proportion are "
+                "both 0, nothing would be learned from the teacher; 0.5 and 0.5 are a good start"
+            )
 
     def strength(self, agent_steps: int) -> float:
         """Factor of the loss: 1, where no slices fade it goes to 0 over the second half of the teacher's steps."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metta.common.logging import warn
-from metta.policy.interface import NetOutput, PolicyNet
+from metta.policy.nets.interface import NetOutput, PolicyNet
 from metta.rl.experience.rollout import Experience
 from metta.rl.learning.graphs import capturing
 from metta.rl.learning.precision import Precision

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 
 
 class MuonAndAdamW(torch.optim.Optimizer):

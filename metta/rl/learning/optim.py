@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.rl.learning.muon import MuonAndAdamW, hidden_matrices
 from metta.rl.learning.schedule_free import ScheduleFreeAdamW
 from metta.rl.learning.settings import OptimizerSettings

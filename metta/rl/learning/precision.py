@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metta.common.errors import UserError
-from metta.policy.interface import NetOutput, PolicyNet, State
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 
 NAMES = {torch.float32: "float32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 

@@ -89,6 +89,11 @@ class LossesSettings(Settings):
 
 class TrainerSettings(SchedulableSettings):
     total_timesteps: PositiveInt = Field(default=10_000_000_000, description="agent-steps to train for")
+    max_minutes: PositiveFloat | None = Field(
+        default=None,
+        description="minutes after which a command stops training, counted from the end of its first epoch, which "
+        "compiles; the same command goes on for as long again; null: no bound",
+    )
     batch_size: PositiveInt = Field(default=131_072, description="agent-steps per epoch, over all processes")
     minibatch_size: PositiveInt = Field(default=16_384, description="agent-steps per gradient step (at most the batch)")
     bptt_horizon: PositiveInt = Field(default=64, description="steps per segment")

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import NetOutput, PolicyNet
+from metta.policy.nets.interface import NetOutput, PolicyNet
 from metta.rl.experience.rollout import Experience
 from metta.rl.learning.advantage import compute_advantages
 from metta.rl.learning.backprop import Backprop

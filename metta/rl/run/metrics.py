@@ -23,6 +23,7 @@ from metta.rl.world import World
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
+SCORE_NOW = "overview/reward_per_1000_steps"  # of all steps of an epoch, whether their episodes have ended or not
 HEARTS = "env_agent/heart.gained"
 MOST_SPANS = 8  # of missing epochs that are named
 EARLIER = 200  # lines in which a resumed run looks for the names that it has reported

@@ -16,6 +16,7 @@ from metta.rl.run.monitor import MachineMonitor
 from metta.rl.run.progress import ProgressView
 from metta.rl.run.run_folder import OpenRun
 from metta.rl.run.run_lock import usable
+from metta.rl.run.time_limit import TimeLimit
 from metta.rl.run.wandb_logger import WandbLogger
 from metta.rl.schedule import largest
 
@@ -23,7 +24,9 @@ from metta.rl.schedule import largest
 class Reports:
     """Opened for a run that goes on after an epoch. As a context manager it holds the terminal."""
 
-    def __init__(self, plan: Plan, parts: Parts, folder: OpenRun, epoch: int, code: dict[str, Any]) -> None:
+    def __init__(
+        self, plan: Plan, parts: Parts, folder: OpenRun, epoch: int, code: dict[str, Any], limit: TimeLimit
+    ) -> None:
         """Raise UserError where a file cannot be written."""
         config, source = plan.config, plan.source
         self._folder = folder
@@ -39,7 +42,8 @@ class Reports:
             self._wandb = WandbLogger(config.wandb, folder, config.model_dump(mode="json"), code)
             opened.callback(self._wandb.finish)
             self._monitor = MachineMonitor(parts)
-            self._view = ProgressView(folder.name, config.trainer.total_timesteps, plain=config.system.log_outputs)
+            plain = config.system.log_outputs
+            self._view = ProgressView(folder.name, config.trainer.total_timesteps, limit, plain=plain)
             opened.enter_context(self._view)
             self._opened = opened.pop_all()
 

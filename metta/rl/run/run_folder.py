@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable, read_text, remove_partials, write_atomic
 from metta.common.jsonl import append_row
 from metta.common.logging import warn
+from metta.common.plain_yaml import dump
 from metta.rl.run.run_lock import RunLock, usable
 
 CONFIG = "config.yaml"
@@ -60,7 +59,7 @@ class RunFolder:
     def keep_config(self, tree: dict[str, Any], epoch: int) -> None:
         """Save the composed tree. One that differs and led up to `epoch` stays as config.v<epoch>.yaml; a damaged one
         as config.v<epoch>.damaged.yaml, which a line says."""
-        text, path = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), self.path / CONFIG
+        text, path = dump(tree), self.path / CONFIG
         if os.path.lexists(path):
             kept = self.path / f"config.v{epoch}.yaml"
             try:

@@ -10,12 +10,15 @@ from metta.common.settings import Settings
 from metta.policy.machine_settings import MachineSettings
 
 MOST_PROCESSES = 1024  # on one machine
+LONGEST_NAME = 200  # characters
 LONGEST_WAIT = 1e6  # seconds
 
 
 def _is_folder_name(name: str) -> str:
-    if not re.fullmatch(r"[\w+][\w.+-]{0,199}", name):
-        raise ValueError("a run's name has letters, digits and . _ + - and starts with a letter or digit")
+    if not re.fullmatch(r"[\w+][\w.+-]*", name):
+        raise ValueError("a run's name has letters, digits and . _ + - and starts with none of . and -")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"a run's name has at most {LONGEST_NAME} characters, this one has {len(name)}")
     return name
 
 

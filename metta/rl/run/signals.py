@@ -53,7 +53,7 @@ class StopRequest:
         self._heard, self._told = os.pipe()
         os.set_blocking(self._told, False)
         self._earlier = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._handle) for number in heard()}
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="signals")
         self._watcher.start()
         return self
@@ -89,6 +89,11 @@ class StopRequest:
             first, came = signal.Signals(numbers[0]), time.monotonic()
             self._asked, deadline = first, None if first == signal.SIGINT else came + self._grace
             note(f"{first.name}: saving, then stopping; once more to stop at once")
+
+
+def heard() -> list[signal.Signals]:
+    """SIGNALS without that of a closed terminal where the process was started to go on then, as by nohup."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 def is_again(number: int, came: float) -> bool:

@@ -12,7 +12,7 @@ from metta.policy.stored.bundle import Bundle
 from metta.policy.stored.differences import info_differences, net_differences
 from metta.policy.stored.fitting import check_fits
 from metta.policy.stored.forms.match import Architecture
-from metta.policy.stored.uri import find_bundle, is_built_in, list_versions
+from metta.policy.stored.uri import check_policy, find_bundle, is_built_in, list_versions
 from metta.rl.run.run_folder import RunFolder
 from metta.rl.settings import RunConfig
 
@@ -56,6 +56,18 @@ def starts_elsewhere(config: RunConfig) -> bool:
     return bool(config.init_from) and not list_versions(Path(config.system.data_dir) / (config.run or ""))
 
 
+def check_start(config: RunConfig) -> None:
+    """Raise UserError where a run would begin with weights that are not on this machine; nothing is fetched."""
+    if starts_elsewhere(config):
+        _check_has_weights(config.init_from or "")
+        check_policy(config.init_from or "", config.system.data_dir, config.system.trust_pickle)
+
+
+def _check_has_weights(uri: str) -> None:
+    if is_built_in(uri):
+        raise UserError(f"init_from={uri}: has no weights; name a run or a checkpoint")
+
+
 def start_from(net: ComponentNet, config: RunConfig) -> Origin:
     """Give a new network the weights of init_from and return which checkpoint that is. An auxiliary head that only one
     of them has stays out of it.
@@ -63,8 +75,7 @@ def start_from(net: ComponentNet, config: RunConfig) -> Origin:
     Raise UserError if there is no such checkpoint, or it is of another network, or knows other features or actions.
     """
     uri = config.init_from or ""
-    if is_built_in(uri):
-        raise UserError(f"init_from={uri}: has no weights; name a run or a checkpoint")
+    _check_has_weights(uri)
     bundle = find_bundle(uri, config.system.data_dir, net.info, config.system.trust_pickle)
     if config.system.trust_code:
         allow(bundle.architecture.components)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from metta.common.errors import UserError
 from metta.common.files import read_text
 from metta.common.logging import note, warn
+from metta.common.plain_yaml import dump
 from metta.common.wandb_client import ARTIFACT_TYPE, artifact_name, logged_in, one_line, wandb_client
 from metta.policy.stored.bundle import SPEC
 from metta.rl.run.metrics import EPOCH, SCORE, Metrics
@@ -194,7 +194,7 @@ class WandbLogger:
             note(f"wandb: {record.url}")
         record.define_metric("*", step_metric=X_AXIS)
         tree = Path(record.dir) / TREE
-        tree.write_text(yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True))
+        tree.write_text(dump(self.tree))
         record.save(str(tree), base_path=record.dir, policy="now")
         return record
 

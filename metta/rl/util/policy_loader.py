@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.uri import find_bundle, is_built_in
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.blocks import Block, GatedBlock, GruGate, PostUpBlock, PreUpBlock
 from metta.policy.nets.modules.cells import agalite
 from metta.policy.nets.modules.cells.agalite import Agalite

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from metta.policy.interface import State
 from metta.policy.nets.components.cells import TOKENS
 from metta.policy.nets.components.cortex import CortexSettings
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cortex import Cortex
 from metta.policy.nets.shapes import Shape
 from tests.policy.nets.test_cells import SMALL, WIDTH

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metta.policy.interface import State
 from metta.policy.nets.components.cells import TOKENS, CellSettings
 from metta.policy.nets.components.cortex import CortexSettings
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.agalite import LEAST, Agalite
 from metta.policy.nets.modules.cells.agalite_loop import attend
 from metta.policy.nets.modules.cells.base import Cell

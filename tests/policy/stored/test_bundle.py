@@ -17,7 +17,7 @@ import torch
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.bundle import WEIGHTS, load_bundle, save_bundle
 from metta.policy.stored.fitting import check_fits
 from metta.policy.stored.sources.place import SPEC, BrokenBundleError

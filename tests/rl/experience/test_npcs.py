@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metta.common.seeds import derive
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.uri import make_policy
 from metta.rl.build import Parts, build, plan

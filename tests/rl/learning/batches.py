@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
+from metta.policy.interface import NetHeads, SpaceInfo
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.policy.ranges import component
 from metta.rl.build import make_losses
 from metta.rl.experience.rollout import Experience

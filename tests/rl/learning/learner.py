@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.rl.build import make_losses
 from metta.rl.experience.environments import Environments
 from metta.rl.experience.rollout import Experience, Rollout

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metta.common.errors import UserError
-from metta.policy.interface import NetOutput, State
+from metta.policy.nets.interface import NetOutput, State
 from metta.rl.build import build, plan
 from metta.rl.learning.update import Updater, gather
 from metta.rl.machine import enough_memory

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import NetHeads, NetOutput, PolicyNet, SpaceInfo, State
+from metta.policy.interface import NetHeads, SpaceInfo
+from metta.policy.nets.interface import NetOutput, PolicyNet, State
 from metta.rl.learning.losses.base import Minibatch, predict
 from metta.rl.learning.losses.gtd_critic import GtdCritic
 from metta.rl.learning.settings import AdvantageSettings, PpoCriticSettings, TrainerSettings

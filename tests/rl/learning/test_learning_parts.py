@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from metta.common.errors import UserError
-from metta.policy.interface import NetOutput
+from metta.policy.nets.interface import NetOutput
 from metta.policy.sampling import sample_actions
 from metta.rl.learning import advantage
 from metta.rl.learning.advantage import compute_advantages

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.rl.learning.divergence import DivergedError
 from metta.rl.learning.muon import hidden_matrices
 from metta.rl.learning.optim import STATES, learning, make_optimizer, set_learning_rate

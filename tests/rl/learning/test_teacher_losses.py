@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metta.policy.interface import NetOutput
+from metta.policy.nets.interface import NetOutput
 from metta.rl.experience.labels import NO_LABEL, PPO, STUDENT_LED, TEACHER_LED, Labels, choose_slices
 from metta.rl.experience.teacher_settings import ClonerSettings, EerClonerSettings, EerSettings, KickstarterSettings
 from metta.rl.learning.losses.base import Loss, Minibatch, Within, predict

@@ -12,9 +12,9 @@ import torch
 import yaml
 from safetensors.torch import save
 
+from metta.common.ranks import available_cores
 from metta.config.composition import compose_saved
 from metta.policy.stored.uri import find_bundle
-from metta.rl.machine import available_cores
 from metta.rl.run.snapshot import Snapshot, load_snapshot
 from metta.rl.settings import RunConfig
 from metta.rl.trainer import train

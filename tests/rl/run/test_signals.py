@@ -56,3 +56,8 @@ def test_a_request_leaves_nothing_open() -> None:
         with StopRequest(grace=60):
             time.sleep(0.01)
     assert not files or len(os.listdir("/proc/self/fd")) == files
+
+
+def test_a_closed_terminal_does_not_stop_what_nohup_started() -> None:
+    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    assert code_of(f"{ignored}{TO_ITSELF}os.kill(os.getpid(), signal.SIGHUP); sys.exit(stop())") == 0

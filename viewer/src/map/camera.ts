@@ -10,36 +10,55 @@ export class Camera {
   zoom = 16;
   width = 1;
   height = 1;
+  /** Whether all is seen, and is to be seen when the size changes. */
+  fitted = true;
+  private least = LEAST;
   private goal: { x: number; y: number; zoom: number } | null = null;
 
-  /** Show a box of cells whole. */
-  fit(top: number, left: number, bottom: number, right: number): void {
-    const zoom = Math.min(this.width / (right - left + 1), this.height / (bottom - top + 1));
-    this.zoom = clampZoom(zoom);
-    this.x = (left + right) / 2;
-    this.y = (top + bottom) / 2;
+  /** `bounds` are the cells that there are to see: top, left, bottom, right. */
+  constructor(private readonly bounds: readonly [number, number, number, number]) {}
+
+  /** Take a new size: all of the map stays in view where it was. */
+  resize(width: number, height: number): void {
+    [this.width, this.height] = [width, height];
+    if (this.fitted) this.fit();
+  }
+
+  /** Show the map whole. */
+  fit(): void {
+    const [top, left, bottom, right] = this.bounds;
+    const zoom = Math.min(MOST, this.width / (right - left + 1), this.height / (bottom - top + 1));
+    this.least = Math.min(LEAST, zoom);
+    [this.x, this.y, this.zoom] = [(left + right) / 2, (top + bottom) / 2, zoom];
     this.goal = null;
+    this.fitted = true;
   }
 
   panBy(dx: number, dy: number): void {
-    this.x -= dx / this.zoom;
-    this.y -= dy / this.zoom;
+    this.moveTo(this.x - dx / this.zoom, this.y - dy / this.zoom);
+  }
+
+  /** Look at a place; the map's edge can be brought to the middle and no farther. */
+  moveTo(x: number, y: number): void {
+    const [top, left, bottom, right] = this.bounds;
+    this.x = Math.max(left, Math.min(right, x));
+    this.y = Math.max(top, Math.min(bottom, y));
     this.goal = null;
+    this.fitted = false;
   }
 
   /** Zoom by a factor so that the cell under a pixel stays there. */
   zoomAt(factor: number, px: number, py: number): void {
     const [x, y] = this.toMap(px, py);
-    this.zoom = clampZoom(this.zoom * factor);
+    this.zoom = Math.max(this.least, Math.min(MOST, this.zoom * factor));
     const [nx, ny] = this.toMap(px, py);
-    this.x += x - nx;
-    this.y += y - ny;
-    this.goal = null;
+    this.moveTo(this.x + x - nx, this.y + y - ny);
   }
 
   /** Glide towards a place; at least `zoom` close. */
   seek(x: number, y: number, zoom = this.goal?.zoom ?? this.zoom): void {
     this.goal = { x, y, zoom: Math.max(zoom, this.goal?.zoom ?? this.zoom) };
+    this.fitted = false;
   }
 
   /** Move on by one frame. Returns whether anything moved. */
@@ -66,5 +85,3 @@ export class Camera {
     return [(col - this.x) * this.zoom + this.width / 2, (row - this.y) * this.zoom + this.height / 2];
   }
 }
-
-const clampZoom = (zoom: number): number => Math.max(LEAST, Math.min(MOST, zoom));

@@ -26,15 +26,33 @@ export class Minimap {
     }
   }
 
-  /** `place` tells row and column of an agent. */
-  draw(ink: CanvasRenderingContext2D, camera: Camera, state: Int32Array, place: (agent: number) => [number, number]): void {
-    const { world } = this.game;
+  /** The place on the map under a pixel of the minimap; null outside of it. */
+  toMap(camera: Camera, px: number, py: number): [number, number] | null {
+    const [x, y, width, height] = this.box(camera);
+    if (this.seesAll(camera) || px < x || py < y || px > x + width || py > y + height) return null;
+    return [(px - x) / this.scale - 0.5, (py - y) / this.scale - 0.5];
+  }
+
+  private seesAll(camera: Camera): boolean {
     const [left, top] = camera.toMap(0, 0);
     const [right, bottom] = camera.toMap(camera.width, camera.height);
     const [firstRow, firstCol, lastRow, lastCol] = this.game.bounds;
-    if (left <= firstCol && top <= firstRow && right >= lastCol && bottom >= lastRow) return;
-    const [width, height] = [world.cols * this.scale, world.rows * this.scale];
-    const [x, y] = [EDGE, camera.height - height - EDGE];
+    return left <= firstCol && top <= firstRow && right >= lastCol && bottom >= lastRow;
+  }
+
+  /** Left, top, width and height in pixels. */
+  private box(camera: Camera): [number, number, number, number] {
+    const [width, height] = [this.game.world.cols * this.scale, this.game.world.rows * this.scale];
+    return [EDGE, camera.height - height - EDGE, width, height];
+  }
+
+  /** `place` tells row and column of an agent. */
+  draw(ink: CanvasRenderingContext2D, camera: Camera, state: Int32Array, place: (agent: number) => [number, number]): void {
+    const { world } = this.game;
+    if (this.seesAll(camera)) return;
+    const [left, top] = camera.toMap(0, 0);
+    const [right, bottom] = camera.toMap(camera.width, camera.height);
+    const [x, y, width, height] = this.box(camera);
     ink.save();
     ink.beginPath();
     ink.roundRect(x, y, width, height, 6);
@@ -47,7 +65,7 @@ export class Minimap {
       ink.fill();
     };
     for (const thing of world.things) {
-      if (thing.plain !== "junction" && thing.plain !== "hub") continue;
+      if (!world.hasArea(thing)) continue;
       const at = [x + (thing.col + 0.5) * this.scale, y + (thing.row + 0.5) * this.scale] as const;
       mark(ink, this.game.ownerOf(world.owner(state, thing.index)), ...at, thing.plain === "hub" ? 4 : 2.4);
     }

@@ -4,31 +4,40 @@ import { Areas } from "../areas";
 import type { Game } from "../game";
 import { Col, GONE } from "../header";
 import { CLIPS, INK, clips, fade, gearColour, theme } from "../theme";
-import type { Thing } from "../world";
 import { Camera } from "./camera";
 import { paintGround } from "./ground";
 import { Minimap } from "./minimap";
+import { placeOf } from "./pick";
 import { Sprites, stroke } from "./sprites";
 import { Tint } from "./tint";
+import { Visits } from "./visits";
 
 const TRAIL = 14; // steps
 const SMALLEST_COG = 20; // pixels of its cell, so that cogs are seen on the whole map
 const NEAR = 20; // pixels of a cell from which hearts are counted
+const UNSEEN = 0.7; // of dusk over what the selected cog does not see
 const PULSE = 10; // steps that a ring around an event is seen
 
 export interface Look {
   position: number;
   selected: number | null;
   controlled: number | null;
+  /** Thing that is inspected. */
+  thing: number | null;
   areas: boolean;
+  visits: boolean;
+  sight: boolean;
+  /** Cells of the way that the cog which was taken over is to go. */
+  way: readonly (readonly [number, number])[];
 }
 
 export class MapView {
-  readonly camera = new Camera();
+  readonly camera: Camera;
+  minimap!: Minimap;
   private readonly ink: CanvasRenderingContext2D;
   private ground!: HTMLCanvasElement;
   private tint!: Tint;
-  private minimap!: Minimap;
+  private readonly visits: Visits;
   private readonly sprites = new Sprites();
   private readonly cogs = new Sprites();
   private readonly back: CanvasRenderingContext2D;
@@ -37,8 +46,10 @@ export class MapView {
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
-    private readonly game: Game,
+    readonly game: Game,
   ) {
+    this.camera = new Camera(game.bounds);
+    this.visits = new Visits(game);
     this.ink = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.back = document.createElement("canvas").getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
     this.repaint();
@@ -56,18 +67,11 @@ export class MapView {
     const { clientWidth, clientHeight } = this.canvas;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     if (clientWidth === this.camera.width && clientHeight === this.camera.height && ratio === this.ratio) return false;
-    const first = this.camera.width === 1;
     this.ratio = ratio;
-    this.camera.width = clientWidth;
-    this.camera.height = clientHeight;
     this.canvas.width = Math.round(clientWidth * ratio);
     this.canvas.height = Math.round(clientHeight * ratio);
-    if (first) this.fit();
+    this.camera.resize(clientWidth, clientHeight);
     return true;
-  }
-
-  fit(): void {
-    this.camera.fit(...this.game.bounds);
   }
 
   zoomBy(factor: number): void {
@@ -75,31 +79,8 @@ export class MapView {
   }
 
   /** Row and column of an agent at a time between steps. */
-  place(agent: number, position: number): [number, number] {
-    const { world, recording } = this.game;
-    const from = Math.floor(position);
-    const [now, next] = [recording.state(from), recording.state(Math.min(recording.last, from + 1))];
-    const t = position - from;
-    const ease = t * t * (3 - 2 * t);
-    const mix = (column: Col): number => {
-      const start = world.agent(now, agent, column);
-      return start + (world.agent(next, agent, column) - start) * ease;
-    };
-    return [mix(Col.Row), mix(Col.Column)];
-  }
-
-  /** The agent or thing at a pixel. */
-  at(px: number, py: number, position: number): { agent?: number; thing?: Thing; row: number; col: number } {
-    const [x, y] = this.camera.toMap(px, py);
-    const { world, recording } = this.game;
-    for (let agent = 0; agent < world.agents; agent++) {
-      const [row, col] = this.place(agent, position);
-      if (Math.hypot(x - col, y - row) < Math.max(0.55, 7 / this.camera.zoom)) return { agent, row, col };
-    }
-    const [row, col] = [Math.round(y), Math.round(x)];
-    const state = recording.state(Math.floor(position));
-    const thing = world.things.find((each) => each.row === row && each.col === col && world.owner(state, each.index) !== GONE);
-    return { thing, row, col };
+  private place(agent: number, position: number): [number, number] {
+    return placeOf(this.game, agent, position);
   }
 
   draw(look: Look): void {
@@ -112,12 +93,16 @@ export class MapView {
     ink.drawImage(this.back.canvas, 0, 0);
     ink.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.sprites.setSize(Math.round(camera.zoom * this.ratio));
+    if (look.visits) this.drawVisits(step, look.selected);
     this.cogs.setSize(Math.round(Math.max(camera.zoom, SMALLEST_COG) * this.ratio));
     if (look.selected !== null) this.drawIntent(look.selected, look.position, state);
+    if (look.thing !== null) this.drawReach(look.thing, state);
     this.drawThings(state);
     this.drawPulses(look.position);
     for (let agent = 0; agent < game.world.agents; agent++) if (agent !== look.selected) this.drawCog(agent, state, look);
     if (look.selected !== null) this.drawCog(look.selected, state, look);
+    if (look.way.length) this.drawWay(look.way);
+    if (look.sight && look.selected !== null) this.shadeUnseen(...this.place(look.selected, look.position));
     this.minimap.draw(ink, camera, state, (agent) => this.place(agent, look.position));
   }
 
@@ -265,6 +250,58 @@ export class MapView {
     }
     ink.setLineDash([]);
     this.drawTrail(agent, position, colour);
+  }
+
+  private drawVisits(step: number, agent: number | null): void {
+    const { ink, camera } = this;
+    const [left, top] = camera.toPixel(-0.5, -0.5);
+    const { width, height } = this.visits.update(step, agent);
+    ink.imageSmoothingEnabled = false;
+    ink.drawImage(this.visits.canvas, left, top, width * camera.zoom, height * camera.zoom);
+    ink.imageSmoothingEnabled = true;
+  }
+
+  /** A ring around the thing that is inspected, and around its area. */
+  private drawReach(index: number, state: Int32Array): void {
+    const { ink, camera } = this;
+    const { world } = this.game;
+    const thing = world.things[index];
+    if (!thing) return;
+    const [x, y] = camera.toPixel(thing.col, thing.row);
+    this.ring(x, y, Math.max(9, camera.zoom * 0.78), INK.accent);
+    if (!world.hasArea(thing)) return;
+    const colour = this.game.ownerOf(world.owner(state, index)).colour;
+    ink.fillStyle = fade(colour, 0.12);
+    ink.setLineDash([6, 5]);
+    this.ring(x, y, (world.header.radius + 0.5) * camera.zoom, colour);
+    ink.fill();
+    ink.setLineDash([]);
+  }
+
+  /** Where the cog that was taken over is to go. */
+  private drawWay(way: Look["way"]): void {
+    const { ink, camera } = this;
+    ink.strokeStyle = INK.strong;
+    ink.lineWidth = 2;
+    ink.setLineDash([3, 5]);
+    ink.beginPath();
+    for (const [row, col] of way) ink.lineTo(...camera.toPixel(col, row));
+    ink.stroke();
+    ink.setLineDash([]);
+    const [row, col] = way[way.length - 1] as readonly [number, number];
+    this.ring(...camera.toPixel(col, row), Math.max(7, camera.zoom * 0.45), INK.strong);
+  }
+
+  /** Darken all that the selected cog does not see. */
+  private shadeUnseen(row: number, col: number): void {
+    const { ink, camera } = this;
+    const { window } = this.game.world.header.sight;
+    const [left, top] = camera.toPixel(col - window / 2, row - window / 2);
+    ink.fillStyle = fade(INK.dusk, UNSEEN);
+    ink.beginPath();
+    ink.rect(0, 0, camera.width, camera.height);
+    ink.rect(left, top, window * camera.zoom, window * camera.zoom);
+    ink.fill("evenodd");
   }
 
   private drawTrail(agent: number, position: number, colour: string): void {

@@ -1,4 +1,5 @@
-import { failure, game, keysShown, playing, step } from "../store";
+import { about, failure, game, keysShown, playing, step } from "../store";
+import { About } from "./About";
 import { KeysDialog } from "./Keys";
 import { Open } from "./Open";
 import { Side } from "./Side";
@@ -6,9 +7,9 @@ import { Stage } from "./Stage";
 import { Timeline } from "./Timeline";
 import { Top } from "./Top";
 
-export function App({ open }: { open: (bytes: Uint8Array) => Promise<void> }) {
+export function App({ waiting }: { waiting: boolean }) {
   const now = game.value;
-  if (!now) return <Open open={open} waiting={failure.value === "" && document.getElementById("source")?.textContent !== "null"} />;
+  if (!now) return <Open waiting={waiting} />;
   return (
     <div class="app">
       <Stage />
@@ -23,6 +24,7 @@ export function App({ open }: { open: (bytes: Uint8Array) => Promise<void> }) {
       <p class="unseen" role="status">
         {playing.value ? "playing" : `paused at step ${step.value}, mean score ${now.history.mean(step.value).toFixed(3)}`}
       </p>
+      {about.value && <About />}
       {keysShown.value && <KeysDialog />}
     </div>
   );

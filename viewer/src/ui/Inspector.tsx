@@ -1,9 +1,9 @@
 /** All about one cog: what it does and means to do, what it holds, what it sees. */
 
-import { signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import { Col, VALUE_UNIT } from "../header";
 import type { Token } from "../observe";
-import { control, controlled, following, game, live, select, state, step } from "../store";
+import { control, controlled, following, game, growing, select, showSight, state, steers, step } from "../store";
 import { CLIPS, INK, elementColour, gearColour } from "../theme";
 import { ELEMENTS } from "../world";
 import { Bar } from "./Cogs";
@@ -20,7 +20,7 @@ export function Inspector({ agent }: { agent: number }) {
   const { header } = world;
   const gear = world.gear(numbers, agent);
   const mine = controlled.value === agent;
-  const takes = live.value !== null && !live.value.ended.value;
+  const takes = growing.value && steers.value;
   return (
     <section class="inspector" id="inspector">
       <div class="head">
@@ -33,20 +33,24 @@ export function Inspector({ agent }: { agent: number }) {
             {gear || "no gear"} · {header.policies[header.agents[agent]?.policy ?? 0]}
           </p>
         </div>
-        {!takes && <Follow />}
         <button class="close" aria-label="close" title="close (Esc)" onClick={() => select(null)}>
           ×
         </button>
       </div>
-      {takes && (
-        <div class="row">
+      <div class="row">
+        {takes && (
           <button class={mine ? "strong" : ""} aria-pressed={mine} id="take" onClick={() => control(mine ? null : agent)}>
             {mine ? "Give back" : "Take over"} <kbd>T</kbd>
           </button>
-          <Follow />
-        </div>
-      )}
-      {mine && <p class="hint">WASD or arrow keys move it, X waits, 1–7 set its vibe. Paused, each key plays one step.</p>}
+        )}
+        <Toggle on={following} id="follow" hint="F">
+          Follow
+        </Toggle>
+        <Toggle on={showSight} id="sight" hint="V">
+          Its view
+        </Toggle>
+      </div>
+      {mine && <p class="hint">WASD or arrow keys move it, X waits, 1–7 set its vibe; a click on the map sends it there. Paused, each key plays one step.</p>}
       <Facts agent={agent} />
       <Holdings agent={agent} />
       <Observation agent={agent} />
@@ -54,10 +58,10 @@ export function Inspector({ agent }: { agent: number }) {
   );
 }
 
-function Follow() {
+function Toggle({ on, id, hint, children }: { on: Signal<boolean>; id: string; hint: string; children: string }) {
   return (
-    <button aria-pressed={following.value} id="follow" onClick={() => (following.value = !following.value)}>
-      Follow <kbd>F</kbd>
+    <button id={id} aria-pressed={on.value} onClick={() => (on.value = !on.value)}>
+      {children} <kbd>{hint}</kbd>
     </button>
   );
 }

@@ -1,7 +1,7 @@
 /** What the keyboard does for a cog, as buttons: take it over, move it, let it wait, give it a vibe. */
 
 import { steer } from "../keys";
-import { control, controlled, game, live, selected, state } from "../store";
+import { control, controlled, game, growing, selected, state, steers } from "../store";
 import { Col } from "../header";
 
 const WAYS = [
@@ -13,11 +13,10 @@ const WAYS = [
 ] as const;
 
 export function Pad() {
-  const source = live.value;
   const now = game.value;
   const mine = controlled.value;
   const agent = mine ?? selected.value;
-  if (!now || !source || source.ended.value || agent === null) return null;
+  if (!now || !growing.value || !steers.value || agent === null) return null;
   if (mine === null) {
     return (
       <div class="pad idle">

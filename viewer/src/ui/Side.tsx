@@ -1,10 +1,11 @@
 /** The panel beside the map: cogs, events or the legend; the inspector of a selected cog. */
 
-import { selected, tab } from "../store";
+import { inspected, selected, tab } from "../store";
 import { Cogs, Discs } from "./Cogs";
 import { Events } from "./Events";
 import { Inspector } from "./Inspector";
 import { Legend } from "./Legend";
+import { Place } from "./Place";
 
 const TABS = ["cogs", "events", "legend"] as const;
 
@@ -19,8 +20,9 @@ export function Side() {
         ))}
       </nav>
       <div class="scroll" tabIndex={0} role="region" aria-label={tab.value}>
-        {tab.value === "cogs" && (selected.value === null ? <Cogs /> : <Discs />)}
+        {tab.value === "cogs" && (selected.value === null && inspected.value === null ? <Cogs /> : <Discs />)}
         {tab.value === "cogs" && selected.value !== null && <Inspector agent={selected.value} />}
+        {tab.value === "cogs" && inspected.value !== null && <Place index={inspected.value} />}
         {tab.value === "events" && <Events />}
         {tab.value === "legend" && <Legend />}
       </div>

@@ -1,7 +1,7 @@
 /** Playing, speed, and the curve on which the mouse scrubs. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { SPEEDS, atEdge, game, last, live, nudge, playing, seek, setPlaying, setSpeed, speed, step } from "../store";
+import { SPEEDS, atEdge, game, growing, last, nudge, playing, seek, selected, setPlaying, setSpeed, speed, steers, step } from "../store";
 import type { Theme } from "../palette";
 import { theme } from "../theme";
 import { drawCurve, stepAt } from "./curve";
@@ -9,7 +9,7 @@ import { drawCurve, stepAt } from "./curve";
 export function Timeline() {
   const now = game.value;
   if (!now) return null;
-  const total = live.value && !live.value.ended.value ? now.world.header.max_steps : last.value;
+  const total = growing.value ? now.world.header.max_steps : last.value;
   return (
     <footer class="timeline">
       <div class="controls">
@@ -19,7 +19,7 @@ export function Timeline() {
         <button aria-label="a step back" title="a step back (,)" id="back" onClick={() => nudge(-1)}>
           <Shape d="M16 5L6 12l10 7z" />
         </button>
-        <button class="play" id="play" aria-label={playing.value ? "pause" : "play"} title="play or pause (space)" onClick={() => setPlaying(!playing.value)}>
+        <button class="play" id="play" disabled={!steers.value} aria-label={playing.value ? "pause" : "play"} title="play or pause (space)" onClick={() => setPlaying(!playing.value)}>
           <Shape d={playing.value ? "M8 5v14M16 5v14" : "M7 4.500l12 7.500-12 7.500z"} heavy={playing.value} />
         </button>
         <button aria-label="a step forward" title="a step forward (.)" id="forward" onClick={() => nudge(1)}>
@@ -28,7 +28,7 @@ export function Timeline() {
         <button aria-label="to the end" title="to the end (End)" onClick={() => seek(last.value)}>
           <Shape d="M18 5v14M5 5l10 7-10 7z" />
         </button>
-        <select id="speed" value={speed.value} onChange={(event) => {
+        <select id="speed" disabled={!steers.value} value={speed.value} onChange={(event) => {
             setSpeed(Number(event.currentTarget.value));
             event.currentTarget.blur(); // the keys are the viewer's again
           }} title="speed (- +)" aria-label="speed, 1 is 8 steps per second">
@@ -42,10 +42,11 @@ export function Timeline() {
           step <b id="step">{step.value}</b> / {total}
           <small>{now.world.header.day_length ? (now.world.isDay(step.value) ? "day" : "night") : ""}</small>
         </span>
+        <GoTo />
         <span class="score">
           mean score <b>{now.history.mean(step.value).toFixed(3)}</b>
         </span>
-        {live.value && !live.value.ended.value && !atEdge.value && (
+        {growing.value && !atEdge.value && (
           <button class="edge" onClick={() => seek(last.value)}>
             back to live
           </button>
@@ -53,6 +54,31 @@ export function Timeline() {
       </div>
       <Curve total={total} ground={theme.value} />
     </footer>
+  );
+}
+
+/** A step to go to, typed. */
+function GoTo() {
+  const take = (input: HTMLInputElement): void => {
+    if (input.value === "") return;
+    if (!growing.value) setPlaying(false);
+    seek(Math.round(Number(input.value)));
+    input.value = "";
+    input.blur(); // the keys are the viewer's again
+  };
+  return (
+    <input
+      id="goto"
+      class="goto"
+      type="number"
+      min={0}
+      max={last.value}
+      placeholder="go to step"
+      aria-label="go to a step"
+      title="go to a step (G)"
+      onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+      onChange={(event) => take(event.currentTarget)}
+    />
   );
 }
 
@@ -71,6 +97,7 @@ function Curve({ total, ground }: { total: number; ground: Theme }) {
   const redraw = (): void => {
     if (canvas.current && game.value) drawCurve(canvas.current, game.value, total, hovered.current);
   };
+  void selected.value; // its curve is drawn too
   useEffect(redraw);
   useEffect(() => {
     const observer = new ResizeObserver(redraw);
@@ -98,7 +125,7 @@ function Curve({ total, ground }: { total: number; ground: Theme }) {
         aria-valuenow={step.value}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
-          if (playing.value && !live.value) setPlaying(false);
+          if (playing.value && !growing.value) setPlaying(false);
           scrub(event);
         }}
         onPointerMove={scrub}

@@ -1,11 +1,11 @@
 /** The line above the map: what is played, how the teams stand. */
 
 import { NOBODY } from "../header";
-import { game, keysShown, live, showAreas, state, step } from "../store";
-import { CLIPS, elementColour, switchTheme, theme } from "../theme";
+import { game, live, state, step } from "../store";
+import { CLIPS, elementColour } from "../theme";
 import { ELEMENTS } from "../world";
 import { Icon, Mark } from "./Icon";
-import { share } from "./share";
+import { Tools } from "./Tools";
 
 export function Top() {
   const now = game.value;
@@ -51,6 +51,11 @@ export function Top() {
           <span class="label">
             {teams.length > 1 && <Mark owner={now.ownerOf(team)} />} {teams.length > 1 ? header.collectives[team] : "team stock"}
           </span>
+          {teams.length > 1 && (
+            <span class="count" data-score={header.collectives[team]} title="mean score of its cogs so far">
+              score <b>{now.history.mean(step.value, team).toFixed(2)}</b>
+            </span>
+          )}
           {ELEMENTS.map((element) => (
             <span class="count" key={element} title={element}>
               <em aria-hidden="true" style={{ color: elementColour(element) }}>
@@ -64,26 +69,13 @@ export function Top() {
           </span>
         </section>
       ))}
-      <div class="tools">
-        <button aria-pressed={showAreas.value} onClick={() => (showAreas.value = !showAreas.value)} title="show areas (A)">
-          Areas
-        </button>
-        <button id="theme" aria-label="light theme" aria-pressed={theme.value === "light"} onClick={switchTheme} title="light or dark">
-          ◐
-        </button>
-        <button id="help" aria-label="keys" onClick={() => (keysShown.value = true)} title="keys (?)">
-          ?
-        </button>
-        <button id="share" onClick={() => void share()} title="save this replay as one HTML file">
-          Share
-        </button>
-      </div>
+      <Tools />
     </header>
   );
 }
 
 function LiveMark() {
   const source = live.value;
-  const word = source?.ended.value ? "ended" : source?.lost.value ? "connection lost" : "live";
+  const word = source?.ended.value ? "ended" : source?.lost.value ? "offline" : "live";
   return <span class={`mark ${word === "live" ? "live" : ""}`}>{word}</span>;
 }

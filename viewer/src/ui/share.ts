@@ -1,7 +1,9 @@
 /** Saving what is seen as one HTML file that needs nothing else. */
 
-import { game, live } from "../store";
+import { writeReplay } from "../replay_file";
+import { game } from "../store";
 
+const SLOT = /(<script id="source" type="application\/json">)[^<]*(<\/script>)/;
 let page = "";
 
 /** Keep the page as it came, before anything is drawn into it. */
@@ -10,11 +12,19 @@ export function keepPage(): void {
 }
 
 export async function share(): Promise<void> {
-  const name = `${game.value?.world.header.mission ?? "game"}.html`;
-  const html = live.value ? await (await fetch("share.html")).text() : page;
+  const now = game.value;
+  if (!now) return;
+  const replay = base64(await writeReplay(now.recording));
+  const html = page.replace(SLOT, (_, before: string, after: string) => `${before}${JSON.stringify({ replay })}${after}`);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([html], { type: "text/html" }));
-  link.download = name;
+  link.download = `${now.world.header.mission}.html`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(text);
 }

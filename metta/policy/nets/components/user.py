@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import Field
 
 from metta.common.errors import UserError, suggest
+from metta.common.plain_yaml import load
 from metta.common.settings import OnlyTyped
 from metta.policy.hosted.by_class import CLASS, KEYWORD, told
 from metta.policy.nets.components.base import ComponentSettings
@@ -98,7 +98,7 @@ def parse_user(text: str) -> dict[str, Any]:
     for part in parts:
         key, _, value = part.partition("=")
         if key.startswith(KEYWORD) and value:
-            words[key.removeprefix(KEYWORD)] = yaml.safe_load(value)
+            words[key.removeprefix(KEYWORD)] = load(value)
         elif key == "input" and value:
             others[key] = value
         else:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 
 
 class TokenBatch(NamedTuple):

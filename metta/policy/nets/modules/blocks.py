@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from metta.policy.interface import State
 from metta.policy.nets.components.cells import AnyCell
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Product
 from metta.policy.nets.modules.gates import gru_gate
 

@@ -5,9 +5,9 @@ from itertools import accumulate
 
 from torch import Tensor, nn
 
-from metta.policy.interface import State
 from metta.policy.nets.components.cells import AnyCell
 from metta.policy.nets.components.cortex import CortexSettings
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.blocks import BLOCKS, Block
 from metta.policy.nets.modules.cells.base import Cell, Product
 from metta.policy.nets.modules.gates import mix

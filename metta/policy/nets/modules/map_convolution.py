@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from metta.game.observation import EnvInfo
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.landmarks import SHARES, code_bytes
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.linear import Linear

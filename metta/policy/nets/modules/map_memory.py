@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metta.game.observation import EnvInfo
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.landmarks import BARRIER, MOVER, NUMBERS, kinds_of, slots_of
 from metta.policy.nets.modules import map_kernels as kernels
 from metta.policy.nets.modules.base import Memory

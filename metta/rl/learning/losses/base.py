@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metta.policy.interface import NetOutput
+from metta.policy.nets.interface import NetOutput
 from metta.rl.experience.labels import Labels
 from metta.rl.learning.moments import Moments, moments
 from metta.rl.world import ALONE, World

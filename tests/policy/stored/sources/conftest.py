@@ -10,7 +10,8 @@ import torch
 
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.interface import Adviser, PolicyNet
+from metta.policy.interface import Adviser
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.bundle import save_bundle
 from metta.policy.stored.uri import make_policy
 from tests.nets import build_net

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.sources.artifacts import parse_artifact
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
 from tests.policy.stored.sources.servers import KEY, Site, serve

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from metta.common.errors import UserError
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.interface import NetHeads, PolicyNet
+from metta.policy.interface import NetHeads
 from metta.policy.nets.earlier import NETS, known_as
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle
 from metta.rl.util.policy_loader import load_policy_from_checkpoint

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle
 
@@ -299,6 +299,7 @@ def test_a_pipe_in_place_of_weights_does_not_block(tmp_path: Path, net: PolicyNe
 MEASURE = """
 import re, sys
 from metta.common.errors import UserError
+import metta.policy.stored.bundle  # and torch with it
 from metta.policy.stored.uri import find_bundle
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024
 before = peak()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.uri import find_bundle, run_folder
 
 

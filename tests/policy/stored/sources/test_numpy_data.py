@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from metta.common.errors import UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.forms.torch_file import load_torch
 
 Plays = Callable[..., bool]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metta.common.errors import MissingExtraError, UserError
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.sources.cache import Remote
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from metta.common.errors import UserError
 from metta.game.observation import EnvInfo
 from metta.policy.hosted.submission import create_bundle
-from metta.policy.interface import PolicyNet
+from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.uri import make_policy
 from tests.policy.stored.sources.servers import KEY, Site, serve, serve_s3
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.agalite_loop import attend
 from metta.policy.nets.modules.cells.base import Cell, Product
 from metta.policy.nets.modules.numeric import runs_compiled

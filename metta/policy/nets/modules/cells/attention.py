@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Cell, Product, episodes
 
 

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.base import Memory
 from metta.policy.nets.modules.linear import linear
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Cell
 from metta.policy.nets.modules.linear import linear
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Cell, Product
 from metta.policy.nets.modules.cells.mingru_loop import recur
 from metta.policy.nets.modules.numeric import runs_compiled

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Cell, Product, episodes
 from metta.policy.nets.modules.cells.conv import CausalConv
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.cells.base import Cell, Product
 from metta.policy.nets.modules.cells.conv import CausalConv
 from metta.policy.nets.modules.cells.slstm_loop import LEAST, recur

@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from metta.policy.interface import State
+from metta.policy.nets.interface import State
 from metta.policy.nets.modules.numeric import ONE, ZERO, arrays, exp, sigmoid, tanh
 from metta.policy.nets.modules.threads import in_threads
 
