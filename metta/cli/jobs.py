@@ -24,8 +24,9 @@ def run_recipe(context: typer.Context, recipe: str, words: Mapping[str, object])
     What is not given is left to the recipe, so that its defaults are the only ones.
     """
     from metta.config.runner import run
+    from metta.config.words import as_typed
 
-    texts = [f"{key}={text(value)}" for key, value in words.items() if _given(value)]
+    texts = [f"{key}={as_typed(value)}" for key, value in words.items() if _given(value)]
     flag = instead(context)
     return run([recipe, *texts, *([flag] if flag else [])], naming="--run {}")
 
@@ -49,12 +50,3 @@ def mission_words(
         "mission.cogs": cogs,
         "mission.map.seed": map_seed,
     }
-
-
-def text(value: object) -> str:
-    """A value as it is written in a word: lists and mappings in YAML's short form."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {text(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(text, value)) + "]"
-    return str(value)

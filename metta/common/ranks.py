@@ -88,10 +88,11 @@ def _own_gpu(local_rank: int) -> str:
     return dict(enumerate(visible.split(","))).get(local_rank, "")
 
 
-def end_with_parent() -> None:
-    """Have this process asked to stop (SIGTERM) when the one that launched it is gone, however that came."""
+def end_with_parent(parent: int | None = None) -> None:
+    """Have this process asked to stop (SIGTERM) when the one that launched it is gone, however that came. `parent` is
+    its number, where this one was told; else what it is now."""
     if sys.platform == "linux":
-        parent = os.getppid()
+        parent = parent or os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -33,6 +33,7 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
   --dry-run       compose and validate only
   -v, --verbose   show where each word went
   -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))
+  --sweep NAME    search for the best settings as configs/sweep/NAME.yaml, or a YAML file, says (docs/sweeps.md)
   --from FOLDER   repeat a saved run exactly; words override"""
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
@@ -15,17 +16,17 @@ from metta.config.describe import FORMS, describe
 from metta.config.dry_run import check_job
 from metta.config.in_turn import run_in_turn
 from metta.config.job import KINDS, Config
-from metta.config.ranks import check_launched, refused, train_in_many
+from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
+from metta.config.run_job import execute
 from metta.config.summary import summary
 from metta.config.tree import to_yaml
 from metta.config.words import Word, is_word, parse_word
-from metta.eval.settings import PlayConfig
-from metta.game.compilation import compile_ahead
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
 NAMING = "run={}"
+SWEEPS = "metta.sweep.command"  # by name, as it lies above
 
 
 def run(argv: Sequence[str], naming: str = NAMING) -> int:
@@ -49,6 +50,7 @@ def _flags() -> Parser:
     parser.add_argument("--describe", choices=FORMS)
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--sweep", metavar="NAME")
     parser.add_argument("--from", dest="saved", metavar="FOLDER")
     parser.add_argument("--format", choices=["table", "json", "yaml"])
     return parser
@@ -63,6 +65,8 @@ def _guarded(
             flags = _flags().parse_intermixed_args(_with_forms(argv))
             if flags.format:  # the usual spelling of the word
                 flags.words.append(f"format={flags.format}")
+            if flags.sweep and not flags.help:
+                return import_module(SWEEPS).sweep(flags)
             jobs = compose_jobs(flags)
             check_launched(jobs)
         except UserError as error:
@@ -141,8 +145,8 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
 
 
 def _run_jobs(jobs: list[Composed], naming: str) -> int:
-    def execute(job: Composed) -> tuple[int, bool, bool]:
-        code, stopped, finished = _execute(job)
+    def told(job: Composed) -> tuple[int, bool, bool]:
+        code, stopped, finished = execute(job)
         if not (code or finished):
             added = f" with {naming.format(job.made_up)}" if job.made_up else ""
             note(f"the same command{added} goes on from here")
@@ -150,37 +154,7 @@ def _run_jobs(jobs: list[Composed], naming: str) -> int:
 
     if any(isinstance(job.config, RunConfig) for job in jobs):
         go_on_unheard()
-    return run_in_turn(jobs, execute) if len(jobs) > 1 else execute(jobs[0])[0] if jobs else 0
-
-
-def _execute(job: Composed) -> tuple[int, bool, bool]:
-    """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
-    is done."""
-    _compile(job.config)
-    if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
-        return ended.code, not ended.finished, ended.finished
-    result = job.kind.execute(job.config)
-    if isinstance(result, int):
-        return result, False, True
-    return 0, getattr(result, "stopped", False), getattr(result, "finished", True)
-
-
-def _compile(config: Config) -> None:
-    """All that the game needs, before anything opens or is timed; where a terminal is to show it, `q` quits."""
-    if config.env.kind != "metta" if isinstance(config, RunConfig) else not isinstance(config, PlayConfig):
-        return  # another game's environments; evaluation sees to it itself
-    from metta.policy.rehearsal import ALL  # here because composing needs none of it
-    from metta.view.terminal.keys import Keys
-
-    keys = Keys()
-    if not isinstance(config, PlayConfig) or config.render != "unicode" or keys.absent:
-        compile_ahead(*ALL)
-        return
-    keys.open()
-    try:
-        compile_ahead(*ALL, quits=lambda: "q" in keys.read(0))
-    finally:
-        keys.close()
+    return run_in_turn(jobs, told) if len(jobs) > 1 else told(jobs[0])[0] if jobs else 0
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:

@@ -1,6 +1,7 @@
 """The words of a command line: Hydra's override grammar, and the unquoted values that people type."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,10 +32,20 @@ class Word:
     raw: str = ""
     delete: bool = False
     options: tuple["Word", ...] = ()
+    file: str | None = None  # that says it; None: a person typed it
 
     @property
     def source(self) -> Source:
-        return Source(f"the word '{self.text}'", "word")
+        return Source(self.file) if self.file else Source(f"the word '{self.text}'", "word")
+
+
+def as_typed(value: object) -> str:
+    """A value as it is written in a word: lists and mappings in YAML's short form."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_typed(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_typed, value)) + "]"
+    return "null" if value is None else str(value)
 
 
 def is_word(text: str) -> bool:

@@ -161,11 +161,16 @@ def table(played: Played) -> Table:
     return output
 
 
-def evaluate(config: EvaluateConfig) -> int:
-    """Run the job and print its result: a table, or one JSON document. Raises UserError for bad input."""
+def play(config: EvaluateConfig) -> Played:
+    """Play the episodes of the job. Raises UserError for bad input."""
     uri = policy_name(config)
     env = config.env or environment_of(uri, config.system.data_dir)
-    played = _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
+    return _play_mission(config) if env.kind == "metta" else _play_foreign(config, uri, env)
+
+
+def evaluate(config: EvaluateConfig) -> int:
+    """Run the job and print its result: a table, or one JSON document. Raises UserError for bad input."""
+    played = play(config)
     for message in played.messages:
         warn(message)
     if config.format != "table":

@@ -137,7 +137,11 @@ def as_cells(summary: Summary | None) -> tuple[str, str]:
 
 def show_interval(summary: Summary) -> str:
     """The interval in words; "–" where there is none, "all equal" where no spread was seen."""
-    low, high = summary.ci95
+    return show_ends(*summary.ci95)
+
+
+def show_ends(low: float | None, high: float | None) -> str:
+    """The ends of an interval in words, as `show_interval`."""
     if low is None:
         return "–"
     return "all equal" if low == high else f"{show(low)} … {show(high)}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from metta.common.defaults import SCORE
 from metta.common.errors import UserError
 from metta.common.jsonl import RowFile, cut_after, is_number, last_rows, read_rows
 from metta.common.logging import warn
@@ -22,7 +23,6 @@ from metta.rl.world import World
 
 Metrics = dict[str, float]
 EPOCH = "metric/epoch"
-SCORE = "overview/reward"  # what a checkpoint is judged by where one number is asked for
 SCORE_NOW = "overview/reward_per_1000_steps"  # of all steps of an epoch, whether their episodes have ended or not
 HEARTS = "env_agent/heart.gained"
 MOST_SPANS = 8  # of missing epochs that are named

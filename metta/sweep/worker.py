@@ -1,0 +1,123 @@
+"""A worker: takes one trial after another until the budget is spent, and gives back what it was stopped in."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from metta.common.commands import guarded
+from metta.common.errors import UserError, suggest
+from metta.common.logging import note
+from metta.common.ranks import end_with_parent
+from metta.common.settings import Settings
+from metta.common.streams import go_on_unheard
+from metta.config.run_job import Summary
+from metta.config.words import parse_word
+from metta.eval.statistics import show, summarize
+from metta.rl.launcher import Signals
+from metta.sweep.plan import Plan, run_name
+from metta.sweep.results import short
+from metta.sweep.storage import answering, open_store
+from metta.sweep.study import Outcome, Spent, Sweep, Taken
+from metta.sweep.trial import run_trial
+from metta.sweep.watch import Watch
+
+COMMAND = (sys.executable, "-P", "-m", __name__)
+WAIT = 0.2  # seconds between looks whether a trial was lost
+Run = Callable[[Sweep, Taken, Callable[[], bool]], Outcome]
+
+
+class Share(Settings):
+    """What a worker of this machine is given: the plan, and its cores and GPUs; None: all."""
+
+    plan: Plan
+    parent: int
+    cores: list[int] | None = None
+    gpus: list[str] | None = None
+
+
+def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
+    """Run trials until none is left: none to begin, and none that another worker may yet lose."""
+    while not stop():
+        taken = sweep.take()
+        if taken is None:
+            if not sweep.pending:
+                return
+            time.sleep(WAIT)
+            continue
+        with sweep.store.holding(taken.trial._trial_id):
+            outcome = run(sweep, taken, stop)
+        sweep.tell(taken, outcome)
+        _say(sweep, taken, outcome)
+        if outcome.hopeless:
+            raise UserError(f"{outcome.problem}; trial {taken.number} goes on once that is put right")
+
+
+def run_here(plan: Plan) -> int:
+    """Work in this process; returns 130 if a signal stopped it."""
+    go_on_unheard()
+    with Signals() as signals, answering(plan.sweep.storage):
+        work(Sweep(plan, open_store(plan)), lambda: bool(signals.come), train)
+        return 130 if signals.come else 0
+
+
+def train(sweep: Sweep, taken: Taken, stop: Callable[[], bool]) -> Outcome:
+    """Train the runs of a trial, one for each seed."""
+    plan, runs, watch = sweep.plan, [], Watch(sweep, taken)
+    for seed in range(plan.sweep.seeds):
+        name = run_name(taken.number, seed)
+        words = [*plan.words(taken.values), parse_word(f"run={name}"), parse_word(f"system.data_dir={plan.folder}")]
+        if plan.sweep.seeds > 1:
+            words.append(parse_word(f"system.seed={plan.sweep.seed + seed}"))
+        runs.append(run_trial(plan.recipe, words, plan.sweep.objective, plan.folder / name, watch, stop))
+        if runs[-1].state != "finished" or runs[-1].objective is None:
+            break
+    spent = Spent(sum(run.agent_steps for run in runs), sum(run.seconds for run in runs))
+    if watch.pruned_at is not None:
+        return Outcome(score=watch.score, pruned_at=watch.pruned_at, spent=spent)
+    return _outcome(plan, taken, runs, spent, stop())
+
+
+def _outcome(plan: Plan, taken: Taken, runs: Sequence[Summary], spent: Spent, stopped: bool) -> Outcome:
+    """What runs that were not pruned come to."""
+    last = runs[-1]
+    if last.state == "stopped":
+        return Outcome(cut=stopped, problem="stopped by somebody else", spent=spent)
+    values, problem, cost = [run.objective for run in runs if run.objective is not None], last.problem, None
+    hopeless = last.unknown_metric or (taken.baseline and last.code == 2)  # no other trial will do better
+    if not problem and plan.sweep.mode == "pareto":
+        cost, hopeless = last.metrics.get(plan.sweep.cost, 0.0), plan.sweep.cost not in last.metrics
+        problem = f"cost={plan.sweep.cost}: no metric{suggest(plan.sweep.cost, last.metrics)}" * hopeless
+    if problem:
+        return Outcome(problem=problem, hopeless=bool(hopeless), cut=bool(hopeless), spent=spent)
+    judged = summarize(values)
+    interval = last.ci95 if len(runs) == 1 else judged.ci95
+    return Outcome(score=judged.mean, cost=cost, ci95=interval, spent=spent)
+
+
+def _say(sweep: Sweep, taken: Taken, outcome: Outcome) -> None:
+    """One line on a trial that has ended."""
+    changes = " ".join(f"{path.rpartition('.')[2]}={short(value)}" for path, value in taken.values.items())
+    told = f"trial {taken.number}: {changes or 'the defaults' if taken.baseline else changes}"
+    if outcome.cut:
+        return note(f"{told}: cut, to be taken up again")
+    if outcome.pruned_at is not None:
+        how = f"stopped at {outcome.pruned_at:,} agent-steps with {show(outcome.score)}"
+    else:
+        how = show(outcome.score) if outcome.score is not None else f"failed: {outcome.problem}"
+    note(f"{told}: {how} ({outcome.spent.agent_steps:,} agent-steps, {outcome.spent.seconds:.0f} s)")
+
+
+def main() -> int:
+    """Work as one of several processes of this machine; returns the exit code."""
+    share = Share.model_validate_json(sys.stdin.buffer.read())
+    end_with_parent(share.parent)
+    if share.cores:
+        os.sched_setaffinity(0, share.cores)
+    if share.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(share.gpus)
+    return run_here(share.plan)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
