@@ -24,7 +24,7 @@ FAULTS = [
     ("evaluate policy_uri=class=nosuch.Policy", "there is no module nosuch", "policy_uri"),
     ("evaluate policy_uri=random mission=basic mission.cogs=33", "room for 1 to 20 agents", "mission.cogs=33"),
     ("play policy_uri=role?minr=4", "did you mean miner?", "policy_uri=role?minr=4"),
-    ("play", "nothing to play", "the defaults"),
+    ("evaluate", "nothing to play", "the defaults"),
 ]
 
 

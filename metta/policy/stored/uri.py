@@ -122,6 +122,8 @@ def check_policy(
     elif is_built_in(uri):
         _find_built_in(*built_in_parts(uri))
     elif not is_remote(_parse_class(uri).data if uri.startswith(CLASS) else uri):
+        from metta.policy.stored.bundle import NoNetError  # here as above
+
         try:
             find_bundle(uri, data_dir, trust_pickle=trust_pickle)
         except NoNetError as found:
