@@ -28,6 +28,7 @@ from metta.rl.learning.settings import TrainerSettings
 from metta.rl.schedule import places
 
 ROOT = Path(__file__).parents[1]
+GIT = (ROOT / ".git").exists()  # without it there is no commit to launch
 PAGES = [ROOT / "README.md", ROOT / "devops/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
@@ -35,7 +36,7 @@ TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--cfg", "job"]),
     "python tools/train.py": lambda words: runner.train([*words, "--cfg", "job"]),
     "./tools/launch.py": lambda words: (
-        0 if words[0] in launching.LOOKING else launching.main([*words, "--dry-run", "--dirty"])
+        0 if words[0] in launching.LOOKING or not GIT else launching.main([*words, "--dry-run", "--dirty"])
     ),
     "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
     "cogames": lambda words: cogames.main(["--cfg=job", *words]),

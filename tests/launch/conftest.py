@@ -36,6 +36,8 @@ DOCKER = """\
 exec "${@:4}"
 """
 
+needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a launch sends a commit; this is no checkout")
+
 
 @dataclass
 class Box:
@@ -70,8 +72,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     for tool in (SSHD, "ssh", "ssh-keygen", "tmux", "git"):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed")
-    if not (ROOT / ".git").exists():
-        pytest.skip("a launch sends a commit, and this is no git checkout")
     folder, port = tmp_path_factory.mktemp("box"), free_port()
     for name in ("host_key", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)

@@ -14,7 +14,7 @@ from metta.launch.command import launcher, main
 from metta.launch.kubernetes import Kubernetes
 from metta.launch.plan import Sent, plan
 from metta.launch.slurm import SCRIPT
-from tests.launch.conftest import ROOT
+from tests.launch.conftest import ROOT, needs_git
 
 RUN = ["recipes.experiment.cogsguard.train", "run=Wide_1", "trainer.total_timesteps=1_000_000"]
 SHARED = ["launch.volume=runs", "launch.bucket=null"]
@@ -25,6 +25,7 @@ printf '%s\\n' "$*" >>{folder}/{name}.calls
 cat >{folder}/{name}.read
 cat {folder}/{name}.says 2>/dev/null || true
 """
+pytestmark = needs_git
 shellcheck = pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 
 

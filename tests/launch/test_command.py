@@ -9,8 +9,9 @@ from metta.launch import code
 from metta.launch.command import main
 from metta.launch.machine import Machine
 from metta.launch.names import LONGEST, dns_label, session_name
-from tests.launch.conftest import until
+from tests.launch.conftest import needs_git, until
 
+pytestmark = needs_git
 TRAIN = ["recipes.experiment.cogsguard.train", "run=here", "--dirty"]
 REFUSED = {
     "lokal": ("no target 'lokal' (did you mean local?): configs/launch has kubernetes, local, mettabox"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metta.launch.command import main
-from tests.launch.conftest import ROOT, Box, in_terminal, until
+from tests.launch.conftest import ROOT, Box, in_terminal, needs_git, until
 
 RECIPE = "recipes.experiment.cogsguard.train"
 WORDS = [
@@ -18,7 +18,7 @@ WORDS = [
     *("evaluator.epoch_interval=0", "system.threads=1"),
 ]
 LAUNCH = [str(ROOT / "tools/launch.py")]
-pytestmark = pytest.mark.slow
+pytestmark = [needs_git, pytest.mark.slow]
 
 
 @pytest.fixture
