@@ -17,6 +17,7 @@ from metta.game.mission import Mission, MissionSettings, QuirkSettings, RewardEn
 from metta.game.missions import load_mission, mission_names, mission_set, mission_sets
 from metta.game.rewards import PRESETS
 from metta.game.variants import VARIANTS
+from metta.launch import command as launching
 from metta.policy.nets.components.cells import TOKENS
 from metta.policy.nets.components.registry import KINDS
 from metta.policy.nets.presets import preset_names
@@ -27,12 +28,15 @@ from metta.rl.learning.settings import TrainerSettings
 from metta.rl.schedule import places
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "devops/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {
     "./tools/run.py": lambda words: runner.run([*words, "--cfg", "job"]),
     "python tools/train.py": lambda words: runner.train([*words, "--cfg", "job"]),
+    "./tools/launch.py": lambda words: (
+        0 if words[0] in launching.LOOKING else launching.main([*words, "--dry-run", "--dirty"])
+    ),
     "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
     "cogames": lambda words: cogames.main(["--cfg=job", *words]),
 }
