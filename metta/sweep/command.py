@@ -12,9 +12,10 @@ from metta.common.logging import note, warn
 from metta.common.ranks import share_of_cores
 from metta.common.streams import go_on_unheard
 from metta.config.recipes import resolve
+from metta.config.tree import to_yaml
 from metta.config.words import is_word, parse_word
 from metta.rl.launcher import Signals
-from metta.sweep.plan import Plan, make_plan
+from metta.sweep.plan import Plan, composed, make_plan
 from metta.sweep.results import PLAN, print_result
 from metta.sweep.storage import answering, open_store
 from metta.sweep.worker import COMMAND, Share, run_here
@@ -27,13 +28,16 @@ def sweep(flags: argparse.Namespace) -> int:
     """Run a sweep, or go on with it. `flags` are those of the runner."""
     names = [text for text in flags.words if not is_word(text)]
     words = [parse_word(text) for text in flags.words if is_word(text)]
-    for flag in ("multirun", "cfg", "describe", "saved"):
+    for flag in ("multirun", "describe", "saved"):
         if getattr(flags, flag, None):
             raise UserError(f"--sweep: goes without --{'from' if flag == 'saved' else flag}")
     recipe = resolve(names) if names else None
     if recipe is None and not any(word.key == "user" for word in words):
         raise UserError("--sweep: no recipe is named: run.py RECIPE --sweep NAME key=value …")
     plan = make_plan(recipe, words, flags.sweep)
+    if flags.cfg:  # what all trials share
+        print(to_yaml(composed(plan, {})), end="")
+        return 0
     note(_told(plan))
     if flags.dry_run:
         return 0

@@ -89,7 +89,7 @@ def make_plan(recipe: Recipe | None, words: Sequence[Word], name: str) -> Plan:
         defaults={},
         total=1,
     )
-    config = _composed(plan, {})
+    config = composed(plan, {})
     known = config.model_dump(mode="json")
     defaults = {path: at(known, path) for path, one in sweep.parameters.items() if one.holds(at(known, path))}
     _check(plan)
@@ -100,10 +100,12 @@ def _check(plan: Plan) -> None:
     """Compose a run with each value of a choice and with both ends of each range."""
     for path, parameter in plan.sweep.parameters.items():
         for value in parameter.choice or parameter.ends:
-            _composed(plan, {path: value})
+            composed(plan, {path: value})
 
 
-def _composed(plan: Plan, values: Values) -> RunConfig:
+def composed(plan: Plan, values: Values) -> RunConfig:
+    """The settings of a run with these values, under the name of the sweep. Raises UserError for one that trains
+    nothing."""
     words = [*plan.words(values), parse_word(f"run={plan.name}")]
     config = compose(resolve([plan.recipe]) if plan.recipe else None, words).config
     if not isinstance(config, RunConfig):
