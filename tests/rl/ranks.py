@@ -53,13 +53,13 @@ def _rank(rank: int, size: int, folder: str, limit: float, function: Callable[..
     dist.init_process_group("gloo", meeting, timedelta(seconds=limit), world_size=size, rank=rank)
     try:
         result = function(World(rank, size, rank, size), *args)
+        _result(folder, rank).write_bytes(pickle.dumps(result))
+        dist.barrier()  # who leaves while others still talk may take them with it
     except BaseException:
         with suppress(FileExistsError), _failed(folder).open("x") as first:  # before the others can notice
             first.write(traceback.format_exc())
         raise
-    finally:
-        dist.destroy_process_group()
-    _result(folder, rank).write_bytes(pickle.dumps(result))
+    dist.destroy_process_group()
 
 
 def _result(folder: str, rank: int) -> Path:

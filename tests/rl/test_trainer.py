@@ -199,7 +199,9 @@ def test_what_is_open_is_closed_if_the_reports_cannot_be_opened(config: Config, 
     before = set(threading.enumerate())
     with pytest.raises(UserError, match=rf"{file}: cannot be used \(Is a directory\)"):
         train(settings)
-    assert set(threading.enumerate()) <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive(), thread
 
 
 @pytest.mark.parametrize(
