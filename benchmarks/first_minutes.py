@@ -25,11 +25,12 @@ from benchmarks.command import in_one_line
 from benchmarks.machine import machine
 from metta.common.commands import Parser
 from metta.common.errors import UserError
+from metta.game.cache import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/first-ten-minutes.md"
 PLAY = "./.venv/bin/cogames play -m cogsguard_arena.basic -p cogsguard?gear=10 -r unicode"
-VIEW = r"step +\d+/"  # the first picture of a view
+VIEW = r"step +[1-9]\d*/"  # the first picture in which something has moved
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b.")
 MOST = 900.0  # seconds for a command
 SIZE = (120, 40)  # columns and rows of the terminal
@@ -90,7 +91,8 @@ def _start(command: str, folder: Path, cache: Path) -> tuple[int, int]:
     if process == 0:
         environment = {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(cache), "COLUMNS": "120", "LINES": "40"}
         os.chdir(folder)
-        os.execvpe("sh", ["sh", "-c", command], os.environ | environment)
+        own = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        os.execvpe("sh", ["sh", "-c", command], own | environment)
     return process, terminal
 
 
@@ -127,8 +129,8 @@ def page(shown: Sequence[Shown], figures: dict[str, dict[str, float]]) -> str:
         "What a terminal shows after a fresh clone, with nothing compiled; written by", "",
         "```bash", "python benchmarks/first_minutes.py --write", "```", "",
         f"on {machine()['cores']} cores ({machine()['cpu']}). Packages were there already; `cogames setup` is what "
-        "`make setup` does once they are. Times are minutes and seconds from the start of each command; of a line that "
-        "is drawn again and again the last is shown.", "",
+        "`make setup` does once they are. Times are minutes and seconds from the start of each command; of what "
+        "is drawn again and again the first and the last are shown.", "",
     ]  # fmt: skip
     for each in shown:
         lines += ["```text", f"$ {each.typed.command}", *_thinned(each.lines), "```", ""]
@@ -142,15 +144,12 @@ def page(shown: Sequence[Shown], figures: dict[str, dict[str, float]]) -> str:
 
 
 def _thinned(lines: Sequence[tuple[float, str]]) -> list[str]:
-    """With times; of a line that is drawn again and again (a bar) the first and the last."""
-    kept: list[tuple[float, str]] = []
-    for seconds, line in lines:
-        shape = re.sub(r"[\d━╸╺ ]+", "", line)
-        if len(kept) > 1 and all(re.sub(r"[\d━╸╺ ]+", "", before) == shape for _, before in kept[-2:]):
-            kept[-1] = (seconds, line)
-        else:
-            kept.append((seconds, line))
-    return [f"{int(seconds) // 60}:{seconds % 60:04.1f}  {line}" for seconds, line in kept]
+    """With times; of lines that are drawn again and again (a bar, a table) the first and the last."""
+    shapes = [re.sub(r"[^a-zA-Z]+", "", line) for _, line in lines]
+    first = {shape: place for place, shape in reversed([*enumerate(shapes)])}
+    last = {shape: place for place, shape in enumerate(shapes)}
+    kept = [each for place, each in enumerate(lines) if place in (first[shapes[place]], last[shapes[place]])]
+    return [f"{int(seconds) // 60}:{seconds % 60:04.1f}  {line}" for seconds, line in kept if re.search(r"\w", line)]
 
 
 @in_one_line
