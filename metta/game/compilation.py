@@ -1,7 +1,6 @@
 """Compiling ahead: what a command needs is compiled before it begins, in processes of its own, where that can be seen
 and stopped. What is compiled already costs a look at the dates of the sources."""
 
-import fcntl
 import hashlib
 import math
 import os
@@ -11,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from metta.common.logging import warn
+from metta.common.processes import child_environment, locked
 from metta.common.ranks import find_place, share_of_cores
 from metta.game.cache import PACKAGE, VARIABLE, cache_problem
 
@@ -66,35 +66,15 @@ def compile_ahead(*kernels: Kernels, quits: Callable[[], bool] | None = None) ->
         return
     if problem := cache_problem():
         warn(f"{problem}: all is compiled anew at every start")
-    with _alone():
+    folder = Path(os.environ[VARIABLE])
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "compiling.lock", lambda: _tell("another process compiles the engine: waiting for it ...")):
         if missing := _missing(missing):
             Compilation(missing).run(quits or (lambda: False))
 
 
 def _missing(kernels: Sequence[Kernels]) -> list[Kernels]:
     return [each for each in kernels if not each.marker().exists()]
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Held by one process that uses this cache at a time."""
-    folder = Path(os.environ[VARIABLE])
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "compiling.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            _tell("another process compiles the engine: waiting for it ...")
-            while _held(lock):
-                time.sleep(LOOK)
-        yield
-
-
-def _held(lock: IO[str]) -> bool:
-    with suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    return True
 
 
 @dataclass
@@ -111,12 +91,11 @@ class _Worker:
 
     @classmethod
     def start(cls, kernels: Kernels) -> "_Worker":
-        root, before = str(PACKAGE.parents[1]), os.environ.get("PYTHONPATH")
-        environment = {**os.environ, WORKER: "1", "PYTHONPATH": os.pathsep.join([root, *([before] if before else [])])}
         said = TemporaryFile()  # noqa: SIM115 - closed with the worker
         process = subprocess.Popen(
             [sys.executable, "-m", "metta.game.compilation", kernels.call],
-            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
+            env=child_environment() | {WORKER: "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
         )  # fmt: skip
         return cls(kernels, process, said, kernels.marker())
 

@@ -21,6 +21,7 @@ from types import FrameType
 
 from metta.common.commands import DIVERGED, LOST
 from metta.common.logging import warn
+from metta.common.processes import child_environment
 from metta.common.ranks import LISTENING, STACKS, share_of_cores
 from metta.rl.run.settings import SystemSettings
 from metta.rl.run.signals import OVERDUE, heard, is_again
@@ -196,12 +197,10 @@ class Team:
             process.wait()
 
     def _environment(self, port: int, restart: int) -> dict[str, str]:
-        root = str(Path(__file__).parents[2])
         return {
             "OMP_NUM_THREADS": str(share_of_cores(self._size)),
             "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
+            **child_environment(),
             "MASTER_ADDR": LOOPBACK,
             "MASTER_PORT": str(port),
             "WORLD_SIZE": str(self._size),

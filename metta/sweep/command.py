@@ -9,6 +9,7 @@ from metta.common.commands import LOST
 from metta.common.errors import UserError
 from metta.common.files import write_atomic
 from metta.common.logging import note, warn
+from metta.common.processes import child_environment
 from metta.common.ranks import share_of_cores
 from metta.common.streams import go_on_unheard
 from metta.config.recipes import resolve
@@ -91,7 +92,7 @@ def run_workers(plan: Plan) -> int:
 
 
 def _start(share: Share) -> subprocess.Popen[bytes]:
-    worker = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, start_new_session=True)
+    worker = subprocess.Popen(COMMAND, env=child_environment(), stdin=subprocess.PIPE, start_new_session=True)
     assert worker.stdin
     with worker.stdin as stdin:
         stdin.write(share.model_dump_json(by_alias=True).encode())

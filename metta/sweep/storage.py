@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
+from metta.common.processes import locked
 from metta.sweep.plan import Plan
 
 JOURNAL = "journal.log"
@@ -77,11 +78,11 @@ class JournalStore:
         self.worker = _new_worker()
         self._opened = ExitStack()
         if works:
-            self._opened.enter_context(_locked(folder / "workers" / self.worker))
+            self._opened.enter_context(locked(folder / "workers" / self.worker))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        with _locked(self._folder / "workers" / "taking"):
+        with locked(self._folder / "workers" / "taking"):
             yield
 
     def beat(self, trial_id: int) -> None:
@@ -127,13 +128,6 @@ class JournalLock(BaseJournalFileLock):
 
 def _new_worker() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 class DatabaseStore:

@@ -16,6 +16,7 @@ from metta.common.commands import guarded
 from metta.common.errors import UserError
 from metta.common.files import read_text, write_atomic
 from metta.common.jsonl import Row
+from metta.common.processes import child_environment
 from metta.common.ranks import begin, end_with_parent
 from metta.common.streams import go_on_unheard
 from metta.config.run_job import Summary, run_job
@@ -50,7 +51,14 @@ def run_trial(
     }
     with open(folder / OUTPUT, "ab") as output:
         # A session of its own: Ctrl-C at the terminal is passed on once, by the worker.
-        child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
+        child = subprocess.Popen(
+            COMMAND,
+            env=child_environment(),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         assert child.stdin
         with suppress(BrokenPipeError), child.stdin as stdin:

@@ -26,12 +26,6 @@ from tests.nets import build_net
 
 
 @pytest.fixture
-def info() -> EnvInfo:
-    full = env_info(Mission())
-    return replace(full, action_names=full.action_names[:5])
-
-
-@pytest.fixture
 def net(info: EnvInfo) -> PolicyNet:
     torch.manual_seed(3)
     return build_net("lstm", {"hidden_size": 8}, info)

@@ -1,15 +1,13 @@
 """A small trained net, its bundle, and a cache of its own for every test."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from metta.game.mission import Mission
-from metta.game.observation import EnvInfo, env_info
+from metta.game.observation import EnvInfo
 from metta.policy.interface import Adviser
 from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.bundle import save_bundle
@@ -21,12 +19,6 @@ from tests.nets import build_net
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("METTA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def info() -> EnvInfo:
-    full = env_info(Mission())
-    return replace(full, action_names=full.action_names[:5])
 
 
 @pytest.fixture
