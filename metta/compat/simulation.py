@@ -1,0 +1,430 @@
+"""`Simulator` and `Simulation` of `mettagrid`: one environment of this engine, stepped by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from metta.compat.config import MettaGridConfig
+from metta.compat.environment import PolicyEnvInterface
+from metta.compat.errors import NotPlayableError, as_value_errors
+from metta.compat.grid_objects import BoundingBox, GridObjects
+from metta.compat.observation import (
+    Action,
+    AgentObservation,
+    ObservationFeatureSpec,
+    ObservationToken,
+    decode,
+    dtype_actions,
+    dtype_observations,
+    dtype_rewards,
+)
+from metta.compat.reading import mission_of
+from metta.game.engine.batch import EnvBatch, Episode
+from metta.game.maps.pool import build_pool
+from metta.game.mission import Mission
+from metta.game.observation import PLAIN_ACTIONS, collectives, resources
+
+MOST_TYPES = 25  # names, padded with ""
+
+
+@dataclass
+class Buffers:
+    """Arrays that the engine reads and writes, by agent."""
+
+    observations: np.ndarray  # uint8 [N, 200, 3]
+    terminals: np.ndarray  # bool [N]
+    truncations: np.ndarray  # bool [N]
+    rewards: np.ndarray  # float32 [N]
+    masks: np.ndarray  # bool [N]
+    actions: np.ndarray  # int32 [N]: moves
+    teacher_actions: np.ndarray  # int32 [N]
+    vibe_actions: np.ndarray | None = None  # int32 [N]: flat ids, 0 for none
+
+
+def new_buffers(agents: int, shape: tuple[int, ...]) -> Buffers:
+    """Zeros for so many agents; all masks are set."""
+    ends, acts = np.zeros((2, agents), bool), np.zeros((3, agents), dtype_actions)
+    seen = np.zeros((agents, *shape), dtype_observations)
+    return Buffers(seen, *ends, np.zeros(agents, dtype_rewards), np.ones(agents, bool), *acts)
+
+
+class SimulatorEventHandler:
+    """Is told what happens; `self._sim` is the simulation."""
+
+    def __init__(self) -> None:
+        self._sim: Any = None
+
+    def set_simulation(self, simulation: "Simulation") -> None:
+        self._sim = simulation
+
+    def on_episode_start(self) -> None: ...
+
+    def on_step(self) -> None: ...
+
+    def on_episode_end(self) -> None: ...
+
+    def on_close(self) -> None: ...
+
+
+class Simulator:
+    """Makes simulations; of a map with a seed the k-th has the seed + k."""
+
+    def __init__(self, maps_cache_size: int | None = None) -> None:
+        self._handlers: list[SimulatorEventHandler] = []
+        self._cache_size = maps_cache_size
+        self._made = 0
+        self._newest: Simulation | None = None
+
+    def add_event_handler(self, handler: SimulatorEventHandler) -> None:
+        """Tell a handler of simulations that are made from now on."""
+        self._handlers.append(handler)
+
+    def new_simulation(self, config: MettaGridConfig, seed: int = 0, buffers: Buffers | None = None) -> "Simulation":
+        number = self._made % self._cache_size if self._cache_size else self._made
+        self._newest = Simulation(config, seed, list(self._handlers), self, buffers, map_number=number)
+        self._made += 1
+        return self._newest
+
+    def close(self) -> None:
+        """Close the newest simulation."""
+        if self._newest is not None:
+            self._newest.close()
+
+
+class Simulation:
+    """An episode, at step 0 when it is built."""
+
+    def __init__(
+        self,
+        config: MettaGridConfig,
+        seed: int = 0,
+        event_handlers: Sequence[SimulatorEventHandler] = (),
+        simulator: Simulator | None = None,
+        buffers: Buffers | None = None,
+        maps_cache: Any = None,
+        *,
+        map_number: int = 0,
+    ) -> None:
+        """Raises NotPlayableError (a ValueError) for a configuration that this engine cannot play."""
+        self.config, self.seed = config, seed
+        self._simulator, self._handlers = simulator, list(event_handlers)
+        self._context: dict[str, Any] = {}
+        self._closed = False
+        for handler in self._handlers:
+            handler.set_simulation(self)
+        self.mission = mission_of(config)
+        with as_value_errors():
+            maps = _map(self.mission, map_number)
+            self._batch = EnvBatch(self.mission, 1, maps=maps, seed=seed & 0xFFFFFFFF, auto_reset=False)
+        self.policy_env_info = PolicyEnvInterface.from_info(self._batch.info, config.game.actions.move
+                                                            .consumed_resources.get("energy"))  # fmt: skip
+        self._buffers = buffers or new_buffers(self.num_agents, self.observation_shape)
+        if self._buffers.vibe_actions is None:
+            self._buffers.vibe_actions = np.zeros(self.num_agents, dtype_actions)
+        self._begin()
+        self._grid = GridObjects(self._batch, config)
+        self._agents = [SimulationAgent(self, agent) for agent in range(self.num_agents)]
+        self._c_sim = _Core(self)
+        self._tell("on_episode_start")
+
+    def _begin(self) -> None:
+        buffers = self._buffers
+        buffers.rewards[:], buffers.actions[:], buffers.masks[:] = 0, 0, True
+        buffers.terminals[:] = buffers.truncations[:] = False
+        self._vibe_actions[:] = 0
+        self._batch.reset(buffers.observations)
+        self.episode_rewards = np.zeros(self.num_agents, dtype_rewards)
+
+    def _tell(self, what: str) -> None:
+        for handler in self._handlers:
+            getattr(handler, what)()
+
+    @property
+    def _vibe_actions(self) -> np.ndarray:
+        assert self._buffers.vibe_actions is not None
+        return self._buffers.vibe_actions
+
+    # What is played.
+
+    @property
+    def num_agents(self) -> int:
+        return self.mission.agents
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        return self.policy_env_info.observation_shape
+
+    @property
+    def action_names(self) -> list[str]:
+        """Moves and vibes by flat id."""
+        return self.policy_env_info.all_action_names
+
+    @property
+    def action_ids(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.action_names)}
+
+    @property
+    def vibe_action_names(self) -> list[str]:
+        return self.policy_env_info.vibe_action_names
+
+    @property
+    def vibe_action_ids(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.vibe_action_names, PLAIN_ACTIONS)}
+
+    @property
+    def resource_names(self) -> list[str]:
+        return list(resources(self.mission))
+
+    @property
+    def features(self) -> list[ObservationFeatureSpec]:
+        return self.policy_env_info.obs_features
+
+    def get_feature(self, feature_id: int) -> ObservationFeatureSpec:
+        """Raises KeyError for an id that there is not."""
+        return dict(enumerate(self.features))[feature_id]
+
+    @property
+    def object_type_names(self) -> list[str]:
+        names = sorted(self._grid.type_names)
+        return names + [""] * (MOST_TYPES - len(names))
+
+    # How it stands.
+
+    @property
+    def current_step(self) -> int:
+        return int(self._batch.steps()[0])
+
+    @property
+    def map_height(self) -> int:
+        return self._batch.map_shape[0]
+
+    @property
+    def map_width(self) -> int:
+        return self._batch.map_shape[1]
+
+    @property
+    def action_success(self) -> list[bool]:
+        return self._batch.successes()[0].tolist()
+
+    @property
+    def episode_stats(self) -> dict[str, Any]:
+        """Statistics so far: game, agent (one each), collective. What nobody did is left out."""
+        so_far: Episode = self._batch.statistics(0)
+        agents = [
+            {name: float(values[agent]) for name, values in so_far.agent.items() if values[agent]}
+            for agent in range(self.num_agents)
+        ]
+        return {"game": so_far.game, "agent": agents, "collective": so_far.collective}
+
+    def grid_objects(
+        self, bbox: BoundingBox | None = None, ignore_types: Sequence[str] | None = None
+    ) -> dict[int, dict[str, Any]]:
+        """Everything on the map by id: dictionaries with place, type, owner and inventory."""
+        return self._grid.present(bbox, ignore_types or ())
+
+    def agents(self) -> list["SimulationAgent"]:
+        return list(self._agents)
+
+    def agent(self, agent_id: int) -> "SimulationAgent":
+        """Raises IndexError for one that there is not."""
+        return self._agents[agent_id]
+
+    def observations(self) -> list[AgentObservation]:
+        return [agent.observation for agent in self._agents]
+
+    # What happens.
+
+    def step(self) -> None:
+        """All agents act as they were last told to.
+
+        Raises NotPlayableError for a move and a vibe in one step, AttributeError after `close`.
+        """
+        if self._closed:
+            raise AttributeError("the simulation is closed")
+        buffers, vibes = self._buffers, self._vibe_actions
+        moves = np.where(buffers.actions < PLAIN_ACTIONS, buffers.actions, 0)
+        both = (moves > 0) & (vibes >= PLAIN_ACTIONS)
+        if both.any():
+            raise NotPlayableError(
+                f"agent {int(both.argmax())} moves and changes its vibe in one step: one of both here"
+            )
+        acts = np.where(vibes >= PLAIN_ACTIONS, vibes, moves)
+        acts = np.where(buffers.actions > self._last_action, buffers.actions, acts).astype(np.int32)
+        ends = buffers.terminals, buffers.truncations
+        self._batch.step(acts, buffers.observations, buffers.rewards, *ends)
+        self._batch.take_episodes()
+        self.episode_rewards += buffers.rewards
+        self._tell("on_step")
+        if self.is_done():
+            self._tell("on_episode_end")
+
+    @property
+    def _last_action(self) -> int:
+        """What is above it is no action, which the engine counts."""
+        return PLAIN_ACTIONS + len(self.vibe_action_names) - 1
+
+    def is_done(self) -> bool:
+        return bool(self._buffers.terminals.all() or self._buffers.truncations.all())
+
+    def end_episode(self) -> None:
+        """Cut the episode short."""
+        self._buffers.truncations[:] = True
+
+    def close(self) -> None:
+        """Nothing is played any more; what was played can still be looked at."""
+        if not self._closed:
+            self._closed = True
+            self._tell("on_close")
+            self._batch.close()
+
+
+def _map(mission: Mission, number: int) -> np.ndarray:
+    """The map of the number of a simulation, uint8 [1, H, W]; without a seed any."""
+    seed = mission.map.seed
+    first = int(np.random.randint(1 << 31)) if seed is None else seed + number
+    free = mission.model_copy(update={"map": mission.map.model_copy(update={"seed": None})})
+    return build_pool(free, 1, first, 1)
+
+
+class SimulationAgent:
+    """One agent of a simulation."""
+
+    def __init__(self, simulation: Simulation, agent: int) -> None:
+        self._sim, self.id = simulation, agent
+
+    def set_action(self, action: Action | str) -> None:
+        """What it does from now on. Raises KeyError for an action that there is not."""
+        name = action if isinstance(action, str) else action.name
+        number = self._sim.action_ids[name]
+        vibe = number >= PLAIN_ACTIONS
+        self._sim._buffers.actions[self.id] = 0 if vibe else number
+        self._sim._vibe_actions[self.id] = number if vibe else 0
+
+    @property
+    def observation(self) -> AgentObservation:
+        return decode(self.id, self._sim._buffers.observations[self.id], self._sim.features)
+
+    @property
+    def step_reward(self) -> np.float32:
+        return self._sim._buffers.rewards[self.id]
+
+    @property
+    def episode_reward(self) -> np.float32:
+        return self._sim.episode_rewards[self.id]
+
+    @property
+    def last_action_success(self) -> bool:
+        return self._sim.action_success[self.id]
+
+    def self_observation(self) -> list[ObservationToken]:
+        """Tokens of the agent's own cell."""
+        centre = self._sim.policy_env_info.obs_height // 2, self._sim.policy_env_info.obs_width // 2
+        return [token for token in self.observation.tokens if token.location == centre]
+
+    def global_observation_tokens(self) -> list[ObservationToken]:
+        return [token for token in self.observation.tokens if token.is_global]
+
+    @property
+    def global_observations(self) -> dict[str, int]:
+        """Values of the global tokens by feature."""
+        return _folded(self.global_observation_tokens())
+
+    @property
+    def inventory(self) -> dict[str, int]:
+        """What the agent sees that it holds."""
+        own = [token for token in self.self_observation() if token.feature.name.startswith("inv:")]
+        return {name.removeprefix("inv:"): amount for name, amount in _folded(own).items()}
+
+    def set_inventory(self, inventory: dict[str, int]) -> None:
+        raise NotPlayableError(
+            "set_inventory: inventories are the engine's; agents[i].inventory.initial sets the first"
+        )
+
+
+def _folded(tokens: list[ObservationToken]) -> dict[str, int]:
+    """Values by feature; `:p1` counts 256 times."""
+    found: dict[str, int] = {}
+    for token in tokens:
+        name, _, power = token.feature.name.partition(":p")
+        high = power.isdigit()
+        key = name if high else token.feature.name
+        found[key] = found.get(key, 0) + token.value * 256 ** (int(power) if high else 0)
+    return found
+
+
+class _Core:
+    """What people reach for as `_c_sim`: live arrays, and statistics by name."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+        info, buffers = simulation.policy_env_info, simulation._buffers
+        self.obs_height, self.obs_width = info.egocentric_shape
+        self.num_agents, self.max_steps = simulation.num_agents, simulation.mission.max_steps
+        self.map_height, self.map_width = simulation.map_height, simulation.map_width
+        self._arrays = {one.name: getattr(buffers, one.name) for one in fields(buffers)}
+
+    def observations(self) -> np.ndarray:
+        return self._arrays["observations"]
+
+    def rewards(self) -> np.ndarray:
+        return self._arrays["rewards"]
+
+    def terminals(self) -> np.ndarray:
+        return self._arrays["terminals"]
+
+    def truncations(self) -> np.ndarray:
+        return self._arrays["truncations"]
+
+    def masks(self) -> np.ndarray:
+        return self._arrays["masks"]
+
+    def actions(self) -> np.ndarray:
+        return self._arrays["actions"]
+
+    def vibe_actions(self) -> np.ndarray:
+        return self._sim._vibe_actions
+
+    def action_success(self) -> list[bool]:
+        return self._sim.action_success
+
+    @property
+    def current_step(self) -> int:
+        return self._sim.current_step
+
+    def get_episode_rewards(self) -> np.ndarray:
+        return self._sim.episode_rewards
+
+    def get_episode_stats(self) -> dict[str, Any]:
+        return self._sim.episode_stats
+
+    def get_game_stat(self, key: str) -> float | None:
+        return self._sim.episode_stats["game"].get(key)
+
+    def get_agent_stat(self, agent: int, key: str) -> float | None:
+        return self._sim.episode_stats["agent"][agent].get(key)
+
+    def get_collective_stat(self, name: str, key: str) -> float | None:
+        return self._sim.episode_stats["collective"].get(name, {}).get(key)
+
+    def get_collective_inventories(self) -> dict[str, dict[str, int]]:
+        """What teams own, by resource."""
+        held = self._sim._batch.team_inventory()[0].tolist()
+        names = self._sim.resource_names
+        return {
+            team: {name: amount for name, amount in zip(names, row, strict=True) if amount}
+            for team, row in zip(collectives(self._sim.mission), held, strict=True)
+        }
+
+    def grid_objects(
+        self,
+        min_row: int | None = None,
+        max_row: int | None = None,
+        min_col: int | None = None,
+        max_col: int | None = None,
+        ignore_types: Sequence[str] = (),
+    ) -> dict[int, dict[str, Any]]:
+        sides = (min_row, max_row, min_col, max_col)
+        bbox = None if None in sides else BoundingBox(*sides)  # type: ignore[arg-type]
+        return self._sim.grid_objects(bbox, ignore_types)
