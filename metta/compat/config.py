@@ -171,7 +171,7 @@ class AgentConfig(GridObjectConfig):
     team_id: int = 0
     rewards: dict[str, AgentReward] = {}
     freeze_duration: int = 10
-    log_sum_stats: list[str] = []
+    log_sum_stats: list[Plain] = []
     on_tick: dict[str, HandlerConfig] = {}
 
 

@@ -18,7 +18,7 @@ from metta.game.resources import CLIPS, ELEMENTS, GEAR, ROLE, ROLES
 from metta.game.rewards import ROLE_ENTRIES
 
 Data = dict[str, Any]
-SHOWN = ("render_name", "render_symbol", "pydantic_type")  # what no rule reads
+SHOWN = ("render_name", "render_symbol", "pydantic_type", "log_sum_stats")  # what no rule reads
 UNREAD = ("map_builder", "params", "agent", "agents", "reward_estimates", "tags", "num_agents", "max_steps")
 WEALTHIEST = 1000
 

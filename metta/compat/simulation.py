@@ -25,6 +25,7 @@ from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
 from metta.game.observation import PLAIN_ACTIONS, collectives, resources
+from metta.game.resources import move_and_vibe
 
 MOST_TYPES = 25  # names, padded with ""
 
@@ -237,20 +238,13 @@ class Simulation:
     # What happens.
 
     def step(self) -> None:
-        """All agents act as they were last told to.
-
-        Raises NotPlayableError for a move and a vibe in one step, AttributeError after `close`.
-        """
+        """All agents act as they were last told to. Raises AttributeError after `close`."""
         if self._closed:
             raise AttributeError("the simulation is closed")
         buffers, vibes = self._buffers, self._vibe_actions
         moves = np.where(buffers.actions < PLAIN_ACTIONS, buffers.actions, 0)
-        both = (moves > 0) & (vibes >= PLAIN_ACTIONS)
-        if both.any():
-            raise NotPlayableError(
-                f"agent {int(both.argmax())} moves and changes its vibe in one step: one of both here"
-            )
-        acts = np.where(vibes >= PLAIN_ACTIONS, vibes, moves)
+        changing = vibes >= PLAIN_ACTIONS
+        acts = np.where(changing, move_and_vibe(moves, vibes - PLAIN_ACTIONS), moves)
         acts = np.where(buffers.actions > self._last_action, buffers.actions, acts).astype(np.int32)
         ends = buffers.terminals, buffers.truncations
         self._batch.step(acts, buffers.observations, buffers.rewards, *ends)

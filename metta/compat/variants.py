@@ -10,7 +10,7 @@ from metta.compat.errors import NotPlayableError
 from metta.compat.map_config import MapGenConfig
 from metta.compat.maps import HUB_EXTRACTORS, builder_of, map_settings
 from metta.compat.missions import CoGameMissionVariant, CvCMission
-from metta.compat.writing import reward_of
+from metta.compat.writing import diversity_of, reward_of
 from metta.game import variants as ours
 from metta.game.mission import Mission
 from metta.game.resources import GEAR, ROLE, ROLES, VIBES
@@ -261,6 +261,7 @@ def _add_rewards(env: MettaGridConfig, presets: Sequence[str]) -> None:
         added = {key: reward_of(entry) for key, entry in reward_entries(mission, index).items() if key != OBJECTIVE}
         kept = {key: one for key, one in agent.rewards.items() if key != OBJECTIVE or "no_objective" not in presets}
         agent.rewards = {**kept, **added}
+        agent.log_sum_stats = diversity_of(agent.rewards)
 
 
 class _Rewards(CoGameMissionVariant):

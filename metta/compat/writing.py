@@ -46,7 +46,11 @@ def tree_of(mission: Mission, builder: AnyMapBuilder) -> MettaGridConfig:
         num_agents=mission.agents,
         max_steps=mission.max_steps,
         obs=_observation(mission),
-        agents=[_agent(mission, name, k) for name, team in mission.teams.items() for k in range(team.num_agents)],
+        agents=[
+            _agent(mission, name, k)
+            for (name, team), size in zip(mission.teams.items(), mission.team_sizes, strict=True)
+            for k in range(max(size, team.num_agents))
+        ],
         actions=ActionsConfig(
             move=MoveActionConfig(consumed_resources=dict(mission.cog.action_cost)),
             change_vibe=ChangeVibeActionConfig(
@@ -82,6 +86,7 @@ def _agent(mission: Mission, team: str, index: int) -> AgentConfig:
         **cog.initial_inventory, "energy": cog.initial_energy, "hp": cog.initial_hp, "solar": cog.initial_solar,
     }  # fmt: skip
     role = ROLES.index(mission.roles[index % len(mission.roles)]) if mission.roles else None
+    rewards = {key: reward_of(entry) for key, entry in reward_entries(mission, index).items()}
     return AgentConfig(
         tags=[f"collective:{team}"],
         collective=team,
@@ -97,7 +102,8 @@ def _agent(mission: Mission, team: str, index: int) -> AgentConfig:
             },
             initial=initial if role is None else {**initial, ROLE: role},
         ),
-        rewards={key: reward_of(entry) for key, entry in reward_entries(mission, index).items()},
+        rewards=rewards,
+        log_sum_stats=diversity_of(rewards),
         on_tick={
             "regen": HandlerConfig(mutations=[_delta("actor", {"hp": cog.hp_regen, "influence": cog.influence_regen})]),
             "solar_to_energy": HandlerConfig(
@@ -125,6 +131,16 @@ def reward_of(entry: RewardEntry) -> AgentReward:
     head, _, rest = entry.stat.partition(".")
     value = StatValue(name=rest, scope="collective") if head == "collective" else StatValue(name=entry.stat)
     return AgentReward(nums=[value], weight=entry.weight, max=entry.max)
+
+
+def diversity_of(rewards: dict[str, AgentReward]) -> list[Plain]:
+    """The statistics that are sums of logarithms, where a reward is for one of them."""
+    wanted = {value.name for one in rewards.values() for value in one.nums if isinstance(value, StatValue)}
+    stats = {"gain_diversity": ".gained", "deposit_diversity": ".deposited"}
+    elements = ["carbon", "oxygen", "germanium", "silicon"]
+    if not wanted & set(stats):
+        return []
+    return [{"stat_name": name, "stat_suffix": suffix, "resources": elements} for name, suffix in stats.items()]
 
 
 def _collectives(mission: Mission) -> dict[str, CollectiveConfig]:
