@@ -96,7 +96,7 @@ class MettaGridPufferEnv(PufferEnv):
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Moves [N] or [N, 1], moves and vibes [N, 2], or both in one number: move + 5 x (vibe + 1), for all agents.
 
-        Raises ValueError for what is no action, and for a move and a vibe in one step, which this engine does not play.
+        Raises ValueError for what is no action.
         """
         assert self._sim is not None
         if self._sim.is_done():

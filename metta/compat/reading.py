@@ -66,7 +66,7 @@ def _read(config: MettaGridConfig) -> Data:
         "teams": teams,
         "cog": _cog(game, agents[0]),
         "clips": _clips(game, built),
-        "weather": _weather(game),
+        "weather": _weather(game, built),
         "cost": {
             "heart": _price(hub.on_use_handlers["make_heart"].mutations[0]),
             **{gear: _price(_change(game, f"{shorts}:{gear}")) for gear in GEAR},
@@ -202,13 +202,15 @@ def _times(name: str, event: EventConfig | None, built: int, never: int) -> Data
     return {f"{name}_start": steps[0], f"{name}_interval": interval, f"{name}_end": end, f"{name}_radius": radius}
 
 
-def _weather(game: GameConfig) -> Data:
+def _weather(game: GameConfig, built: int) -> Data:
     """What the day adds to the night; without its events nothing."""
-    day, night = game.events.get("weather_day"), game.events.get("weather_night")
-    if not day or not night or not day.timesteps or not night.timesteps:
+    day, night = (game.events.get(name) for name in ("weather_day", "weather_night"))
+    if not day or not day.timesteps:
         return {"day_deltas": {}, "night_deltas": {}}
-    length = 2 * (night.timesteps[0] - day.timesteps[0])
-    return {"day_length": length, "day_deltas": day.mutations[0]["deltas"], "night_deltas": {}}
+    first, *later = day.timesteps
+    nights = night.timesteps if night else []
+    half = nights[0] - first if nights else (later[0] - first) // 2 if later else max(built, game.max_steps) + 1
+    return {"day_length": 2 * half, "day_deltas": day.mutations[0]["deltas"], "night_deltas": {}}
 
 
 def _rewards(agents: list[AgentConfig]) -> Data:

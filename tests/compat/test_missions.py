@@ -165,6 +165,7 @@ PLAYED: dict[str, Edit] = {
     "vibes": lambda env: setattr(env.game.actions.change_vibe, "enabled", False),
     "hp limit": lambda env: [setattr(agent.inventory.limits["hp"], "min", 70) for agent in env.game.agents],
     "one event": lambda env: env.game.events.pop("presence_check"),
+    "no night comes": lambda env: setattr(env.game, "max_steps", 40),
     "override": lambda env: env.override("game.max_steps", 7),
 }
 
