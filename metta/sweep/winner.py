@@ -8,7 +8,7 @@ import yaml
 
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
-from metta.config.layers import GROUPS, options
+from metta.config.files import GROUPS, options
 from metta.config.recipes import resolve
 from metta.config.words import parse_word
 from metta.runs.run import flat
