@@ -48,6 +48,12 @@ def read_flags(argv: Sequence[str]) -> argparse.Namespace:
     return flags
 
 
+def flag_names() -> list[str]:
+    """The flags that do something here, by their long names."""
+    names = _parser()._option_string_actions.items()
+    return [name for name, action in names if name.startswith("--") and not isinstance(action, _Called)]
+
+
 def _parser() -> Parser:
     parser = Parser(add_help=False)
     add: Any = parser.add_argument
@@ -62,6 +68,7 @@ def _parser() -> Parser:
     add("-cd", "--config-dir", metavar="FOLDER", action="append")
     add("--dry-run", action="store_true")
     add("--describe", choices=FORMS)
+    add("-sc", "--shell-completion", action="store_true")
     add("-v", "--verbose", action="store_true")
     add("-r", "--run", action="store_true")
     add("-m", "--multirun", action="store_true")

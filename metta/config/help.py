@@ -36,7 +36,10 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
   -v, --verbose   show where each word went
   -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))
   --sweep NAME    search for the best settings as configs/sweep/NAME.yaml, or a YAML file, says (docs/sweeps.md)
-  --from FOLDER   repeat a saved run exactly; words override"""
+  --from FOLDER   repeat a saved run exactly; words override
+  --shell-completion bash
+                  print what has bash, zsh or fish complete words: eval "$(./tools/run.py --shell-completion bash)"
+  --version       the versions of metta and Hydra"""
 
 
 def print_recipes(recipes: Iterable[Recipe]) -> None:

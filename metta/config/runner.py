@@ -22,6 +22,7 @@ from metta.config.job import KINDS, Config
 from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
 from metta.config.run_job import execute
+from metta.config.shells import answer_shell
 from metta.config.summary import summary
 from metta.config.words import Word, is_word, parse_words, search_path
 from metta.game.missions import build_mission
@@ -51,6 +52,9 @@ def _guarded(
             flags = read_flags(argv)
             if flags.version:
                 print(f"metta {version('metta')}, Hydra {version('hydra-core')}")
+                return 0
+            if flags.shell_completion:
+                answer_shell(flags.words)
                 return 0
             if flags.sweep and not flags.help:
                 return import_module(SWEEPS).sweep(flags)
