@@ -182,7 +182,7 @@ def _missing(path: str, folders: Folders) -> str:
     group, _, option = path.rpartition("/")
     if ".." in path.split("/") or any((folder / f"{path}.yaml").is_file() for folder in folders):
         return f"defaults: '{path}' leads out of the folder of settings"
-    hint = suggest(option, options(group, folders))
+    hint = suggest(option, options(group, folders)) or suggest(group, GROUPS.values())
     if (last := group.rpartition("/")[2]) != group and option in options(last, folders):
         hint = f" (did you mean /{last}: {option}?)"
     return f"no {group or 'file'} '{option}'{hint}"
