@@ -10,21 +10,24 @@ from metta.common.commands import guarded
 from metta.common.errors import UserError
 from metta.common.logging import note
 from metta.common.ranks import begin
+from metta.common.settings import Settings
 from metta.common.streams import go_on_unheard
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
 from metta.config.describe import describe
 from metta.config.dry_run import check_job
 from metta.config.flags import read_flags
-from metta.config.in_turn import run_in_turn
+from metta.config.hydra_words import take_hydra_words
 from metta.config.info import print_info, print_tree
 from metta.config.job import KINDS, Config
+from metta.config.many import run_many
 from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
-from metta.config.run_job import execute
+from metta.config.run_job import Summary, execute, run_composed
 from metta.config.shells import answer_shell
 from metta.config.summary import summary
 from metta.config.words import Word, is_word, parse_words, search_path
+from metta.executors.settings import BasicSettings
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
@@ -56,8 +59,11 @@ def _guarded(
             if flags.shell_completion:
                 answer_shell(flags.words)
                 return 0
+            flags.hydra = take_hydra_words(flags.words)
+            flags.words = flags.hydra.rest
             if flags.sweep and not flags.help:
                 return import_module(SWEEPS).sweep(flags)
+            _check_hydra(flags)
             jobs = compose_jobs(flags)
             check_launched(jobs)
         except UserError as error:
@@ -65,6 +71,14 @@ def _guarded(
         return _start(jobs, flags, naming)
 
     return guarded(main)
+
+
+def _check_hydra(flags: argparse.Namespace) -> None:
+    """Raise UserError for words of Hydra that need a flag which is not there."""
+    if flags.hydra.searches:
+        raise UserError("hydra/sweeper=metta: --sweep NAME names what is searched (configs/sweep, docs/sweeps.md)")
+    if flags.hydra.launcher != "basic" and not flags.multirun:
+        raise UserError(f"hydra/launcher={flags.hydra.launcher}: runs the jobs of -m, or the workers of --sweep NAME")
 
 
 def _run(flags: argparse.Namespace) -> list[Composed]:
@@ -127,21 +141,30 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
             check_job(job)
             print(summary(job.config))
     else:
-        return _run_jobs(jobs, naming)
+        return _run_jobs(jobs, flags.hydra.settings, naming)
     return 0
 
 
-def _run_jobs(jobs: list[Composed], naming: str) -> int:
-    def told(job: Composed) -> tuple[int, bool, bool]:
-        code, stopped, finished = execute(job)
-        if not (code or finished):
+def _run_jobs(jobs: list[Composed], launcher: Settings, naming: str) -> int:
+    def tell(job: Composed, finished: bool) -> None:
+        if not finished:
             added = f" with {naming.format(job.made_up)}" if job.made_up else ""
             note(f"the same command{added} goes on from here")
-        return code, stopped, finished
+
+    def run(job: Composed) -> Summary:
+        ended = run_composed(job)
+        tell(job, bool(ended.code) or ended.state == "finished")
+        return ended
 
     if any(isinstance(job.config, RunConfig) for job in jobs):
         go_on_unheard()
-    return run_in_turn(jobs, told) if len(jobs) > 1 else told(jobs[0])[0] if jobs else 0
+    if len(jobs) > 1 or not isinstance(launcher, BasicSettings):
+        return run_many(jobs, launcher, run)
+    if not jobs:
+        return 0
+    code, _, finished = execute(jobs[0].config)
+    tell(jobs[0], bool(code) or finished)
+    return code
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:
