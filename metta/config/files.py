@@ -132,7 +132,8 @@ class _Repository(ConfigRepository):
     """The folders in which Hydra looks, each file read once."""
 
     def __init__(self, folders: Folders) -> None:
-        self.sources = [_Files("settings", str(folder)) for folder in folders]
+        self.files = [_Files("settings", str(folder)) for folder in folders]
+        self.sources = [*self.files]
         self.loaded: dict[str, ConfigResult | None] = {}
 
     def load_config(self, config_path: str) -> ConfigResult | None:
@@ -142,7 +143,7 @@ class _Repository(ConfigRepository):
 
     def shown(self, config_path: str) -> str:
         """What a file is called."""
-        found = [source.file(config_path) for source in self.sources if source.is_config(config_path)]
+        found = [source.file(config_path) for source in self.files if source.is_config(config_path)]
         return show(found[0]) if found else config_path
 
     def part(self, entry: ResultDefault, parents: dict[str, str | None]) -> FilePart:

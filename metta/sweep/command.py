@@ -29,7 +29,7 @@ def sweep(flags: argparse.Namespace) -> int:
     """Run a sweep, or go on with it. `flags` are those of the runner."""
     names = [text for text in flags.words if not is_word(text)]
     words = [parse_word(text) for text in flags.words if is_word(text)] + _of_launcher(flags.hydra)
-    for flag in ("describe", "saved"):
+    for flag in ("describe", "saved", "info", "package"):
         if getattr(flags, flag, None):
             raise UserError(f"--sweep: goes without --{'from' if flag == 'saved' else flag}")
     recipe = resolve(names) if names else None
