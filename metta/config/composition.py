@@ -48,10 +48,7 @@ class Composed:
 
 def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> Composed:
     """Compose the job of a recipe, or without one the job of the experiment that `user=` names."""
-    files = [word for word in words if word.key in EXPERIMENTS]
-    experiment = [layer for word in files for layer in _experiment(word, search_path(words))]
-    placed = [f"{word.text}: experiment file" for word in files]
-    rest = [word for word in words if word.key not in EXPERIMENTS]
+    experiment, placed, rest = _experiments(words)
     if recipe is None:
         (job, source), stem = _job_of(experiment), "experiment"
     else:
@@ -68,9 +65,9 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
     """Compose the job that a run folder saved, under a new name beside it unless a word names one."""
     path = _saved_config(folder)
     values = read_yaml(path, MOST_CONFIG_BYTES)
-    composed = _compose(
-        kind_of(values.get("cmd"), path), [[Layer(Source(str(path)), values)]], words, [], "repeat", suffix
-    )
+    experiment, placed, rest = _experiments(words)
+    batches = [[Layer(Source(str(path)), values)], experiment]
+    composed = _compose(kind_of(values.get("cmd"), path), batches, rest, placed, "repeat", suffix)
     config = composed.config
     if isinstance(config, RunConfig) and values.get("run") and all(word.key != "run" for word in words):
         config.run = _free_name(Path(config.system.data_dir), f"{values['run']}.repeat{suffix}")
@@ -208,6 +205,13 @@ def _job_of(experiment: list[Layer]) -> tuple[Job, Source]:
     """The job that the files of an experiment name with `cmd:`, and the file that does; training without one."""
     named = [(Job(layer.values["cmd"]), layer.source) for layer in experiment if "cmd" in layer.values]
     return named[-1] if named else (Job("train"), Source("the defaults"))
+
+
+def _experiments(words: Sequence[Word]) -> tuple[list[Layer], list[str], list[Word]]:
+    """The layers of the experiments that words name, where those words went, and the others."""
+    named = [word for word in words if word.key in EXPERIMENTS]
+    layers = [layer for word in named for layer in _experiment(word, search_path(words))]
+    return layers, [f"{word.text}: experiment file" for word in named], [word for word in words if word not in named]
 
 
 def _experiment(word: Word, folders: Folders) -> list[Layer]:

@@ -8,6 +8,7 @@ from metta.common.files import write_atomic
 from metta.common.logging import note, warn
 from metta.common.ranks import share_of_cores
 from metta.common.streams import go_on_unheard
+from metta.config.files import EXPERIMENTS
 from metta.config.hydra_words import HydraWords
 from metta.config.recipes import resolve
 from metta.config.tree import to_yaml
@@ -33,7 +34,7 @@ def sweep(flags: argparse.Namespace) -> int:
         if getattr(flags, flag, None):
             raise UserError(f"--sweep: goes without --{'from' if flag == 'saved' else flag}")
     recipe = resolve(names) if names else None
-    if recipe is None and not any(word.key == "user" for word in words):
+    if recipe is None and not any(word.key in EXPERIMENTS for word in words):
         raise UserError("--sweep: no recipe is named: run.py RECIPE --sweep NAME key=value …")
     plan = make_plan(recipe, words, flags.sweep)
     if flags.cfg:  # what all trials share

@@ -144,6 +144,12 @@ def test_several_experiments_are_laid_one_over_another(run: Runner) -> None:
     assert run("cogsguard.train", "-m", "user=a.yaml,b.yaml", "--dry-run").out.count("train ") == 2
 
 
+def test_an_experiment_is_laid_over_a_saved_run(run: Runner) -> None:
+    write(old__config=run("cogsguard.train", "run=old", "seed=5", *TREE).out, mine="trainer: {update_epochs: 9}")
+    tree = run("--from", "old", "+user=mine.yaml", *TREE).tree
+    assert (tree["run"], tree["system"]["seed"], tree["trainer"]["update_epochs"]) == ("old.repeat", 5, 9)
+
+
 @pytest.mark.parametrize(("typed", "hint"), [("big", "./big.yml"), ("./big", "./big.yml"), ("exmple", "example")])
 def test_an_experiment_that_is_not_there_names_the_nearest(typed: str, hint: str, train: Runner) -> None:
     Path("big.yml").write_text("run: big")
