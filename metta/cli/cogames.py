@@ -7,13 +7,16 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from typer._completion_shared import get_completion_script, install
 
 from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
-from metta.common.errors import UserError
+from metta.common.errors import UserError, suggest
 
 NAME = "cogames"
+ASKS = "_COGAMES_COMPLETE"  # variable in which a shell says what it asks
+SHELLS = ("bash", "zsh", "fish")
 app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,9 +79,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _run(sys.argv[1:] if argv is None else list(argv)))
 
 
+def _completion(argv: Sequence[str]) -> int | None:
+    """Install or show what a shell needs to complete words, where the shell is named behind the flag; else typer finds
+    out which one it is."""
+    flag, _, shell = "=".join(argv).partition("=")
+    if flag not in ("--install-completion", "--show-completion") or not shell:
+        return None
+    if shell not in SHELLS:
+        raise UserError(f"{flag}: no shell '{shell}'{suggest(shell, SHELLS)}; one of {', '.join(SHELLS)}")
+    if flag == "--show-completion":
+        print(get_completion_script(prog_name=NAME, complete_var=ASKS, shell=shell))
+    else:
+        print(f"{shell} completion is installed in {install(shell, NAME, ASKS)[1]}, for shells started from now on")
+    return 0
+
+
 def _run(argv: Sequence[str]) -> int:
-    if "_COGAMES_COMPLETE" in os.environ:  # the shell asks; typer answers and exits
+    if ASKS in os.environ:  # the shell asks; typer answers and exits
         app(prog_name=NAME)
+    if (code := _completion(argv)) is not None:
+        return code
     command = typer.main.get_command(app)
     try:
         with command.make_context(NAME, list(argv) or ["--help"]) as context:

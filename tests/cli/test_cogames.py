@@ -158,3 +158,22 @@ def test_a_reader_that_has_seen_enough_is_no_fault():
     script = f"{sys.executable} -c '{CALL}; sys.exit(code)' docs missions | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["# Missions of your own", "0"] and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["--install-completion", "zsh"], ".zfunc/_cogames"),
+        (["--install-completion=fish"], ".config/fish/completions/cogames.fish"),
+        (["--install-completion", "bash"], ".bash_completions/cogames.sh"),
+    ],
+)
+def test_completion_is_installed_for_the_shell_that_is_named(
+    words: list[str], file: str, cogames: Cogames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = cogames(*words)
+    assert done.code == 0 and file in done.out
+    shell = words[-1].removeprefix("--install-completion=")
+    assert cogames("--show-completion", shell).out.strip() == (tmp_path / file).read_text().strip()
+    assert "did you mean zsh?" in cogames("--install-completion", "zhs").err
