@@ -17,10 +17,11 @@ from metta.executors.choice import make_executor
 from metta.executors.executor import run_tasks
 from metta.executors.local import local_places
 from metta.executors.settings import LocalSettings
+from metta.sweep.database import answering
 from metta.sweep.plan import Plan, composed, make_plan
 from metta.sweep.results import PLAN, print_result
 from metta.sweep.settings import EXECUTORS
-from metta.sweep.storage import answering, open_store
+from metta.sweep.storage import open_store
 from metta.sweep.worker import STOPPED, run_here, worker_task
 
 RESTARTS = 3  # of a worker that was killed

@@ -15,9 +15,10 @@ from metta.config.words import parse_word
 from metta.eval.statistics import show, summarize
 from metta.executors.process import Task, received
 from metta.rl.launcher import Signals
+from metta.sweep.database import answering
 from metta.sweep.plan import Plan, run_name
 from metta.sweep.results import short
-from metta.sweep.storage import answering, open_store
+from metta.sweep.storage import open_store
 from metta.sweep.study import Outcome, Spent, Sweep, Taken
 from metta.sweep.trial import run_trial
 from metta.sweep.watch import Watch
@@ -44,7 +45,7 @@ def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
                 return
             time.sleep(WAIT)
             continue
-        with sweep.store.holding(taken.trial._trial_id):
+        with sweep.store.holding():
             outcome = run(sweep, taken, stop)
         sweep.tell(taken, outcome)
         _say(sweep, taken, outcome)
