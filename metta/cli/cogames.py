@@ -11,10 +11,12 @@ import typer
 from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
+from metta.common.docstrings import docstring
 from metta.common.errors import UserError
 
 NAME = "cogames"
 app = typer.Typer(
+    help="Play, train and evaluate CoGsGuard policies.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -51,7 +53,8 @@ ALIASES = ("evaluate", "eval")  # of run
 HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring
 for group, commands in GROUPS.items():
     for name, command in commands.items():
-        app.command(name, rich_help_panel=group, hidden=name in ALIASES, help=HELP.get(name))(command)
+        told = HELP.get(name) or docstring(command)
+        app.command(name, rich_help_panel=group, hidden=name in ALIASES, help=told)(command)
 app.add_typer(tutorial.tutorial, name="tutorial", rich_help_panel="Help")
 
 
@@ -67,7 +70,7 @@ def options(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="compose and check the job, start nothing")] = False,
     cfg: Annotated[Job | None, typer.Option(help="print the whole composed job, start nothing")] = None,
 ) -> None:
-    """Play, train and evaluate CoGsGuard policies."""
+    """What comes before the command."""
     context.obj = Instead.check if dry_run else Instead.print if cfg else None
 
 

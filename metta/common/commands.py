@@ -1,6 +1,7 @@
 """What every command line does alike: bad input is one line and exit code 2, Ctrl-C 130."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any, NoReturn
 
 from metta.common.errors import LostError, UserError, suggest
 from metta.common.ranks import find_place, is_watched
-from metta.common.streams import steady
+from metta.common.streams import ReaderGoneError, steady
 
 NEVER_ACTED = 1  # exit code of an evaluation of a policy whose code failed at every step
 DIVERGED = 76  # exit code of a training whose numbers are no longer finite
@@ -43,6 +44,7 @@ def guarded(main: Callable[[], int]) -> int:
     """Run a command; returns its exit code, 2 for bad input (`UserError.exit_code`) and 130 for Ctrl-C."""
     steady()
     try:
+        _stand_somewhere()
         code = main()
         sys.stdout.flush()  # here, where a reader that has gone is no fault
         return code
@@ -56,8 +58,15 @@ def guarded(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:  # training handles it itself: it saves first
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except ReaderGoneError:
         return 0
+
+
+def _stand_somewhere() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working folder is gone: cd to one that is there") from None
 
 
 def _say(error: UserError) -> None:
