@@ -10,7 +10,7 @@ import typer
 
 from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
 from metta.cli.jobs import Instead
-from metta.common.commands import guarded
+from metta.common.commands import at_home, guarded
 from metta.common.docstrings import docstring
 from metta.common.errors import UserError
 
@@ -84,7 +84,7 @@ def _run(argv: Sequence[str]) -> int:
         app(prog_name=NAME)
     command = typer.main.get_command(app)
     try:
-        with command.make_context(NAME, list(argv) or ["--help"]) as context:
+        with command.make_context(NAME, [at_home(word) for word in argv] or ["--help"]) as context:
             return command.invoke(context) or 0
     except typer.Exit as done:  # after --help
         return done.exit_code

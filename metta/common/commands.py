@@ -22,6 +22,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args([at_home(word) for word in (sys.argv[1:] if args is None else args)], namespace)
+
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
             message = f"unknown {unknown[1]}{suggest(unknown[1], self._flags())}"
@@ -38,6 +41,12 @@ class Parser(argparse.ArgumentParser):
         below = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         parsers = [self, *(parser for choices in below for parser in choices.values())]
         return [flag for parser in parsers for flag in parser._option_string_actions]
+
+
+def at_home(word: str) -> str:
+    """A word of a command line with ~/ as the home folder, also where the shell leaves it: --option=~/file."""
+    option, home, rest = word.partition("~/")
+    return option + os.path.expanduser(home + rest) if re.fullmatch(r"(--[\w-]+=)?", option) else word
 
 
 def guarded(main: Callable[[], int]) -> int:

@@ -129,7 +129,7 @@ def parse_class(uri: str) -> UserClass:
     for part in parts:
         key, _, value = part.partition("=")
         if key == DATA and value:
-            data = value
+            data = os.path.expanduser(value)
         elif key.startswith(KEYWORD) and value:
             words[key.removeprefix(KEYWORD)] = value
         else:
