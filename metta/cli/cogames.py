@@ -50,6 +50,7 @@ GROUPS = {
     "Help": {"setup": setup.setup, "docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
+JOBS = ("play", *GROUPS["Measure"], *GROUPS["Train"], "tutorial")  # what --dry-run and --cfg are for
 HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring
 for group, commands in GROUPS.items():
     for name, command in commands.items():
@@ -72,6 +73,9 @@ def options(
 ) -> None:
     """What comes before the command."""
     context.obj = Instead.check if dry_run else Instead.print if cfg else None
+    if context.obj and context.invoked_subcommand not in JOBS:
+        jobs = ", ".join(name for name in JOBS if name not in ALIASES)
+        raise UserError(f"{context.obj}: {context.invoked_subcommand} starts no job, as {jobs} do")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,9 +93,23 @@ def _run(argv: Sequence[str]) -> int:
     except typer.Exit as done:  # after --help
         return done.exit_code
     except UsageError as error:
-        if text := getattr(error, "format_message", error.__str__)():
+        if text := _elsewhere(error) or getattr(error, "format_message", error.__str__)():
             raise UserError(text) from None
         return 0  # a group without a command has shown its help
+
+
+def _elsewhere(error: Exception) -> str:
+    """What to type instead of an option that a command has in another place, or under another name; else ''."""
+    option, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    if context is None or context.parent is None:
+        return ""
+    command = context.command_path.removeprefix(f"{NAME} ")
+    if option == "--json" and any("--format" in one.opts for one in context.command.params):
+        return f"{command} has no --json: --format json prints JSON"
+    if option in ("--dry-run", "--cfg") and command.split()[0] in JOBS:
+        typed = next(flag for flag in Instead if flag.startswith(option))
+        return f"{option} comes before the command: {NAME} {typed} {command} …"
+    return ""
 
 
 if __name__ == "__main__":

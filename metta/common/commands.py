@@ -4,10 +4,12 @@ import argparse
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from metta.common.errors import LostError, UserError, suggest
+from metta.common.logging import debugging
 from metta.common.ranks import find_place, is_watched
 from metta.common.streams import ReaderGoneError, steady
 
@@ -27,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
-            message = f"unknown {unknown[1]}{suggest(unknown[1], self._flags())}"
+            message = f"unknown {unknown[1]}{self._near(unknown[1])}"
         raise UserError(f"{message}, on the command line (--help shows the flags)")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
@@ -35,6 +37,10 @@ class Parser(argparse.ArgumentParser):
             names = [str(choice) for choice in action.choices]
             name = "/".join(action.option_strings) or action.metavar or action.dest
             raise UserError(f"{name}: unknown '{value}'{suggest(str(value), names)}; one of {', '.join(names)}")
+
+    def _near(self, flag: str) -> str:
+        flags = self._flags()
+        return " (did you mean --format json?)" if flag == "--json" and "--format" in flags else suggest(flag, flags)
 
     def _flags(self) -> list[str]:
         """Flags of this command and those below it."""
@@ -80,6 +86,8 @@ def _stand_somewhere() -> None:
 
 def _say(error: UserError) -> None:
     """One line; of what all processes of a run found only rank 0's."""
+    if debugging():
+        traceback.print_exc()
     rank = _rank()
     if rank == 0 or not error.shared:
         print(f"error: {f'rank {rank}: ' if rank else ''}{error}", file=sys.stderr)

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from metta.common.commands import Parser, guarded
 from metta.common.errors import UserError
-from metta.common.logging import note
+from metta.common.logging import debugging, note
 from metta.common.ranks import begin
 from metta.common.streams import go_on_unheard
 from metta.config import help as printed
@@ -127,7 +127,7 @@ def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -
 
 
 def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
-    if flags.verbose:
+    if flags.verbose or debugging():
         for job in jobs:
             print(*job.placed, sep="\n", file=sys.stderr)
     if flags.cfg:
