@@ -224,7 +224,11 @@ def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as
 
     for message in [*contest.messages, *contest.never_acted]:
         warn(message)
-    show(output, document, as_table)
+    over = sum(result.episodes for result in contest.rounds)
+    if contest.interrupted:
+        warn(f"{over or 'none'} of {contest.episodes} episodes were over" + (": what they say so far" if over else ""))
+    if over or output is not Format.table:
+        show(output, document, as_table)
     if output is Format.table and contest.seconds:
         rate = contest.agent_steps / contest.seconds
         print(f"{contest.agent_steps:,} agent-steps in {contest.seconds:.1f} s: {rate:,.0f} per second")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from metta.cli import cogames
+
 ROOT = Path(__file__).resolve().parents[2]
 COGAMES = ["-m", "metta.cli.cogames"]
 RUN = [str(ROOT / "tools/run.py")]
@@ -43,6 +45,26 @@ def test_the_checks_of_scripted_policies_lie_where_the_guides_type_them() -> Non
     assert [link.resolve() for link in links] == [ROOT / "tools" / link.name for link in links]
     done = started("scripts/run_cogsguard_parity.py", "--steps", "0", PYTHONSAFEPATH="1")
     assert done.returncode == 2 and done.stderr.startswith("error: argument --steps: 0 is below 1")
+
+
+def test_bad_input_of_a_script_is_one_line() -> None:
+    script = "from metta.rl.util.policy_loader import load_policy_from_checkpoint as load; load('nosuch', 'cpu')"
+    done = started("-c", script)
+    assert done.returncode == 1 and done.stderr.startswith("error: policy 'nosuch': neither")
+    assert done.stderr.count("\n") == 1
+
+
+def test_log_level_debug_tells_where_words_went_and_what_is_behind_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    assert cogames.main(["--dry-run", "play", "-p", "nosuch"]) == 2
+    first, *trace, last = capsys.readouterr().err.splitlines()
+    assert (
+        first == "mission=cogsguard_arena.basic: option of the group mission"
+        and "Traceback (most recent call last):" in trace
+    )
+    assert last.startswith("error: policy 'nosuch': neither")
 
 
 @pytest.mark.parametrize("command", [[*COGAMES, "play"], [*RUN, "cogsguard.train"]])

@@ -90,7 +90,7 @@ def _missing(uri: str, path: Path, data_dir: Path, names: Iterable[str]) -> str:
         known = f"checkpoints of {run.name}: {', '.join(have[-5:]) or 'none yet'}"
     else:
         known = f"runs in {parent}: {', '.join(sorted(runs)[:8])}" if runs else f"there are no runs in {parent}"
-    if path.is_dir():
+    if uri and path.is_dir():
         return f"policy {uri!r}: a folder with neither {SPEC} nor {CHECKPOINTS}; {known}"
     return f"policy {uri!r}: neither a built-in policy, a file, a bundle nor a run{hint}; {known}"
 
