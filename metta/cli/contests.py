@@ -34,6 +34,7 @@ from metta.common.commands import NEVER_ACTED
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
+from metta.common.files import check_writable
 from metta.common.settings import validated
 
 if TYPE_CHECKING:
@@ -204,6 +205,9 @@ def _told(context: typer.Context, settings: "GamesSettings", others: Sequence[st
         print(as_text("yaml", settings.model_dump(mode="json")))
     elif instead(context) is Instead.check:
         check_contest(settings, others)
+        for key in ("out", "report", "save_replay_dir", "output_dir"):
+            if path := getattr(settings, key, None):
+                check_writable(path, f"--{key.replace('_', '-')}")
         played = ", ".join(mission.name for mission in resolve_missions(settings))
         print(f"{context.info_name} {', '.join(settings.policies)}: {settings.episodes} episodes of {played}")
     return instead(context) is not None
