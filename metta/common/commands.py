@@ -24,8 +24,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args([at_home(word) for word in (sys.argv[1:] if args is None else args)], namespace)
+    def parse_known_args(self, args: Any = None, *rest: Any, **named: Any) -> Any:
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([at_home(word) for word in words], *rest, **named)
 
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
