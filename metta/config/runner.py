@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from metta.common.commands import guarded
 from metta.common.errors import UserError
-from metta.common.logging import note
+from metta.common.logging import debugging, note
 from metta.common.ranks import begin
 from metta.common.settings import Settings
 from metta.common.streams import go_on_unheard
@@ -122,7 +122,7 @@ def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -
 
 
 def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
-    if flags.verbose:
+    if flags.verbose or debugging():
         for job in jobs:
             print(*job.placed, sep="\n", file=sys.stderr)
     if flags.cfg or flags.info:

@@ -104,6 +104,14 @@ def test_what_needs_no_network_loads_none(words: list[str], tmp_path: Path):
         (["diagnose", "role", "--experiments", "clip_oxygen"], "eval_clip_oxygen"),
         (["validate-bundle", "nothing.zip"], "nothing.zip"),
         (["replay", "nothing.replay"], "nothing.replay"),
+        (
+            ["--dry-run", "scrimmage", "-p", "role", "--report", "/dev/null/a.html"],
+            "--report=/dev/null/a.html: cannot be",
+        ),
+        (["scrimmage", "--dry-run", "-p", "role"], "before the command: cogames --dry-run scrimmage"),
+        (["tutorial", "play", "--cfg", "job"], "before the command: cogames --cfg=job tutorial play"),
+        (["policies", "--json"], "policies has no --json: --format json"),
+        (["--dry-run", "make-policy", "--scripted"], "make-policy starts no job, as play, scrimmage"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else None,
 )

@@ -1,12 +1,21 @@
 """Words and files are taken as they were meant, and an error names what was meant."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from metta.cli import cogames
 from metta.common.defaults import MISSION
-from metta.game.missions import load_mission
+from metta.config.composition import compose
+from metta.config.layers import CONFIGS
+from metta.config.recipes import resolve
+from metta.config.words import parse_word
+from metta.game.missions import build_mission, load_mission
+from metta.policy.hosted.by_class import parse_class
+from metta.rl.experience.environments import find_source
+from metta.rl.settings import RunConfig
 from tests.config.conftest import Outcome
 
 Runner = Callable[..., Outcome]
@@ -30,6 +39,25 @@ def test_the_home_folder_is_meant_by_a_tilde_where_is_written_and_read(run: Runn
     assert tree["mission"]["base"]["max_steps"] == 100 and tree["mission"]["base"]["variants"] == ["easy"]
     tree = run("cogsguard.play", "save_replay_dir=~/kept", "--cfg", "job", "--resolve").tree
     assert tree["save_replay_dir"] == str(tmp_path / "kept")
+    uri = "class=mine.Policy,data=~/weights.pt"
+    assert parse_class(uri).data == str(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("words", ["describe basic --save=~/a.yaml", "make-policy --scripted --output=~/a.py"])
+def test_no_folder_is_named_after_a_tilde(tmp_path: Path, words: str) -> None:
+    assert cogames.main(shlex.split(words)) == 0
+    assert [path.stem for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_run_is_on_is_named_as_missions_are() -> None:
+    job = compose(resolve(["cogsguard.tutorial"]), []).config
+    assert isinstance(job, RunConfig) and load_mission(find_source(job).name).rewards == ["aligner"]
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in (CONFIGS / "mission").glob("*.yaml")))
+def test_an_option_of_the_group_of_missions_is_what_commands_mean_by_its_name(option: str) -> None:
+    job = compose(resolve(["cogsguard.train"]), [parse_word(f"mission={option}")]).config
+    assert job.mission is not None and build_mission(job.mission) == load_mission(option)
 
 
 @pytest.mark.parametrize("seed", ["42", "${system.seed}"])
