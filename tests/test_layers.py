@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# low to high
-LAYERS = ("common", "game", "policy", "rl", "eval", "runs", "view", "config", "launch", "sweep", "compat", "cli")
+# Low to high.
+LAYERS = (
+    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "compat", "cli",
+)  # fmt: skip
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
 ADAPTERS = {
