@@ -1,6 +1,7 @@
 """The names mettagrid and cogames: the offered ones are there, others are told the nearest, real ones come first."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import metta.compat  # noqa: F401 - offers the names
+from metta.compat.finder import SAID
 from metta.compat.names import OFFERED, REFUSED
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +21,10 @@ GUIDE = (ROOT / "docs/coming-from-cogames.md").read_text()
 def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     """A fresh process that first looks for modules in some folders."""
     before = f"import sys; sys.path[:0] = {[str(one) for one in (*path, ROOT)]}; "
-    return subprocess.run([sys.executable, "-c", before + code], capture_output=True, text=True, timeout=120)
+    environment = {name: value for name, value in os.environ.items() if name != SAID}
+    return subprocess.run(
+        [sys.executable, "-c", before + code], capture_output=True, text=True, timeout=120, env=environment
+    )
 
 
 @pytest.mark.parametrize("module", OFFERED)

@@ -113,6 +113,7 @@ def test_the_originals_own_files_act_so_too(role: str, load_original: Load):
         "mettagrid.policy.lstm.LSTMPolicy",
         "mettagrid.policy.stateless.StatelessPolicy",
         "mettagrid.policy.puffer_default.PufferDefaultPolicy",
+        "cogames.policy.pufferlib_policy.PufferlibCogsPolicy",
         "cogames.policy.tutorial_overlay_policy.TutorialOverlayPolicy",
         "cogames.policy.tutorial_policy.TutorialPolicy",
         "cogames.policy.trainable_policy_template.MyTrainablePolicy",
