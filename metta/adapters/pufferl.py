@@ -6,6 +6,7 @@ its place.
 
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,7 @@ def replace_kernel() -> None:
         sys.meta_path.insert(0, _Kernel())
 
 
-class _Kernel:
+class _Kernel(Loader):
     """Finds and loads the kernel."""
 
     def find_spec(

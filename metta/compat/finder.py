@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,7 @@ def find_spec(fullname: str) -> ModuleSpec | None:
     return ModuleSpec(fullname, _Loader(), is_package=True)
 
 
-class _Loader:
+class _Loader(Loader):
     """Fills a module with names that are imported from where they live once somebody asks for them."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:

@@ -53,8 +53,8 @@ class GridObjects:
         places, held, vibes = (
             array[0].tolist() for array in (self._batch.positions(), self._batch.inventories(), self._batch.vibes())
         )
-        for agent, told in enumerate(zip(places, held, vibes, returns, strict=True)):
-            found[self._ids[None, agent]] = self._agent(agent, *told)
+        for agent, ((row, col), *told) in enumerate(zip(places, held, vibes, returns, strict=True)):
+            found[self._ids[None, agent]] = self._agent(agent, (row, col), *told)
         return {
             key: {"id": key, **one}
             for key, one in sorted(found.items())
@@ -84,7 +84,7 @@ class GridObjects:
             thing |= {"collective": number, "collective_id": number, "collective_name": owner}
         return thing
 
-    def _agent(self, agent: int, place: list[int], held: list[int], vibe: int, total: float) -> dict[str, Any]:
+    def _agent(self, agent: int, place: tuple[int, int], held: list[int], vibe: int, total: float) -> dict[str, Any]:
         config = self._config.game.agents[agent]
         amounts = dict(zip(self._resources, held, strict=True))
         team = config.collective or ""

@@ -1,6 +1,6 @@
 """Missions of `cogames` as objects: sites, teams, variants, and the tree that they make."""
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
@@ -77,11 +77,11 @@ class CvCMission(Config):
     def full_name(self) -> str:
         return f"{self.site.name}{MAP_MISSION_DELIMITER}{self.name}"
 
-    def with_variants(self, variants: list[CoGameMissionVariant]) -> Self:
+    def with_variants(self, variants: list[CoGameMissionVariant]) -> "CvCMission":
         """A changed copy."""
         mission = self
         for variant in variants:
-            mission = variant.apply(mission)  # type: ignore[assignment]
+            mission = variant.apply(mission)
         return mission
 
     def map_builder(self) -> AnyMapBuilder:

@@ -46,9 +46,16 @@ class Buffers:
 
 def new_buffers(agents: int, shape: tuple[int, ...]) -> Buffers:
     """Zeros for so many agents; all masks are set."""
-    ends, acts = np.zeros((2, agents), bool), np.zeros((3, agents), dtype_actions)
-    seen = np.zeros((agents, *shape), dtype_observations)
-    return Buffers(seen, *ends, np.zeros(agents, dtype_rewards), np.ones(agents, bool), *acts)
+    return Buffers(
+        observations=np.zeros((agents, *shape), dtype_observations),
+        terminals=np.zeros(agents, bool),
+        truncations=np.zeros(agents, bool),
+        rewards=np.zeros(agents, dtype_rewards),
+        masks=np.ones(agents, bool),
+        actions=np.zeros(agents, dtype_actions),
+        teacher_actions=np.zeros(agents, dtype_actions),
+        vibe_actions=np.zeros(agents, dtype_actions),
+    )
 
 
 class SimulatorEventHandler:

@@ -35,7 +35,7 @@ def _variant(base: type[CoGameMissionVariant], title: str, name: str) -> Any:
     """A class of that title for our variant of that name."""
     fields = {"name": str, "description": str}
     members = {"__annotations__": fields, "name": name, "description": ours.VARIANTS[name][0], "__module__": __name__}
-    return type(base)(title, (base,), members)
+    return type(title, (base,), members)
 
 
 ClipsEasyVariant = _variant(_OnMission, "ClipsEasyVariant", "clips_easy")
@@ -303,18 +303,17 @@ def _names(variants: str | Iterable[str] | None) -> list[str]:
         return [variants]
 
 
+KINDS: tuple[Any, ...] = (
+    BraveheartVariant, CavesVariant, CityVariant, DarkSideVariant, NoWeatherVariant, NoClipsVariant, NoVibesVariant,
+    ThickSkinnedVariant, DesertVariant, EmptyBaseVariant, RandomizeSpawnsVariant, EnergizedVariant, ForestVariant,
+    MultiTeamVariant, QuadrantBuildingsVariant, SingleResourceUniformVariant, Small50Variant, SuperChargedVariant,
+    ForcedRoleVibesVariant,
+)  # fmt: skip
+LEVELS = ("standard", "hard", "single_use", "speed_run", "energy_crisis")
 VARIANTS: list[CoGameMissionVariant] = [
-    kind()
-    for kind in (
-        BraveheartVariant, CavesVariant, CityVariant, DarkSideVariant, NoWeatherVariant, NoClipsVariant,
-        NoVibesVariant, ThickSkinnedVariant, DesertVariant, EmptyBaseVariant, RandomizeSpawnsVariant,
-        EnergizedVariant, ForestVariant, MultiTeamVariant, QuadrantBuildingsVariant, SingleResourceUniformVariant,
-        Small50Variant, SuperChargedVariant, ForcedRoleVibesVariant,
-    )
-] + [
-    DifficultyLevel(name=name, max_steps_override=600 if name == "speed_run" else None)
-    for name in ("standard", "hard", "single_use", "speed_run", "energy_crisis")
-]  # fmt: skip
+    *(kind() for kind in KINDS),
+    *(DifficultyLevel(name=name, max_steps_override=600 if name == "speed_run" else None) for name in LEVELS),
+]
 HIDDEN_VARIANTS: list[CoGameMissionVariant] = [
     kind() for kind in (ClipsEasyVariant, ClipsMediumVariant, ClipsHardVariant, ClipsWaveOnlyVariant)
 ]

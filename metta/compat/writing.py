@@ -31,7 +31,7 @@ from metta.game.observation import SPECIAL_JUNCTION, SPECIAL_TEAM, resources
 from metta.game.resources import CLIPS, ELEMENTS, GEAR, ROLE, ROLES, VIBES
 from metta.game.rewards import reward_entries
 
-SYMBOLS = dict(zip(VIBES, ("😐", "❤️", "⚙️", "🌀", "🔗", "⛏️", "🔭"), strict=True))
+SYMBOLS: dict[str, str] = dict(zip(VIBES, ("😐", "❤️", "⚙️", "🌀", "🔗", "⛏️", "🔭"), strict=True))
 WALL, BOX = "⬛", "📦"
 OURS = "metta"  # in `params`: sections of our missions that the tree has no place for
 SECTIONS = ("quirks", "extractor", "station")

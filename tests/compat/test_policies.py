@@ -1,5 +1,7 @@
 """Classes written for mettagrid play here unchanged: as they do there, wherever a policy is named."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,21 @@ def test_what_does_not_play_says_why():
         make_policy(f"{CLASSES}.Turner", INFO)
     with pytest.raises(UserError, match=r"TurningPolicy cannot be built \(TypeError.*strides"):
         make_policy(f"{CLASSES}.TurningPolicy,kw.strides=3", INFO)
+
+
+def test_a_bundle_may_bring_its_own_part_of_cogames(tmp_path: Path):
+    source = tmp_path / "src/cogames/policy"
+    source.mkdir(parents=True)
+    (source / "mine.py").write_text(
+        "from cogames.policy.starter_agent import StarterPolicy\n\nclass Mine(StarterPolicy):\n    short_names = []\n"
+    )
+    spec = {"class_path": "cogames.policy.mine.Mine", "data_path": None, "init_kwargs": {}, "setup_script": None}
+    packed = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("policy_spec.json", json.dumps(spec))
+        archive.write(source / "mine.py", "src/cogames/policy/mine.py")
+    report = validate_bundle(packed, MISSION, steps=2)
+    assert report.ok and report.policy == "class cogames.policy.mine.Mine"
 
 
 def test_a_bundle_of_such_a_class_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -76,10 +76,10 @@ class _Process:
     """The child, from its start to its end; it ends with the object, and with this process however that ends."""
 
     def __init__(self, folder: str | None) -> None:
-        """`folder`, if any, is where it works and first looks for modules."""
+        """`folder`, if any, is where it works and first looks for modules, then in its `src`."""
         ours, theirs = socket.socketpair()
         life, hold = os.pipe()
-        path = [folder, *sys.path] if folder else sys.path
+        path = [folder, os.path.join(folder, "src"), *sys.path] if folder else sys.path
         self._popen = subprocess.Popen(
             [sys.executable, "-u", "-c", BOOT, str(theirs.fileno()), str(life), *path],
             cwd=folder,
