@@ -15,8 +15,10 @@ def _from(place: str, names: str) -> dict[str, str]:
 
 ACTION = _from("observation", "Action")
 SEEN = _from("observation", "Action AgentObservation Location ObservationToken")
-RUN = _from("simulation", "Buffers Simulation SimulationAgent Simulator SimulatorEventHandler") | _from(
-    "grid_objects", "BoundingBox"
+RUN = (
+    _from("simulation", "Buffers Simulation Simulator SimulatorEventHandler")
+    | _from("simulated", "SimulationAgent")
+    | _from("grid_objects", "BoundingBox")
 )
 CONFIG = _from("config", "MettaGridConfig GameConfig Config")
 TREE = CONFIG | _from(
