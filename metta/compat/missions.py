@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
 from metta.compat.config import Config, MettaGridConfig
-from metta.compat.errors import as_value_errors
+from metta.compat.errors import NotPlayableError, as_value_errors
 from metta.compat.map_config import AnyMapBuilder
 from metta.compat.reading import plain_name
 from metta.compat.writing import tree_of
@@ -92,6 +92,9 @@ class CvCMission(Config):
 
         Raises NotPlayableError (a ValueError) for what this engine cannot play.
         """
+        members = sum(team.num_agents for team in self.teams.values())
+        if self.num_agents > members:
+            raise NotPlayableError(f"num_cogs={self.num_agents}: the teams have {members} agents")
         env = tree_of(self.as_ours(), self.map_builder()).model_copy(deep=True)
         env.label = self.full_name()
         for variant in self.variants:

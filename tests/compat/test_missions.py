@@ -157,6 +157,11 @@ def _sorted(tokens: np.ndarray) -> np.ndarray:
     return np.sort(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], axis=-1)
 
 
+def crowded() -> CvCMission:
+    """Eight cogs on a map with four pads."""
+    return CvCMission(name="crowded", description="", site=make_cogsguard_arena_site(4))
+
+
 Edit = Callable[[MettaGridConfig], Any]
 PLAYED: dict[str, Edit] = {
     "map seed": lambda env: setattr(env.game.map_builder, "seed", 3),
@@ -281,6 +286,8 @@ def test_missions_are_found_as_there():
         (lambda: load_mission_set("hard"), "unknown mission set 'hard'"),
         (lambda: apply_reward_variants(basic(), variants="milestones_2"), "unknown reward variant 'milestones_2'"),
         (lambda: find_mission("cogsguard_arena").with_variants([NumCogsVariant(num_cogs=30)]), "between 1 and 20"),
+        (lambda: basic(cogs=9), "num_cogs=9: the teams have 8 agents"),
+        (lambda: Simulator().new_simulation(crowded().make_env()), "room for 1 to 4 agents of a team, not 8"),
         (lambda: basic().override("game.max_step", 3), "did you mean max_steps"),
         (lambda: setattr(basic(), "no_such_field", 1), "no field"),
     ],
