@@ -145,6 +145,14 @@ def test_a_policy_of_the_original_plays_from_its_own_file(path: str, load_origin
     assert actions.shape == (4, 2, 4) and ((actions >= 0) & (actions < 12)).all()
 
 
+def test_the_originals_chaos_monkey_fails_at_its_step(load_original: Load):
+    module = load_original("cogames.policy.chaos_monkey")
+    policy = make_policy("class=cogames.policy.chaos_monkey.ChaosMonkeyPolicy,kw.fail_step=2", INFO)
+    assert module.ChaosMonkeyPolicy.__module__ == "cogames.policy.chaos_monkey"
+    with pytest.raises(RuntimeError):
+        play(policy, 4)
+
+
 def test_the_loader_knows_short_names_and_paths():
     assert resolve_policy_class_path("starter") == "cogames.policy.starter_agent.StarterPolicy"
     assert resolve_policy_class_path("my.own.Class") == "my.own.Class"
