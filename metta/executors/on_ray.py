@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from metta.common.errors import MissingExtraError, UserError
+from metta.common.logging import warn
 from metta.executors.process import Task, start_process
 from metta.executors.settings import RayOptions
 
@@ -86,7 +87,9 @@ class RayProcess:
             try:
                 self._ended = ray.get(self._code)
                 ray.kill(self._host)  # it holds what the next one waits for
-            except RayError:  # the actor is gone, or its node is
+            except RayError as error:  # the actor is gone, or its node is
+                if not self._cancelled:
+                    warn(f"Ray: {str(error).strip().splitlines()[-1]}")
                 self._ended = -signal.SIGKILL
         return self._ended
 
