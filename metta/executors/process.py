@@ -35,7 +35,7 @@ def start_process(task: Task, environment: Mapping[str, str] = {}) -> subprocess
     with open(path, "ab") as output:
         child = subprocess.Popen(
             (sys.executable, "-P", "-m", task.module),
-            env=child_environment() | environment,
+            env={**child_environment(), **environment},
             cwd=task.folder,
             stdin=subprocess.PIPE,
             stdout=output if task.output else None,

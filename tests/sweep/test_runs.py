@@ -84,9 +84,15 @@ def epochs(folder: Path, number: int) -> list[float]:
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(tmp_path: Path, drivers: list[Driver]) -> None:
+@pytest.mark.parametrize("storage", ["journal", "postgres"])
+def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(
+    tmp_path: Path, drivers: list[Driver], storage: str, request: pytest.FixtureRequest
+) -> None:
     most = 100  # epochs: a trial still runs when it is killed, however long a busy machine takes to find it
-    words = ("sweep.workers=2", f"trainer.total_timesteps={most * 2048}")
+    words = ["sweep.workers=2", f"trainer.total_timesteps={most * 512}", "trainer.batch_size=512"]
+    words.append("checkpointer.epoch_interval=10")
+    if storage == "postgres":
+        words += [f"sweep.storage={request.getfixturevalue('postgres')}", "sweep.lost_after=4"]
     drivers.append(first := Driver(tmp_path, *words))
     trials = [tmp_path / "train_dir/tiny" / f"trial-{number:04}" / "metrics.jsonl" for number in range(4)]
     first.until_trained(trials[:2])
