@@ -7,12 +7,12 @@ from typing import Any
 
 from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, fields_at, validated
-from metta.config.words import Word, as_typed, parse_word
+from metta.config.words import SEARCH_PATH, Word, as_typed, parse_word
 from metta.executors.settings import LAUNCHERS, BasicSettings
 
 SWEEPERS = ("basic", "metta")
 OURS = re.compile(r"(\+\+|\+|~)?hydra[./]")
-COMPOSED = ("hydra.searchpath",)  # words that composition reads
+COMPOSED = (SEARCH_PATH,)  # words that composition reads
 LAUNCHER, SWEEPER = "hydra.launcher.", "hydra.sweeper."
 # Hydra's words whose meaning another word has here.
 CALLED = {

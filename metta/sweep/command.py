@@ -8,6 +8,7 @@ from metta.common.files import write_atomic
 from metta.common.logging import note, warn
 from metta.common.ranks import share_of_cores
 from metta.common.streams import go_on_unheard
+from metta.config.files import EXPERIMENTS
 from metta.config.hydra_words import HydraWords
 from metta.config.recipes import resolve
 from metta.config.tree import to_yaml
@@ -30,11 +31,11 @@ def sweep(flags: argparse.Namespace) -> int:
     """Run a sweep, or go on with it. `flags` are those of the runner."""
     names = [text for text in flags.words if not is_word(text)]
     words = [parse_word(text) for text in flags.words if is_word(text)] + _of_launcher(flags.hydra)
-    for flag in ("describe", "saved"):
+    for flag in ("describe", "saved", "info", "package"):
         if getattr(flags, flag, None):
             raise UserError(f"--sweep: goes without --{'from' if flag == 'saved' else flag}")
     recipe = resolve(names) if names else None
-    if recipe is None and not any(word.key == "user" for word in words):
+    if recipe is None and not any(word.key in EXPERIMENTS for word in words):
         raise UserError("--sweep: no recipe is named: run.py RECIPE --sweep NAME key=value …")
     plan = make_plan(recipe, words, flags.sweep)
     if flags.cfg:  # what all trials share

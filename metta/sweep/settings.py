@@ -12,7 +12,7 @@ from metta.common.defaults import SEED
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, fields_at, validated
-from metta.config.layers import CONFIGS, options
+from metta.config.files import CONFIGS, options
 from metta.config.words import Word
 from metta.executors.settings import LAUNCHERS, LocalSettings
 from metta.runs.objective import Objective
