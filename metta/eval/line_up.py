@@ -12,6 +12,7 @@ from metta.eval.settings import PlayerSettings
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Policy
 from metta.policy.stored.uri import FoundPolicy, find_policy
 
@@ -83,7 +84,8 @@ class LineUp:
         known = self._known.get(uri)
         found = known.found if known else self._find(uri, info)
         policy = found.build(info)
-        content = digest(found.content, policy.content) if isinstance(policy, HostedPolicy) else found.content
+        imported = policy.content if found.imports and isinstance(policy, HostedPolicy) else None
+        content = digest(found.content, imported) if imported else found.content
         if known and known.content != content:
             close_policies([policy])
             raise UserError(f"{uri}: changed while it played: {known.content[:SHOWN]} before, {content[:SHOWN]} now")
@@ -99,6 +101,5 @@ class LineUp:
             self._device,
             trust_pickle=settings.trust_pickle,
             trust_code=settings.trust_code,
-            isolated=True,
-            action_timeout_ms=settings.action_timeout_ms,
+            hosting=Hosting(settings.action_timeout_ms),
         )
