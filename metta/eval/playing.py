@@ -193,9 +193,10 @@ def replay_files(match: Match, names: Sequence[str]) -> list[str]:
 
 def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str, str]]:
     """What a policy did wrong in a match: agent-steps by kind, and the first of each in words."""
-    policy, counts, causes = team.policies[index], {"errors": team.still[index]}, {}
+    policy, counts = team.policies[index], {"errors": team.still[index]}
+    causes: dict[str, str] = {}
     if index in team.failed:
-        causes = dict.fromkeys(("errors", ENDED), printable(told(team.failed[index]))[:MOST_MESSAGE])
+        causes |= dict.fromkeys(("errors", ENDED), printable(told(team.failed[index]))[:MOST_MESSAGE])
     elif isinstance(policy, HostedPolicy):
         faults, policy.faults = policy.faults, Faults()
         counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}

@@ -29,6 +29,16 @@ def share_out(proportions: Sequence[float], places: int) -> list[int]:
     return counts.tolist()
 
 
+def draw_seats(counts: Sequence[int], blocks: Sequence[Sequence[int]], seed: int) -> np.ndarray:
+    """The policy of each agent in the episode of a seed, int [agents]; `counts` and `blocks` as of TeamPolicy."""
+    drawn = []
+    for index, block in enumerate(blocks):
+        policy_of = np.repeat(block, [counts[policy] for policy in block])
+        which = ("seats",) if len(blocks) == 1 else ("seats", index)
+        drawn.append(policy_of if len(block) == 1 else _shuffled(policy_of, derive(seed, *which)))
+    return np.concatenate(drawn)
+
+
 class TeamPolicy:
     """Each policy plays its number of agents; which ones they are is drawn anew for every episode. In a game of teams a
     policy may have its agents in one of them.
@@ -66,7 +76,7 @@ class TeamPolicy:
         self.reset_each(num_agents, each_seed(seed, num_envs))
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        self.seats = np.stack([np.concatenate(self._drawn(seed)) for seed in seeds])
+        self.seats = np.stack([draw_seats(self.counts, self._blocks, seed) for seed in seeds])
         self._places = [
             np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
         ]
@@ -84,15 +94,6 @@ class TeamPolicy:
             if not self._forgiving:
                 raise
             self.failed[index] = error
-
-    def _drawn(self, seed: int) -> list[np.ndarray]:
-        """The policy of each agent of each block."""
-        drawn = []
-        for index, block in enumerate(self._blocks):
-            policy_of = np.repeat(block, [self.counts[policy] for policy in block])
-            which = ("seats",) if len(self._blocks) == 1 else ("seats", index)
-            drawn.append(policy_of if len(block) == 1 else _shuffled(policy_of, derive(seed, *which)))
-        return drawn
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         if len(self.policies) == 1:
