@@ -87,7 +87,7 @@ class _Fingerprints:
 
     def _take_in(self) -> None:
         for hashed, steps in zip(self._hashes, self._steps, strict=True):
-            hashed.update(steps[: self._held])
+            hashed.update(steps[: self._held].data)
         self._held = 0
 
 
