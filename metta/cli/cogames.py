@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer._completion_shared import get_completion_script, install
 
-from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
+from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial, verify
 from metta.cli.jobs import Instead
 from metta.common.commands import at_home, guarded
 from metta.common.docstrings import docstring
@@ -35,6 +35,7 @@ GROUPS = {
         "eval": contests.run,
         "pickup": contests.pickup,
         "diagnose": contests.diagnose,
+        "verify": verify.verify,
     },
     "Train": {"train": train.train},
     "Missions": {

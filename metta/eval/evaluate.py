@@ -14,7 +14,7 @@ from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
-from metta.eval.contest import make_round, play_contest
+from metta.eval.contest import make_match, play_contest, prepare
 from metta.eval.entries import Entry
 from metta.eval.settings import EvaluateConfig, PlayConfig, PlayerConfig
 from metta.eval.statistics import Summary, as_cells, interval_head
@@ -23,6 +23,7 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.hosted.by_class import is_class
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Info, Policy
 from metta.policy.stored.uri import CHECKPOINTS, is_built_in, list_versions, make_policy, run_folder
 from metta.rl.experience.settings import EnvSettings
@@ -80,12 +81,12 @@ def mission_of(config: PlayerConfig, uri: str) -> Mission:
 def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-    limit = machine.action_timeout_ms
+    hosting = Hosting(machine.action_timeout_ms)
     if is_built_in(uri):
         return make_policy(uri, info, machine.data_dir)
     from metta.rl.machine import set_up  # here because torch is slow to import
 
-    return make_policy(uri, info, machine.data_dir, set_up(machine, 1), isolated=True, action_timeout_ms=limit, **trust)
+    return make_policy(uri, info, machine.data_dir, set_up(machine, 1), hosting=hosting, **trust)
 
 
 def policy_name(config: PlayerConfig) -> str:
@@ -194,11 +195,12 @@ def show(config: EvaluateConfig, played: Played) -> int:
 def _play_mission(config: EvaluateConfig) -> Played:
     uri = policy_name(config)
     mission = mission_of(config, uri)
-    played = make_round(mission, (Entry(uri),), config.episodes, config.seed)
-    contest = play_contest([played], config.system, Path(config.out) if config.out else None)
-    if not contest.rounds:
+    line_up = prepare(config.system)
+    match = make_match(line_up, mission, [Entry(uri)], config.episodes, config.seed)
+    contest = play_contest([match], line_up, config.system, Path(config.out) if config.out else None)
+    if not contest.matches:
         raise KeyboardInterrupt
-    result = contest.rounds[0]
+    result = contest.matches[0]
     return Played(
         uri=uri,
         name=mission.name,
