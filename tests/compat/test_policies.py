@@ -15,6 +15,7 @@ from metta.eval.episodes import play_episodes
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.interface import Policy
 from metta.policy.stored.uri import make_policy
@@ -45,12 +46,12 @@ def play(policy: Policy, steps: int) -> np.ndarray:
     return np.stack([policy.step(seen) for seen in observations()[:steps]])
 
 
-@pytest.mark.parametrize("isolated", [False, True])
-def test_agents_act_in_turn_with_words_and_data(isolated: bool, tmp_path: Path):
+@pytest.mark.parametrize("hosting", [None, Hosting()])
+def test_agents_act_in_turn_with_words_and_data(hosting: Hosting | None, tmp_path: Path):
     (tmp_path / "stride").write_text("2")
     words = {",kw.stride=3": 3, f",data={tmp_path / 'stride'}": 2}
     for word, stride in words.items():
-        actions = play(make_policy(f"{CLASSES}.TurningPolicy{word}", INFO, isolated=isolated), 4)
+        actions = play(make_policy(f"{CLASSES}.TurningPolicy{word}", INFO, hosting=hosting), 4)
         expected = (np.arange(4)[None] + stride * np.arange(1, 5)[:, None]) % 5
         np.testing.assert_array_equal(actions[:, 1], expected)
 
@@ -70,7 +71,7 @@ def test_a_batched_class_gives_flat_ids_with_vibes():
 
 
 def test_an_agent_that_fails_stands_still_and_the_others_play_on():
-    policy = make_policy(f"{CLASSES}.FailingPolicy", INFO, isolated=True)
+    policy = make_policy(f"{CLASSES}.FailingPolicy", INFO, hosting=Hosting())
     assert isinstance(policy, HostedPolicy)
     actions = play(policy, 2)
     assert (actions[:, :, 1] == 0).all() and (actions[:, :, 0] > 0).all()
