@@ -20,6 +20,7 @@ from benchmarks import (
     npc_cost,
     policies,
     reproduction,
+    sweep_overhead,
     train_throughput,
 )
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 ALL = (
     adapters, checkpoint_stall, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report,
     interval_coverage,
-    npc_cost, policies, reproduction, train_throughput,
+    npc_cost, policies, reproduction, sweep_overhead, train_throughput,
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (policies, ["--steps", "10000000000"], "mission.max_steps"),
         (reproduction, ["rolle", "--no-device"], "did you mean role"),
         (reproduction, ["--cogs", "none"], "'none' is no whole number"),
+        (sweep_overhead, ["--workers", "0"], "0 is below 1"),
         (train_throughput, ["--threads", "0"], "0 is below 1"),
         (train_throughput, ["--backend", "cud"], "cuda"),
         (train_throughput, ["--warmup", "-1"], "-1 is below 0"),

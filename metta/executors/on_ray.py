@@ -1,5 +1,6 @@
 """Processes on the nodes of a Ray cluster, each below an actor that holds what the process needs."""
 
+import logging
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from metta.common.errors import MissingExtraError, UserError
+from metta.common.logging import warn
 from metta.executors.process import Task, start_process
 from metta.executors.settings import RayOptions
 
@@ -41,16 +43,16 @@ class RayExecutor:
         self._options = options
         _check_answers(options)
         given = {key: value for key, value in options.init.model_dump().items() if value is not None}
+        there = {"address": address} if (address := _address(options)) else {"include_dashboard": False}
         try:
-            ray.init(**given, logging_level="error", include_dashboard=False if "address" not in given else None)
+            ray.init(**{**given, **there}, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, RayError) as error:
             reason = str(error).strip().partition("\n")[0]
-            raise UserError(f"no Ray cluster at {_address(options)}: {reason}") from None
+            raise UserError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
         self._check_room()
         remote = options.remote
-        self._host = ray.remote(
-            num_cpus=remote.num_cpus, num_gpus=remote.num_gpus, resources=remote.resources, max_concurrency=2
-        )(Host)
+        room = {"num_cpus": remote.num_cpus, "num_gpus": remote.num_gpus, "resources": remote.resources}
+        self._host = ray.remote(Host).options(**room, max_concurrency=2)
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +88,9 @@ class RayProcess:
             try:
                 self._ended = ray.get(self._code)
                 ray.kill(self._host)  # it holds what the next one waits for
-            except RayError:  # the actor is gone, or its node is
+            except RayError as error:  # the actor is gone, or its node is
+                if not self._cancelled:
+                    warn(f"Ray: {str(error).strip().splitlines()[-1]}")
                 self._ended = -signal.SIGKILL
         return self._ended
 
@@ -109,4 +113,5 @@ def _check_answers(options: RayOptions) -> None:
 
 
 def _address(options: RayOptions) -> str:
-    return options.init.address or os.environ.get("RAY_ADDRESS") or "this machine"
+    """Of a cluster that is there; empty: one is started here."""
+    return options.init.address or os.environ.get("RAY_ADDRESS", "")

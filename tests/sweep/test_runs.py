@@ -17,7 +17,7 @@ from metta.common.jsonl import read_rows
 from metta.sweep.results import Results, read_plan, read_results
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 240.0  # seconds until a test gives up
+LIMIT = 600.0  # seconds until a test gives up
 SWEEP = """
 settings:
   env: gymnasium
@@ -84,18 +84,25 @@ def epochs(folder: Path, number: int) -> list[float]:
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(tmp_path: Path, drivers: list[Driver]) -> None:
+@pytest.mark.parametrize("storage", ["journal", "postgres"])
+def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(
+    tmp_path: Path, drivers: list[Driver], storage: str, request: pytest.FixtureRequest
+) -> None:
     most = 100  # epochs: a trial still runs when it is killed, however long a busy machine takes to find it
-    words = ("sweep.workers=2", f"trainer.total_timesteps={most * 2048}")
+    words = ["sweep.workers=2", f"trainer.total_timesteps={most * 512}", "trainer.batch_size=512"]
+    words.append("checkpointer.epoch_interval=10")
+    if storage == "postgres":
+        words += [f"sweep.storage={request.getfixturevalue('postgres')}", "sweep.lost_after=4"]
     drivers.append(first := Driver(tmp_path, *words))
     trials = [tmp_path / "train_dir/tiny" / f"trial-{number:04}" / "metrics.jsonl" for number in range(4)]
     first.until_trained(trials[:2])
-    killed = next(process for process in first.below("metta.sweep.trial") if "trial-0001" in str(process.open_files()))
+    running = first.below("metta.config.job_process")
+    killed = next(process for process in running if "trial-0001" in str(process.open_files()))
     killed.kill()  # a trial
     first.until_trained(trials[:3])
     first.below("metta.sweep.worker")[0].kill()
     time.sleep(1)
-    left = first.below("metta.sweep.worker") + first.below("metta.sweep.trial")
+    left = first.below("metta.sweep.worker") + first.below("metta.config.job_process")
     first.process.kill()  # the driver
     first.process.wait()
     psutil.wait_procs(left, LIMIT)
@@ -109,24 +116,48 @@ def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(tmp_path
     assert all(epochs(tmp_path, number) == [*range(1, most + 1)] for number in (0, 2, 3))
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a sweep of two trials has run."""
+    folder = tmp_path_factory.mktemp("swept")
+    ran(folder, "run=tiny", "sweep.budget.trials=2")
+    return folder
+
+
+def ran(folder: Path, *words: str) -> None:
+    """Run a sweep to its end."""
+    process = Driver(folder, *words).process
+    told, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, told
+    assert "trial 1: learning_rate=" in told  # wherever the worker is that says so
+
+
 @pytest.mark.slow
-def test_two_sweeps_from_one_seed_are_the_same_and_their_trials_are_ordinary_runs(
-    tmp_path: Path, drivers: list[Driver], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("executor", ["ray", "submitit_local"])
+def test_sweeps_from_one_seed_are_the_same_wherever_they_run(
+    executor: str, swept: Path, request: pytest.FixtureRequest
 ) -> None:
+    words = ["hydra/sweeper=metta", "hydra.sweeper.n_trials=2", f"hydra/launcher={executor}", f"run={executor}"]
+    if executor == "ray":
+        words.append(f"hydra.launcher.ray.init.address={request.getfixturevalue('ray_cluster')}")
+    else:
+        pytest.importorskip("submitit", reason="needs the extra 'slurm'")
+    ran(swept, *words)
     values = []
-    for name in ("tiny", "again"):
-        drivers.append(driver := Driver(tmp_path, "sweep.budget.trials=2", f"run={name}"))
-        told, _ = driver.process.communicate(timeout=LIMIT)
-        assert driver.process.returncode == 0, told
-        trials = read_results(read_plan(name, tmp_path / "train_dir")).trials
-        values.append([(trial.values, trial.score, trial.agent_steps) for trial in trials])
-    assert values[0] == values[1]
-    run = tmp_path / "train_dir/tiny/trial-0001"
-    rate = values[0][1][0]["trainer.optimizer.learning_rate"]
+    for name in ("tiny", executor):
+        trials = read_results(read_plan(name, swept / "train_dir")).trials
+        values.append([(trial.state, trial.values, trial.score, trial.agent_steps) for trial in trials])
+    assert values[0] == values[1] and len(values[0]) == 2
+
+
+@pytest.mark.slow
+def test_trials_are_ordinary_runs(swept: Path) -> None:
+    trial = read_results(read_plan("tiny", swept / "train_dir")).trials[1]
+    run, rate = swept / "train_dir/tiny/trial-0001", trial.values["trainer.optimizer.learning_rate"]
     saved = yaml.safe_load((run / "config.yaml").read_text())
     assert saved["trainer"]["optimizer"]["learning_rate"] == rate and saved["wandb"]["group"] == "tiny"
     assert f"trainer.optimizer.learning_rate={rate}" in yaml.safe_load((run / "overrides.yaml").read_text())
-    assert json.loads((run / "summary.json").read_text())["objective"] == values[0][1][1]
+    assert json.loads((run / "summary.json").read_text())["objective"] == trial.score
 
 
 @pytest.mark.slow

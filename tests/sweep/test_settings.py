@@ -81,6 +81,12 @@ def test_words_change_a_sweep_file() -> None:
         (RANGE + BUDGET, ["sweep.storage=sqlite:///a"], "should be postgresql+psycopg://"),
         (RANGE + BUDGET, ["sweep.seeds=2", "sweep.mode=asha"], "so each has one seed"),
         (RANGE + "budget: {money: 5}\n", [], "METTA_HOURLY_COST"),
+        (RANGE + BUDGET, ["sweep.executor=rai"], "should be 'local', 'ray', 'slurm' or 'submitit_local'"),
+        (RANGE + BUDGET, ["sweep.launcher.partition=gpu"], "executor=local: unknown key 'launcher.partition'"),
+        (RANGE + BUDGET, ["sweep.executor=slurm", "sweep.launcher.partitoin=gpu"], "(did you mean partition"),
+        (RANGE + BUDGET, ["hydra/launcher=ray", "hydra.launcher.ray.remote.num_gpus=-1"], "num_gpus=-1: should be"),
+        (RANGE + BUDGET, ["hydra.sweeper.n_trials=4"], "hydra/sweeper=metta --sweep NAME"),
+        (RANGE + BUDGET, ["hydra/sweeper=metta", "hydra.sweeper.budgte=4"], "unknown key 'sweep.budgte'"),
         ("settings: {trainer.batch_sise: 4}\n" + RANGE + BUDGET, [], "unknown key 'trainer.batch_sise' (did you mean"),
         ("settings: {env: gymnasium, env.name: 'os:getcwd'}\n" + RANGE + BUDGET, [], "on the command line to allow"),
         ("parameters:\n  trainer.update_epochs: {int: [1, 4], when: {agent: small}}\n" + BUDGET, [], "is no other"),
@@ -93,6 +99,21 @@ def test_bad_input_is_one_line(
     done = sweep(text, *words)
     assert done.code == 2 and done.err.count("\n") == 1, done.err
     assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sweep.workers=3"], "3 workers with"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"], "3 workers with"),
+        (["sweep.workers=3", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"], "3 workers on slurm"),
+        (["sweep.executor=ray", "sweep.launcher.ray.init.address=head:6379"], "1 worker on ray"),
+        (["-m", "hydra/sweeper=metta", "hydra.sweeper.n_trials=7"], "7 trials"),
+    ],
+)
+def test_words_say_where_trials_run(sweep: Callable[..., Outcome], words: list[str], says: str) -> None:
+    done = sweep(RANGE + BUDGET, *words)
+    assert done.code == 0 and says in done.out, done
 
 
 def test_a_sweep_needs_a_job_that_trains(sweep: Callable[..., Outcome]) -> None:
