@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("common", "game", "policy", "rl", "eval", "runs", "view", "config", "launch", "sweep", "league", "cli")  # low to high
+# Low to high.
+LAYERS = ("common", "game", "policy", "rl", "eval", "runs", "view", "config", "launch", "sweep", "league", "cli")
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
 ADAPTERS = {

@@ -10,17 +10,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Lineup:
-    """A match to be played: who holds which seat of a mission, on which seeds."""
+    """A match to be played: who holds how many seats of a mission, on which seeds (an episode for each)."""
 
     mission: str
     policies: tuple[str, ...]
-    seats: tuple[int, ...]  # for each agent the number of its policy in `policies`
-    seed: int  # of the episode: spawns, events, policies
-    map_seed: int
+    seats: tuple[int, ...]  # agents of each policy
+    seeds: tuple[int, ...]  # of spawns, events, seats, policies
+    map_seeds: tuple[int, ...]
+    teams: tuple[str | None, ...] = ()  # in which each policy's seats are; none: in any
 
-    def count(self, policy: str) -> int:
+    def seats_of(self, policy: str) -> int:
         """Seats that a policy holds."""
-        return sum(self.policies[number] == policy for number in self.seats)
+        return sum(count for name, count in zip(self.policies, self.seats, strict=True) if name == policy)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Result:
     match: str
     pool: str
     lineup: Lineup
-    scores: tuple[float, ...]  # of each policy in `lineup.policies`: mean return of its agents
+    scores: tuple[tuple[float, ...], ...]  # of each policy, in each episode: mean return of its agents
 
 
 @dataclass(frozen=True)
