@@ -1,0 +1,81 @@
+"""Matches in the database: planned, played, looked at."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from metta.league.problems import MissingError
+from metta.league.store import jobs
+from metta.league.store.schema import Entry, Id, Match, MatchPlayer, Pool, Season, Version, now
+
+
+def plan_match(session: Session, pool: Pool, spec: dict[str, Any], players: Sequence[tuple[Version, int]]) -> Match:
+    """A match that waits for a worker: what is played, and each version with its number of seats."""
+    match = Match(pool_id=pool.id, spec=spec)
+    session.add(match)
+    session.flush()
+    for place, (version, seats) in enumerate(players):
+        session.add(MatchPlayer(match_id=match.id, place=place, version_id=version.id, seats=seats))
+    count(session, pool.id, {version.id for version, _ in players}, pending=1)
+    jobs.add_job(session, jobs.MATCH, match.id, pool.season.engine)
+    return match
+
+
+def count(session: Session, pool_id: Id, versions: set[Id], **changes: int) -> None:
+    """Add to what is counted of versions in a pool."""
+    values = {name: getattr(Entry, name) + number for name, number in changes.items()}
+    for version_id in sorted(versions):  # in one order, so that no two wait for each other
+        session.execute(update(Entry).where(Entry.pool_id == pool_id, Entry.version_id == version_id).values(values))
+
+
+def complete_match(
+    session: Session,
+    match: Match,
+    scores: Sequence[Sequence[float]],
+    faults: Sequence[dict[str, int]],
+    logs: Sequence[str],
+    result_hash: str,
+    replays: dict[str, Any],
+) -> None:
+    """What came of a match: of each player its score in each episode, its faults and its log."""
+    match.status, match.result_hash, match.replays, match.finished_at = "completed", result_hash, replays, now()
+    for player, own, wrong, log in zip(match.players, scores, faults, logs, strict=True):
+        player.scores, player.score = list(own), sum(own) / len(own)
+        player.faults, player.log = dict(wrong), log or None
+    count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1, completed=1)
+    _has_ended(session, match)
+
+
+def fail_match(session: Session, match: Match, error: str, culprits: Sequence[int] = ()) -> None:
+    """A match that could not be played, and which players' fault that was, if anybody's."""
+    match.status, match.error, match.finished_at = "failed", error, now()
+    everyone = {player.version_id for player in match.players}
+    count(session, match.pool_id, everyone, pending=-1)
+    count(session, match.pool_id, {match.players[place].version_id for place in culprits}, failed=1)
+    _has_ended(session, match)
+
+
+def _has_ended(session: Session, match: Match) -> None:
+    season = match.pool.season_id
+    session.execute(update(Season).where(Season.id == season).values(results=Season.results + 1))
+
+
+def get_match(session: Session, match_id: Id) -> Match:
+    """Raises MissingError."""
+    match = session.get(Match, match_id)
+    if match is None:
+        raise MissingError(f"match {match_id}: there is none such")
+    return match
+
+
+def list_matches(
+    session: Session, season: Season, versions: Sequence[Id] | None = None, limit: int = 100, offset: int = 0
+) -> list[Match]:
+    """Matches of a season, newest first; those of some versions alone if there are any."""
+    query = select(Match).where(Match.pool_id.in_([pool.id for pool in season.pools]))
+    if versions:
+        of_theirs = select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))
+        query = query.where(Match.id.in_(of_theirs))
+    return list(session.scalars(query.order_by(Match.created_at.desc(), Match.id).limit(limit).offset(offset)))
