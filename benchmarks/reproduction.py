@@ -19,16 +19,13 @@ from benchmarks.command import in_one_line
 from metta.common.commands import Parser, at_least
 from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
-from metta.eval.contest import build_policies, make_round, resolve_missions, run_contest
+from metta.eval.contest import make_match, resolve_missions, run_contest
 from metta.eval.entries import Entry
-from metta.eval.episodes import play_batch
-from metta.eval.gear import GearTrack
-from metta.eval.rounds import close_policies
-from metta.eval.rows import EpisodeRow, make_row
+from metta.eval.line_up import LineUp
+from metta.eval.playing import close_policies, play_match
+from metta.eval.rows import EpisodeRow
 from metta.eval.settings import ContestSettings
 from metta.game.engine.backends import Backend
-from metta.game.maps.pool import build_pool
-from metta.policy.team import TeamPolicy
 
 SEED = 1_000_003
 POLICIES = ("random", "role", "cogsguard?gear=10")
@@ -37,7 +34,7 @@ DEVICE = "device"
 
 
 def shown(row: EpisodeRow) -> str:
-    return digest(row.model_dump(exclude={"replay"}))[:SHOWN]
+    return digest(row.model_dump(exclude={"replay", "fingerprint"}))[:SHOWN]
 
 
 def settings(policy: str, args: argparse.Namespace, episodes: int, workers: int = 1) -> ContestSettings:
@@ -56,19 +53,17 @@ def settings(policy: str, args: argparse.Namespace, episodes: int, workers: int 
 def in_a_batch(policy: str, args: argparse.Namespace, size: int, backend: Backend = "cpu") -> str:
     """The episode as one of a batch."""
     contest = settings(policy, args, size)
-    (mission,), seeds = resolve_missions(contest), range(contest.seed, contest.seed + size)
-    policies = build_policies(make_round(mission, (Entry(policy),), size, contest.seed), contest)
-    team, gear = TeamPolicy(policies, [mission.agents]), GearTrack()
-    maps = build_pool(mission, size, contest.seed, 1)
-    episodes = play_batch(mission, team, maps, seeds, watchers=[gear], backend=backend)
+    (mission,), line_up = resolve_missions(contest), LineUp(contest)
+    match = make_match(line_up, mission, [Entry(policy)], size, contest.seed)
+    policies = line_up.build(match)
+    result = play_match(match, policies, backend=backend)
     close_policies(policies)
-    env = seeds.index(SEED)
-    return shown(make_row(episodes[env], SEED, SEED, team.seats[env], gear, None))
+    return shown(result.episodes[match.seeds.index(SEED)])
 
 
 def in_a_contest(policy: str, args: argparse.Namespace, workers: int) -> str:
-    """The episode as one of eleven, in two chunks."""
-    rows = run_contest(settings(policy, args, 11, workers)).rounds[0].rows
+    """The episode as one of eleven, in two parts."""
+    rows = run_contest(settings(policy, args, 11, workers)).matches[0].rows
     return shown(next(row for row in rows if row.episode_seed == SEED))
 
 

@@ -67,7 +67,7 @@ def run_interrupted(words: list[str], interruption: Interruption) -> int:
     """Train in this process until the signal hits it; returns the exit code."""
     from metta.common import files
     from metta.config.runner import run
-    from metta.eval.rounds import Progress
+    from metta.eval.playing import Progress
     from metta.policy.stored.forms import writing
     from metta.rl import trainer
     from metta.rl.experience.rollout import Rollout

@@ -57,7 +57,7 @@ def report(folder: Path) -> int:
 def compare(folder: Path) -> None:
     """Junctions aligned and reward of the trained policy and by chance, and the gain by pairs of episodes."""
     from metta.common.defaults import SEED
-    from metta.eval.contest import make_round, play_contest
+    from metta.eval.contest import make_match, play_contest, prepare
     from metta.eval.entries import Entry
     from metta.eval.settings import PlayerSettings
     from metta.eval.statistics import as_cells, paired, summarize
@@ -65,9 +65,11 @@ def compare(folder: Path) -> None:
     from metta.game.missions import build_mission
 
     mission = build_mission(MissionSettings(name=MISSION))
+    settings = PlayerSettings()
+    line_up = prepare(settings)
     entries = [Entry(str(folder)), Entry("random")]
-    rounds = [make_round(mission, (entry,), EPISODES, SEED) for entry in entries]
-    contest = play_contest(rounds, PlayerSettings())
+    matches = [make_match(line_up, mission, [entry], EPISODES, SEED) for entry in entries]
+    contest = play_contest(matches, line_up, settings)
     if contest.interrupted:
         raise KeyboardInterrupt
     print(
@@ -77,7 +79,7 @@ def compare(folder: Path) -> None:
         ("junctions aligned per episode", lambda row: sum(row.agent.get(ALIGNED, []))),
         ("reward per cog and episode", lambda row: row.score),
     ):
-        trained, random = ({row.seed: value(row) for row in result.rows} for result in contest.rounds)
+        trained, random = ({row.seed: value(row) for row in result.rows} for result in contest.matches)
         found = {"trained": summarize([*trained.values()]), "random": summarize([*random.values()])}
         print(f"  {what}")
         for name, summary in (found | {"gain": paired(trained, random)}).items():

@@ -3,9 +3,9 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,32 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from metta.common.defaults import MISSION
-from metta.common.digests import SHOWN, digest
 from metta.common.errors import UserError
 from metta.common.files import ensure_writable
 from metta.common.ranks import available_cores
 from metta.common.settings import validated
-from metta.eval.entries import Entry, parse_entries
-from metta.eval.out_file import CONTENT, OutFile
+from metta.eval.entries import Entry, parse_entries, share_seats
+from metta.eval.line_up import LineUp
+from metta.eval.match import Match, MatchResult
+from metta.eval.playing import Progress, keep_in, play_matches, replay_files
 from metta.eval.replay.keeping import is_left
-from metta.eval.results import SCHEMA_VERSION, RoundResult, round_results
-from metta.eval.rounds import ChunkResult, Progress, Round, close_policies, keep_in, play_rounds, replay_files
+from metta.eval.results import SCHEMA_VERSION, MatchSummary, match_summaries
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
+from metta.eval.store import OutFile
 from metta.game.build import check_room
 from metta.game.compilation import compile_ahead
 from metta.game.mission import Mission, MissionSettings
 from metta.game.mission_files import is_mission_file
 from metta.game.missions import build_mission, mission_set, missions_like
-from metta.game.observation import EnvInfo, env_info
-from metta.policy.hosted.client import HostedPolicy
-from metta.policy.interface import Policy
 from metta.policy.rehearsal import ALL
-from metta.policy.stored.uri import FoundPolicy, check_policy, find_policy
-from metta.policy.team import share_out
+from metta.policy.stored.uri import check_policy
 
 
 @dataclass(frozen=True)
 class ContestResult:
     """What was played, as far as it went."""
 
-    rounds: list[RoundResult]
+    matches: list[MatchSummary]
     episodes: int  # that were asked for, in all
     messages: list[str]  # what went wrong with policies, in words
     agent_steps: int  # played now, not read from a file
@@ -54,7 +51,7 @@ class ContestResult:
         """A line for each policy that did not act once on a mission; its numbers say nothing of it."""
         return [
             line
-            for result in self.rounds
+            for result in self.matches
             for policy in range(len(result.names))
             if (line := result.never_acted(policy))
         ]
@@ -64,7 +61,7 @@ class ContestResult:
         return {
             "schema_version": SCHEMA_VERSION,
             "complete": not self.interrupted,
-            "missions": [result.document() for result in self.rounds],
+            "missions": [result.document() for result in self.matches],
         }
 
 
@@ -96,24 +93,27 @@ def check_contest(settings: GamesSettings, others: Sequence[str] = ()) -> None:
     from metta.rl.machine import choose_device  # here because torch is slow to import
 
     choose_device(settings.device)
-    for entry in parse_entries([*settings.policies, *others]):
+    entries = parse_entries(settings.policies)
+    for entry in (*entries, *parse_entries(others)):
         check_policy(entry.uri, settings.data_dir, settings.trust_pickle, settings.trust_code)
     for mission in resolve_missions(settings):
         check_room(mission, settings.seed)
+        share_seats(entries, mission)
 
 
-def make_round(
-    mission: Mission, entries: tuple[Entry, ...], episodes: int, seed: int, map_seed: int | None = None
-) -> Round:
-    """A mission for policies by their proportions, and consecutive seeds. Raises UserError for too few agents."""
+def make_match(
+    line_up: LineUp,
+    mission: Mission,
+    entries: Sequence[Entry],
+    episodes: int,
+    seed: int,
+    map_seed: int | None = None,
+) -> Match:
+    """A match of policies that share the seats by their proportions, on consecutive seeds. Raises UserError as
+    `LineUp.seat`."""
     first = seed if map_seed is None else map_seed
-    return Round(
-        mission=mission,
-        entries=entries,
-        counts=tuple(share_out([entry.proportion for entry in entries], mission.agents)),
-        seeds=tuple(range(seed, seed + episodes)),
-        map_seeds=tuple(range(first, first + episodes)),
-    )
+    seeds, maps = range(seed, seed + episodes), range(first, first + episodes)
+    return line_up.match(mission, line_up.seat(mission, entries), seeds, maps)
 
 
 def run_contest(settings: ContestSettings) -> ContestResult:
@@ -121,166 +121,87 @@ def run_contest(settings: ContestSettings) -> ContestResult:
     entries = parse_entries(settings.policies)
     if not entries:
         raise UserError("no policy is named: -p POLICY")
-    rounds = [
-        make_round(mission, entries, settings.episodes, settings.seed, settings.map_seed)
-        for mission in resolve_missions(settings)
+    missions, line_up = resolve_missions(settings), prepare(settings)
+    matches = [
+        make_match(line_up, mission, entries, settings.episodes, settings.seed, settings.map_seed)
+        for mission in missions
     ]
     again = settings.save_replay_dir is None  # those beside a report come anew with it
-    return play_contest(rounds, settings, settings.out, settings.replays, replace_replays=again)
+    return play_contest(matches, line_up, settings, settings.out, settings.replays, replace_replays=again)
+
+
+def prepare(settings: PlayerSettings) -> LineUp:
+    """Compile what plays, set up the machine, and line up. Raises UserError for a device that is not there."""
+    compile_ahead(*ALL)
+    from metta.rl.machine import set_up  # here because torch is slow to import
+
+    set_up(settings, 1)
+    return LineUp(settings)
 
 
 def play_contest(
-    rounds: Sequence[Round],
-    players: PlayerSettings,
+    matches: Sequence[Match],
+    line_up: LineUp,
+    settings: PlayerSettings,
     out: Path | None = None,
     replays: Path | None = None,
     replace_replays: bool = False,
 ) -> ContestResult:
-    """Play rounds with policies named by URI, with a progress bar. Raises UserError for bad input."""
-    compile_ahead(*ALL)
-    from metta.rl.machine import set_up  # here because torch is slow to import
-
-    set_up(players, 1)
-    line_up, workers = LineUp(rounds, players), players.workers or available_cores()
-    names = line_up.names
-    record = [keep_in(replays)] if replays else []
-    chunks: list[ChunkResult] = []
+    """Play matches, with a progress bar. Raises UserError for bad input."""
+    parts = {part.digest: part for match in matches for part in match.parts()}
+    results: dict[str, MatchResult] = {}
+    record, workers = [keep_in(replays)] if replays else [], settings.workers or available_cores()
     start, interrupted = time.perf_counter(), False
-    with OutFile(out, rounds, line_up.identities) if out else nullcontext() as file:
-        if file:
-            chunks += file.done
-        skip = frozenset((result.round, result.chunk) for result in chunks)
+    with OutFile(out, matches) if out else nullcontext() as store:
+        if store:
+            results |= {result.match: result for result in store.results()}
+        left = [part for digest, part in parts.items() if digest not in results]
         if replays:
-            _check_replays(replays, rounds, names, skip, replace_replays)
-        with progress_bar(rounds, skip) as progress:
+            _check_replays(replays, parts, results, replace_replays)
+        with progress_bar(left) as progress:
             try:
-                for result in play_rounds(rounds, line_up.build, workers, progress, skip, *record):
-                    chunks.append(result)
-                    if file:
-                        file.add(result)
+                for result in play_matches(left, line_up.build, workers, progress, *record):
+                    results[result.match] = result
+                    if store:
+                        store.add(result)
             except KeyboardInterrupt:
                 interrupted = True
     return ContestResult(
-        rounds=round_results(rounds, _labels(names), chunks),
-        episodes=sum(len(played.seeds) for played in rounds),
-        messages=list(dict.fromkeys(message for result in chunks for message in result.messages)),
+        matches=match_summaries(matches, _labels(matches), results),
+        episodes=sum(len(match.seeds) for match in matches),
+        messages=list(dict.fromkeys(message for result in results.values() for message in result.messages)),
         agent_steps=progress.done,
         seconds=time.perf_counter() - start,
         interrupted=interrupted,
     )
 
 
-def _check_replays(
-    folder: Path, rounds: Sequence[Round], names: dict[str, str], skip: frozenset[tuple[int, int]], replace: bool
-) -> None:
+def _check_replays(folder: Path, parts: Mapping[str, Match], done: Collection[str], replace: bool) -> None:
     """Raise UserError if replays cannot be written, or one would take the place of another, or of a file."""
     ensure_writable(folder, "--save-replay-dir")
     files: set[str] = set()
-    for number, played in enumerate(rounds):
-        who = [names[entry.uri] for entry in played.entries]
-        for chunk in range(played.chunks):
-            for file in replay_files(played, played.of_chunk(chunk), who):
-                if file in files:
-                    raise UserError(f"two teams would have the replay {file}: their policies are called alike")
-                files.add(file)
-                kept = replace or (number, chunk) in skip or is_left(folder / file)
-                if not kept and (folder / file).exists():
-                    raise UserError(f"{folder / file} exists; name another folder for the replays")
+    for digest, part in parts.items():
+        for file in replay_files(part, [player.name for player in part.players]):
+            if file in files:
+                raise UserError(f"two teams would have the replay {file}: their policies are called alike")
+            files.add(file)
+            kept = replace or digest in done or is_left(folder / file)
+            if not kept and (folder / file).exists():
+                raise UserError(f"{folder / file} exists; name another folder for the replays")
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A policy as it was when the contest began."""
-
-    found: FoundPolicy
-    name: str  # what it calls itself; of a net its version
-    content: str  # digest of all that decides what it does
-
-    @property
-    def identity(self) -> dict[str, str]:
-        return {"name": self.name, CONTENT: self.content}
-
-
-class LineUp:
-    """The policies of a contest, by URI. Each is read once: everyone plays what lay there when the contest began."""
-
-    def __init__(self, rounds: Sequence[Round], players: PlayerSettings) -> None:
-        """Raises UserError for a policy that there is not, or that cannot play a round."""
-        from metta.rl.machine import choose_device  # here because torch is slow to import
-
-        self._players, self._device = players, choose_device(players.device)
-        self._known: dict[str, Contestant] = {}
-        for played in rounds:
-            if any(entry.uri not in self._known for entry in played.entries):
-                close_policies(self.build(played))
-
-    @property
-    def names(self) -> dict[str, str]:
-        return {uri: known.name for uri, known in self._known.items()}
-
-    @property
-    def identities(self) -> dict[str, dict[str, str]]:
-        """What the policies turned out to be."""
-        return {uri: {"uri": uri, **known.identity} for uri, known in self._known.items()}
-
-    def build(self, played: Round) -> list[Policy]:
-        """The policies of a round, one for each entry. Raises UserError for one whose code has changed meanwhile."""
-        info, built = env_info(played.mission), []
-        try:
-            for entry, count in zip(played.entries, played.counts, strict=True):
-                built.append(self._build(entry.uri, replace(info, num_agents=count)))
-        except BaseException:
-            close_policies(built)
-            raise
-        return built
-
-    def _build(self, uri: str, info: EnvInfo) -> Policy:
-        known = self._known.get(uri)
-        found = known.found if known else self._find(uri, info)
-        policy = found.build(info)
-        content = digest(found.content, policy.content) if isinstance(policy, HostedPolicy) else found.content
-        if known and known.content != content:
-            close_policies([policy])
-            raise UserError(f"{uri}: changed while it played: {known.content[:SHOWN]} before, {content[:SHOWN]} now")
-        self._known[uri] = known or Contestant(found, policy.name, content)
-        return policy
-
-    def _find(self, uri: str, info: EnvInfo) -> FoundPolicy:
-        players = self._players
-        return find_policy(
-            uri,
-            info,
-            players.data_dir,
-            self._device,
-            trust_pickle=players.trust_pickle,
-            trust_code=players.trust_code,
-            isolated=True,
-            action_timeout_ms=players.action_timeout_ms,
-        )
-
-
-def build_policies(played: Round, players: PlayerSettings) -> list[Policy]:
-    """The policies of a round alone. Raises UserError as `LineUp`."""
-    return LineUp([], players).build(played)
-
-
-def _labels(names: dict[str, str]) -> dict[str, str]:
+def _labels(matches: Sequence[Match]) -> dict[str, str]:
     """Names for tables, by URI; policies that share one, as `role?miner=4` and `role?scout=4` do, have their URIs."""
+    names = {player.uri: player.name for match in matches for player in match.players}
     held = Counter(names.values())
     return {uri: uri if held[name] > 1 else name for uri, name in names.items()}
 
 
 @contextmanager
-def progress_bar(rounds: Sequence[Round], skip: frozenset[tuple[int, int]]) -> Iterator[Progress]:
+def progress_bar(matches: Sequence[Match]) -> Iterator[Progress]:
     """Counts agent-steps, shown on standard error where that is a terminal."""
-    total = sum(
-        len(played.of_chunk(chunk)) * played.mission.max_steps * played.mission.agents
-        for number, played in enumerate(rounds)
-        for chunk in range(played.chunks)
-        if (number, chunk) not in skip
-    )
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     shown = sys.stderr.isatty()
     with Bar(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("playing", total=total)
+        task = bar.add_task("playing", total=sum(match.agent_steps for match in matches))
         yield Progress(lambda done: bar.update(task, completed=done))

@@ -12,10 +12,10 @@ from rich.table import Table
 from metta.common.errors import UserError, suggest
 from metta.common.files import write_atomic
 from metta.common.settings import UserPath
-from metta.eval.contest import ContestResult, make_round, play_contest, resolve_missions
+from metta.eval.contest import ContestResult, make_match, play_contest, prepare, resolve_missions
 from metta.eval.earlier import FILE, earlier_rewards
 from metta.eval.entries import parse_entry
-from metta.eval.results import RoundResult
+from metta.eval.results import MatchSummary
 from metta.eval.settings import GamesSettings
 from metta.eval.statistics import FEWEST, Summary, as_cells, paired, show, show_interval, summarize
 from metta.game.mission import Mission
@@ -172,19 +172,22 @@ def run_diagnose(settings: DiagnoseSettings) -> Diagnosis:
     others = [parse_entry(uri) for uri in (settings.baseline, settings.strong) if uri]
     runs = [(entry, settings.seed) for entry in (policy, *others)]
     runs += [(policy, settings.seed + (k + 1) * settings.episodes) for k in range(settings.reruns)]
-    rounds = [make_round(mission, (entry,), settings.episodes, seed) for mission in missions for entry, seed in runs]
-    contest = play_contest(rounds, settings, settings.out)
-    played = {id(result.played): result for result in contest.rounds}
+    line_up = prepare(settings)
+    matches = [
+        make_match(line_up, mission, [entry], settings.episodes, seed) for mission in missions for entry, seed in runs
+    ]
+    contest = play_contest(matches, line_up, settings, settings.out)
+    played = {id(result.match): result for result in contest.matches}
     findings = []
     for index, mission in enumerate(missions):
-        results = [played.get(id(one)) for one in rounds[index * len(runs) : (index + 1) * len(runs)]]
+        results = [played.get(id(one)) for one in matches[index * len(runs) : (index + 1) * len(runs)]]
         if results[0]:
             findings.append(_finding(mission, results, settings, before.get(mission.name, {})))
     return Diagnosis(policy.uri, settings, findings, contest)
 
 
 def _finding(
-    mission: Mission, results: Sequence[RoundResult | None], settings: DiagnoseSettings, before: Mapping[int, float]
+    mission: Mission, results: Sequence[MatchSummary | None], settings: DiagnoseSettings, before: Mapping[int, float]
 ) -> Finding:
     rewards = [{row.seed: row.score for row in result.rows} if result else {} for result in results]
     own, *others = rewards

@@ -14,7 +14,7 @@ from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.settings import validated
-from metta.eval.contest import make_round, play_contest
+from metta.eval.contest import make_match, play_contest, prepare
 from metta.eval.entries import Entry
 from metta.eval.settings import EvaluateConfig, PlayConfig, PlayerConfig
 from metta.eval.statistics import Summary, as_cells, interval_head
@@ -188,11 +188,12 @@ def evaluate(config: EvaluateConfig) -> int:
 def _play_mission(config: EvaluateConfig) -> Played:
     uri = policy_name(config)
     mission = mission_of(config, uri)
-    played = make_round(mission, (Entry(uri),), config.episodes, config.seed)
-    contest = play_contest([played], config.system, Path(config.out) if config.out else None)
-    if not contest.rounds:
+    line_up = prepare(config.system)
+    match = make_match(line_up, mission, [Entry(uri)], config.episodes, config.seed)
+    contest = play_contest([match], line_up, config.system, Path(config.out) if config.out else None)
+    if not contest.matches:
         raise KeyboardInterrupt
-    result = contest.rounds[0]
+    result = contest.matches[0]
     return Played(
         uri=uri,
         name=mission.name,

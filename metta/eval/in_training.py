@@ -9,17 +9,17 @@ import numpy as np
 from metta.common.errors import UserError
 from metta.common.logging import warn
 from metta.common.ranks import available_cores
-from metta.eval.contest import make_round
-from metta.eval.entries import Entry
+from metta.eval.match import Match, Player, engine_version
+from metta.eval.playing import Progress, play_matches
 from metta.eval.replay.keeping import SUFFIX, BatchRecorder
-from metta.eval.results import REWARD, RoundResult, round_results
-from metta.eval.rounds import Progress, Round, play_rounds
+from metta.eval.results import REWARD, MatchSummary, match_summaries
 from metta.game.mission import Mission
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.interface import Policy
 from metta.policy.nets.net import ComponentNet
 from metta.policy.neural import NeuralPolicy
+from metta.policy.stored.bundle import net_content
 from metta.policy.stored.fitting import fitted
 from metta.policy.stored.forms.match import Architecture
 from metta.rl.build import Plan, build_network
@@ -86,37 +86,43 @@ class SuiteEvaluator:
         rewards = [metrics[f"eval_{self._suite}/{label}/{REWARD}"] for label in self._missions]
         return {f"eval_{self._suite}/{REWARD}": float(np.mean(rewards)), **metrics}
 
-    def _play(self, net: ComponentNet, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[RoundResult]:
+    def _play(self, net: ComponentNet, name: str, replays: Path | None, stop: Callable[[], bool]) -> list[MatchSummary]:
         """Play the suite, each process a part of it; the results of fewer missions where `stop` came true."""
-        copy = Architecture.of(net).build()
+        architecture = Architecture.of(net)
+        copy = architecture.build()
         copy.load_state_dict(net.state_dict())
+        content = net_content(architecture, copy.state_dict())
         copy.to(choose_device(self._plan.config.system.device))
-        settings, entry = self._settings, Entry(name)
-        rounds = {
-            label: make_round(mission, (entry,), settings.episodes, settings.seed)
-            for label, mission in self._missions.items()
-        }
-        labels = {id(played): label for label, played in rounds.items()}
+        seeds, engine = range(self._settings.seed, self._settings.seed + self._settings.episodes), engine_version()
+        matches = [
+            Match(
+                mission=mission,
+                players=(Player(policy=content, seats=mission.agents, name=name, uri=name),),
+                seeds=tuple(seeds),
+                map_seeds=tuple(seeds),
+                engine=engine,
+            )
+            for mission in self._missions.values()
+        ]
+        labels = {id(mission): label for label, mission in self._missions.items()}
         progress = Progress()
         progress.told = lambda done: progress.stopped.set() if stop() else None
 
-        def build(played: Round) -> list[Policy]:
-            return [NeuralPolicy(fitted(copy, labels[id(played)], env_info(played.mission)), name)]
+        def build(match: Match) -> list[Policy]:
+            return [NeuralPolicy(fitted(copy, labels[id(match.mission)], env_info(match.mission)), name)]
 
-        def record(played: Round, which: range, names: Sequence[str]) -> BatchRecorder | None:
-            if not replays or which[0]:
+        def record(match: Match, names: Sequence[str]) -> BatchRecorder | None:
+            if not replays or match.seeds[0] != seeds[0]:
                 return None
-            file = f"{labels[id(played)]}.{name.rpartition(':')[2]}{SUFFIX}"
-            return _Replay(replays, [file], [(played.seeds[0], played.map_seeds[0])], names)
+            file = f"{labels[id(match.mission)]}.{name.rpartition(':')[2]}{SUFFIX}"
+            return _Replay(replays, [file], [(seeds[0], seeds[0])], names)
 
         with one_thread_each():
-            played, world = list(rounds.values()), self._world
-            chunked = ((r, c) for r, one in enumerate(played) for c in range(one.chunks))
-            others = frozenset((r, c) for r, c in chunked if c % world.size != world.rank)
-            own = list(play_rounds(played, build, available_cores(), progress, others, record))
-        chunks = [chunk for part in self._world.gather_objects(own) for chunk in part]
-        results = round_results(rounds.values(), {name: name}, chunks)
-        return [result for result in results if result.episodes == settings.episodes]
+            parts = [part for match in matches for part in match.parts()][self._world.rank :: self._world.size]
+            own = list(play_matches(parts, build, available_cores(), progress, record))
+        results = {result.match: result for part in self._world.gather_objects(own) for result in part}
+        summaries = match_summaries(matches, {name: name}, results)
+        return [summary for summary in summaries if summary.episodes == len(seeds)]
 
 
 class _Replay(BatchRecorder):

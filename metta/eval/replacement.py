@@ -6,7 +6,7 @@ that with none; the value weighs k by the places that the candidate holds.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,15 @@ import numpy as np
 from rich.table import Table
 
 from metta.common.errors import UserError
-from metta.eval.contest import ContestResult, play_contest, resolve_missions
-from metta.eval.entries import Entry, parse_entry
-from metta.eval.results import RoundResult
-from metta.eval.rounds import Round
+from metta.eval.contest import ContestResult, play_contest, prepare, resolve_missions
+from metta.eval.entries import parse_entry
+from metta.eval.match import Match, Player
+from metta.eval.results import MatchSummary
 from metta.eval.settings import ContestSettings
 from metta.eval.statistics import Summary, as_cells, interval_head, summarize
 from metta.game.mission import Mission
 
 SCHEMA_VERSION = 1
-Seeds = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -99,31 +98,20 @@ class PickupResult:
         return table
 
 
-def mixed_rounds(
-    mission: Mission, candidate: Entry, pool: Sequence[Entry], seeds: Seeds, map_seeds: Seeds
-) -> list[Round]:
-    """A round for every k and every member of the pool that can come first; episode e begins with member e mod P."""
-    rounds = []
+def mixed_teams(
+    mission: Mission, candidate: Player, pool: Sequence[Player], episodes: int
+) -> Iterator[tuple[int, list[Player], range]]:
+    """Every k, the players of a team with k candidates, and the episodes that it plays: one team for every member of
+    the pool that can come first; episode e begins with member e mod P."""
     for k in range(mission.agents + 1):
         for first in range(len(pool)):
-            chosen = range(first, len(seeds), len(pool))
-            if not chosen:
-                continue
-            counts = {0: k} if k else {}
-            for place in range(mission.agents - k):
-                member = 1 + (first + place) % len(pool)
-                counts[member] = counts.get(member, 0) + 1
-            entries = (candidate, *pool)
-            rounds.append(
-                Round(
-                    mission=mission,
-                    entries=tuple(entries[index] for index in counts),
-                    counts=tuple(counts.values()),
-                    seeds=tuple(seeds[e] for e in chosen),
-                    map_seeds=tuple(map_seeds[e] for e in chosen),
-                )
-            )
-    return rounds
+            if chosen := range(first, episodes, len(pool)):
+                seats = {0: k} if k else {}
+                for place in range(mission.agents - k):
+                    member = 1 + (first + place) % len(pool)
+                    seats[member] = seats.get(member, 0) + 1
+                players = (candidate, *pool)
+                yield k, [players[who].model_copy(update={"seats": count}) for who, count in seats.items()], chosen
 
 
 def run_pickup(settings: ContestSettings, pool: Sequence[str]) -> PickupResult:
@@ -136,30 +124,34 @@ def run_pickup(settings: ContestSettings, pool: Sequence[str]) -> PickupResult:
     if len(missions) != 1:
         raise UserError(f"pickup plays one mission, got {len(missions)}")
     (mission,), candidate, others = missions, parse_entry(settings.policies[0]), [parse_entry(text) for text in pool]
-    if any(entry.proportion != 1 for entry in (candidate, *others)):
-        raise UserError("pickup knows no proportion: the members of the pool take turns")
+    if any(entry.proportion != 1 or entry.team for entry in (candidate, *others)):
+        raise UserError("pickup knows no proportion and no team: the members of the pool take turns")
+    line_up = prepare(settings)
+    own, *members = (line_up.seat(mission, [entry])[0] for entry in (candidate, *others))
     first = settings.seed if settings.map_seed is None else settings.map_seed
-    seeds = tuple(range(settings.seed, settings.seed + settings.episodes))
-    maps = tuple(range(first, first + settings.episodes))
-    rounds = mixed_rounds(mission, candidate, others, seeds, maps)
-    contest = play_contest(rounds, settings, settings.out, settings.save_replay_dir)
-    return PickupResult(mission, candidate.uri, tuple(pool), _mixes(contest.rounds, candidate, mission), contest)
+    candidates: list[int] = []  # of each match
+    matches: list[Match] = []
+    for k, players, chosen in mixed_teams(mission, own, members, settings.episodes):
+        seeds, maps = ([start + episode for episode in chosen] for start in (settings.seed, first))
+        candidates.append(k)
+        matches.append(line_up.match(mission, players, seeds, maps))
+    contest = play_contest(matches, line_up, settings, settings.out, settings.save_replay_dir)
+    return PickupResult(mission, candidate.uri, tuple(pool), _mixes(contest.matches, candidates, matches), contest)
 
 
-def _mixes(rounds: Sequence[RoundResult], candidate: Entry, mission: Mission) -> list[Mix]:
+def _mixes(played: Sequence[MatchSummary], candidates: Sequence[int], matches: Sequence[Match]) -> list[Mix]:
     """Scores by number of candidates, over the episodes that were played with every one of them."""
+    held = {id(match): k for match, k in zip(matches, candidates, strict=True)}
     scores: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    for result in rounds:
-        held = zip(result.played.entries, result.played.counts, strict=True)
-        k = next((count for entry, count in held if entry is candidate), 0)
+    for result in played:
         for row in result.rows:
-            scores[k][row.seed] = row.score
-    common = sorted(set.intersection(*(set(scores[k]) for k in range(mission.agents + 1))))
+            scores[held[id(result.match)]][row.seed] = row.score
+    common = sorted(set.intersection(*(set(scores[k]) for k in held.values())))
     if not common:
         raise KeyboardInterrupt  # broken off before any episode was played by all mixes
     base = np.array([scores[0][seed] for seed in common])
     mixes = []
-    for k in range(mission.agents + 1):
+    for k in sorted(set(held.values())):
         score = np.array([scores[k][seed] for seed in common])
         mixes.append(Mix(k, summarize(score.tolist()), summarize((score - base).tolist())))
     return mixes

@@ -1,4 +1,4 @@
-"""What came out of a round: means and intervals per policy, per role and per agent, and the document of an evaluation.
+"""What came of matches: means and intervals per policy, per role and per agent, and the document of an evaluation.
 
 The document has the keys of the original (`docs/evaluation.md`); its means are true means over episodes.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from metta.eval.gear import role_of
-from metta.eval.rounds import ChunkResult, Round
+from metta.eval.match import Match, MatchResult, joined
 from metta.eval.rows import EpisodeRow
 from metta.eval.statistics import Summary, summaries, summarize
 
@@ -21,10 +21,10 @@ TIMEOUTS = "timeouts"  # the kind of fault that late answers are
 
 
 @dataclass
-class RoundResult:
-    """A round and the episodes of it that were played, in the order of their seeds."""
+class MatchSummary:
+    """A match and the episodes of it that were played, in the order of their seeds."""
 
-    played: Round
+    match: Match
     names: tuple[str, ...]  # of its policies
     rows: list[EpisodeRow] = field(default_factory=list)
     faults: list[dict[str, int]] = field(default_factory=list)  # of each policy: agent-steps by kind
@@ -80,21 +80,21 @@ class RoundResult:
     def per_agent(self) -> dict[str, list[float]]:
         """Mean over episodes of reward and every statistic, by agent id."""
         names = sorted({name for row in self.rows for name in row.agent})
-        zero = [0.0] * self.played.mission.agents
+        zero = [0.0] * self.match.mission.agents
         columns = {REWARD: [row.returns for row in self.rows]}
         columns |= {name: [row.agent.get(name, zero) for row in self.rows] for name in names}
         return {name: np.mean(values, axis=0).tolist() for name, values in columns.items()}
 
     def never_acted(self, policy: int) -> str | None:
         """A line on a policy that stood still in every step because of its code; None for any other."""
-        agent_steps = self.played.counts[policy] * self.episodes * self.played.mission.max_steps
+        agent_steps = self.match.players[policy].seats * self.episodes * self.match.mission.max_steps
         if not 0 < agent_steps <= sum(self.faults[policy].values()):
             return None
-        return f"{self.names[policy]}: no action in any of {agent_steps:,} agent-steps on {self.played.mission.name}"
+        return f"{self.names[policy]}: no action in any of {agent_steps:,} agent-steps on {self.match.mission.name}"
 
     def document(self) -> dict[str, Any]:
         """An element of `missions` in the document of an evaluation."""
-        mission = self.played.mission
+        mission = self.match.mission
         return {
             "mission_name": mission.name,
             "mission_summary": {
@@ -116,13 +116,15 @@ class RoundResult:
         }
 
     def _policy(self, index: int) -> dict[str, Any]:
-        entry, faults = self.played.entries[index], self.faults[index]
+        player, faults = self.match.players[index], self.faults[index]
         reward = summarize(self.rewards(index))
         return {
             "policy_name": self.names[index],
-            "policy_uri": entry.uri,
-            "proportion": entry.proportion,
-            "agent_count": self.played.counts[index],
+            "policy_uri": player.uri,
+            "policy_sha256": player.policy,
+            "proportion": player.proportion,
+            "team": player.team,
+            "agent_count": player.seats,
             "avg_reward": reward.mean,
             "avg_reward_ci95": list(reward.ci95),
             **_mean_and_interval("avg_agent_metrics", self.agent_metrics(index)),
@@ -132,22 +134,19 @@ class RoundResult:
         }
 
 
-def round_results(
-    rounds: Iterable[Round], names: Mapping[str, str], chunks: Iterable[ChunkResult]
-) -> list[RoundResult]:
-    """The chunks of an evaluation by round, in order; a round of which nothing was played is left out."""
-    by_round: defaultdict[int, list[ChunkResult]] = defaultdict(list)
-    for result in chunks:
-        by_round[result.round].append(result)
-    results = []
-    for number, played in enumerate(rounds):
-        parts = sorted(by_round[number], key=lambda part: part.chunk)
+def match_summaries(
+    matches: Iterable[Match], names: Mapping[str, str], results: Mapping[str, MatchResult]
+) -> list[MatchSummary]:
+    """What came of matches, from the results of their parts by digest, in order; one of which nothing was played is
+    left out. `names` are those of policies for tables, by URI."""
+    summaries = []
+    for match in matches:
+        parts = [results[digest] for part in match.parts() if (digest := part.digest) in results]
         if parts:
-            rows = [row for part in parts for row in part.rows]
-            faults = [_added(part.faults[index] for part in parts) for index in range(len(played.entries))]
-            labels = tuple(names.get(entry.uri, entry.uri) for entry in played.entries)
-            results.append(RoundResult(played, labels, rows, faults))
-    return results
+            result = joined(match, parts)
+            labels = tuple(names.get(player.uri, player.uri) for player in match.players)
+            summaries.append(MatchSummary(match, labels, result.episodes, result.faults))
+    return summaries
 
 
 def _agents(row: EpisodeRow, policy: int) -> list[int]:
@@ -156,14 +155,6 @@ def _agents(row: EpisodeRow, policy: int) -> list[int]:
 
 def _of(values: list[float], agents: list[int]) -> list[float]:
     return [values[agent] for agent in agents]
-
-
-def _added(faults: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: defaultdict[str, int] = defaultdict(int)
-    for counts in faults:
-        for kind, count in counts.items():
-            total[kind] += count
-    return dict(total)
 
 
 def _summaries(rows: Iterable[Mapping[str, Any]]) -> dict[str, Summary]:

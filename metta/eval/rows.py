@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
 
 from metta.eval.gear import GearTrack
 from metta.game.engine.batch import Episode
@@ -25,6 +25,7 @@ class EpisodeRow(BaseModel):
     agent: dict[str, list[Value]]  # statistic: value of each agent
     teams: dict[str, dict[str, Value]]  # team: statistic: value
     game: dict[str, Value]
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")  # SHA-256 of all actions and rewards, step by step
     gear: list[str] = []  # what each agent wore, see metta.eval.gear
     replay: str | None = None  # file, relative to the folder of replays
 
@@ -35,7 +36,13 @@ class EpisodeRow(BaseModel):
 
 
 def make_row(
-    episode: Episode, map_seed: int, seed: int, seats: np.ndarray, gear: GearTrack, replay: str | None
+    episode: Episode,
+    map_seed: int,
+    seed: int,
+    seats: np.ndarray,
+    gear: GearTrack,
+    fingerprint: str,
+    replay: str | None = None,
 ) -> EpisodeRow:
     """What is kept of an episode."""
     return EpisodeRow(
@@ -47,6 +54,7 @@ def make_row(
         agent={name: _short(values) for name, values in sorted(episode.agent.items())},
         teams={team: _values(stats) for team, stats in sorted(episode.collective.items())},
         game=_values(episode.game),
+        fingerprint=fingerprint,
         gear=gear.lines(episode.env),
         replay=replay,
     )

@@ -29,7 +29,7 @@ class GamesSettings(PlayerSettings):
 
     missions: list[str] = Field(default=[], description="names, wildcards or files; none: the arena")
     mission_set: str | None = Field(default=None, description="a named set of missions")
-    policies: list[str] = Field(description="POLICY[,proportion=X] each")
+    policies: list[str] = Field(description="POLICY[,proportion=X][,team=NAME] each")
     episodes: PositiveInt = Field(default=EPISODES, description="episodes per mission")
     steps: PositiveInt | None = Field(default=None, description="steps per episode; default: the mission's")
     cogs: PositiveInt | None = Field(default=None, description="number of cogs; default: the mission's")

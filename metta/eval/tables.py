@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from metta.eval.contest import ContestResult
-from metta.eval.results import REWARD, RoundResult
+from metta.eval.match import Player
+from metta.eval.results import REWARD, MatchSummary
 from metta.eval.statistics import as_cells, interval_head, summarize
 
 # Rows of a mission's table; the document has all statistics.
@@ -18,20 +19,20 @@ GAME_ROWS = ("cogs/aligned.junction.held", "clips/aligned.junction.held")
 
 def contest_tables(result: ContestResult) -> Iterator[Table]:
     """A table for each mission, and one over all of them where there are several."""
-    for played in result.rounds:
+    for played in result.matches:
         yield mission_table(played)
-    if len(result.rounds) > 1:
+    if len(result.matches) > 1:
         yield overview(result)
 
 
-def mission_table(result: RoundResult) -> Table:
+def mission_table(result: MatchSummary) -> Table:
     """Means and 95 % intervals of each policy's agents."""
-    played, policies = result.played, range(len(result.names))
-    title = f"{played.mission.name}: mean of {result.episodes} episodes, {played.mission.max_steps} steps"
+    match, policies = result.match, range(len(result.names))
+    title = f"{match.mission.name}: mean of {result.episodes} episodes, {match.max_steps} steps"
     table = Table(title=title, title_justify="left")
     table.add_column("per agent and episode")
-    for name, count in zip(result.names, played.counts, strict=True):
-        table.add_column(f"{name}\n{count} agents", justify="right")
+    for name, player in zip(result.names, match.players, strict=True):
+        table.add_column(f"{name}\n{seats(player)}", justify="right")
         table.add_column(interval_head(result.episodes), justify="right")
     metrics = [{REWARD: summarize(result.rewards(index))} | result.agent_metrics(index) for index in policies]
     for name in (REWARD, *AGENT_ROWS):
@@ -49,17 +50,22 @@ def mission_table(result: RoundResult) -> Table:
     return table
 
 
+def seats(player: Player) -> str:
+    """How many agents it plays, and of which team where it plays for one."""
+    return f"{player.seats} agents" + (f" of {player.team}" if player.team else "")
+
+
 def overview(result: ContestResult) -> Table:
     """Reward on every mission."""
-    names = result.rounds[0].names
+    names = result.matches[0].names
     table = Table(title="reward per agent and episode", title_justify="left")
     table.add_column("mission")
     table.add_column("episodes", justify="right")
     for name in names:
         table.add_column(name, justify="right")
         table.add_column("95 % interval", justify="right")
-    for played in result.rounds:
+    for played in result.matches:
         rewards = [summarize(played.rewards(index)) for index in range(len(names))]
         cells = (cell for reward in rewards for cell in as_cells(reward))
-        table.add_row(played.played.mission.name, str(played.episodes), *cells)
+        table.add_row(played.match.mission.name, str(played.episodes), *cells)
     return table

@@ -29,7 +29,8 @@ def share_out(proportions: Sequence[float], places: int) -> list[int]:
 
 
 class TeamPolicy:
-    """Each policy plays its number of agents; which ones they are is drawn anew for every episode.
+    """Each policy plays its number of agents; which ones they are is drawn anew for every episode. In a game of teams a
+    policy may have its agents in one of them.
 
     Tells what the policies tell that name roles and tasks as the first one that tells does.
     """
@@ -37,9 +38,11 @@ class TeamPolicy:
     role_names: tuple[str, ...] = ()
     task_names: tuple[str, ...] = ()
 
-    def __init__(self, policies: Sequence[Policy], counts: Sequence[int]) -> None:
-        """`counts` are the agents of each policy; their sum is the number of agents."""
+    def __init__(self, policies: Sequence[Policy], counts: Sequence[int], blocks: Sequence[Sequence[int]] = ()) -> None:
+        """`counts` are the agents of each policy; their sum is the number of agents. `blocks` are the policies that
+        share each run of consecutive agents, as those of a team; by default all share all."""
         self.policies, self.counts = tuple(policies), tuple(counts)
+        self._blocks = [list(block) for block in blocks or [range(len(self.counts))]]
         self.name = " + ".join(policy.name for policy in policies)
         self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
         self._places: list[np.ndarray] = []
@@ -52,15 +55,22 @@ class TeamPolicy:
         self.reset_each(num_agents, each_seed(seed, num_envs))
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        policy_of = np.repeat(np.arange(len(self.counts)), self.counts)
-        alone = len(self.policies) == 1
-        self.seats = np.stack([policy_of if alone else _shuffled(policy_of, derive(seed, "seats")) for seed in seeds])
+        self.seats = np.stack([np.concatenate(self._drawn(seed)) for seed in seeds])
         self._places = [
             np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
         ]
         for index, policy in enumerate(self.policies):
             own = seeds if index == 0 else [derive(seed, "policy", index) for seed in seeds]
             begin_episodes(policy, self.counts[index], own)
+
+    def _drawn(self, seed: int) -> list[np.ndarray]:
+        """The policy of each agent of each block."""
+        drawn = []
+        for index, block in enumerate(self._blocks):
+            policy_of = np.repeat(block, [self.counts[policy] for policy in block])
+            which = ("seats",) if len(self._blocks) == 1 else ("seats", index)
+            drawn.append(policy_of if len(block) == 1 else _shuffled(policy_of, derive(seed, *which)))
+        return drawn
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         if len(self.policies) == 1:

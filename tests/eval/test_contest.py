@@ -16,8 +16,10 @@ from metta.eval.contest import resolve_missions, run_contest
 from metta.eval.entries import Entry, parse_entry
 from metta.eval.episodes import play_episodes
 from metta.eval.gear import role_of
+from metta.eval.line_up import LineUp
+from metta.eval.match import BATCH
+from metta.eval.playing import Progress, play_matches
 from metta.eval.replay.file import read_replay
-from metta.eval.rounds import CHUNK, Progress
 from metta.eval.settings import ContestSettings
 from metta.eval.tables import contest_tables
 from metta.game.mission import MissionSettings
@@ -86,10 +88,10 @@ def test_each_policy_sees_and_moves_its_own_agents_and_seats_change_from_episode
 
 def test_a_policy_alone_plays_exactly_as_without_a_team():
     mission = build_mission(MissionSettings(name="cogsguard_arena.basic", max_steps=60))
-    alone = play_episodes(mission, make_policy("role", env_info(mission)), CHUNK, 42)
-    result = run_contest(settings("role", episodes=CHUNK)).rounds[0]
+    alone = play_episodes(mission, make_policy("role", env_info(mission)), BATCH, 42)
+    result = run_contest(settings("role", episodes=BATCH)).matches[0]
     assert [row.agent["heart.gained"] for row in result.rows] == [e.agent["heart.gained"].tolist() for e in alone]
-    assert [row.seed for row in result.rows] == list(range(42, 42 + CHUNK))
+    assert [row.seed for row in result.rows] == list(range(42, 42 + BATCH))
 
 
 def test_an_entry_is_a_policy_and_its_proportion():
@@ -128,7 +130,7 @@ def test_missions_of_one_name_are_told_apart_by_their_files(tmp_path: Path):
     found = settings("noop", missions=named, episodes=1, steps=5, save_replay_dir=tmp_path / "games")
     names = [f"cogsguard_arena.basic ({files[0]})", "cogsguard_arena.basic", "mine"]
     assert [mission.name for mission in resolve_missions(found)] == names
-    assert len({row.replay for played in run_contest(found).rounds for row in played.rows}) == 3
+    assert len({row.replay for match in run_contest(found).matches for row in match.rows}) == 3
 
 
 def test_steps_beyond_the_games_most_are_refused_in_one_line():
@@ -140,7 +142,7 @@ def test_steps_beyond_the_games_most_are_refused_in_one_line():
 
 
 def test_policies_that_share_a_name_are_told_apart_by_their_uris():
-    (played,) = run_contest(settings("role?miner=4", "role?scout=4", "noop", episodes=1, steps=5)).rounds
+    (played,) = run_contest(settings("role?miner=4", "role?scout=4", "noop", episodes=1, steps=5)).matches
     assert played.names == ("role?miner=4", "role?scout=4", "noop")
 
 
@@ -173,7 +175,7 @@ def test_the_document_has_means_per_policy_agent_and_role():
 def test_tables_show_every_mission_and_policy():
     result = run_contest(settings("role", "noop", missions=["cogsguard_arena.*"], episodes=1, steps=4))
     tables = list(contest_tables(result))
-    assert len(tables) == len(result.rounds) + 1
+    assert len(tables) == len(result.matches) + 1
     heads = [str(column.header).split("\n")[0] for column in tables[0].columns]
     assert heads[1::2] == ["role", "noop"] and heads[2::2] == ["95 % interval, n = 1"] * 2
 
@@ -191,7 +193,7 @@ def test_a_broken_off_evaluation_goes_on_from_its_file_with_the_same_numbers(tmp
     head, first, second = lines(whole)
     torn.write_text(f"{head}\n{first}\n{second[:50]}")  # as a power cut leaves it
     resumed = run_contest(settings("role", "random", out=torn))
-    assert resumed.document() == expected and resumed.agent_steps == (11 - CHUNK) * 60 * 8
+    assert resumed.document() == expected and resumed.agent_steps == (11 - BATCH) * 60 * 8
     assert lines(torn) == lines(whole)
     again = run_contest(settings("role", "random", out=torn))
     assert again.document() == expected and again.agent_steps == 0
@@ -244,10 +246,10 @@ def test_a_file_that_is_no_evaluation_is_refused_and_left_alone(tmp_path: Path):
         run_contest(settings("noop", out=tmp_path))
 
 
-@pytest.mark.parametrize("rounds", [3, [3], None])
-def test_the_head_of_a_file_may_be_anything(tmp_path: Path, rounds: Any):
+@pytest.mark.parametrize("matches", [3, [3], [{"mission": {"name": 3}, "players": []}], None])
+def test_the_head_of_a_file_may_be_anything(tmp_path: Path, matches: Any):
     out = tmp_path / "out.jsonl"
-    out.write_text(json.dumps({"kind": "metta-evaluation", "schema_version": 1, "rounds": rounds}) + "\n")
+    out.write_text(json.dumps({"kind": "metta-evaluation", "schema_version": 3, "matches": matches}) + "\n")
     with pytest.raises(UserError, match="holds another evaluation"):
         run_contest(settings("noop", out=out))
 
@@ -255,12 +257,12 @@ def test_the_head_of_a_file_may_be_anything(tmp_path: Path, rounds: Any):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda line: line | {"round": 1},
-        lambda line: line | {"chunk": 9},
+        lambda line: line | {"match": 64 * "0"},
+        lambda line: line | {"part": 9},
         lambda line: line | {"faults": []},
-        lambda line: line | {"rows": line["rows"][:1]},
-        lambda line: line | {"rows": [row | {"seats": [0]} for row in line["rows"]]},
-        lambda line: line | {"rows": [row | {"agent": {"death": [1]}} for row in line["rows"]]},
+        lambda line: line | {"episodes": line["episodes"][:1]},
+        lambda line: line | {"episodes": [row | {"seats": [0]} for row in line["episodes"]]},
+        lambda line: line | {"episodes": [row | {"agent": {"death": [1]}} for row in line["episodes"]]},
     ],
 )
 def test_a_line_that_is_no_result_of_the_evaluation_is_refused(tmp_path: Path, change: Callable[[Any], Any]):
@@ -275,7 +277,7 @@ def test_a_line_that_is_no_result_of_the_evaluation_is_refused(tmp_path: Path, c
 
 def test_ctrl_c_leaves_the_episodes_played_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     out = tmp_path / "out.jsonl"
-    played = contest.play_rounds
+    played = contest.play_matches
 
     def interrupted(*arguments: Any):
         for number, result in enumerate(played(*arguments)):
@@ -284,23 +286,20 @@ def test_ctrl_c_leaves_the_episodes_played_so_far(tmp_path: Path, monkeypatch: p
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:  # the signal arrives while results are awaited
-        patch.setattr(contest, "play_rounds", interrupted)
-        result = run_contest(settings("role", episodes=4 * CHUNK, out=out))
-    assert result.interrupted and result.rounds[0].episodes == 2 * CHUNK and result.episodes == 4 * CHUNK
+        patch.setattr(contest, "play_matches", interrupted)
+        result = run_contest(settings("role", episodes=4 * BATCH, out=out))
+    assert result.interrupted and result.matches[0].episodes == 2 * BATCH and result.episodes == 4 * BATCH
     assert result.document()["complete"] is False
-    whole = run_contest(settings("role", episodes=4 * CHUNK, out=out))
-    assert not whole.interrupted and whole.document() == run_contest(settings("role", episodes=4 * CHUNK)).document()
+    whole = run_contest(settings("role", episodes=4 * BATCH, out=out))
+    assert not whole.interrupted and whole.document() == run_contest(settings("role", episodes=4 * BATCH)).document()
 
 
 def test_a_stopped_evaluation_ends_within_a_step():
     progress = Progress()
     progress.stopped.set()
-    from metta.eval.contest import build_policies, make_round
-
-    mission = build_mission(MissionSettings(name="cogsguard_arena.basic"))
-    rounds = [make_round(mission, (Entry("role"),), 8, 0)]
-    chunks = contest.play_rounds(rounds, lambda played: build_policies(played, settings("role")), 1, progress)
-    assert list(chunks) == [] and progress.done == 0
+    mission, line_up = build_mission(MissionSettings(name="cogsguard_arena.basic")), LineUp(settings("role"))
+    match = contest.make_match(line_up, mission, [Entry("role")], 8, 0)
+    assert list(play_matches([match], line_up.build, 1, progress)) == [] and progress.done == 0
 
 
 def test_what_a_policy_raises_comes_out():
@@ -328,7 +327,7 @@ def test_a_class_that_fails_stands_still_is_counted_and_the_others_play_on(name:
 
 def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_path: Path):
     kept = settings("role,proportion=3", "random,proportion=5", episodes=2, steps=20, save_replay_dir=tmp_path)
-    result = run_contest(kept).rounds[0]
+    result = run_contest(kept).matches[0]
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == [f"cogsguard_arena.basic.role-3.random-5.seed{seed}.replay" for seed in (42, 43)]
     assert [row.replay for row in result.rows] == files

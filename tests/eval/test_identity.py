@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from metta.common.errors import UserError
-from metta.eval import out_file
-from metta.eval.contest import LineUp, make_round
+from metta.eval import match
+from metta.eval.contest import make_match
 from metta.eval.entries import Entry
 from metta.eval.evaluate import evaluate
+from metta.eval.line_up import LineUp
 from metta.eval.settings import ContestSettings, EvaluateConfig
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
@@ -225,7 +226,7 @@ def test_episodes_that_other_code_of_the_game_or_the_policies_played_are_refused
 ):
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "step.py").write_text("SPEED = 1\n")
-    monkeypatch.setattr(out_file, "PLAYING", (tmp_path / "engine",))
+    monkeypatch.setattr(match, "PLAYING", (tmp_path / "engine",))
     cogames("scrimmage", "-p", "noop", *SMALL)
     kept = Path("kept.jsonl").read_bytes()
     (tmp_path / "engine" / "step.py").write_text("SPEED = 2\n")
@@ -239,9 +240,8 @@ def test_episodes_that_other_code_of_the_game_or_the_policies_played_are_refused
 
 
 def line_up(uri: str, data_dir: Path) -> Callable[[], object]:
-    played = make_round(MISSION, (Entry(uri),), 1, 0)
-    players = ContestSettings(policies=[uri], data_dir=str(data_dir), device="cpu")
-    found = LineUp([played], players)
+    found = LineUp(ContestSettings(policies=[uri], data_dir=str(data_dir), device="cpu"))
+    played = make_match(found, MISSION, [Entry(uri)], 1, 0)
     return lambda: found.build(played)[0]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from metta.common.errors import UserError
-from metta.eval.entries import Entry
-from metta.eval.replacement import mixed_rounds, run_pickup
+from metta.eval.match import Player
+from metta.eval.replacement import mixed_teams, run_pickup
 from metta.eval.settings import ContestSettings
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
@@ -20,19 +20,17 @@ def settings(policy: str, **changes: Any) -> ContestSettings:
     return ContestSettings.model_validate({**SMALL, "policies": [policy], **changes})
 
 
-def test_every_mix_plays_every_seed_with_the_pool_taking_turns():
+def test_every_mix_plays_every_episode_with_the_pool_taking_turns():
     mission = build_mission(MissionSettings(name="cogsguard_arena.basic", cogs=4))
-    own, one, two = Entry("own"), Entry("one"), Entry("two")
-    rounds = mixed_rounds(mission, own, [one, two], (5, 6, 7), (5, 6, 7))
-    assert all(sum(played.counts) == 4 for played in rounds)
+    own, one, two = (Player(policy=str(k) * 64, seats=4, name=name) for k, name in enumerate(("own", "one", "two")))
     teams = {}
-    for played in rounds:
-        counts = dict(zip((entry.uri for entry in played.entries), played.counts, strict=True))
-        for seed in played.seeds:
-            teams[counts.get("own", 0), seed] = (counts.get("one", 0), counts.get("two", 0))
-    assert set(teams) == {(k, seed) for k in range(5) for seed in (5, 6, 7)}
-    assert [teams[k, 5] for k in range(5)] == [(2, 2), (2, 1), (1, 1), (1, 0), (0, 0)]
-    assert [teams[k, 6] for k in range(5)] == [(2, 2), (1, 2), (1, 1), (0, 1), (0, 0)]
+    for k, players, episodes in mixed_teams(mission, own, [one, two], 3):
+        seats = {player.name: player.seats for player in players}
+        assert sum(seats.values()) == 4 and seats.get("own", 0) == k
+        teams |= {(k, episode): (seats.get("one", 0), seats.get("two", 0)) for episode in episodes}
+    assert set(teams) == {(k, episode) for k in range(5) for episode in range(3)}
+    assert [teams[k, 0] for k in range(5)] == [(2, 2), (2, 1), (1, 1), (1, 0), (0, 0)]
+    assert [teams[k, 1] for k in range(5)] == [(2, 2), (1, 2), (1, 1), (0, 1), (0, 0)]
 
 
 def test_a_policy_is_worth_nothing_among_its_own_kind():
@@ -68,6 +66,7 @@ def test_a_pickup_goes_on_from_its_file(tmp_path: Path):
         ({"missions": ["cogsguard_arena.*"]}, ["noop"], "plays one mission"),
         ({}, ["rolee"], "did you mean role"),
         ({}, ["random,proportion=3"], "knows no proportion"),
+        ({"policies": ["noop,team=cogs"]}, ["random"], "knows no proportion and no team"),
     ],
 )
 def test_bad_input_is_refused(changes: dict[str, Any], pool: list[str], message: str):
@@ -77,4 +76,4 @@ def test_bad_input_is_refused(changes: dict[str, Any], pool: list[str], message:
 
 def test_teams_whose_replays_would_have_one_name_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match="two teams would have the replay"):
-        run_pickup(settings("noop", save_replay_dir=tmp_path), ["noop"])
+        run_pickup(settings("role?miner=4", save_replay_dir=tmp_path), ["role?scout=4"])

@@ -10,7 +10,7 @@ import torch
 
 from metta.eval.contest import run_contest
 from metta.eval.episodes import play_batch, play_episodes
-from metta.eval.rounds import CHUNK
+from metta.eval.match import BATCH
 from metta.eval.rows import EpisodeRow
 from metta.eval.settings import ContestSettings
 from metta.game.engine.batch import Batch
@@ -143,7 +143,7 @@ def test_a_class_that_plays_only_whole_batches_plays_each_episode_alone():
 
 def contest(*policies: str, seed: int, episodes: int, **changes: object) -> list[EpisodeRow]:
     settings = {"policies": policies, "episodes": episodes, "steps": STEPS, "seed": seed, "workers": 1}
-    (result,) = run_contest(ContestSettings.model_validate(settings | changes)).rounds
+    (result,) = run_contest(ContestSettings.model_validate(settings | changes)).matches
     return [row.model_copy(update={"replay": None}) for row in result.rows]
 
 
@@ -156,8 +156,8 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_episode_of_a_contest_can_be_had_alone(net: str, workers: int):
-    several = contest("role", net, "random", seed=70, map_seed=400, episodes=CHUNK + 3, workers=workers)
-    for k in (0, 4, CHUNK - 1, CHUNK, CHUNK + 2):
+    several = contest("role", net, "random", seed=70, map_seed=400, episodes=BATCH + 3, workers=workers)
+    for k in (0, 4, BATCH - 1, BATCH, BATCH + 2):
         assert [several[k]] == contest("role", net, "random", seed=70 + k, map_seed=400 + k, episodes=1)
         assert (several[k].episode_seed, several[k].seed) == (70 + k, 400 + k)
 

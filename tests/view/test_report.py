@@ -12,10 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from metta.common.digests import digest_sources
 from metta.common.errors import UserError
 from metta.eval.contest import run_contest
-from metta.eval.out_file import PLAYING
+from metta.eval.match import engine_version
 from metta.eval.settings import ContestSettings
 from metta.eval.statistics import show, summarize
 from metta.view.report.charts import WIDTH, metric_chart, role_chart
@@ -69,9 +68,9 @@ def test_a_report_has_the_numbers_and_links_to_the_pages_of_its_replays(tmp_path
     for link in outer:
         found = re.search(r'"replay": "([^"]+)"', (path.parent / unquote(link)).read_text())
         assert found and base64.b64decode(found[1]).startswith(b"COGREPLY")
-    for played in result.rounds:
+    for match in result.matches:
         for policy in (0, 1):
-            for name, summary in played.agent_metrics(policy).items():
+            for name, summary in match.agent_metrics(policy).items():
                 assert name in page.text and show(summary.mean) in page.text
 
 
@@ -84,7 +83,7 @@ def test_a_report_says_when_by_which_command_and_with_which_versions_it_was_made
     foot = page.text.rpartition("written")[2]
     assert datetime.strptime(foot[:25], "%Y-%m-%d %H:%M:%S %z") <= datetime.now().astimezone()
     assert "commandcogames run -p 'role,kw.x=a b' '<b>'metta" in foot
-    assert f"code of engine and policies{digest_sources(*PLAYING)[:8]}Python{platform.python_version()}" in foot
+    assert f"code of engine and policies{engine_version()[:8]}Python{platform.python_version()}" in foot
     assert foot.endswith(f"torch{version('torch')}\n")
 
 
@@ -101,7 +100,7 @@ def test_a_report_runs_and_loads_nothing_and_looks_as_it_should(page: Any, tmp_p
 
 def test_names_from_outside_stay_text(tmp_path: Path):
     result = run_contest(ContestSettings(policies=["noop"], episodes=1, steps=4))
-    result.rounds[0].names = ("<script>alert(1)</script>",)
+    result.matches[0].names = ("<script>alert(1)</script>",)
     result.messages.append("<img src=x onerror=alert(1)>")
     write_report(result, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()

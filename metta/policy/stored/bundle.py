@@ -1,6 +1,7 @@
 """Policies on disk: a folder with `policy_spec.json` and safetensors weights, checked byte for byte when read."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -39,11 +40,7 @@ class Bundle:
     @property
     def content(self) -> str:
         """Digest of the net, all that it is built from, and its weights: the same in whatever form they lie."""
-        known = None if self.assumed else asdict(self.info)
-        weights = {
-            name: [str(part.dtype), list(part.shape), _digest_tensor(part)] for name, part in self.weights.items()
-        }
-        return digest(*self.architecture.identity, asdict(self.architecture.heads), known, weights)
+        return net_content(self.architecture, self.weights, self.assumed)
 
     def known_by(self, info: Info) -> "Bundle":
         """The same for an asker who knows `info`: it matters to weights that do not say on what they were trained."""
@@ -58,6 +55,14 @@ class Bundle:
     def build(self, device: torch.device | str = "cpu") -> ComponentNet:
         """The net with its weights, on `device`. Raise BrokenBundleError if they do not fit it."""
         return load_into(self.architecture, self.weights, self.origin).to(device)
+
+
+def net_content(architecture: Architecture, weights: Mapping[str, torch.Tensor], assumed: bool = False) -> str:
+    """Digest of a net, all that it is built from, and its weights: the same in whatever form they lie. With `assumed`
+    what it was trained on is not said with them."""
+    known = None if assumed else asdict(architecture.info)
+    parts = {name: [str(part.dtype), list(part.shape), _digest_tensor(part)] for name, part in weights.items()}
+    return digest(*architecture.identity, asdict(architecture.heads), known, parts)
 
 
 class NoNetError(BrokenBundleError):

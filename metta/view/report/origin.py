@@ -7,8 +7,8 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from metta.common.digests import SHOWN, digest_sources
-from metta.eval.out_file import PLAYING
+from metta.common.digests import SHOWN
+from metta.eval.match import engine_version
 
 
 def origin() -> dict[str, str]:
@@ -18,7 +18,7 @@ def origin() -> dict[str, str]:
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
         "command": shlex.join([Path(program).name, *words]),
         "metta": version("metta"),
-        "code of engine and policies": digest_sources(*PLAYING)[:SHOWN],
+        "code of engine and policies": engine_version()[:SHOWN],
         "Python": platform.python_version(),
         "torch": version("torch"),
     }

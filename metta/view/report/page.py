@@ -10,8 +10,9 @@ from urllib.parse import quote
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
 from metta.eval.contest import ContestResult
-from metta.eval.results import REWARD, RoundResult
+from metta.eval.results import REWARD, MatchSummary
 from metta.eval.statistics import Summary, as_cells, interval_head, show, show_interval, summarize
+from metta.eval.tables import seats
 from metta.view.page import write_replay_page
 from metta.view.report.charts import (
     colour,
@@ -44,12 +45,12 @@ SWITCH = '<label class="switch"><input type="checkbox" id="ground"> swap light a
 def write_report(result: ContestResult, path: Path, replays: Path | None = None) -> None:
     """Write the report, and beside every replay in `replays` its page. Raises UserError where writing fails."""
     check_report(path)
-    for name in (row.replay for played in result.rounds for row in played.rows if row.replay):
+    for name in (row.replay for match in result.matches for row in match.rows if row.replay):
         if replays:
             write_replay_page(replays / name, (replays / name).with_suffix(".html"))
     style = style_variables() + files("metta.view.report").joinpath("style.css").read_text("utf-8")
     body = "".join(_sections(result, path, replays))
-    title = ", ".join(dict.fromkeys(name for played in result.rounds for name in played.names))
+    title = ", ".join(dict.fromkeys(name for match in result.matches for name in match.names))
     html = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'{MARK}<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -70,35 +71,33 @@ def check_report(path: Path) -> None:
 
 
 def _sections(result: ContestResult, path: Path, replays: Path | None) -> Iterator[str]:
-    played = sum(one.episodes for one in result.rounds)
+    played = sum(one.episodes for one in result.matches)
     whole = f"{played:,} of {result.episodes:,} episodes, broken off" if result.interrupted else f"{played:,} episodes"
-    yield f"<header><h1>Evaluation</h1><p>{whole}, {len(result.rounds)} mission{'s' * (len(result.rounds) > 1)}</p>"
-    yield _policies(result.rounds[0]) if result.rounds else ""
+    yield f"<header><h1>Evaluation</h1><p>{whole}, {len(result.matches)} mission{'s' * (len(result.matches) > 1)}</p>"
+    yield _policies(result.matches[0]) if result.matches else ""
     yield f"{SWITCH}</header>"
     for message in result.messages:
         yield f'<p class="warning">{escape(message)}</p>'
-    if len(result.rounds) > 1:
-        yield _overview(result.rounds)
-    for one in result.rounds:
+    if len(result.matches) > 1:
+        yield _overview(result.matches)
+    for one in result.matches:
         yield from _mission(one, path, replays)
     said = "Dots are episodes, lines means, bars 95 % intervals of the mean; an arrow: the interval goes on there."
     facts = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in origin().items())
     yield f"<footer><p>{said}</p><dl>{facts}</dl></footer>"
 
 
-def _policies(result: RoundResult) -> str:
+def _policies(result: MatchSummary) -> str:
     """Who plays, in the colours of the charts."""
     items = (
-        f"<li>{_key(index, result)}<b>{escape(name)}</b> {count} agents"
-        f"{f'<small>{escape(entry.uri)}</small>' if entry.uri != name else ''}</li>"
-        for index, (name, count, entry) in enumerate(
-            zip(result.names, result.played.counts, result.played.entries, strict=True)
-        )
+        f"<li>{_key(index, result)}<b>{escape(name)}</b> {escape(seats(player))}"
+        f"{f'<small>{escape(player.uri)}</small>' if player.uri != name else ''}</li>"
+        for index, (name, player) in enumerate(zip(result.names, result.match.players, strict=True))
     )
     return f'<ul class="policies">{"".join(items)}</ul>'
 
 
-def _key(index: int, result: RoundResult) -> str:
+def _key(index: int, result: MatchSummary) -> str:
     """Colour of a policy, and its number in the charts where there are several."""
     number = f"<em>{index + 1}</em>" if len(result.names) > 1 else ""
     return f'<i style="background:{colour(index)}"></i>{number}'
@@ -115,19 +114,19 @@ def _held(teams: Sequence[str], game: dict[str, Summary]) -> list[str]:
     return [_chart(title, "team", [game[HELD.format(team)] for team in known], [paints[team] for team in known])]
 
 
-def _overview(rounds: Sequence[RoundResult]) -> str:
-    names = rounds[0].names
+def _overview(matches: Sequence[MatchSummary]) -> str:
+    names = matches[0].names
     rows = [
-        [f'<a href="#{escape(one.played.mission.name)}">{escape(one.played.mission.name)}</a>', str(one.episodes)]
+        [f'<a href="#{escape(one.match.mission.name)}">{escape(one.match.mission.name)}</a>', str(one.episodes)]
         + [cell for index in range(len(names)) for cell in as_cells(summarize(one.rewards(index)))]
-        for one in rounds
+        for one in matches
     ]
     heads = ["mission", "episodes", *(cell for name in names for cell in (escape(name), "95 % interval"))]
     return f'<section class="card"><h2>Reward per agent and episode</h2>{_table(heads, rows)}</section>'
 
 
-def _mission(result: RoundResult, path: Path, replays: Path | None) -> Iterator[str]:
-    mission, policies = result.played.mission, range(len(result.names))
+def _mission(result: MatchSummary, path: Path, replays: Path | None) -> Iterator[str]:
+    mission, policies = result.match.mission, range(len(result.names))
     seeds = f"seeds {result.rows[0].seed} to {result.rows[-1].seed}"
     facts = f"{result.episodes} episodes of {mission.max_steps:,} steps, {mission.agents} agents, {seeds}"
     yield f'<section class="card" id="{escape(mission.name)}"><h2>{escape(mission.name)}</h2><p>{facts}</p>'
@@ -151,7 +150,7 @@ def _mission(result: RoundResult, path: Path, replays: Path | None) -> Iterator[
     yield "</section>"
 
 
-def _details(result: RoundResult, metrics: Sequence[dict[str, Summary]], game: dict[str, Summary]) -> Iterator[str]:
+def _details(result: MatchSummary, metrics: Sequence[dict[str, Summary]], game: dict[str, Summary]) -> Iterator[str]:
     """Tables that open on a click: all statistics, roles, agents."""
     names = dict.fromkeys(name for found in metrics for name in found)
     interval = interval_head(result.episodes)
@@ -170,12 +169,12 @@ def _details(result: RoundResult, metrics: Sequence[dict[str, Summary]], game: d
     means = result.per_agent()
     rows = [
         [str(agent), *(show(means[key][agent]) if key in means else "0" for key in CHARTS)]
-        for agent in range(result.played.mission.agents)
+        for agent in range(result.match.mission.agents)
     ]
     yield _folded("By agent", _table(["agent", *CHARTS.values()], rows))
 
 
-def _replays(result: RoundResult, path: Path, replays: Path | None) -> str:
+def _replays(result: MatchSummary, path: Path, replays: Path | None) -> str:
     """Links to the pages of the replays, relative to the report."""
     kept = [row for row in result.rows if row.replay]
     if not replays or not kept:

@@ -14,7 +14,7 @@ import pytest
 from metta.common import files
 from metta.common.errors import UserError
 from metta.eval.in_training import train
-from metta.eval.rounds import Progress
+from metta.eval.playing import Progress
 from metta.policy.stored.uri import list_versions
 from metta.rl import trainer
 from metta.rl.experience.rollout import Rollout

@@ -1,0 +1,204 @@
+"""Playing matches: each with all its episodes at once, several at a time, shared by workers."""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from metta.eval.episodes import StopPlayingError, Watcher, play_batch
+from metta.eval.gear import GearTrack
+from metta.eval.match import Match, MatchResult
+from metta.eval.replay.keeping import BatchRecorder, replay_name
+from metta.eval.rows import make_row
+from metta.game.engine.backends import Backend
+from metta.game.engine.batch import Batch
+from metta.game.maps.pool import build_pool
+from metta.policy.hosted.client import Faults, HostedPolicy
+from metta.policy.interface import Policy
+from metta.policy.team import TeamPolicy
+
+Build = Callable[[Match], Sequence[Policy]]  # a policy for each player
+Record = Callable[[Match, Sequence[str]], BatchRecorder | None]  # of a match, names of its policies
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A policy that holds more than memory."""
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Progress:
+    """How many agent-steps have been played; `told` hears of it. Set `stopped` to end early."""
+
+    told: Callable[[int], None] = lambda done: None
+    done: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, agent_steps: int) -> None:
+        with self._lock:
+            self.done += agent_steps
+            self.told(self.done)
+
+
+class _Ticker:
+    """Counts steps, and ends the batch once the evaluation is stopped."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begin(self, batch: Batch, policy: Policy) -> None:
+        self._agents = batch.num_envs * batch.num_agents
+
+    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
+        if self._progress.stopped.is_set():
+            raise StopPlayingError
+        self._progress.add(self._agents)
+
+
+class _Fingerprints:
+    """SHA-256 of each episode over the actions (int32) and rewards (float32) of all agents, step by step."""
+
+    def begin(self, batch: Batch, policy: Policy) -> None:
+        self._hashes = [hashlib.sha256() for _ in range(batch.num_envs)]
+
+    def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
+        for hashed, *parts in zip(self._hashes, actions, rewards, strict=True):
+            for part in parts:
+                hashed.update(part)
+
+    def of(self, env: int) -> str:
+        return self._hashes[env].hexdigest()
+
+
+def play_matches(
+    matches: Sequence[Match],
+    build: Build,
+    workers: int,
+    progress: Progress | None = None,
+    record: Record = lambda match, names: None,
+) -> Iterator[MatchResult]:
+    """Play matches, and yield the result of each as it ends, in any order.
+
+    Each worker is a thread with policies of its own, which `build` makes for a match and those after it with the same
+    players; compiled policies and nets run at the same time. `record` gives what records a match, if any. Ends early,
+    without the matches under way, once `progress.stopped` is set or the caller goes away.
+    Raises what a policy raises.
+    """
+    progress = progress or Progress()
+    tasks: queue.SimpleQueue[Match] = queue.SimpleQueue()
+    for match in matches:
+        tasks.put(match)
+    results: queue.SimpleQueue[MatchResult | BaseException | None] = queue.SimpleQueue()
+
+    def work() -> None:
+        before, policies = None, ()
+        try:
+            while not progress.stopped.is_set():
+                match = tasks.get_nowait()
+                if before is None or not match.has_players_of(before):
+                    close_policies(policies)
+                    policies = tuple(build(match))
+                before = match
+                results.put(play_match(match, policies, progress, record))
+        except (queue.Empty, StopPlayingError):
+            pass
+        except BaseException as error:  # raised anew where the results are taken
+            results.put(error)
+        finally:
+            close_policies(policies)
+            results.put(None)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, min(workers, len(matches))))]
+    for thread in threads:
+        thread.start()
+    try:
+        running = len(threads)
+        while running:
+            result = results.get()
+            if isinstance(result, BaseException):
+                raise result
+            if result is None:
+                running -= 1
+            else:
+                yield result
+    finally:
+        progress.stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def play_match(
+    match: Match,
+    policies: Sequence[Policy],
+    progress: Progress | None = None,
+    record: Record = lambda match, names: None,
+    backend: Backend = "cpu",
+) -> MatchResult:
+    """Play a match, all its episodes at once, with a policy for each of its players."""
+    team = TeamPolicy(policies, [player.seats for player in match.players], match.blocks)
+    gear, prints = GearTrack(), _Fingerprints()
+    recording = record(match, [policy.name for policy in policies])
+    maps = np.concatenate([build_pool(match.mission, 1, seed, 1) for seed in match.map_seeds])
+    watchers: list[Watcher] = [gear, prints, *([_Ticker(progress)] if progress else [])]
+    try:
+        watchers += [recording] if recording else []
+        episodes = play_batch(match.mission, team, maps, match.seeds, 1, watchers, backend)
+        files = recording.save() if recording else {}
+    finally:
+        if recording:
+            recording.close()
+    faults = [_take_faults(policy) for policy in policies]
+    return MatchResult(
+        match=match.digest,
+        episodes=[
+            make_row(
+                episode, match.map_seeds[env], match.seeds[env], team.seats[env], gear, prints.of(env), files.get(env)
+            )
+            for env, episode in enumerate(episodes)
+        ],
+        faults=[counts for counts, _ in faults],
+        messages=[message for _, messages in faults for message in messages],
+    )
+
+
+def keep_in(folder: Path) -> Record:
+    """A replay of each episode, in a folder."""
+
+    def record(match: Match, names: Sequence[str]) -> BatchRecorder:
+        seeds = list(zip(match.seeds, match.map_seeds, strict=True))
+        return BatchRecorder(folder, replay_files(match, names), seeds, names)
+
+    return record
+
+
+def replay_files(match: Match, names: Sequence[str]) -> list[str]:
+    """Names of the replays of a match; `names` are those of its policies."""
+    seats = [player.seats for player in match.players]
+    who = names if len(names) == 1 else [f"{name}-{count}" for name, count in zip(names, seats, strict=True)]
+    return [replay_name(match.mission.name, seed, who) for seed in match.map_seeds]
+
+
+def _take_faults(policy: Policy) -> tuple[dict[str, int], list[str]]:
+    """What a policy's class did wrong since the last call: agent-steps by kind, and the first of each in words."""
+    if not isinstance(policy, HostedPolicy):
+        return {}, []
+    faults, policy.faults = policy.faults, Faults()
+    counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}
+    messages = [f"{policy.name}: {kind}, first: {text}" for kind, text in faults.first.items()]
+    counts = {kind: count for kind, count in counts.items() if count}
+    return counts, [*messages, *([f"{policy.name}: was stopped: {faults.ended}"] if faults.ended else [])]
+
+
+def close_policies(policies: Sequence[Policy]) -> None:
+    """Give back what policies hold besides memory."""
+    for policy in policies:
+        if isinstance(policy, Closable):
+            policy.close()
