@@ -152,8 +152,9 @@ def add(
         return
     from metta.league import accounts
 
+    opened = _open(data, database)
     word = _password(password_file)
-    with _open(data, database).transaction() as session:
+    with opened.transaction() as session:
         accounts.add_user(session, name, word, email, admin)
     print(f"account {name} is made")
 
@@ -171,8 +172,9 @@ def password(
         return
     from metta.league import accounts
 
+    opened = _open(data, database)
     word = _password(password_file)
-    with _open(data, database).transaction() as session:
+    with opened.transaction() as session:
         accounts.set_password(accounts.find_user(session, name), word)
     print(f"account {name} has another password")
 

@@ -57,12 +57,23 @@ class Worker:
                         raise
                     stop.wait(max(IDLE, error.wait))
                     continue
-                for job in jobs:
-                    if stop.is_set():
-                        break
-                    self._do(job, Path(folder))
+                self._do_all(jobs, Path(folder), stop)
                 if not jobs:
                     stop.wait(IDLE)
+
+    def run_once(self) -> bool:
+        """Do what there is to do now, without signs of life; False where there was nothing."""
+        jobs = self._lease()
+        with TemporaryDirectory(prefix="metta-league-") as folder:
+            self._do_all(jobs, Path(folder), threading.Event())
+        return bool(jobs)
+
+    def _do_all(self, jobs: list[Job], folder: Path, stop: threading.Event) -> None:
+        for job in jobs:
+            if stop.is_set():
+                self._fail(job, "the worker was stopped")
+            else:
+                self._do(job, folder)
 
     def _lease(self) -> list[Job]:
         asked = {"worker": self._name, "engine": self._engine, "most": self._most}
