@@ -123,11 +123,7 @@ def test_the_guide_as_it_stands(served: Served, person: Path, cogames: Cogames):
     assert (person / "home/.metta/cogames.yaml").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["submissions"], ["submit", "my-policy"], ["upload", "-p", "role", "-n", "x"], ["auth", "status"]],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("words", ["submissions", "submit my-policy", "upload -p role -n x", "auth status"])
 def test_who_is_logged_out_is_told_so(words: str, served: Served, person: Path, cogames: Cogames):
     done = cogames(*words.split(), "--server", served.address)
     assert (done.code, done.err) == (1, "error: Not authenticated. Please run: cogames login\n")
