@@ -1,4 +1,4 @@
-"""The client of the original, cogames 0.8.1, in a league of ours: log in, upload, submit, list, read the leaderboard."""
+"""The client of the original, cogames 0.8.1, in a league of ours, from login to leaderboard."""
 
 import json
 import os
