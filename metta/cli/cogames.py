@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial
+from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial, verify
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
 from metta.common.errors import UserError
@@ -30,6 +30,7 @@ GROUPS = {
         "eval": contests.run,
         "pickup": contests.pickup,
         "diagnose": contests.diagnose,
+        "verify": verify.verify,
     },
     "Train": {"train": train.train},
     "Missions": {

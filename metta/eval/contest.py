@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from metta.common.ranks import available_cores
 from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries, share_seats
 from metta.eval.line_up import LineUp
-from metta.eval.match import Match, MatchResult
+from metta.eval.match import ENDED, Match, MatchResult
 from metta.eval.playing import Progress, keep_in, play_matches, replay_files
 from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, MatchSummary, match_summaries
@@ -169,7 +169,7 @@ def play_contest(
     return ContestResult(
         matches=match_summaries(matches, _labels(matches), results),
         episodes=sum(len(match.seeds) for match in matches),
-        messages=list(dict.fromkeys(message for result in results.values() for message in result.messages)),
+        messages=list(dict.fromkeys(_messages(parts, results.values()))),
         agent_steps=progress.done,
         seconds=time.perf_counter() - start,
         interrupted=interrupted,
@@ -195,6 +195,14 @@ def _labels(matches: Sequence[Match]) -> dict[str, str]:
     names = {player.uri: player.name for match in matches for player in match.players}
     held = Counter(names.values())
     return {uri: uri if held[name] > 1 else name for uri, name in names.items()}
+
+
+def _messages(parts: Mapping[str, Match], results: Iterable[MatchResult]) -> Iterator[str]:
+    """What went wrong with policies, in words."""
+    for result in results:
+        for player, causes in zip(parts[result.match].players, result.causes, strict=True):
+            for kind, text in causes.items():
+                yield f"{player.name}: {'was stopped:' if kind == ENDED else f'{kind}, first:'} {text}"
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from metta.game.missions import build_mission
 from metta.game.observation import env_info
 from metta.policy.hosted.by_class import is_class
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Info, Policy
 from metta.policy.stored.uri import CHECKPOINTS, is_built_in, list_versions, make_policy, run_folder
 from metta.rl.experience.settings import EnvSettings
@@ -80,12 +81,12 @@ def mission_of(config: PlayerConfig, uri: str) -> Mission:
 def _policy(config: PlayerConfig, uri: str, info: Info) -> Policy:
     machine = config.system
     trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-    limit = machine.action_timeout_ms
+    hosting = Hosting(machine.action_timeout_ms)
     if is_built_in(uri):
         return make_policy(uri, info, machine.data_dir)
     from metta.rl.machine import set_up  # here because torch is slow to import
 
-    return make_policy(uri, info, machine.data_dir, set_up(machine, 1), isolated=True, action_timeout_ms=limit, **trust)
+    return make_policy(uri, info, machine.data_dir, set_up(machine, 1), hosting=hosting, **trust)
 
 
 def policy_name(config: PlayerConfig) -> str:

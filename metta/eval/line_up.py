@@ -12,6 +12,7 @@ from metta.eval.settings import PlayerSettings
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Policy
 from metta.policy.stored.uri import FoundPolicy, find_policy
 
@@ -42,9 +43,7 @@ class LineUp:
         info, shared = env_info(mission), share_seats(entries, mission)
         players = []
         for entry, seats in zip(entries, shared, strict=True):
-            if entry.uri not in self._known:
-                close_policies([self._build(entry.uri, replace(info, num_agents=seats))])
-            known = self._known[entry.uri]
+            known = self._learn(entry.uri, replace(info, num_agents=seats))
             players.append(
                 Player(
                     policy=known.content,
@@ -68,6 +67,22 @@ class LineUp:
             engine=self._engine,
         )
 
+    def found(self, match: Match, others: Sequence[str] = ()) -> Match:
+        """The match with the URIs at which its policies are here: those that it names, else one of `others`.
+
+        Raises UserError for a policy that is at none of them, and as `seat`.
+        """
+        info, players = env_info(match.mission), []
+        for player in match.players:
+            here = {
+                uri: self._learn(uri, replace(info, num_agents=player.seats)) for uri in (player.uri, *others) if uri
+            }
+            if not (same := [uri for uri, known in here.items() if known.content == player.policy]):
+                there = ", ".join(f"{uri} is {known.content[:SHOWN]}" for uri, known in here.items())
+                raise UserError(f"policy {player.name} ({player.policy[:SHOWN]}) is not here: {there}; name it with -p")
+            players.append(player.model_copy(update={"uri": same[0]}))
+        return match.model_copy(update={"players": tuple(players)})
+
     def build(self, match: Match) -> list[Policy]:
         """The policies of a match, one for each player. Raises UserError for one whose code has changed meanwhile."""
         info, built = env_info(match.mission), []
@@ -79,11 +94,18 @@ class LineUp:
             raise
         return built
 
+    def _learn(self, uri: str, info: EnvInfo) -> _Known:
+        """The policy of a URI, built once to see that it can play."""
+        if uri not in self._known:
+            close_policies([self._build(uri, info)])
+        return self._known[uri]
+
     def _build(self, uri: str, info: EnvInfo) -> Policy:
         known = self._known.get(uri)
         found = known.found if known else self._find(uri, info)
         policy = found.build(info)
-        content = digest(found.content, policy.content) if isinstance(policy, HostedPolicy) else found.content
+        imported = policy.content if found.imports and isinstance(policy, HostedPolicy) else None
+        content = digest(found.content, imported) if imported else found.content
         if known and known.content != content:
             close_policies([policy])
             raise UserError(f"{uri}: changed while it played: {known.content[:SHOWN]} before, {content[:SHOWN]} now")
@@ -99,6 +121,5 @@ class LineUp:
             self._device,
             trust_pickle=settings.trust_pickle,
             trust_code=settings.trust_code,
-            isolated=True,
-            action_timeout_ms=settings.action_timeout_ms,
+            hosting=Hosting(settings.action_timeout_ms),
         )

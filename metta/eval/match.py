@@ -29,6 +29,7 @@ BATCH = 8  # episodes of a match that are played at once, and kept at once
 PLAYING = tuple(Path(__file__).parents[1] / package for package in ("game", "policy"))  # whose code decides numbers
 MOST_EPISODES = 1_000_000  # of a match
 MOST_NAME = 300  # characters
+ENDED = "ended"  # among the causes of faults: why a policy plays no more
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex")]
 
 
@@ -178,7 +179,9 @@ class MatchResult(BaseModel):
     faults: list[dict[str, NonNegativeInt]] = Field(
         description="of each player: kind of fault, agent-steps in which an agent stood still for it"
     )
-    messages: list[str] = Field(default=[], description="the first fault of each kind, in words")
+    causes: list[dict[str, str]] = Field(
+        description="of each player: kind of fault, the first one in words; `ended`: why it plays no more"
+    )
 
     @property
     def digest(self) -> str:
@@ -190,7 +193,7 @@ class MatchResult(BaseModel):
         agents, players = match.mission.agents, len(match.players)
         return (
             self.match == match.digest
-            and len(self.faults) == players
+            and len(self.faults) == len(self.causes) == players
             and [(row.episode_seed, row.seed) for row in self.episodes]
             == list(zip(match.seeds, match.map_seeds, strict=True))
             and all(
@@ -204,13 +207,11 @@ class MatchResult(BaseModel):
 def joined(match: Match, parts: Sequence[MatchResult]) -> MatchResult:
     """The result of a match from those of its parts, in their order; of some of them, of the episodes there are."""
     faults: list[dict[str, int]] = [{} for _ in match.players]
+    causes: list[dict[str, str]] = [{} for _ in match.players]
     for part in parts:
         for own, counts in zip(faults, part.faults, strict=True):
             for kind, count in counts.items():
                 own[kind] = own.get(kind, 0) + count
-    return MatchResult(
-        match=match.digest,
-        episodes=[row for part in parts for row in part.episodes],
-        faults=faults,
-        messages=list(dict.fromkeys(message for part in parts for message in part.messages)),
-    )
+        causes = [found | first for found, first in zip(part.causes, causes, strict=True)]
+    rows = [row for part in parts for row in part.episodes]
+    return MatchResult(match=match.digest, episodes=rows, faults=faults, causes=causes)

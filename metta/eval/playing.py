@@ -10,15 +10,17 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from metta.common.errors import printable
 from metta.eval.episodes import StopPlayingError, Watcher, play_batch
 from metta.eval.gear import GearTrack
-from metta.eval.match import Match, MatchResult
+from metta.eval.match import ENDED, Match, MatchResult
 from metta.eval.replay.keeping import BatchRecorder, replay_name
 from metta.eval.rows import make_row
 from metta.game.engine.backends import Backend
 from metta.game.engine.batch import Batch
 from metta.game.maps.pool import build_pool
-from metta.policy.hosted.client import Faults, HostedPolicy
+from metta.policy.hosted.by_class import told
+from metta.policy.hosted.client import MOST_MESSAGE, Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
@@ -141,9 +143,13 @@ def play_match(
     progress: Progress | None = None,
     record: Record = lambda match, names: None,
     backend: Backend = "cpu",
+    forgiving: bool = False,
 ) -> MatchResult:
-    """Play a match, all its episodes at once, with a policy for each of its players."""
-    team = TeamPolicy(policies, [player.seats for player in match.players], match.blocks)
+    """Play a match, all its episodes at once, with a policy for each of its players.
+
+    Raises what a policy raises; with `forgiving` it stands still from then on, which is counted, and the others go on.
+    """
+    team = TeamPolicy(policies, [player.seats for player in match.players], match.blocks, forgiving)
     gear, prints = GearTrack(), _Fingerprints()
     recording = record(match, [policy.name for policy in policies])
     maps = np.concatenate([build_pool(match.mission, 1, seed, 1) for seed in match.map_seeds])
@@ -155,17 +161,16 @@ def play_match(
     finally:
         if recording:
             recording.close()
-    faults = [_take_faults(policy) for policy in policies]
+    faults = [_take_faults(team, index) for index in range(len(policies))]
+    rows = [
+        make_row(episode, match.map_seeds[env], match.seeds[env], team.seats[env], gear, prints.of(env), files.get(env))
+        for env, episode in enumerate(episodes)
+    ]
     return MatchResult(
         match=match.digest,
-        episodes=[
-            make_row(
-                episode, match.map_seeds[env], match.seeds[env], team.seats[env], gear, prints.of(env), files.get(env)
-            )
-            for env, episode in enumerate(episodes)
-        ],
+        episodes=rows,
         faults=[counts for counts, _ in faults],
-        messages=[message for _, messages in faults for message in messages],
+        causes=[causes for _, causes in faults],
     )
 
 
@@ -186,15 +191,17 @@ def replay_files(match: Match, names: Sequence[str]) -> list[str]:
     return [replay_name(match.mission.name, seed, who) for seed in match.map_seeds]
 
 
-def _take_faults(policy: Policy) -> tuple[dict[str, int], list[str]]:
-    """What a policy's class did wrong since the last call: agent-steps by kind, and the first of each in words."""
-    if not isinstance(policy, HostedPolicy):
-        return {}, []
-    faults, policy.faults = policy.faults, Faults()
-    counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}
-    messages = [f"{policy.name}: {kind}, first: {text}" for kind, text in faults.first.items()]
-    counts = {kind: count for kind, count in counts.items() if count}
-    return counts, [*messages, *([f"{policy.name}: was stopped: {faults.ended}"] if faults.ended else [])]
+def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str, str]]:
+    """What a policy did wrong in a match: agent-steps by kind, and the first of each in words."""
+    policy, counts = team.policies[index], {"errors": team.still[index]}
+    causes: dict[str, str] = {}
+    if index in team.failed:
+        causes |= dict.fromkeys(("errors", ENDED), printable(told(team.failed[index]))[:MOST_MESSAGE])
+    elif isinstance(policy, HostedPolicy):
+        faults, policy.faults = policy.faults, Faults()
+        counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}
+        causes = faults.first | ({ENDED: faults.ended} if faults.ended else {})
+    return {kind: count for kind, count in counts.items() if count}, causes
 
 
 def close_policies(policies: Sequence[Policy]) -> None:

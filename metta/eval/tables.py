@@ -8,13 +8,14 @@ from metta.eval.contest import ContestResult
 from metta.eval.match import Player
 from metta.eval.results import REWARD, MatchSummary
 from metta.eval.statistics import as_cells, interval_head, summarize
+from metta.game.resources import CLIPS
 
 # Rows of a mission's table; the document has all statistics.
 AGENT_ROWS = (
     "heart.gained", "heart.lost", "junction.aligned_by_agent", "junction.scrambled_by_agent", "death", "aligner.gained",
     "scrambler.gained", "miner.gained", "scout.gained", "cell.visited", "action.move.success", "action.failed",
 )  # fmt: skip
-GAME_ROWS = ("cogs/aligned.junction.held", "clips/aligned.junction.held")
+TEAM_ROW = "aligned.junction.held"
 
 
 def contest_tables(result: ContestResult) -> Iterator[Table]:
@@ -44,7 +45,7 @@ def mission_table(result: MatchSummary) -> Table:
             table.add_row(f"{kind} (agent-steps in all)", *cells)
     game = result.game_metrics()
     table.add_section()
-    for name in GAME_ROWS:
+    for name in (f"{team}/{TEAM_ROW}" for team in (*match.mission.teams, CLIPS)):
         if name in game:
             table.add_row(f"{name} (team)", *as_cells(game[name]), *[""] * (2 * len(result.names) - 2))
     return table

@@ -1,6 +1,7 @@
 """Several policies that share the agents of an environment, as one policy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -28,6 +29,16 @@ def share_out(proportions: Sequence[float], places: int) -> list[int]:
     return counts.tolist()
 
 
+def draw_seats(counts: Sequence[int], blocks: Sequence[Sequence[int]], seed: int) -> np.ndarray:
+    """The policy of each agent in the episode of a seed, int [agents]; `counts` and `blocks` as of TeamPolicy."""
+    drawn = []
+    for index, block in enumerate(blocks):
+        policy_of = np.repeat(block, [counts[policy] for policy in block])
+        which = ("seats",) if len(blocks) == 1 else ("seats", index)
+        drawn.append(policy_of if len(block) == 1 else _shuffled(policy_of, derive(seed, *which)))
+    return np.concatenate(drawn)
+
+
 class TeamPolicy:
     """Each policy plays its number of agents; which ones they are is drawn anew for every episode. In a game of teams a
     policy may have its agents in one of them.
@@ -38,10 +49,20 @@ class TeamPolicy:
     role_names: tuple[str, ...] = ()
     task_names: tuple[str, ...] = ()
 
-    def __init__(self, policies: Sequence[Policy], counts: Sequence[int], blocks: Sequence[Sequence[int]] = ()) -> None:
+    def __init__(
+        self,
+        policies: Sequence[Policy],
+        counts: Sequence[int],
+        blocks: Sequence[Sequence[int]] = (),
+        forgiving: bool = False,
+    ) -> None:
         """`counts` are the agents of each policy; their sum is the number of agents. `blocks` are the policies that
-        share each run of consecutive agents, as those of a team; by default all share all."""
+        share each run of consecutive agents, as those of a team; by default all share all. With `forgiving` a policy
+        that raises stands still from then on, and the others go on."""
         self.policies, self.counts = tuple(policies), tuple(counts)
+        self.failed: dict[int, Exception] = {}  # by number of the policy: why it stands still
+        self.still = [0] * len(self.counts)  # agent-steps for which each has stood still
+        self._forgiving = forgiving
         self._blocks = [list(block) for block in blocks or [range(len(self.counts))]]
         self.name = " + ".join(policy.name for policy in policies)
         self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
@@ -55,22 +76,24 @@ class TeamPolicy:
         self.reset_each(num_agents, each_seed(seed, num_envs))
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        self.seats = np.stack([np.concatenate(self._drawn(seed)) for seed in seeds])
+        self.seats = np.stack([draw_seats(self.counts, self._blocks, seed) for seed in seeds])
         self._places = [
             np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
         ]
         for index, policy in enumerate(self.policies):
             own = seeds if index == 0 else [derive(seed, "policy", index) for seed in seeds]
-            begin_episodes(policy, self.counts[index], own)
+            with self._forgiven(index):
+                begin_episodes(policy, self.counts[index], own)
 
-    def _drawn(self, seed: int) -> list[np.ndarray]:
-        """The policy of each agent of each block."""
-        drawn = []
-        for index, block in enumerate(self._blocks):
-            policy_of = np.repeat(block, [self.counts[policy] for policy in block])
-            which = ("seats",) if len(self._blocks) == 1 else ("seats", index)
-            drawn.append(policy_of if len(block) == 1 else _shuffled(policy_of, derive(seed, *which)))
-        return drawn
+    @contextmanager
+    def _forgiven(self, index: int) -> Iterator[None]:
+        """What a policy raises in here makes it stand still, if that is forgiven."""
+        try:
+            yield
+        except Exception as error:
+            if not self._forgiving:
+                raise
+            self.failed[index] = error
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         if len(self.policies) == 1:
@@ -83,10 +106,16 @@ class TeamPolicy:
 
     def _ask(self, index: int, observations: np.ndarray) -> np.ndarray:
         policy = self.policies[index]
-        if not isinstance(policy, Adviser):
-            return policy.step(observations)
-        advice = self._advice[index] = policy.advise(observations)
-        return advice.actions
+        if index not in self.failed:
+            with self._forgiven(index):
+                if not isinstance(policy, Adviser):
+                    return policy.step(observations)
+                advice = self._advice[index] = policy.advise(observations)
+                return advice.actions
+        self._advice[index] = None
+        actions = np.zeros(observations.shape[:2], np.int32)
+        self.still[index] += actions.size
+        return actions
 
     @property
     def values(self) -> np.ndarray | None:
@@ -121,8 +150,10 @@ class TeamPolicy:
         return told
 
     def end_episodes(self, ended: np.ndarray) -> None:
-        for policy in self.policies:
-            policy.end_episodes(ended)
+        for index, policy in enumerate(self.policies):
+            if index not in self.failed:
+                with self._forgiven(index):
+                    policy.end_episodes(ended)
 
 
 def _shuffled(values: np.ndarray, seed: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from metta.game.maps.pool import build_pool
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.game.observation import env_info
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Advice, Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.bundle import save_bundle
@@ -52,7 +53,7 @@ def team() -> TeamPolicy:
 
 
 def hosted(name: str) -> Policy:
-    return make_policy(f"class=tests.policy.hosted.user_policies.{name}", INFO, isolated=True, action_timeout_ms=5_000)
+    return make_policy(f"class=tests.policy.hosted.user_policies.{name}", INFO, hosting=Hosting(5_000))
 
 
 class Film:

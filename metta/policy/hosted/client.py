@@ -8,25 +8,18 @@ Time limit: `action_timeout_ms` for each `act` of a class that plays agent by ag
 for all agents of one environment. A step of many environments has the sum of it, at most MOST_SECONDS.
 """
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import UserError, printable
 from metta.policy.hosted.by_class import UserClass
-from metta.policy.hosted.child import BOOT, NO_ACTION
-from metta.policy.hosted.wire import GoneError, LateError, Wire
+from metta.policy.hosted.child import NO_ACTION
+from metta.policy.hosted.process import Child, Hosting
+from metta.policy.hosted.wire import GoneError, LateError
 from metta.policy.interface import Info
 
 MOST_SECONDS = 10.0  # of a step, however many environments it is for
@@ -72,49 +65,6 @@ class _SilentError(GoneError):
     """The process did not answer for too long."""
 
 
-class _Process:
-    """The child, from its start to its end; it ends with the object, and with this process however that ends."""
-
-    def __init__(self, folder: str | None) -> None:
-        """`folder`, if any, is where it works and first looks for modules."""
-        ours, theirs = socket.socketpair()
-        life, hold = os.pipe()
-        path = [folder, *sys.path] if folder else sys.path
-        self._popen = subprocess.Popen(
-            [sys.executable, "-u", "-c", BOOT, str(theirs.fileno()), str(life), *path],
-            cwd=folder,
-            pass_fds=(theirs.fileno(), life),
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # what the class prints must not get into this process's output
-            stderr=2,
-            start_new_session=True,  # Ctrl-C is for this process
-        )
-        theirs.close()
-        os.close(life)
-        self.wire = Wire(ours)
-        self.end = weakref.finalize(self, _end, self._popen, ours, hold)
-
-    def how_it_ended(self) -> str:
-        """For people; waits for an end that is near."""
-        try:
-            code = self._popen.wait(1)
-        except subprocess.TimeoutExpired:
-            return "it broke off"
-        if code < 0:
-            why = ", as for want of memory" if code == -signal.SIGKILL else ""
-            return f"its process was ended by {signal.Signals(-code).name}{why}"
-        return f"its process ended itself with exit code {code}"
-
-
-def _end(process: subprocess.Popen, end: socket.socket, hold: int) -> None:
-    """Kill the child and what it has started."""
-    end.close()
-    os.close(hold)
-    with suppress(ProcessLookupError):  # it has ended, and all that it started
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 class HostedPolicy:
     """Plays as the class does where it answers in time; `faults` counts where it does not."""
 
@@ -122,7 +72,7 @@ class HostedPolicy:
         self,
         policy: UserClass,
         info: Info,
-        action_timeout_ms: float = ACTION_TIMEOUT_MS,
+        hosting: Hosting | None = None,
         folder: str | None = None,
     ) -> None:
         """`folder`, if any, is where the process works and first looks for modules.
@@ -133,12 +83,15 @@ class HostedPolicy:
         self.path = policy.path
         self._origin, self._folder = policy.origin, folder
         self.content = ""  # digest of the code that was imported and of the data that was loaded
-        self._seconds = action_timeout_ms / 1000
+        self._hosting = hosting or Hosting()
+        self._seconds = self._hosting.action_timeout_ms / 1000
         self._num_actions = len(info.action_names)
         self._hello = {**asdict(policy), "info": asdict(info), "seconds": self._seconds}
         self._ended = np.zeros(0, bool)
         self._due: float | None = None  # when the answer that has not come should have
         self._out: tuple[str, str] | None = None  # kind and message of what made it play no more
+        self._spent = 0.0  # seconds that its answers since the reset have taken
+        self._logs: list[str] = []  # of the processes before this one
         self._start()
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
@@ -149,7 +102,7 @@ class HostedPolicy:
         self._reset(len(seeds), {"num_agents": num_agents, "seeds": list(seeds)}, seconds)
 
     def _reset(self, num_envs: int, words: dict[str, Any], seconds: float) -> None:
-        self._ended = np.zeros(num_envs, bool)
+        self._ended, self._spent = np.zeros(num_envs, bool), 0.0
         if self._out or not self._idle():
             self._restart()
         if self._out:
@@ -162,12 +115,21 @@ class HostedPolicy:
             self._lose("errors", self._process.how_it_ended())
 
     def step(self, observations: np.ndarray) -> np.ndarray:
+        if self._out:
+            return self._stand_still(observations.shape[:2], *self._out)
+        start = time.monotonic()
+        actions = self._ask(observations)
+        self._spent += time.monotonic() - start
+        most = self._hosting.seconds
+        if most is not None and self._spent > most and not self._out:
+            self._lose("timeouts", f"the {most:g} s that it has for a match are spent")
+        return actions
+
+    def _ask(self, observations: np.ndarray) -> np.ndarray:
         shape = observations.shape[:2]
         seconds = self._limit(*shape)
         message = {"shape": observations.shape, "dtype": str(observations.dtype)}
         try:
-            if self._out:
-                return self._stand_still(shape, *self._out)
             answer = self._call(message, self._ended.tobytes() + observations.tobytes(), seconds)
         except LateError:
             return self._stand_still(shape, "timeouts", f"no answer within {seconds * 1000:g} ms")
@@ -184,6 +146,12 @@ class HostedPolicy:
     def close(self) -> None:
         """End the process."""
         self._process.end()
+
+    @property
+    def log(self) -> str:
+        """What its processes wrote, where that is kept (`Hosting.most_output`)."""
+        output = self._process.output
+        return "".join([*self._logs, *([output.text(0.0 if self._process.end.alive else 1.0)] if output else [])])
 
     def _limit(self, envs: int, agents: int) -> float:
         """Seconds that a step may take."""
@@ -244,7 +212,7 @@ class HostedPolicy:
 
     def _start(self) -> None:
         start = time.monotonic()
-        self._process = _Process(self._folder)
+        self._process = Child(self._folder, self._hosting)
         try:
             self._greet()
         except BaseException:
@@ -272,6 +240,7 @@ class HostedPolicy:
 
     def _restart(self) -> None:
         self.close()
+        self._logs = [self.log[: self._hosting.most_output]]
         self._due = self._out = None
         try:
             self._start()

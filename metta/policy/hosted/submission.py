@@ -25,6 +25,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.hosted.by_class import UserClass, is_class, parse_class
 from metta.policy.hosted.client import Faults, HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Policy, begin_episodes
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.bundle import bundle_files
@@ -187,8 +188,7 @@ def validate_bundle(
         env_info(mission),
         trust_pickle=trust_pickle,
         trust_code=trust_code,
-        isolated=True,
-        action_timeout_ms=action_timeout_ms,
+        hosting=Hosting(action_timeout_ms),
     )
     loaded = time.perf_counter() - start
     times = _play(policy, mission, steps)

@@ -4,22 +4,19 @@ Nothing of that happens before a person has said that the code is to be trusted 
 """
 
 import hashlib
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metta.common.digests import digest
-from metta.common.errors import UserError
+from metta.common.errors import UserError, printable
 from metta.policy.hosted.by_class import UserClass
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting, Process
 from metta.policy.interface import Info
 from metta.policy.stored.sources.archive import Archive
 from metta.policy.stored.sources.place import MOST_BYTES, SPEC, BrokenBundleError, leads_out
@@ -28,9 +25,10 @@ if TYPE_CHECKING:
     from metta.policy.stored.bundle import NoNetError  # imports torch
 
 SETUP_SECONDS = 300
+MOST_SAID = 200  # characters of what a script says last
 
 
-def play_code(bundle: "NoNetError", info: Info, action_timeout_ms: float) -> HostedPolicy:
+def play_code(bundle: "NoNetError", info: Info, hosting: Hosting) -> HostedPolicy:
     """The policy whose code a bundle holds. Its files are gone with the object.
 
     Raise UserError if they are not what the spec says, or the class cannot be built of them.
@@ -40,10 +38,10 @@ def play_code(bundle: "NoNetError", info: Info, action_timeout_ms: float) -> Hos
         _unpack(bundle, folder)
         spec = bundle.spec
         if spec.setup_script:
-            _set_up(bundle.origin, folder, spec.setup_script)
+            _set_up(bundle.origin, folder, spec.setup_script, hosting)
         data = str(folder / spec.data_path) if spec.data_path else ""
         found = UserClass(bundle.origin, spec.class_path, spec.init_kwargs, data)
-        policy = HostedPolicy(found, info, action_timeout_ms, str(folder))
+        policy = HostedPolicy(found, info, hosting, str(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -84,24 +82,18 @@ def _files(bundle: "NoNetError") -> Iterator[tuple[str, bytes]]:
         yield name, data
 
 
-def _set_up(origin: str, folder: Path, script: str) -> None:
+def _set_up(origin: str, folder: Path, script: str, hosting: Hosting) -> None:
     """Run the bundle's own script in its folder. Raise UserError if it fails or takes too long."""
     if leads_out(script) or not (folder / script).is_file():
         raise BrokenBundleError(f"{origin}: setup_script {script} is not in the bundle")
-    process = subprocess.Popen(
-        [sys.executable, script],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=2,  # what it prints must not get into this process's output
-        stderr=2,
-        start_new_session=True,
-    )
+    process = Process(hosting.command(str(folder), script), str(folder), hosting.most_output)
     try:
         code = process.wait(SETUP_SECONDS)
     except subprocess.TimeoutExpired:
         raise UserError(f"{origin}: setup_script {script} takes more than {SETUP_SECONDS} s") from None
     finally:
-        with suppress(ProcessLookupError):  # it has ended, and all that it started
-            os.killpg(process.pid, signal.SIGKILL)
+        process.end()
     if code:
-        raise UserError(f"{origin}: setup_script {script} failed with exit code {code}")
+        last = process.output.text().strip().rpartition("\n")[2] if process.output else ""
+        said = f" ({printable(last)[:MOST_SAID]})" if last else ""
+        raise UserError(f"{origin}: setup_script {script} failed with exit code {code}{said}")

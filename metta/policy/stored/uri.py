@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.digests import digest
 from metta.common.documents import parse_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.logging import warn
 from metta.policy.hosted.by_class import CLASS, is_class, parse_class
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.hosted.submission_code import code_content, play_code
 from metta.policy.interface import Info, Policy
 from metta.policy.nets.earlier import ALIASES, CLASSES, known_as
@@ -54,18 +54,14 @@ def make_policy(
     deterministic: bool = False,
     trust_pickle: bool = False,
     trust_code: bool = False,
-    isolated: bool = False,
-    action_timeout_ms: float = ACTION_TIMEOUT_MS,
+    hosting: Hosting | None = None,
 ) -> Policy:
     """The policy that `uri` names, ready to play where `info` holds. Raise UserError if there is none such.
 
-    With `isolated`, a user's class plays in a process of its own, under a time limit (metta.policy.hosted.client); our
+    With `hosting`, a user's class plays in a process of its own, under a time limit (metta.policy.hosted.client); our
     own scripts and nets never do. The code in a bundle always does, and only with `trust_code`.
     """
-    found = find_policy(
-        uri, info, data_dir, device, deterministic, trust_pickle, trust_code, isolated, action_timeout_ms
-    )
-    return found.build(info)
+    return find_policy(uri, info, data_dir, device, deterministic, trust_pickle, trust_code, hosting).build(info)
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,7 @@ class FoundPolicy:
 
     content: str  # digest of all that it was read from, code that is imported aside
     build: Callable[[Info], Policy]  # ready to play where an info holds; raises UserError where it cannot
+    imports: bool = False  # whether code plays that `content` does not hold
 
 
 def find_policy(
@@ -84,14 +81,13 @@ def find_policy(
     deterministic: bool = False,
     trust_pickle: bool = False,
     trust_code: bool = False,
-    isolated: bool = False,
-    action_timeout_ms: float = ACTION_TIMEOUT_MS,
+    hosting: Hosting | None = None,
 ) -> FoundPolicy:
     """As `make_policy`, for several policies of one content."""
     if is_class(uri, data_dir):
         user = parse_class(uri)
-        hosted = partial(HostedPolicy, user, action_timeout_ms=action_timeout_ms)
-        return FoundPolicy(digest(user.path, dict(user.words)), hosted if isolated else user.build)
+        hosted = partial(HostedPolicy, user, hosting=hosting)
+        return FoundPolicy(digest(user.path, dict(user.words)), hosted if hosting else user.build, imports=True)
     if is_built_in(uri):
         return _find_built_in(*built_in_parts(uri))
     # Here because torch is slow to import, and who only watches a script needs none of it.
@@ -103,7 +99,7 @@ def find_policy(
     try:
         bundle = find_bundle(uri, data_dir, info, trust_pickle)
     except NoNetError as found:  # is kept: without the frames that led here, which hold what should end with them
-        return _find_bundled(found.with_traceback(None), trust_code, action_timeout_ms)
+        return _find_bundled(found.with_traceback(None), trust_code, hosting)
     if trust_code:
         allow(bundle.architecture.components)
     return FoundPolicy(
@@ -127,7 +123,7 @@ def check_policy(
         try:
             find_bundle(uri, data_dir, trust_pickle=trust_pickle)
         except NoNetError as found:
-            _find_bundled(found.with_traceback(None), trust_code, ACTION_TIMEOUT_MS)
+            _find_bundled(found.with_traceback(None), trust_code)
 
 
 def find_bundle(
@@ -179,14 +175,14 @@ def is_built_in(uri: str) -> bool:
     return plain.startswith(SCHEME) or VERSION.sub("", plain.partition("?")[0]) in BUILT_IN
 
 
-def _find_bundled(bundle: "NoNetError", trust_code: bool, action_timeout_ms: float) -> FoundPolicy:
+def _find_bundled(bundle: "NoNetError", trust_code: bool, hosting: Hosting | None = None) -> FoundPolicy:
     """The policy of a bundle that holds none of our nets. Raise UserError, the bundle itself if it is not trusted."""
     spec = bundle.spec
     if spec.class_path in BUILT_IN:
         return _find_built_in(spec.class_path, spec.init_kwargs)
     if not trust_code:
         raise bundle
-    return FoundPolicy(code_content(bundle), lambda info: play_code(bundle, info, action_timeout_ms))
+    return FoundPolicy(code_content(bundle), lambda info: play_code(bundle, info, hosting or Hosting()))
 
 
 def _find_built_in(name: str, words: dict[str, Any]) -> FoundPolicy:

@@ -19,6 +19,7 @@ from metta.game.missions import load_mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted import client as hosted
 from metta.policy.hosted.client import Faults, HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import SpaceInfo
 from metta.policy.stored.uri import make_policy
 
@@ -43,7 +44,7 @@ ALL = 16
 
 
 def host(name: str, milliseconds: float = 5_000, words: str = "", info: EnvInfo = INFO) -> HostedPolicy:
-    policy = make_policy(f"class={CLASSES}.{name}{words}", info, isolated=True, action_timeout_ms=milliseconds)
+    policy = make_policy(f"class={CLASSES}.{name}{words}", info, hosting=Hosting(milliseconds))
     assert isinstance(policy, HostedPolicy)
     return policy
 
@@ -214,10 +215,10 @@ def test_what_a_class_prints_goes_to_standard_error(capfd: pytest.CaptureFixture
         (f"class={CLASSES}.Weighted,data=nothing", r"no such file nothing"),
     ],
 )
-@pytest.mark.parametrize("isolated", [False, True])
-def test_a_class_that_cannot_play_is_refused_in_one_line(uri: str, problem: str, isolated: bool):
+@pytest.mark.parametrize("hosting", [None, Hosting()], ids=["here", "hosted"])
+def test_a_class_that_cannot_play_is_refused_in_one_line(uri: str, problem: str, hosting: Hosting | None):
     with pytest.raises(UserError, match=rf"^{re.escape(uri)}: .*{problem}") as error:
-        make_policy(uri, INFO, isolated=isolated)
+        make_policy(uri, INFO, hosting=hosting)
     assert "\n" not in str(error.value)
 
 
@@ -234,7 +235,7 @@ def test_a_dotted_name_alone_is_a_class_unless_a_file_or_run_has_it(tmp_path: Pa
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     name = f"{CLASSES}.Walker"
-    assert isinstance(make_policy(f"{name},kw.stride=2", INFO, isolated=True), HostedPolicy)
+    assert isinstance(make_policy(f"{name},kw.stride=2", INFO, hosting=Hosting()), HostedPolicy)
     (tmp_path / name).write_text("no weights")
     with pytest.raises(UserError, match="neither safetensors"):
         make_policy(name, INFO)
@@ -262,8 +263,9 @@ import sys
 import numpy as np
 from metta.game.mission import Mission
 from metta.game.observation import env_info
+from metta.policy.hosted.process import Hosting
 from metta.policy.stored.uri import make_policy
-policy = make_policy("class={CLASSES}.HangsInC", env_info(Mission()), isolated=True, action_timeout_ms=60_000)
+policy = make_policy("class={CLASSES}.HangsInC", env_info(Mission()), hosting=Hosting(60_000))
 policy.reset(1, 8, 0)
 try:
     for _ in range(5):
@@ -317,7 +319,7 @@ def test_where_each_environment_is_played_by_itself_a_batched_class_errs_only_th
     """An object of the class for each, none of which the faults of another touch."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "picky.py").write_text(PICKY)
-    policy = make_policy("class=picky.Picky", INFO, isolated=True, action_timeout_ms=5_000)
+    policy = make_policy("class=picky.Picky", INFO, hosting=Hosting(5_000))
     assert isinstance(policy, HostedPolicy)
     for seeds in ([1, 2, 3, 4], [2, 3]):
         policy.reset_each(8, seeds)

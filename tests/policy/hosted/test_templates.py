@@ -14,6 +14,7 @@ from metta.game.missions import load_mission
 from metta.game.observation import env_info
 from metta.game.resources import ELEMENTS
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.hosted.templates import make_policy_template
 from metta.policy.stored.uri import make_policy
@@ -29,7 +30,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def played(uri: str, steps: int) -> dict[str, list[float]]:
-    policy = make_policy(uri, env_info(ARENA), isolated=True, action_timeout_ms=5_000)
+    policy = make_policy(uri, env_info(ARENA), hosting=Hosting(5_000))
     mission = ARENA.model_copy(update={"max_steps": steps})
     results = metrics_by_name(play_episodes(mission, policy, episodes=2, seed=1))
     assert isinstance(policy, HostedPolicy) and policy.faults.lines() == []

@@ -18,6 +18,7 @@ from metta.common.seeds import derive
 from metta.config import runner
 from metta.eval.foreign import play_foreign
 from metta.game.engine.batch import Episode
+from metta.policy.hosted.process import Hosting
 from metta.policy.stored.uri import make_policy
 from metta.rl.experience.external import SEEDS, EmulatedBatch, Foreign
 from metta.rl.experience.settings import EnvSettings
@@ -249,7 +250,7 @@ def test_without_pufferlib_one_line_names_the_extra(
 )
 def test_an_evaluated_episode_is_the_same_whatever_is_played_beside_it(settings: EnvSettings, policy: str):
     source = Foreign(settings, None)
-    player = make_policy(policy, source.info, isolated=True, action_timeout_ms=5_000)
+    player = make_policy(policy, source.info, hosting=Hosting(5_000))
     several = play_foreign(source, player, 7, 30)
     for k in (0, 3, 6):
         (alone,) = play_foreign(source, player, 1, 30 + k)

@@ -1,0 +1,179 @@
+"""A match of a league, played by a worker: whatever a policy does, it is played to its end.
+
+A policy of code plays in a process of its own, in a sandbox; nets and scripted policies play here. One that cannot be
+loaded, crashes, hangs or floods its output stands still for the rest, and a report for its owner says why.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from metta.common.digests import SHOWN
+from metta.common.errors import UserError
+from metta.eval.match import ENDED, Digest, Match, MatchResult, Player, engine_version
+from metta.eval.playing import Progress, Record, close_policies, play_match
+from metta.eval.replay.keeping import SUFFIX, BatchRecorder
+from metta.game.mission import Mission
+from metta.game.observation import EnvInfo, env_info
+from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
+from metta.policy.hosted.submission_code import code_content, play_code
+from metta.policy.interface import Policy
+from metta.policy.neural import NeuralPolicy
+from metta.policy.simple import NoopPolicy
+from metta.policy.stored.bundle import NoNetError
+from metta.policy.stored.uri import find_policy
+from metta.rl.machine import one_thread_each
+
+FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
+Sandbox = Callable[[Path], Sequence[str]]  # words before the command of code that lies in a folder
+Kind = Literal["net", "script", "code", "none"]
+
+
+class Job(BaseModel):
+    """A match to be played, and what its policies may take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    match: Match
+    replays: bool = Field(default=True, description="whether replays of its episodes are kept")
+    policy_seconds: PositiveFloat = Field(default=600, description="seconds that a policy's code has for the match")
+    output_bytes: PositiveInt = Field(default=1 << 20, description="bytes that a policy's code may write")
+
+
+class PlayerReport(BaseModel):
+    """How a policy did in a match, for its owner."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind = Field(description="what it is; none: it could not be loaded")
+    failure: str = Field(default="", description="why it stood still for the rest, or for all; empty: it did not")
+    log: str = Field(default="", description="what its code wrote")
+
+
+class JobResult(BaseModel):
+    """What came of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    result: MatchResult
+    sha256: Digest = Field(description="of all that was played; whoever plays the match again gets the same")
+    players: list[PlayerReport] = Field(description="of each player")
+    replays: list[str] = Field(description="files in the folder of the job, one for each episode; none: none are kept")
+
+
+def play_job(
+    job: Job,
+    fetch_policy: FetchPolicy,
+    folder: Path,
+    sandbox: Sandbox | None = None,
+    trust_code: bool = False,
+    progress: Progress | None = None,
+) -> JobResult:
+    """Play a match; replays go to `folder`. `progress` hears of every step, and can end it early.
+
+    Raises:
+        UserError: this worker cannot play it: its code is another version than the match's, a bundle is another than
+            the match names, or a policy is code and there is no sandbox (`trust_code` runs it without). Not for
+            anything that a policy does.
+        StopPlayingError: `progress` was stopped.
+    """
+    match = job.match
+    if (engine := engine_version()) != match.engine:
+        raise UserError(f"the match is for engine {match.engine[:SHOWN]}, this worker has {engine[:SHOWN]}")
+    hosting = Hosting(match.action_timeout_ms, job.policy_seconds, sandbox, job.output_bytes)
+    info, players = env_info(match.mission), list[_Seated]()
+    try:
+        for player in match.players:
+            path = fetch_policy(player)
+            players.append(_seat(player, path, replace(info, num_agents=player.seats), hosting, trust_code))
+        policies = [player.policy for player in players]
+        with one_thread_each():
+            result = play_match(match, policies, progress, _keep_in(folder, job), forgiving=True)
+    finally:
+        close_policies([player.policy for player in players])
+    return JobResult(
+        result=result,
+        sha256=result.digest,
+        players=[player.report(causes) for player, causes in zip(players, result.causes, strict=True)],
+        replays=[row.replay for row in result.episodes if row.replay],
+    )
+
+
+def look_at(bundle: Path) -> tuple[Kind, Digest]:
+    """What a bundle holds, and the digest by which matches know it (`Player.policy`). No code in it runs.
+
+    Raises UserError for one that is broken.
+    """
+    found = _find(bundle, env_info(Mission()), Hosting())
+    return found.kind, found.content
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What lies in a bundle."""
+
+    kind: Kind
+    content: str  # digest of all that decides what it does
+    build: Callable[[EnvInfo], Policy]
+
+
+@dataclass(frozen=True)
+class _Seated:
+    """A policy of a match."""
+
+    kind: Kind
+    policy: Policy
+
+    def report(self, causes: Mapping[str, str]) -> PlayerReport:
+        log = self.policy.log if isinstance(self.policy, HostedPolicy) else ""
+        return PlayerReport(kind=self.kind, failure=causes.get(ENDED, ""), log=log)
+
+
+class _Missing(NoopPolicy):
+    """In place of a policy that could not be loaded: raises why."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__()
+        self._error = error
+
+    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        raise self._error
+
+
+def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_code: bool) -> _Seated:
+    """The policy of a player. Raises UserError for a bundle that is not the player's, and for code without sandbox."""
+    kind: Kind = "none"
+    try:
+        found = _find(bundle, info, hosting)
+        kind = found.kind
+        if found.content == player.policy and (kind != "code" or hosting.prefix or trust_code):
+            return _Seated(kind, found.build(info))
+    except UserError as error:  # the policy's own fault
+        return _Seated(kind, _Missing(error))
+    if found.content != player.policy:
+        raise UserError(f"{bundle}: is policy {found.content[:SHOWN]}, the match is of {player.policy[:SHOWN]}")
+    raise UserError("this worker has no sandbox: it plays no policy that is code")
+
+
+def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
+    try:
+        found = find_policy(str(bundle.absolute()), info)  # trusts no code: what a net names is not imported here
+    except NoNetError as none:  # is kept: without the frames that led here, which hold what should end with them
+        code = none.with_traceback(None)
+        return _Found("code", code_content(code), lambda info: play_code(code, info, hosting))
+    policy = found.build(info)
+    return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
+
+
+def _keep_in(folder: Path, job: Job) -> Record:
+    """Replays of the episodes, if they are to be kept."""
+
+    def record(match: Match, names: Sequence[str]) -> BatchRecorder:
+        seeds = list(zip(match.seeds, match.map_seeds, strict=True))
+        return BatchRecorder(folder, [f"{k}{SUFFIX}" for k in range(len(seeds))], seeds, names)
+
+    return record if job.replays else lambda match, names: None
