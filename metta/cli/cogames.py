@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial, verify
+from metta.cli import (
+    auth,
+    contests,
+    league,
+    league_admin,
+    missions,
+    pages,
+    play,
+    policies,
+    setup,
+    train,
+    tutorial,
+    verify,
+)
 from metta.cli.jobs import Instead
 from metta.common.commands import guarded
 from metta.common.errors import UserError
@@ -46,6 +59,15 @@ GROUPS = {
         "create-bundle": policies.create_bundle,
         "validate-bundle": policies.validate_bundle,
     },
+    "League": {
+        "login": auth.login,
+        "upload": league.upload,
+        "submit": league.submit,
+        "submissions": league.submissions,
+        "seasons": league.seasons,
+        "leaderboard": league.leaderboard,
+        "matches": league.matches,
+    },
     "Help": {"setup": setup.setup, "docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
@@ -53,6 +75,8 @@ HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and repo
 for group, commands in GROUPS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=group, hidden=name in ALIASES, help=HELP.get(name))(command)
+app.add_typer(auth.auth, name="auth", rich_help_panel="League")
+app.add_typer(league_admin.league, name="league", rich_help_panel="League")
 app.add_typer(tutorial.tutorial, name="tutorial", rich_help_panel="Help")
 
 

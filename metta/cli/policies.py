@@ -1,6 +1,7 @@
 """Commands about policies: list them, start one of your own, pack and check what will play elsewhere."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +75,7 @@ def create_bundle(
     checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
 ) -> None:
     """Pack a policy with its files into one archive."""
-    kwargs = dict(_pair(text) for text in init_kwarg or [])
+    kwargs = pairs(init_kwarg or [])
     from metta.policy.hosted.submission import create_bundle as pack
 
     pack(policy, out, kwargs, include_files or [], setup_script, checkpoints)
@@ -97,6 +98,11 @@ def validate_bundle(
     document = {"schema_version": SCHEMA_VERSION, **report.document()}
     show(output, document, lambda: "\n".join(report.lines()))
     return 0 if report.ok else 1
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """What is said as key=value. Raises UserError for any other form."""
+    return dict(map(_pair, texts))
 
 
 def _pair(text: str) -> tuple[str, str]:

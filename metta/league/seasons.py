@@ -45,9 +45,7 @@ class SeasonSettings(Settings):
     compat_version: str | None = Field(default=None, description="major.minor of the clients that may enter; null: any")
     missions: list[MissionSettings] = Field(min_length=1, max_length=100, description="what is played, in turn")
     pools: list[PoolSettings] = Field(min_length=1, max_length=10, description="in the order of going through them")
-    score: Literal["replacement", "shares"] = Field(
-        default="replacement", description="value over replacement, or the mean reward weighed by seats held"
-    )
+    score: Literal["shares"] = Field(default="shares", description="shares: the mean reward, weighed by seats held")
     action_timeout_ms: PositiveInt = Field(
         default=ACTION_TIMEOUT_MS, description="milliseconds that a policy's own code has for a step"
     )

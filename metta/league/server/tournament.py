@@ -3,8 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import select
 
-from metta.league.problems import MissingError
+from metta.eval.match import Match as MatchSpec
+from metta.league.problems import ConflictError, MissingError
+from metta.league.published import Basis, Evidence
+from metta.league.records import Result
 from metta.league.server.answers import (
     HistoryEntry,
     LeaderboardLine,
@@ -17,8 +21,9 @@ from metta.league.server.answers import (
     Submitted,
 )
 from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
-from metta.league.store import matches, policies, seasons
-from metta.league.store.schema import Id, Pool
+from metta.league.server.uploads import bundle_of
+from metta.league.store import matches, policies, results, seasons
+from metta.league.store.schema import Entry, Id, Pool
 
 router = APIRouter(prefix="/tournament", tags=["seasons"])
 MOST_IDS = 100
@@ -93,6 +98,50 @@ def season_matches(
         season = seasons.find_season(session, name)
         found = matches.list_matches(session, season, policy_version_ids, limit, offset)
         return [MatchInfo.of(match) for match in found]
+
+
+@router.get("/seasons/{name}/basis")
+def basis(league: TheLeague, name: str) -> Basis:
+    """What the leaderboard was computed from, but for the results, and what came of it: anybody can do it again."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        settings, pool = seasons.settings_of(season), season.pools[-1]
+        seats = {name: mission.agents for name, mission in settings.build_missions().items()}
+        entries = list(session.scalars(select(Entry).where(Entry.pool_id == pool.id)))
+        return Basis(
+            score=settings.score,
+            pool=results.pool_record(settings, settings.leaderboard_pool, seats, entries, ()),
+            standings=[results.as_standing(line) for line in seasons.standings_of(session, season)],
+            results=season.ranked_results,
+        )
+
+
+@router.get("/seasons/{name}/results")
+def season_results(
+    league: TheLeague,
+    name: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+) -> list[Result]:
+    """Results that count for the leaderboard, in the order in which the matches ended."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        return results.list_results(session, season.pools[-1], limit, offset)
+
+
+@router.get("/matches/{match_id}/evidence")
+def evidence(league: TheLeague, caller: SignedIn, match_id: Id) -> Evidence:
+    """All that a match followed from, with the bundles that the caller may have, to play it again."""
+    with league.database.reading() as session:
+        match = matches.get_match(session, match_id)
+        if match.result_hash is None:
+            raise ConflictError(f"match {match_id}: is {match.status}, there is nothing to play again")
+        versions = [policies.own_version(session, caller, player.version_id) for player in match.players]
+        return Evidence(
+            match=MatchSpec.model_validate(match.spec),
+            result_hash=match.result_hash,
+            bundles=[bundle_of(league, version) for version in versions],
+        )
 
 
 @router.get("/matches/{match_id}")

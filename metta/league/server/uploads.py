@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -23,9 +24,10 @@ from metta.league.problems import (
 )
 from metta.league.server.answers import Uploaded, UploadPlace, VersionInfo, Versions
 from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
-from metta.league.settings import UPLOAD_TIME
+from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
+from metta.league.work import Bundle
 
 router = APIRouter(tags=["policies"])
 MOST = 1 << 31  # of a page's number
@@ -127,19 +129,21 @@ def show_version(league: TheLeague, caller: AnyCaller, version_id: Id) -> Versio
         return VersionInfo.of(version, policies.owns(caller, version))
 
 
-@router.put("/files/uploads/{name}", tags=["files"], status_code=200)
+@router.put("/files/{kind}/{name}", tags=["files"])
 async def put_file(
     request: Request,
     league: TheLeague,
-    name: Annotated[str, "key"],
+    kind: Literal["uploads", "replays"],
+    name: str,
     ends: int,
     most: int,
     signature: Annotated[str, Query(max_length=100)],
 ) -> dict[str, str]:
     """Take in a file at an address that was given out, until it has been made use of."""
-    key = f"uploads/{name}"
+    key = f"{kind}/{name}"
     folder = _signed(league, "PUT", key, ends, most, signature)
-    _open_upload(league, name)
+    if kind == "uploads":
+        await run_in_threadpool(_check_open, league, Id(name))
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise TooLongError(f"{int(length):,} bytes; {most:,} are allowed")
@@ -170,6 +174,12 @@ def get_file(
     return FileResponse(path, media_type="application/octet-stream", filename=name)
 
 
+def bundle_of(league: League, version: Version) -> Bundle:
+    """A version to download, for whoever may."""
+    url = league.files.address("GET", f"bundles/{version.sha256}", DOWNLOAD_TIME)
+    return Bundle(name=policies.label(version), sha256=version.sha256, url=url)
+
+
 def _signed(league: League, method: str, key: str, ends: int, most: int, signature: str) -> Folder:
     folder = league.files
     if not isinstance(folder, Folder) or not folder.allows(method, key, ends, most, signature):
@@ -177,9 +187,9 @@ def _signed(league: League, method: str, key: str, ends: int, most: int, signatu
     return folder
 
 
-def _open_upload(league: League, name: str) -> None:
+def _check_open(league: League, upload_id: Id) -> None:
     with league.database.reading() as session:
-        upload = session.get(Upload, Id(name))
+        upload = session.get(Upload, upload_id)
     if upload is None or upload.version_id is not None:
         raise ConflictError("what was uploaded there has become a version; begin anew")
 

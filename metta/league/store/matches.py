@@ -6,14 +6,16 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from metta.league.problems import MissingError
+from metta.league.problems import ConflictError, MissingError
 from metta.league.store import jobs
-from metta.league.store.schema import Entry, Id, Match, MatchPlayer, Pool, Season, Version, now
+from metta.league.store.schema import Entry, Id, Job, Match, MatchPlayer, Pool, Season, Version, now
 
 
-def plan_match(session: Session, pool: Pool, spec: dict[str, Any], players: Sequence[tuple[Version, int]]) -> Match:
+def plan_match(
+    session: Session, pool: Pool, mission: str, spec: dict[str, Any], players: Sequence[tuple[Version, int]]
+) -> Match:
     """A match that waits for a worker: what is played, and each version with its number of seats."""
-    match = Match(pool_id=pool.id, spec=spec)
+    match = Match(pool_id=pool.id, mission=mission, spec=spec)
     session.add(match)
     session.flush()
     for place, (version, seats) in enumerate(players):
@@ -79,3 +81,14 @@ def list_matches(
         of_theirs = select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))
         query = query.where(Match.id.in_(of_theirs))
     return list(session.scalars(query.order_by(Match.created_at.desc(), Match.id).limit(limit).offset(offset)))
+
+
+def retry(session: Session, match_id: Id) -> None:
+    """Have a match that failed played again. Raises MissingError, ConflictError for one that did not fail."""
+    match = get_match(session, match_id)
+    if match.status != "failed":
+        raise ConflictError(f"match {match_id}: is {match.status}; only one that failed is played again")
+    match.status, match.error, match.finished_at = "pending", None, None
+    job = session.scalars(select(Job).where(Job.subject == match_id)).one()
+    job.status, job.attempts, job.run_after = "ready", 0, now()
+    count(session, match.pool_id, {player.version_id for player in match.players}, pending=1)

@@ -141,7 +141,8 @@ class Season(Made):
     engine: Mapped[str] = mapped_column(String(64))  # version of the code that plays, for all its matches
     disabled_at: Mapped[datetime | None]
     results: Mapped[int] = mapped_column(default=0)  # matches that have ended: the table is as new as this says
-    ranked: Mapped[int] = mapped_column(default=0)  # of those, how many the standings count
+    ranked: Mapped[int] = mapped_column(default=0)  # what `results` was when the standings were computed
+    ranked_results: Mapped[int] = mapped_column(default=0)  # how many matches they count
 
     pools: Mapped[list["Pool"]] = relationship(back_populates="season", order_by="Pool.place", lazy="selectin")
 
@@ -193,10 +194,15 @@ class Match(Made):
     """A match of a pool, and what came of it."""
 
     __tablename__ = "matches"
-    __table_args__ = (Index(None, "pool_id", "status", "created_at"), Index(None, "pool_id", "created_at"))
+    __table_args__ = (
+        Index(None, "pool_id", "status", "created_at"),
+        Index(None, "pool_id", "created_at"),
+        Index(None, "pool_id", "finished_at"),
+    )
 
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"))
     status: Mapped[str] = mapped_column(String(16), default="pending")  # running, completed, failed
+    mission: Mapped[str]  # as the season calls it
     spec: Mapped[dict[str, Any]]  # metta.eval.match.Match: all that the result follows from
     error: Mapped[str | None]
     result_hash: Mapped[str | None] = mapped_column(String(64))  # of all that was played; the rest is in a file

@@ -14,6 +14,7 @@ from metta.league.seasons import SeasonSettings
 from metta.league.store.policies import label
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, Version, now
 
+STALE = -1  # no number of results
 REFERENCE = re.compile(r"(.*?)(?::v?(\d{1,6}))?")
 
 
@@ -106,7 +107,8 @@ def _check_entry(session: Session, caller: Caller, season: Season, version: Vers
 
 
 def note(session: Session, pool: Pool, version: Version, action: str, notes: str | None = None) -> None:
-    """Write down what happened to a version in a pool."""
+    """Write down what happened to a version in a pool; the leaderboard is to be computed anew."""
+    pool.season.ranked = STALE
     session.add(Change(pool_id=pool.id, version_id=version.id, action=action, notes=notes))
 
 
