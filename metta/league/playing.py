@@ -10,6 +10,7 @@ from metta.eval.match import Match, MatchResult
 from metta.eval.playing import Progress, close_policies, keep_in, play_match
 from metta.game.observation import env_info
 from metta.policy.hosted.client import HostedPolicy
+from metta.policy.hosted.process import Hosting
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.bundle import NoNetError
@@ -47,9 +48,8 @@ def seat(match: Match, bundles: Sequence[tuple[str, Path]], trust_code: bool) ->
     try:
         for place, (player, (name, path)) in enumerate(zip(match.players, bundles, strict=True)):
             try:
-                found = find_policy(
-                    str(path), info, trust_code=trust_code, isolated=True, action_timeout_ms=match.action_timeout_ms
-                )
+                hosting = Hosting(match.action_timeout_ms)
+                found = find_policy(str(path), info, trust_code=trust_code, hosting=hosting)
                 policy = found.build(replace(info, num_agents=player.seats))
             except NoNetError as error:
                 raise CulpritError(place, NO_CODE if not trust_code else _told(error, name, path)) from None

@@ -60,6 +60,8 @@ class Pool:
     partners: Literal["self", "pool"] = "pool"  # who holds the seats that are not the policy's own
     own_seats: tuple[int, ...] = ()  # numbers of seats that a policy holds beside partners; none: every possible one
     seed: int = 42  # of everything random in the season
+    teams: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # seats by team, of missions with several
+    widths: Mapping[str, float] = field(default_factory=dict)  # of the policies' intervals at last
 
 
 @dataclass(frozen=True)
