@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,16 +105,18 @@ def recompute(context: typer.Context, season: Season = None, json: AsJson = Fals
     if told(context, {"season": season, "server": server}):
         return 0
     from metta.cli.league import season_of
-    from metta.league.published import recompute as compute
+    from metta.league.published import fetch
 
     asked = client(server, needed=False)
-    name = season or season_of(asked, None)["name"]
-    computed, published = compute(asked, name)
+    published = fetch(asked, season or season_of(asked, None)["name"])
+    computed = published.recomputed()
     if json:
-        print_json(computed)
-    same = computed == published
-    said = "the same as" if same else "NOT the same as"
-    print(f"{name}: {len(computed)} lines, {said} the league's own", file=sys.stderr if json else sys.stdout)
+        print_json([asdict(line) for line in computed])
+    same = computed == published.standings
+    said = (
+        f"{len(published.results):,} results, {len(computed)} lines, {'' if same else 'NOT '}the same as the league's"
+    )
+    print(f"{published.season}: {said}", file=sys.stderr if json else sys.stdout)
     return 0 if same else 1
 
 
