@@ -51,12 +51,16 @@ def serve(
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
     registration: Annotated[str, typer.Option(help="open: everybody may make an account; closed")] = "open",
     workers: Annotated[int | None, typer.Option(help="workers here; default: one for each core", min=0)] = None,
+    lease_seconds: Annotated[
+        int, typer.Option(help="seconds after which a worker without a sign of life loses its match", min=1)
+    ] = 60,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="workers here run uploaded code unguarded")] = False,
 ) -> int:
     """Serve a league on this machine until Ctrl-C."""
     words = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
         "registration": registration, "workers": workers, "trust_code": trust_code,
+        "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
     if told(context, words):
         return 0
