@@ -19,7 +19,7 @@ from metta.eval.replay.keeping import SUFFIX, BatchRecorder
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy
-from metta.policy.hosted.process import Hosting
+from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.hosted.submission_code import code_content, play_code
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
@@ -29,7 +29,6 @@ from metta.policy.stored.uri import find_policy
 from metta.rl.machine import one_thread_each
 
 FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
-Sandbox = Callable[[Path], Sequence[str]]  # words before the command of code that lies in a folder
 Kind = Literal["net", "script", "code", "none"]
 
 
