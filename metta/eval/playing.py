@@ -142,6 +142,7 @@ def play_match(
     policies: Sequence[Policy],
     progress: Progress | None = None,
     record: Record = lambda match, names: None,
+    watchers: Sequence[Watcher] = (),
     backend: Backend = "cpu",
     forgiving: bool = False,
 ) -> MatchResult:
@@ -153,10 +154,15 @@ def play_match(
     gear, prints = GearTrack(), _Fingerprints()
     recording = record(match, [policy.name for policy in policies])
     maps = np.concatenate([build_pool(match.mission, 1, seed, 1) for seed in match.map_seeds])
-    watchers: list[Watcher] = [gear, prints, *([_Ticker(progress)] if progress else [])]
+    looking = [
+        gear,
+        prints,
+        *watchers,
+        *([_Ticker(progress)] if progress else []),
+        *([recording] if recording else []),
+    ]
     try:
-        watchers += [recording] if recording else []
-        episodes = play_batch(match.mission, team, maps, match.seeds, 1, watchers, backend)
+        episodes = play_batch(match.mission, team, maps, match.seeds, 1, looking, backend)
         files = recording.save() if recording else {}
     finally:
         if recording:

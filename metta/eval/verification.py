@@ -1,27 +1,23 @@
 """Playing a match again, to see that its result is what comes of it.
 
 Of policies that follow from their seeds and what they observe, the same result comes bit for bit. A policy of code that
-draws numbers of its own, or that was late, plays otherwise: of such a match the replays are evidence. They hold every
-action, and the engine makes of these the same game whoever chose them (`played_from`).
+draws numbers of its own, or that was late, plays otherwise: of such a match the actions are evidence
+(metta.eval.actions).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from metta.common.digests import SHOWN
 from metta.common.errors import UserError
+from metta.eval.actions import of_replays, play_actions
 from metta.eval.line_up import LineUp
-from metta.eval.match import Match, MatchResult, Player, engine_version
+from metta.eval.match import Match, MatchResult, engine_version
 from metta.eval.playing import Build, Progress, close_policies, play_match
-from metta.eval.replay.file import Replay, read_replay
-from metta.eval.replay.header import AGENT_COLUMNS
-from metta.policy.team import draw_seats
-
-ACTION = AGENT_COLUMNS.index("action")
+from metta.eval.replay.file import read_replay
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,13 @@ def verify(match: Match, result: MatchResult, build: Build, progress: Progress |
         close_policies(policies)
 
 
-def verify_replays(match: Match, result: MatchResult, replays: Sequence[Replay]) -> Verdict:
-    """Play the actions that the replays of a match hold, one for each episode, and compare. Needs no policy.
+def verify_actions(match: Match, result: MatchResult, actions: np.ndarray) -> Verdict:
+    """Play the actions of a match, int32 [steps, episodes, agents], and compare. Needs no policy.
 
-    Raises UserError as `verify`, and for a damaged replay or one of another episode.
+    Raises UserError as `verify`.
     """
     _check(match, result)
-    return _verdict(result, played_from(match, replays))
+    return _verdict(result, play_actions(match, actions))
 
 
 def verify_file(
@@ -70,7 +66,7 @@ def verify_file(
     """Play what a file holds again, each part with its verdict, in the order of the matches. The policies are where
     the matches say, or among the URIs `others`; with `folder`, of replays, their actions are played instead.
 
-    Raises UserError as `verify`, `verify_replays` and `LineUp.found`.
+    Raises UserError as `verify`, `of_replays` and `LineUp.found`.
     """
     said = {result.match: result for result in results}
     verdicts = []
@@ -81,60 +77,11 @@ def verify_file(
         for part, result in parts:
             if folder:
                 kept = [read_replay(folder / row.replay) for row in result.episodes if row.replay]
-                verdicts.append((part, verify_replays(part, result, kept)))
+                verdicts.append((part, verify_actions(part, result, of_replays(part, kept))))
             else:
                 here = part.model_copy(update={"players": match.players})
                 verdicts.append((here, verify(here, result, line_up.build)))
     return verdicts
-
-
-def played_from(match: Match, replays: Sequence[Replay]) -> MatchResult:
-    """What comes of the actions in the replays of a match. Raises UserError as `verify_replays`."""
-    if len(replays) != len(match.seeds):
-        raise UserError(f"{len(match.seeds)} episodes, {len(replays)} replays")
-    for replay, seed, map_seed in zip(replays, match.seeds, match.map_seeds, strict=True):
-        header = replay.header
-        own = (header.seed, header.map_seed, header.max_steps, len(header.agents))
-        if own != (seed, map_seed, match.max_steps, match.mission.agents) or replay.steps < header.max_steps:
-            raise UserError(f"{replay.name}: not the whole episode of seed {seed} on the map of seed {map_seed}")
-    everyone = Player(policy=match.players[0].policy, seats=match.mission.agents)
-    again = play_match(match.model_copy(update={"players": (everyone,)}), [_Recorded(replays)])
-    counts = [player.seats for player in match.players]
-    drawn = [draw_seats(counts, match.blocks, seed).tolist() for seed in match.seeds]
-    rows = [row.model_copy(update={"seats": seats}) for row, seats in zip(again.episodes, drawn, strict=True)]
-    none: list[dict[str, Any]] = [{} for _ in match.players]
-    return MatchResult(match=match.digest, episodes=rows, faults=none, causes=none)
-
-
-class _Recorded:
-    """Does what replays hold, one for each environment."""
-
-    name = "recorded"
-
-    def __init__(self, replays: Sequence[Replay]) -> None:
-        self._actions = np.stack([_actions(replay) for replay in replays], 1)  # int32 [steps, envs, agents]
-        self._step = 0
-
-    def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
-        self._step = 0
-
-    def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        self._step = 0
-
-    def step(self, observations: np.ndarray) -> np.ndarray:
-        self._step += 1
-        return self._actions[self._step - 1]
-
-    def end_episodes(self, ended: np.ndarray) -> None:
-        return
-
-
-def _actions(replay: Replay) -> np.ndarray:
-    """What every agent did in each step, int32 [steps, agents]."""
-    agents, width = len(replay.header.agents), replay.header.agent_width
-    states = (state for chunk in range(len(replay.chunks)) for state in replay.states(chunk))
-    chosen = [state[: agents * width].reshape(agents, width)[:, ACTION].copy() for state in states]
-    return np.array(chosen[1:], np.int32)  # the first state is before any step
 
 
 def _check(match: Match, result: MatchResult) -> None:

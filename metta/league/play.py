@@ -4,15 +4,17 @@ A policy of code plays in a process of its own, in a sandbox; nets and scripted 
 loaded, crashes, hangs or floods its output stands still for the rest, and a report for its owner says why.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from metta.common.digests import SHOWN
 from metta.common.errors import UserError
+from metta.eval.actions import ActionLog
 from metta.eval.match import ENDED, Digest, Match, MatchResult, Player, engine_version
 from metta.eval.playing import Progress, Record, close_policies, play_match
 from metta.eval.replay.keeping import SUFFIX, BatchRecorder
@@ -38,7 +40,9 @@ class Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     match: Match
-    replays: bool = Field(default=True, description="whether replays of its episodes are kept")
+    replays: bool = Field(
+        default=False, description="whether replays are written as it is played, which takes longer than the game"
+    )
     policy_seconds: PositiveFloat = Field(default=600, description="seconds that a policy's code has for the match")
     output_bytes: PositiveInt = Field(default=1 << 20, description="bytes that a policy's code may write")
 
@@ -61,6 +65,7 @@ class JobResult(BaseModel):
     result: MatchResult
     sha256: Digest = Field(description="of all that was played; whoever plays the match again gets the same")
     players: list[PlayerReport] = Field(description="of each player")
+    actions: list[Base64Bytes] = Field(description="of each episode (metta.eval.actions): replays can be made of them")
     replays: list[str] = Field(description="files in the folder of the job, one for each episode; none: none are kept")
 
 
@@ -83,6 +88,7 @@ def play_job(
     match = job.match
     if (engine := engine_version()) != match.engine:
         raise UserError(f"the match is for engine {match.engine[:SHOWN]}, this worker has {engine[:SHOWN]}")
+    log = ActionLog()
     hosting = Hosting(match.action_timeout_ms, job.policy_seconds, sandbox, job.output_bytes)
     info, players = env_info(match.mission), list[_Seated]()
     try:
@@ -91,13 +97,14 @@ def play_job(
             players.append(_seat(player, path, replace(info, num_agents=player.seats), hosting, trust_code))
         policies = [player.policy for player in players]
         with one_thread_each():
-            result = play_match(match, policies, progress, _keep_in(folder, job), forgiving=True)
+            result = play_match(match, policies, progress, _keep_in(folder, job), [log], forgiving=True)
     finally:
         close_policies([player.policy for player in players])
     return JobResult(
         result=result,
         sha256=result.digest,
         players=[player.report(causes) for player, causes in zip(players, result.causes, strict=True)],
+        actions=[b64encode(data) for data in log.packed()],
         replays=[row.replay for row in result.episodes if row.replay],
     )
 

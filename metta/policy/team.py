@@ -68,6 +68,7 @@ class TeamPolicy:
         self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
         self._places: list[np.ndarray] = []
         self._advice: list[Advice | None] = [None] * len(self.policies)
+        self._advisers = [policy if isinstance(policy, Adviser) else None for policy in self.policies]
         teller = next((policy for policy in self.policies if tells(policy)), None)
         if teller:
             self.role_names, self.task_names = teller.role_names, teller.task_names
@@ -99,19 +100,18 @@ class TeamPolicy:
         if len(self.policies) == 1:
             return self._ask(0, observations)
         actions = np.zeros(observations.shape[:2], np.int32)
+        rows = np.arange(len(actions))[:, None]
         for index, places in enumerate(self._places):
-            seen = np.take_along_axis(observations, places[:, :, None, None], 1)
-            np.put_along_axis(actions, places, self._ask(index, seen).astype(np.int32, copy=False), 1)
+            actions[rows, places] = self._ask(index, observations[rows, places])
         return actions
 
     def _ask(self, index: int, observations: np.ndarray) -> np.ndarray:
-        policy = self.policies[index]
         if index not in self.failed:
             with self._forgiven(index):
-                if not isinstance(policy, Adviser):
-                    return policy.step(observations)
-                advice = self._advice[index] = policy.advise(observations)
-                return advice.actions
+                if adviser := self._advisers[index]:
+                    advice = self._advice[index] = adviser.advise(observations)
+                    return advice.actions
+                return self.policies[index].step(observations)
         self._advice[index] = None
         actions = np.zeros(observations.shape[:2], np.int32)
         self.still[index] += actions.size

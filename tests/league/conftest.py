@@ -36,6 +36,7 @@ from tests.postgres import postgres
 __all__ = ["postgres"]
 ADDRESS = "http://127.0.0.1:8400"
 PASSWORD = "correct horse"
+BROWSER = Path(__file__).with_name("browser.py")
 
 
 def short_season(**changes: Any) -> SeasonSettings:

@@ -18,40 +18,12 @@ from metta.league.seasons import DEFAULT
 from metta.policy.hosted.templates import make_policy_template
 from metta.policy.stored.bundle import save_bundle
 from tests.cli.conftest import Cogames, cogames
-from tests.league.conftest import Served
+from tests.league.conftest import BROWSER, Served
 from tests.nets import build_net
 
 __all__ = ["cogames"]
 PAGE = Path(__file__).parents[2] / "docs" / "league.md"
 SECONDS = 60
-BROWSER = """
-import sys
-from http.cookiejar import CookieJar
-from html.parser import HTMLParser
-from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPCookieProcessor, build_opener
-
-class Fields(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.found = {}
-        self.feed(page)
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        if tag == "input" and given.get("type") == "hidden":
-            self.found[given["name"]] = given["value"]
-
-opener = build_opener(HTTPCookieProcessor(CookieJar()))
-def ask(address, **form):
-    with opener.open(address, urlencode(form).encode() if form else None) as answer:
-        return answer.read().decode()
-
-address = sys.argv[1]
-server = "http://" + urlsplit(address).netloc
-page = ask(address)
-page = ask(server + "/sign-up", name=sys.argv[2], password="correct horse", **Fields(page).found)
-ask(server + "/tokens/cli", **{key: value for key, value in Fields(page).found.items() if key != "next"})
-"""
 
 
 def commands() -> list[str]:
@@ -70,13 +42,12 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_policy_template("scripted", tmp_path / "my_module.py")
     (tmp_path / "extra_data").mkdir()
     (tmp_path / "extra_data/notes.txt").write_text("kept")
-    (tmp_path / "browser.py").write_text(BROWSER)
     return tmp_path
 
 
 def log_in(server: str, folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     """`cogames login`, with a browser that makes an account."""
-    browser = shlex.join([sys.executable, str(folder / "browser.py"), "%s", name])
+    browser = shlex.join([sys.executable, str(BROWSER), "%s", name])
     command = [sys.executable, "-m", "metta.cli.cogames", "login", "--server", server, "--timeout", str(SECONDS)]
     environment = {**child_environment(), "BROWSER": browser}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=2 * SECONDS)
@@ -123,11 +94,7 @@ def test_the_guide_as_it_stands(served: Served, person: Path, cogames: Cogames):
     assert (person / "home/.metta/cogames.yaml").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["submissions"], ["submit", "my-policy"], ["upload", "-p", "role", "-n", "x"], ["auth", "status"]],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("words", ["submissions", "submit my-policy", "upload -p role -n x", "auth status"])
 def test_who_is_logged_out_is_told_so(words: str, served: Served, person: Path, cogames: Cogames):
     done = cogames(*words.split(), "--server", served.address)
     assert (done.code, done.err) == (1, "error: Not authenticated. Please run: cogames login\n")

@@ -34,10 +34,17 @@ class BatchRecorder:
     """Watches a batch and records its episodes."""
 
     def __init__(
-        self, folder: Path, names: Sequence[str], seeds: Sequence[tuple[int, int]], policies: Sequence[str]
+        self,
+        folder: Path,
+        names: Sequence[str],
+        seeds: Sequence[tuple[int, int]],
+        policies: Sequence[str],
+        seats: list[int] | None = None,
     ) -> None:
-        """`names` are the files of the episodes, `seeds` those of each and of its map; `policies` who plays."""
+        """`names` are the files of the episodes, `seeds` those of each and of its map; `policies` who plays, `seats`
+        which of them each agent is, where who is watched does not say."""
         self._folder, self._names, self._seeds, self._policies = folder, names, seeds, list(policies)
+        self._said_seats = seats
         self._recorders: list[Recorder] = []
         self._team: TeamPolicy | None = None
 
@@ -50,7 +57,7 @@ class BatchRecorder:
                 seed=seed,
                 map_seed=map_seed,
                 policies=self._policies,
-                policy_of=self._team.seats[env].tolist() if self._team else None,
+                policy_of=self._said_seats or (self._team.seats[env].tolist() if self._team else None),
             )
             for env, (seed, map_seed) in enumerate(self._seeds)
         ]

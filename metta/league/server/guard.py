@@ -109,7 +109,7 @@ def _tell(headers: MutableHeaders, form_action: str) -> None:
     headers.setdefault("Content-Security-Policy", f"{POLICY} {form_action}".strip())
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = headers.get("X-Frame-Options", "DENY")
-    headers["Referrer-Policy"] = "no-referrer"
+    headers["Referrer-Policy"] = "same-origin"  # without any, browsers hide where a form comes from
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers.setdefault("Cache-Control", "no-store")

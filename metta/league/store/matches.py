@@ -1,10 +1,11 @@
 """Matches in the database: planned, played, looked at."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, aliased, undefer
 
 from metta.league.problems import ConflictError, MissingError
 from metta.league.store import jobs
@@ -81,6 +82,49 @@ def list_matches(
         of_theirs = select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))
         query = query.where(Match.id.in_(of_theirs))
     return list(session.scalars(query.order_by(Match.created_at.desc(), Match.id).limit(limit).offset(offset)))
+
+
+def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
+    """Matches of a version in all seasons, newest first."""
+    query = (
+        select(Match).join(MatchPlayer, MatchPlayer.match_id == Match.id).where(MatchPlayer.version_id == version_id)
+    )
+    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What came of a version's matches with another one: how many, and the mean score of each."""
+
+    version: Version
+    matches: int
+    own: float
+    other: float
+
+
+def head_to_head(session: Session, version_id: Id, limit: int = 50) -> list[Rival]:
+    """A version beside those it has played with, the most frequent first."""
+    mine, other = aliased(MatchPlayer), aliased(MatchPlayer)
+    number = func.count()
+    query = (
+        select(other.version_id, number, func.avg(mine.score), func.avg(other.score))
+        .join(mine, (mine.match_id == other.match_id) & (mine.version_id == version_id))
+        .where(other.version_id != version_id, other.score.is_not(None), mine.score.is_not(None))
+        .group_by(other.version_id)
+        .order_by(number.desc())
+        .limit(limit)
+    )
+    return [
+        Rival(session.get_one(Version, found), count, float(own), float(theirs))
+        for found, count, own, theirs in session.execute(query)
+    ]
+
+
+def logs_of(session: Session, version_id: Id, limit: int) -> list[MatchPlayer]:
+    """Newest matches of a version in which something was printed or went wrong; for its owner."""
+    query = select(MatchPlayer).options(undefer(MatchPlayer.log)).join(Match, MatchPlayer.match_id == Match.id)
+    query = query.where(MatchPlayer.version_id == version_id, MatchPlayer.log.is_not(None))
+    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
 
 
 def retry(session: Session, match_id: Id) -> None:

@@ -12,7 +12,7 @@ from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
 from metta.league.store.policies import label
-from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, Version, now
+from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, Version, now
 
 STALE = -1  # no number of results
 REFERENCE = re.compile(r"(.*?)(?::v?(\d{1,6}))?")
@@ -163,6 +163,22 @@ def standings_of(session: Session, season: Season) -> Iterable[Standing]:
     """The leaderboard, best first."""
     query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
     return session.scalars(query)
+
+
+def page_of_standings(session: Session, season: Season, limit: int, offset: int) -> list[Standing]:
+    """Some lines of the leaderboard."""
+    query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
+    return list(session.scalars(query.limit(limit).offset(offset)))
+
+
+def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoint], int]]:
+    """Ranks that a version had, oldest first, and how many results there are by now, by season."""
+    query = select(Season, RankPoint).join(Season, RankPoint.season_id == Season.id)
+    query = query.where(RankPoint.version_id == version_id).order_by(Season.name, Season.version, RankPoint.results)
+    found: dict[str, tuple[list[RankPoint], int]] = {}
+    for season, point in session.execute(query):
+        found.setdefault(f"{season.name} v{season.version}", ([], season.results))[0].append(point)
+    return found
 
 
 def entrants(session: Session, season: Season) -> tuple[int, int]:
