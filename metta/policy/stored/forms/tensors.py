@@ -96,7 +96,7 @@ def _checked(state: dict[Any, Tensor], origin: str) -> dict[str, Tensor]:
     if len(state) > MOST_TENSORS:
         raise BrokenBundleError(f"{origin}: {len(state):,} tensors, more than {MOST_TENSORS:,}")
     names = [str(name) for name in state]
-    while wrapper := next((text for text in WRAPPERS if all(name.startswith(text) for name in names)), ""):
+    while names and (wrapper := next((text for text in WRAPPERS if all(n.startswith(text) for n in names)), "")):
         names = [name.removeprefix(wrapper) for name in names]
     if sum(tensor.numel() for tensor in state.values()) * 4 > MOST_BYTES:  # before a view becomes a copy
         raise BrokenBundleError(f"{origin}: weights larger than {MOST_BYTES:,} bytes")
