@@ -121,7 +121,7 @@ class Process:
         if number in set(signal.Signals):
             why = ", as for want of memory" if number == signal.SIGKILL else ""
             return f"its process was ended by {signal.Signals(number).name}{why}"
-        return f"its process ended itself with exit code {code}{self.last_words()}"
+        return f"its process ended itself with exit code {code}"
 
     def last_words(self) -> str:
         """The last line that it wrote, in brackets; nothing where that is not kept."""
