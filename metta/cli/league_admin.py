@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,12 +51,16 @@ def serve(
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
     registration: Annotated[str, typer.Option(help="open: everybody may make an account; closed")] = "open",
     workers: Annotated[int | None, typer.Option(help="workers here; default: one for each core", min=0)] = None,
+    lease_seconds: Annotated[
+        int, typer.Option(help="seconds after which a worker without a sign of life loses its match", min=1)
+    ] = 60,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="workers here run uploaded code unguarded")] = False,
 ) -> int:
     """Serve a league on this machine until Ctrl-C."""
     words = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
         "registration": registration, "workers": workers, "trust_code": trust_code,
+        "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
     if told(context, words):
         return 0
@@ -104,16 +109,18 @@ def recompute(context: typer.Context, season: Season = None, json: AsJson = Fals
     if told(context, {"season": season, "server": server}):
         return 0
     from metta.cli.league import season_of
-    from metta.league.published import recompute as compute
+    from metta.league.published import fetch
 
     asked = client(server, needed=False)
-    name = season or season_of(asked, None)["name"]
-    computed, published = compute(asked, name)
+    published = fetch(asked, season or season_of(asked, None)["name"])
+    computed = published.recomputed()
     if json:
-        print_json(computed)
-    same = computed == published
-    said = "the same as" if same else "NOT the same as"
-    print(f"{name}: {len(computed)} lines, {said} the league's own", file=sys.stderr if json else sys.stdout)
+        print_json([asdict(line) for line in computed])
+    same = computed == published.standings
+    said = (
+        f"{len(published.results):,} results, {len(computed)} lines, {'' if same else 'NOT '}the same as the league's"
+    )
+    print(f"{published.season}: {said}", file=sys.stderr if json else sys.stdout)
     return 0 if same else 1
 
 

@@ -15,7 +15,8 @@ from metta.eval.match import Match as MatchSpec
 from metta.eval.match import Player
 from metta.league import records
 from metta.league.league import League
-from metta.league.scores import PLANS, SCORES
+from metta.league.rating.ranking import rank
+from metta.league.scheduling import plan
 from metta.league.seasons import PoolSettings, SeasonSettings
 from metta.league.server.answers import status_of
 from metta.league.server.work import give_up
@@ -89,7 +90,7 @@ class Commissioner:
 
     def _look_at(self, session: Session, season: Season) -> None:
         settings = seasons.settings_of(season)
-        seats = {name: mission.agents for name, mission in settings.build_missions().items()}
+        missions = settings.build_missions()
         for place, pool in enumerate(season.pools):
             rules = settings.pool(pool.name)
             entries = list(session.scalars(select(Entry).where(Entry.pool_id == pool.id)))
@@ -97,42 +98,42 @@ class Commissioner:
             for entry in entries:
                 if entry.retired_at is None:
                     _judge(session, rules, entry, following)
-            record = pool_record(settings, rules, seats, entries, self._results[pool.id].of(session, pool))
+            record = pool_record(settings, rules, missions, entries, self._results[pool.id].of(session, pool))
             if season.engine == self._league.engine:
                 _plan(session, settings, pool, record)
         last = season.pools[-1]
         if season.ranked != season.results:
             entries = list(session.scalars(select(Entry).where(Entry.pool_id == last.id)))
             record = pool_record(
-                settings, settings.leaderboard_pool, seats, entries, self._results[last.id].of(session, last)
+                settings, settings.leaderboard_pool, missions, entries, self._results[last.id].of(session, last)
             )
-            _rank(session, season, SCORES[settings.score](record))
+            _rank(session, season, rank(record, settings.score))
             season.ranked_results = len(record.results)
 
 
 def _plan(session: Session, settings: SeasonSettings, pool: Pool, record: records.Pool) -> None:
     """Plan matches of a pool, as many as may be outstanding."""
     under_way = session.scalars(select(Match).where(Match.pool_id == pool.id, Match.finished_at.is_(None)))
-    record = replace(record, pending=tuple(map(as_lineup, under_way)))
+    widths = {str(line.version_id): line.high - line.low for line in seasons.standings_of(session, pool.season)}
+    record = replace(record, pending=tuple(map(as_lineup, under_way)), widths=widths)
     if (room := settings.outstanding - len(record.pending)) <= 0:
         return
     missions = settings.build_missions()
-    for lineup in PLANS[settings.score](record, room):
+    for lineup in plan(record, room):
         versions = [session.get_one(Version, uuid.UUID(policy)) for policy in lineup.policies]
+        teams = lineup.teams or (None,) * len(versions)
+        players = list(zip(versions, lineup.seats, teams, strict=True))
         spec = MatchSpec(
             mission=missions[lineup.mission],
             players=tuple(
                 Player(policy=version.digest or "", seats=seats, name=policies.label(version), team=team)
-                for version, seats, team in zip(
-                    versions, lineup.seats, lineup.teams or [None] * len(versions), strict=True
-                )
+                for version, seats, team in players
             ),
             seeds=lineup.seeds,
             map_seeds=lineup.map_seeds,
             action_timeout_ms=settings.action_timeout_ms,
             engine=pool.season.engine,
         )
-        players = list(zip(versions, lineup.seats, strict=True))
         matches.plan_match(session, pool, lineup.mission, spec.model_dump(mode="json"), players)
 
 

@@ -1,33 +1,27 @@
 """What a league publishes so that others can check it: results from which a leaderboard follows, matches to replay."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
 from metta.common.digests import SHOWN
 from metta.common.errors import UserError
 from metta.eval.match import Match, engine_version
-from metta.eval.playing import Progress, close_policies
-from metta.league import records
 from metta.league.client import Client
-from metta.league.playing import play, seat
-from metta.league.scores import SCORES
+from metta.league.play import Job, play_job
+from metta.league.rating.published import Published
+from metta.league.records import Result
 from metta.league.work import Bundle
 
-RESULTS = TypeAdapter(tuple[records.Result, ...])
-STANDINGS = TypeAdapter(list[records.Standing])
+RESULTS = TypeAdapter(tuple[Result, ...])
 
 
 class Basis(BaseModel):
-    """What a leaderboard follows from: its pool without results, which come page by page, and its lines."""
+    """What a leaderboard follows from, but for its results, which come page by page; and how many these are."""
 
-    score: str
-    pool: records.Pool
-    standings: list[records.Standing]
+    published: Published
     results: int
 
 
@@ -39,23 +33,14 @@ class Evidence(BaseModel):
     bundles: list[Bundle]
 
 
-def recompute(client: Client, season: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines of a season's leaderboard, computed here from its results, and as the league publishes them."""
+def fetch(client: Client, season: str) -> Published:
+    """All results of a season that its leaderboard counts, and the leaderboard as the league publishes it."""
     path = f"/tournament/seasons/{season}"
     basis = Basis.model_validate(client.get(f"{path}/basis"))
-    results: Sequence[records.Result] = ()
-    while len(results) < basis.results:
-        page = RESULTS.validate_python(client.get(f"{path}/results", offset=len(results)))
-        if not page:
-            break
-        results = (*results, *page)
-    pool = replace(basis.pool, results=tuple(results[: basis.results]))
-    return as_lines(SCORES[basis.score](pool)), as_lines(basis.standings)
-
-
-def as_lines(standings: Sequence[records.Standing]) -> list[dict[str, Any]]:
-    """Lines of a leaderboard as JSON has them."""
-    return STANDINGS.dump_python(list(standings), mode="json")
+    results: list[Result] = []
+    while len(results) < basis.results and (page := client.get(f"{path}/results", offset=len(results))):
+        results += RESULTS.validate_python(page)
+    return Published.model_validate({**dict(basis.published), "results": tuple(results[: basis.results])})
 
 
 @dataclass(frozen=True)
@@ -74,17 +59,11 @@ def play_again(client: Client, match_id: str, trust_code: bool) -> Again:
     if match.engine != engine_version():
         here = engine_version()[:SHOWN]
         raise UserError(f"match {match_id}: was played by engine {match.engine[:SHOWN]}, here is {here}")
-    with TemporaryDirectory(prefix="metta-verify-") as folder:
-        bundles = []
-        for number, bundle in enumerate(evidence.bundles):
-            path = Path(folder) / f"{number}.zip"
-            path.write_bytes(client.get_file(bundle.url))
-            bundles.append((bundle.name, path))
-        seated = seat(match, bundles, trust_code)
-        try:
-            result = play(match, seated, Progress(), None)
-        finally:
-            close_policies([one.policy for one in seated])
-    if result.digest == evidence.result_hash:
-        return Again(True, f"the same result, {result.digest[:SHOWN]}")
-    return Again(False, f"another result: {result.digest[:SHOWN]}, the league has {evidence.result_hash[:SHOWN]}")
+    with TemporaryDirectory(prefix="metta-verify-") as name:
+        folder = Path(name)
+        for player, bundle in zip(match.players, evidence.bundles, strict=True):
+            (folder / player.policy).write_bytes(client.get_file(bundle.url))
+        done = play_job(Job(match=match), lambda player: folder / player.policy, folder, trust_code=trust_code)
+    if done.sha256 == evidence.result_hash:
+        return Again(True, f"the same result, {done.sha256[:SHOWN]}")
+    return Again(False, f"another result: {done.sha256[:SHOWN]}, the league has {evidence.result_hash[:SHOWN]}")

@@ -13,6 +13,7 @@ from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, validated
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
+from metta.league.rating.ranking import Score
 
 DEFAULT = "beta-cogsguard"
 VALIDATION_STEPS = 10
@@ -45,7 +46,9 @@ class SeasonSettings(Settings):
     compat_version: str | None = Field(default=None, description="major.minor of the clients that may enter; null: any")
     missions: list[MissionSettings] = Field(min_length=1, max_length=100, description="what is played, in turn")
     pools: list[PoolSettings] = Field(min_length=1, max_length=10, description="in the order of going through them")
-    score: Literal["shares"] = Field(default="shares", description="shares: the mean reward, weighed by seats held")
+    score: Score = Field(
+        default="replacement", description="value over replacement; shares: the mean reward, weighed by seats held"
+    )
     action_timeout_ms: PositiveInt = Field(
         default=ACTION_TIMEOUT_MS, description="milliseconds that a policy's own code has for a step"
     )

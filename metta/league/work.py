@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from metta.eval.match import Match, MatchResult
+from metta.league.play import Job, PlayerReport
 from metta.league.store.schema import Id
 
 MOST_JOBS = 64  # of one worker at a time
@@ -33,7 +34,7 @@ class Bundle(_Said):
     url: str
 
 
-class Job(_Said):
+class Sheet(_Said):
     """A job, and the lease under which it is done."""
 
     id: Id
@@ -41,13 +42,13 @@ class Job(_Said):
     kind: Literal["validate", "match"]
     attempt: int
     seconds: int = Field(description="after which the lease runs out without a heartbeat")
-    match: Match = Field(description="to be played; to validate a version: a few steps of it alone")
+    job: Job = Field(description="a match to be played; to validate a version: a few steps of it alone")
     bundles: list[Bundle] = Field(description="of each player")
     replays: list[str] = Field(default=[], description="where the replay of each episode is to be put; none: nowhere")
 
 
 class Jobs(_Said):
-    jobs: list[Job]
+    jobs: list[Sheet]
 
 
 class Lease(_Said):
@@ -79,15 +80,14 @@ class Played(_Said):
 
     lease: Id
     result: MatchResult
-    logs: list[str] = Field(default=[], max_length=255, description="what each player printed")
+    players: list[PlayerReport] = Field(max_length=255)
 
 
 class Failed(_Said):
-    """Why a job could not be done, and whose fault it was, if a player's."""
+    """Why a job could not be done, which is no policy's fault."""
 
     lease: Id
     error: str = Field(max_length=MOST_LOG)
-    culprits: list[int] = Field(default=[], max_length=255)
 
 
 class Heard(_Said):

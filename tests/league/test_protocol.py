@@ -31,7 +31,7 @@ def test_a_policy_goes_from_upload_to_the_leaderboard(playground: Playground, tm
     assert pools["qualifying"] == (2, 0, 0) and pools["competition"][0] >= 4 and pools["competition"][1:] == (0, 0)
     lines = playground.get(f"/tournament/seasons/{DEFAULT}/leaderboard")
     assert {line["policy"]["id"] for line in lines} == {done["id"], rival["id"]}
-    assert [line["rank"] for line in lines] == [1, 2] and lines[0]["score"] >= lines[1]["score"]
+    assert lines[0]["rank"] == 1 and lines[0]["score"] >= lines[1]["score"]
     played = playground.get(f"/tournament/seasons/{DEFAULT}/matches", policy_version_ids=[done["id"]])
     assert all(done["id"] in {player["policy"]["id"] for player in match["players"]} for match in played)
     both = next(match for match in played if len(match["players"]) == 2)

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from sqlalchemy import select
 
 from metta.eval.match import Match as MatchSpec
 from metta.league.problems import ConflictError, MissingError
 from metta.league.published import Basis, Evidence
+from metta.league.rating.published import Published
 from metta.league.records import Result
 from metta.league.server.answers import (
     HistoryEntry,
@@ -23,7 +23,7 @@ from metta.league.server.answers import (
 from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
 from metta.league.server.uploads import bundle_of
 from metta.league.store import matches, policies, results, seasons
-from metta.league.store.schema import Entry, Id, Pool
+from metta.league.store.schema import Id, Pool
 
 router = APIRouter(prefix="/tournament", tags=["seasons"])
 MOST_IDS = 100
@@ -105,15 +105,17 @@ def basis(league: TheLeague, name: str) -> Basis:
     """What the leaderboard was computed from, but for the results, and what came of it: anybody can do it again."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        settings, pool = seasons.settings_of(season), season.pools[-1]
-        seats = {name: mission.agents for name, mission in settings.build_missions().items()}
-        entries = list(session.scalars(select(Entry).where(Entry.pool_id == pool.id)))
-        return Basis(
-            score=settings.score,
-            pool=results.pool_record(settings, settings.leaderboard_pool, seats, entries, ()),
-            standings=[results.as_standing(line) for line in seasons.standings_of(session, season)],
-            results=season.ranked_results,
+        lines = list(seasons.standings_of(session, season))
+        published = Published(
+            season=season.name,
+            pool=season.pools[-1].name,
+            score=seasons.settings_of(season).score,
+            policies=tuple(sorted(str(line.version_id) for line in lines)),
+            names={str(line.version_id): policies.label(line.version) for line in lines},
+            results=(),
+            standings=tuple(map(results.as_standing, lines)),
         )
+        return Basis(published=published, results=season.ranked_results)
 
 
 @router.get("/seasons/{name}/results")

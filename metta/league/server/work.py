@@ -9,6 +9,7 @@ from metta.common.defaults import SEED
 from metta.common.errors import UserError
 from metta.eval.match import Match, Player
 from metta.league.league import League
+from metta.league.play import Job
 from metta.league.seasons import VALIDATION_STEPS
 from metta.league.server.asking import TheLeague, Worker
 from metta.league.server.uploads import bundle_of
@@ -24,10 +25,10 @@ from metta.league.work import (
     Failed,
     Heard,
     Hungry,
-    Job,
     Jobs,
     Lost,
     Played,
+    Sheet,
     Validated,
     scores_of,
 )
@@ -79,18 +80,12 @@ def played(league: TheLeague, worker: Worker, job_id: Id, said: Played) -> Heard
             return Heard(counts=False)
         row = matches.get_match(session, job.subject)
         match = Match.model_validate(row.spec)
-        if not said.result.fits(match):
+        if not said.result.fits(match) or len(said.players) != len(match.players):
             raise UserError(f"match {row.id}: this is not its result")
         league.files.write(f"results/{row.id}", said.result.model_dump_json().encode())
-        matches.complete_match(
-            session,
-            row,
-            scores=scores_of(match, said.result),
-            faults=said.result.faults,
-            logs=[log[-MOST_LOG:] for log in said.logs] or [""] * len(match.players),
-            result_hash=said.result.digest,
-            replays=_replays(league, row, match),
-        )
+        matches.end_match(session, row, said.result.digest, scores_of(match, said.result), said.result.faults)
+        matches.judge_players(session, row, [(one.failure, one.log[-MOST_LOG:]) for one in said.players])
+        row.replays = _replays(row, match)
     return Heard(counts=True)
 
 
@@ -100,41 +95,42 @@ def failed(league: TheLeague, worker: Worker, job_id: Id, said: Failed) -> Heard
     with league.database.transaction() as session:
         job, last = jobs.fail(session, job_id, said.lease, said.error[:MOST_LINE], league.settings.jobs)
         if last:
-            give_up(session, job, said.culprits)
+            give_up(session, job)
     return Heard(counts=True)
 
 
-def give_up(session: Session, job: JobRow, culprits: list[int] | None = None) -> None:
+def give_up(session: Session, job: JobRow) -> None:
     """What is said of the subject of a job that nobody could do."""
     error = job.error or ""
     if job.kind == jobs.VALIDATE:
         policies.judge(session, job.subject, f"could not be tried out: {error}", None, "")
-        return
-    match = matches.get_match(session, job.subject)
-    known = [place for place in culprits or [] if 0 <= place < len(match.players)]
-    matches.fail_match(session, match, error, known)
+    else:
+        matches.fail_match(session, matches.get_match(session, job.subject), error)
 
 
-def _sheet(league: League, session: Session, job: JobRow) -> Job:
+def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     """All that a worker needs for a job."""
     assert job.lease is not None
+    replays: list[str] = []
     if job.kind == jobs.VALIDATE:
         version = policies.get_version(session, job.subject)
-        match, bundles, replays = _trial(session, version), [bundle_of(league, version)], []
+        match, bundles = _trial(session, version), [bundle_of(league, version)]
     else:
         row = matches.get_match(session, job.subject)
-        row.status = "running"
-        match = Match.model_validate(row.spec)
+        row.status, match = "running", Match.model_validate(row.spec)
         bundles = [bundle_of(league, player.version) for player in row.players]
-        replays = [
-            league.files.address("PUT", key, DOWNLOAD_TIME, MOST_REPLAY)
-            for key in _replays(league, row, match).values()
-        ]
-    seconds = league.settings.jobs.lease_seconds
-    return Job(
-        id=job.id, lease=job.lease, kind=job.kind, attempt=job.attempts, seconds=seconds, match=match, bundles=bundles,
+        keys = _replays(row, match).values()
+        replays = [league.files.address("PUT", key, DOWNLOAD_TIME, MOST_REPLAY) for key in keys]
+    return Sheet(
+        id=job.id,
+        lease=job.lease,
+        kind=job.kind,
+        attempt=job.attempts,
+        seconds=league.settings.jobs.lease_seconds,
+        job=Job(match=match, replays=bool(replays)),
+        bundles=bundles,
         replays=replays,
-    )  # fmt: skip
+    )
 
 
 def _trial(session: Session, version: Version) -> Match:
@@ -152,7 +148,7 @@ def _trial(session: Session, version: Version) -> Match:
     )  # fmt: skip
 
 
-def _replays(league: League, row: MatchRow, match: Match) -> dict[str, Any]:
+def _replays(row: MatchRow, match: Match) -> dict[str, Any]:
     """Key of the replay of each episode, by its number."""
     if not row.pool.season.settings["replays"]:
         return {}

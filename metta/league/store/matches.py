@@ -13,15 +13,15 @@ from metta.league.store.schema import Entry, Id, Job, Match, MatchPlayer, Pool, 
 
 
 def plan_match(
-    session: Session, pool: Pool, mission: str, spec: dict[str, Any], players: Sequence[tuple[Version, int]]
+    session: Session, pool: Pool, mission: str, spec: dict[str, Any], players: Sequence[tuple[Version, int, str | None]]
 ) -> Match:
-    """A match that waits for a worker: what is played, and each version with its number of seats."""
+    """A match that waits for a worker: what is played, and each version with its number of seats, and its team."""
     match = Match(pool_id=pool.id, mission=mission, spec=spec)
     session.add(match)
     session.flush()
-    for place, (version, seats) in enumerate(players):
-        session.add(MatchPlayer(match_id=match.id, place=place, version_id=version.id, seats=seats))
-    count(session, pool.id, {version.id for version, _ in players}, pending=1)
+    for place, (version, seats, team) in enumerate(players):
+        session.add(MatchPlayer(match_id=match.id, place=place, version_id=version.id, seats=seats, team=team))
+    count(session, pool.id, {version.id for version, _, _ in players}, pending=1)
     jobs.add_job(session, jobs.MATCH, match.id, pool.season.engine)
     return match
 
@@ -33,30 +33,40 @@ def count(session: Session, pool_id: Id, versions: set[Id], **changes: int) -> N
         session.execute(update(Entry).where(Entry.pool_id == pool_id, Entry.version_id == version_id).values(values))
 
 
-def complete_match(
+def end_match(
     session: Session,
     match: Match,
+    result_hash: str,
     scores: Sequence[Sequence[float]],
     faults: Sequence[dict[str, int]],
-    logs: Sequence[str],
-    result_hash: str,
-    replays: dict[str, Any],
 ) -> None:
-    """What came of a match: of each player its score in each episode, its faults and its log."""
-    match.status, match.result_hash, match.replays, match.finished_at = "completed", result_hash, replays, now()
-    for player, own, wrong, log in zip(match.players, scores, faults, logs, strict=True):
-        player.scores, player.score = list(own), sum(own) / len(own)
-        player.faults, player.log = dict(wrong), log or None
-    count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1, completed=1)
+    """A match was played: its hash, and of each player its score in each episode and its faults by kind."""
+    match.status, match.result_hash, match.finished_at = "completed", result_hash, now()
+    for player, own, wrong in zip(match.players, scores, faults, strict=True):
+        player.scores, player.score, player.faults = list(own), sum(own) / len(own), dict(wrong)
+
+
+def judge_players(session: Session, match: Match, reports: Sequence[tuple[str, str]]) -> None:
+    """Of each player why it stood still for the rest of a match that was played, if it did, and its log. Where somebody
+    did, the match counts for nobody: it would be the partners' loss too."""
+    failed = [player for player, (failure, _) in zip(match.players, reports, strict=True) if failure]
+    for player, (failure, log) in zip(match.players, reports, strict=True):
+        player.log = "\n".join(filter(None, [failure, log])) or None
+    everyone = {player.version_id for player in match.players}
+    if failed:
+        names = ", ".join(dict.fromkeys(f"{one.version.policy.name}:v{one.version.number}" for one in failed))
+        match.status, match.error = "failed", f"{names} stood still; the match counts for nobody"
+        count(session, match.pool_id, everyone, pending=-1)
+        count(session, match.pool_id, {player.version_id for player in failed}, failed=1)
+    else:
+        count(session, match.pool_id, everyone, pending=-1, completed=1)
     _has_ended(session, match)
 
 
-def fail_match(session: Session, match: Match, error: str, culprits: Sequence[int] = ()) -> None:
-    """A match that could not be played, and which players' fault that was, if anybody's."""
+def fail_match(session: Session, match: Match, error: str) -> None:
+    """A match that could not be played, which is nobody's fault."""
     match.status, match.error, match.finished_at = "failed", error, now()
-    everyone = {player.version_id for player in match.players}
-    count(session, match.pool_id, everyone, pending=-1)
-    count(session, match.pool_id, {match.players[place].version_id for place in culprits}, failed=1)
+    count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1)
     _has_ended(session, match)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metta.eval.match import Seeds
+from metta.game.mission import Mission
 from metta.league import records
 from metta.league.seasons import PoolSettings, SeasonSettings
 from metta.league.store.schema import Entry, Id, Match, Pool, Standing
@@ -18,14 +19,19 @@ SEEDS = TypeAdapter(Seeds)
 def pool_record(
     settings: SeasonSettings,
     rules: PoolSettings,
-    seats: dict[str, int],
+    missions: dict[str, Mission],
     entries: list[Entry],
     results: tuple[records.Result, ...],
 ) -> records.Pool:
-    """A pool of a season as planning and scoring see it; `seats` are those of each mission."""
+    """A pool of a season as planning and scoring see it."""
     return records.Pool(
         name=rules.name,
-        missions=seats,
+        missions={name: mission.agents for name, mission in missions.items()},
+        teams={
+            name: dict(zip(mission.teams, mission.team_sizes, strict=True))
+            for name, mission in missions.items()
+            if len(mission.teams) > 1
+        },
         entrants=tuple(
             records.Entrant(
                 policy=str(entry.version_id),
@@ -84,6 +90,7 @@ def as_lineup(match: Match) -> records.Lineup:
         seats=tuple(player.seats for player in match.players),
         seeds=SEEDS.validate_python(match.spec["seeds"]),
         map_seeds=SEEDS.validate_python(match.spec["map_seeds"]),
+        teams=tuple(player.team for player in match.players) if any(player.team for player in match.players) else (),
     )
 
 

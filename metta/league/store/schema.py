@@ -224,6 +224,7 @@ class MatchPlayer(Base):
     place: Mapped[int] = mapped_column(primary_key=True)
     version_id: Mapped[Id] = mapped_column(ForeignKey("versions.id"), index=True)
     seats: Mapped[int]
+    team: Mapped[str | None] = mapped_column(String(NAME))
     score: Mapped[float | None]  # mean return of its agents, over the episodes
     scores: Mapped[list[float] | None]  # in each episode
     faults: Mapped[dict[str, Any]] = mapped_column(default=dict)

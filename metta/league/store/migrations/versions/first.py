@@ -209,6 +209,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("version_id", sa.Uuid(), nullable=False),
         sa.Column("seats", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(length=64), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
         sa.Column("scores", sa.JSON(), nullable=True),
         sa.Column("faults", sa.JSON(), nullable=False),
