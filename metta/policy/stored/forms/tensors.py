@@ -93,10 +93,12 @@ def _is_state(content: Any) -> bool:
 
 def _checked(state: dict[Any, Tensor], origin: str) -> dict[str, Tensor]:
     """The tensors as dense float32 on the CPU, under the names that the net itself gives them."""
+    if not state:
+        raise BrokenBundleError(f"{origin}: holds no weights")
     if len(state) > MOST_TENSORS:
         raise BrokenBundleError(f"{origin}: {len(state):,} tensors, more than {MOST_TENSORS:,}")
     names = [str(name) for name in state]
-    while names and (wrapper := next((text for text in WRAPPERS if all(n.startswith(text) for n in names)), "")):
+    while wrapper := next((text for text in WRAPPERS if all(name.startswith(text) for name in names)), ""):
         names = [name.removeprefix(wrapper) for name in names]
     if sum(tensor.numel() for tensor in state.values()) * 4 > MOST_BYTES:  # before a view becomes a copy
         raise BrokenBundleError(f"{origin}: weights larger than {MOST_BYTES:,} bytes")
