@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from metta.common.errors import UserError, printable
+from metta.common.logging import warn
 from metta.league.sandbox import walls
 from metta.league.sandbox.bubblewrap import ENVIRONMENT, Bubblewrap, Limits
 from metta.league.sandbox.system_calls import MACHINES
@@ -38,6 +39,14 @@ class Probe:
         if self.sandbox is None:
             raise UserError(f"no code of strangers can be run here: {self.problem}")
         return self.sandbox
+
+
+def sandbox_here() -> Bubblewrap | None:
+    """The sandbox of this machine; where there is none, a warning says why."""
+    found = probe()
+    if found.sandbox is None:
+        warn(f"no code of strangers is run here: {found.problem}")
+    return found.sandbox
 
 
 def probe(limits: Limits | None = None) -> Probe:
