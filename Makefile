@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup train test test-gpu lint docs bench bench-gpu clean
+.PHONY: setup train test test-gpu lint docs site bench bench-gpu clean
 
 setup: $(STAMP)
 	@echo "all is there; in each new shell, . $(VENV)/bin/activate makes cogames and python those of this folder"
@@ -37,6 +37,11 @@ lint: $(STAMP)
 # Runs every command of docs/cli.md and writes down what it prints now.
 docs: $(STAMP)
 	@$(BIN)/python -m tests.cli.page
+
+# The documentation as pages, in build/site; any warning is an error.
+site: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file devops/site/mkdocs.yml
+	@echo "open build/site/index.html; its search works where a server shows it: $(BIN)/python -m http.server -d build/site"
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/env_throughput.py

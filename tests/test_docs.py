@@ -29,7 +29,12 @@ from metta.rl.schedule import places
 
 ROOT = Path(__file__).parents[1]
 GIT = (ROOT / ".git").exists()  # without it there is no commit to launch
-PAGES = [ROOT / "README.md", ROOT / "devops/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "devops/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 EVALUATED = {name for label in mission_sets() if label != "integrated_evals" for name in mission_set(label)}
 GAMES = [name for name in mission_names() if name not in EVALUATED]
 TOOLS = {

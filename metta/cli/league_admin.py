@@ -97,9 +97,10 @@ def worker(
         end_with_parent(parent)
     token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
     from metta.league.client import Client
+    from metta.league.sandbox.probe import sandbox_here
     from metta.league.worker import Worker
 
-    Worker(Client(server, token), trust_code).run(stop)
+    Worker(Client(server, token), trust_code, None if trust_code else sandbox_here()).run(stop)
     return 0
 
 
@@ -136,8 +137,9 @@ def verify(
     if told(context, {"match": match, "server": server}):
         return 0
     from metta.league.published import play_again
+    from metta.league.sandbox.probe import sandbox_here
 
-    again = play_again(client(server, login_server), match, trust_code)
+    again = play_again(client(server, login_server), match, trust_code, None if trust_code else sandbox_here())
     print(f"{match}: {again.line}")
     return 0 if again.same else 1
 

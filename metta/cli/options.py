@@ -73,7 +73,10 @@ Policy = Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompleti
 Policies = Annotated[
     list[str] | None,
     typer.Option(
-        "-p", "--policy", help=f"{POLICY}; in run with ,proportion=X, repeatable", autocompletion=complete_policy
+        "-p",
+        "--policy",
+        help=f"{POLICY}; in run with ,proportion=X and ,team=NAME, repeatable",
+        autocompletion=complete_policy,
     ),
 ]
 Variants = Annotated[

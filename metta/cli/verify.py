@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metta.cli.jobs import Instead, instead
 from metta.cli.options import Device, Output, Policies, TrustCode, TrustPickle
 from metta.cli.output import Format, show, table
+from metta.common.documents import as_text
 
 if TYPE_CHECKING:
     from metta.eval.match import Match
@@ -16,6 +18,7 @@ SCHEMA_VERSION = 1
 
 
 def verify(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="file of an evaluation, which --out wrote")],
     policy: Policies = None,
     replays: Annotated[
@@ -27,13 +30,20 @@ def verify(
     trust_pickle: TrustPickle = False,
 ) -> int:
     """Play the episodes of a file again and compare, bit by bit. Exit code 1: they differ."""
-    from metta.eval.contest import prepare
     from metta.eval.settings import PlayerSettings
+
+    settings = PlayerSettings(device=device, trust_code=trust_code, trust_pickle=trust_pickle)
+    if instead(context) is Instead.print:
+        print(as_text("yaml", {"file": str(file), "policies": policy or [], **settings.model_dump(mode="json")}))
+        return 0
+    from metta.eval.contest import prepare
     from metta.eval.store import read_out_file
     from metta.eval.verification import verify_file
 
     matches, results = read_out_file(file)
-    settings = PlayerSettings(device=device, trust_code=trust_code, trust_pickle=trust_pickle)
+    if instead(context) is Instead.check:
+        print(f"verify {file}: {sum(len(result.episodes) for result in results)} episodes of {len(matches)} matches")
+        return 0
     verdicts = verify_file(matches, results, prepare(settings), policy or [], replays)
     document = {
         "schema_version": SCHEMA_VERSION,

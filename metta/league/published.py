@@ -10,7 +10,7 @@ from metta.common.digests import SHOWN
 from metta.common.errors import UserError
 from metta.eval.match import Match, engine_version
 from metta.league.client import Client
-from metta.league.play import Job, play_job
+from metta.league.play import Job, Sandbox, play_job
 from metta.league.rating.published import Published
 from metta.league.records import Result
 from metta.league.work import Bundle
@@ -51,7 +51,7 @@ class Again:
     line: str
 
 
-def play_again(client: Client, match_id: str, trust_code: bool) -> Again:
+def play_again(client: Client, match_id: str, trust_code: bool, sandbox: Sandbox | None = None) -> Again:
     """Play a match again and compare the hash of its result. Raises UserError where that cannot be: another version of
     the engine, or bundles of others."""
     evidence = Evidence.model_validate(client.get(f"/tournament/matches/{match_id}/evidence"))
@@ -63,7 +63,7 @@ def play_again(client: Client, match_id: str, trust_code: bool) -> Again:
         folder = Path(name)
         for player, bundle in zip(match.players, evidence.bundles, strict=True):
             (folder / player.policy).write_bytes(client.get_file(bundle.url))
-        done = play_job(Job(match=match), lambda player: folder / player.policy, folder, trust_code=trust_code)
+        done = play_job(Job(match=match), lambda player: folder / player.policy, folder, sandbox, trust_code)
     if done.sha256 == evidence.result_hash:
         return Again(True, f"the same result, {done.sha256[:SHOWN]}")
     return Again(False, f"another result: {done.sha256[:SHOWN]}, the league has {evidence.result_hash[:SHOWN]}")

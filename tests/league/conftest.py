@@ -26,6 +26,8 @@ from metta.league import accounts
 from metta.league.client import Client
 from metta.league.commissioner import Commissioner
 from metta.league.league import SQLITE, League, open_league
+from metta.league.play import Sandbox
+from metta.league.sandbox.probe import probe
 from metta.league.seasons import DEFAULT, SeasonSettings
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
@@ -108,9 +110,9 @@ class Playground:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def work(self, trust_code: bool = False) -> None:
+    def work(self, trust_code: bool = False, sandbox: Sandbox | None = None) -> None:
         """Play until nothing is left to do."""
-        worker = Worker(InProcess(self), trust_code)
+        worker = Worker(InProcess(self), trust_code, sandbox)
         for _ in range(50):
             self.commissioner.look()
             if not worker.run_once():
@@ -228,7 +230,7 @@ def serve(data: Path, *words: str, season: SeasonSettings | None = None) -> Serv
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A league with a worker that runs uploaded code."""
-    found = serve(tmp_path_factory.mktemp("league"), "--workers", "1", "--trust-code")
+    found = serve(tmp_path_factory.mktemp("league"), "--workers", "1", *([] if probe().sandbox else ["--trust-code"]))
     yield found
     found.process.terminate()
     found.process.wait(30)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from metta.rl.learning.divergence import AT_ONCE, SMALLER_STEPS, Checks, DivergedError
+from metta.rl.learning.moments import exact
 from metta.rl.learning.settings import SamplingSettings
 from metta.rl.world import ALONE, World
 
@@ -128,10 +129,30 @@ class PrioritizedSampler:
 
 
 def draw_distinct(probabilities: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """So many different indices int64 [count], each in proportion to its probability among those left: what
-    torch.multinomial draws, bit for bit, but without a look at the numbers, for which a device would be waited."""
-    times = torch.empty_like(probabilities).exponential_(1, generator=generator)
-    return (probabilities / times).topk(count).indices
+    """So many different indices int64 [count] of float32 [n], rising, each drawn with `count` times its probability, or
+    for certain where that is above 1.
+
+    Systematic sampling (Madow 1949): points at equal distances, from one random number, on the probabilities laid end
+    to end. Every range of segments gives nearly its due, so that processes have nearly equal parts. A device is not
+    waited for.
+    """
+    points = torch.arange(count, device=probabilities.device)
+    ends = _inclusion(exact(probabilities), count).cumsum(0)
+    start = torch.rand(1, generator=generator, device=ends.device, dtype=ends.dtype)
+    indices = torch.searchsorted(ends, (points + start) * (ends[-1] / count), right=True)
+    indices = (indices - points).cummax(0).values + points  # rounding may put two points on one index
+    return torch.minimum(indices, len(probabilities) - count + points)
+
+
+def _inclusion(probabilities: Tensor, count: int) -> Tensor:
+    """The probability that each is among `count` [n]: in proportion to its own, none above 1."""
+    falling = probabilities.sort(descending=True).values
+    certain = torch.arange(count, device=falling.device)  # so many of the largest
+    rest = falling.flip(0).cumsum(0).flip(0)[:count]
+    scales = (count - certain) / rest
+    enough = scales * falling[:count] <= 1
+    scale = scales.index_select(0, enough.long().argmax(0, keepdim=True))
+    return torch.where(enough.any(), (probabilities * scale).clamp(max=1), 1.0)  # none: no longer finite
 
 
 def make_sampler(settings: SamplingSettings, generator: torch.Generator, shares: Shares = WHOLE) -> SegmentSampler:

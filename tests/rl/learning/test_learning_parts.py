@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from metta.common.errors import UserError
@@ -17,7 +19,7 @@ from metta.rl.learning.losses.gtd_critic import GtdCritic, lambda_errors
 from metta.rl.learning.losses.ppo_actor import PpoActor
 from metta.rl.learning.losses.ppo_critic import PpoCritic
 from metta.rl.learning.optim import learning_rate
-from metta.rl.learning.sampling import PrioritizedSampler, SequentialSampler
+from metta.rl.learning.sampling import PrioritizedSampler, SequentialSampler, draw_distinct
 from metta.rl.learning.settings import (
     AdvantageSettings,
     OptimizerSettings,
@@ -192,6 +194,33 @@ def test_prioritised_sampling_equals_its_definition() -> None:
         counts[draw.segments] += 1
         assert float(draw.weights) == pytest.approx((6 * probabilities[int(draw.segments)]) ** -0.4, rel=1e-4)
     np.testing.assert_allclose(counts / 6000, probabilities, atol=0.02)
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40), st.data())
+def test_a_draw_has_so_many_different_segments(priorities: list[float], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, len(priorities)))
+    probabilities = torch.tensor(priorities) / sum(priorities)
+    drawn = draw_distinct(probabilities, count, torch.Generator().manual_seed(data.draw(st.integers(0, 99))))
+    assert len(set(drawn.tolist())) == count
+    assert set(drawn.tolist()) <= set(range(len(priorities)))
+
+
+def test_segments_come_in_proportion_and_the_largest_for_certain() -> None:
+    """Of 4 drawn, two have more than a quarter of what is left; the other 2 are shared out in proportion."""
+    weights, generator = [1.0, 3.0, 60.0, 2.0, 2.0, 90.0], torch.Generator().manual_seed(0)
+    counts = torch.zeros(6)
+    for _ in range(4000):
+        counts[draw_distinct(torch.tensor(weights) / sum(weights), 4, generator)] += 1
+    np.testing.assert_allclose(counts / 4000, [2 / 8, 6 / 8, 1, 4 / 8, 4 / 8, 1], atol=0.03)
+
+
+def test_ranges_of_segments_have_nearly_their_due_of_a_draw() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.rand(512, generator=generator)
+    for _ in range(20):
+        drawn = draw_distinct(weights / weights.sum(), 64, generator)
+        due = 64 * float(weights[:256].sum() / weights.sum())
+        assert abs(int((drawn < 256).sum()) - due) < 1
 
 
 def test_actions_are_drawn_in_proportion_to_their_probabilities() -> None:

@@ -93,6 +93,8 @@ def _is_state(content: Any) -> bool:
 
 def _checked(state: dict[Any, Tensor], origin: str) -> dict[str, Tensor]:
     """The tensors as dense float32 on the CPU, under the names that the net itself gives them."""
+    if not state:
+        raise BrokenBundleError(f"{origin}: holds no weights")
     if len(state) > MOST_TENSORS:
         raise BrokenBundleError(f"{origin}: {len(state):,} tensors, more than {MOST_TENSORS:,}")
     names = [str(name) for name in state]

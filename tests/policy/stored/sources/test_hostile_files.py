@@ -270,6 +270,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
     "a bundle whose weights are a link": (lambda at, net: link(at, net, "w.safetensors"), "leads out of its folder"),
     "a bundle whose spec is a link": (lambda at, net: link(at, net, SPEC), "leads out of its folder"),
     "something else": (lambda at, net: file(at, b"GIF89a" * 100, "w.pt"), "neither safetensors, a torch file"),
+    "weights of nothing": (lambda at, net: file(at, b"\x02" + bytes(7) + b"{}", "w.safetensors"), "holds no weights"),
     "nothing": (lambda at, net: file(at, b"", "w.pt"), "neither safetensors, a torch file"),
 }
 
