@@ -124,7 +124,7 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     return Sheet(
         id=job.id,
         lease=job.lease,
-        kind=job.kind,
+        kind="validate" if job.kind == jobs.VALIDATE else "match",
         attempt=job.attempts,
         seconds=league.settings.jobs.lease_seconds,
         job=Job(match=match, replays=bool(replays)),

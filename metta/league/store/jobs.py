@@ -39,7 +39,7 @@ def lease(session: Session, worker: str, engine: str, most: int, settings: JobSe
     return jobs
 
 
-def _some(session: Session, query: Select[tuple[Job]], engine: str, most: int) -> list[Job]:
+def _some(session: Session, query: Select[Job], engine: str, most: int) -> list[Job]:
     if most <= 0:
         return []
     able = query.where(or_(Job.engine.is_(None), Job.engine == engine))
