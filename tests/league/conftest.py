@@ -54,12 +54,12 @@ def short_season(**changes: Any) -> SeasonSettings:
 
 
 def bundle(class_path: str = "role", **files: str) -> bytes:
-    """A zip file to upload."""
+    """A zip file to upload; the same bytes for the same content."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("policy_spec.json", json.dumps({"class_path": class_path}))
+        archive.writestr(zipfile.ZipInfo("policy_spec.json"), json.dumps({"class_path": class_path}))
         for name, content in files.items():
-            archive.writestr(f"{name}.py", content)
+            archive.writestr(zipfile.ZipInfo(f"{name}.py"), content)
     return packed.getvalue()
 
 

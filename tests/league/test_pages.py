@@ -2,19 +2,18 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 import uvicorn
-from playwright.sync_api import sync_playwright
 
 from metta.league.seasons import DEFAULT
 from metta.league.server.app import make_app
 from tests.league.conftest import PASSWORD, MakeLeague, bundle
-from tests.view.conftest import ARGUMENTS, find_browser
+from tests.view.conftest import chromium, opened
+
+__all__ = ["chromium"]
 
 NAME = "<b>bold</b>"
 
@@ -37,14 +36,9 @@ def address(make_league: MakeLeague) -> Iterator[str]:
 
 
 @pytest.mark.browser
-def test_a_person_signs_in_looks_around_and_uploads(address: str, tmp_path: Any):
+def test_a_person_signs_in_looks_around_and_uploads(address: str, tmp_path: Path, chromium: Any):
     (tmp_path / "bundle.zip").write_bytes(bundle("miner"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(ARGUMENTS))
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
+    with opened(chromium, width=390, height=844) as page:
         page.goto(f"{address}/upload")
         page.fill("[name=name]", "anna")
         page.fill("[name=password]", PASSWORD)
@@ -62,7 +56,5 @@ def test_a_person_signs_in_looks_around_and_uploads(address: str, tmp_path: Any)
         assert names.all_inner_texts() == ["my-policy:v1", f"{NAME}:v1"]
         assert page.locator("#live svg.interval").count() == 2 and page.locator("#live tr.own").count() == 1
         page.click("table >> nth=1 >> a >> nth=0")
-        frame = page.frame_locator("iframe").first
-        frame.locator("canvas").first.wait_for()
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth") and said == []
-        browser.close()
+        page.frame_locator("iframe").first.locator("canvas").first.wait_for()
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -28,6 +28,7 @@ from metta.league.work import (
     Jobs,
     Lost,
     Played,
+    Returned,
     Sheet,
     Validated,
     scores_of,
@@ -96,6 +97,16 @@ def failed(league: TheLeague, worker: Worker, job_id: Id, said: Failed) -> Heard
         job, last = jobs.fail(session, job_id, said.lease, said.error[:MOST_LINE], league.settings.jobs)
         if last:
             give_up(session, job)
+    return Heard(counts=True)
+
+
+@router.post("/jobs/{job_id}/returned")
+def returned(league: TheLeague, worker: Worker, job_id: Id, said: Returned) -> Heard:
+    """A worker that is stopped gives back what it has not begun with."""
+    with league.database.transaction() as session:
+        job = jobs.give_back(session, job_id, said.lease)
+        if job.kind == jobs.MATCH:
+            matches.get_match(session, job.subject).status = "pending"
     return Heard(counts=True)
 
 

@@ -75,6 +75,13 @@ def fail(session: Session, job_id: Id, lease: Id, error: str, settings: JobSetti
     return job, False
 
 
+def give_back(session: Session, job_id: Id, lease: Id) -> Job:
+    """A worker that is stopped has not begun with a job: it counts as no attempt. Raises ConflictError as `finish`."""
+    job = _held(session, job_id, lease)
+    job.status, job.attempts, job.lease, job.leased_until, job.run_after = "ready", job.attempts - 1, None, None, now()
+    return job
+
+
 def bury(session: Session, settings: JobSettings, buried: Callable[[Session, Job], None]) -> None:
     """Jobs whose last worker is gone are dead; `buried` is told of each."""
     lost = (
