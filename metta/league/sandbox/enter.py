@@ -9,7 +9,6 @@ PLAN is JSON (`metta.league.sandbox.bubblewrap` writes it).
 import json
 import os
 import resource
-import shutil
 import sys
 
 FIRST_USER = 0x70000000  # numbers of users that nobody has; each sandbox is one, as limits of threads are a user's
@@ -54,6 +53,8 @@ def outside(plan, command):
 def inside(plan, command):
     """Give up what is left of rights, have the bundle's own script set it up, and become the command."""
     if plan["copy"]:
+        import shutil  # here because it is slow to import
+
         shutil.copytree(plan["copy"], os.getcwd(), dirs_exist_ok=True)
         own(os.getcwd(), plan["user"])
     if plan["user"] is not None:
