@@ -34,7 +34,7 @@ class NoAnswerError(UserError):
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A token goes to the server that was named, and to no other."""
 
-    def redirect_request(self, *args: Any) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         return None
 
 

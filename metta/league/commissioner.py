@@ -180,4 +180,4 @@ def _rank(session: Session, season: Season, standings: list[records.Standing]) -
         kept = ("season_id", "version_id", "rank", "score")
         points = [{**{key: line[key] for key in kept}, "results": season.results, "at": now()} for line in moved]
         session.execute(insert(RankPoint), points)
-    season.ranked = season.results
+    season.ranked, season.ranked_at = season.results, now()

@@ -90,6 +90,12 @@ class Failed(_Said):
     error: str = Field(max_length=MOST_LOG)
 
 
+class Returned(_Said):
+    """A job is given back, not begun."""
+
+    lease: Id
+
+
 class Heard(_Said):
     """Whether what was told counts; False: it was told before."""
 

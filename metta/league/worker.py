@@ -71,7 +71,8 @@ class Worker:
     def _do_all(self, jobs: list[Sheet], folder: Path, stop: threading.Event) -> None:
         for sheet in jobs:
             if stop.is_set():
-                self._fail(sheet, "the worker was stopped")
+                with suppress(UserError):  # its lease runs out
+                    self._tell(sheet, "returned", {})
             else:
                 self._do(sheet, folder)
 

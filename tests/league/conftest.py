@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -53,12 +54,12 @@ def short_season(**changes: Any) -> SeasonSettings:
 
 
 def bundle(class_path: str = "role", **files: str) -> bytes:
-    """A zip file to upload."""
+    """A zip file to upload; the same bytes for the same content."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("policy_spec.json", json.dumps({"class_path": class_path}))
+        archive.writestr(zipfile.ZipInfo("policy_spec.json"), json.dumps({"class_path": class_path}))
         for name, content in files.items():
-            archive.writestr(f"{name}.py", content)
+            archive.writestr(zipfile.ZipInfo(f"{name}.py"), content)
     return packed.getvalue()
 
 
@@ -162,13 +163,25 @@ def address(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
     yield f"{server.rpartition('/')[0]}/{name}"
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that has its tables, on SQLite: to be copied."""
+    path = tmp_path_factory.mktemp("empty") / SQLITE
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.engine.dispose()
+    return path
+
+
 @pytest.fixture
-def make_league(tmp_path: Path) -> Iterator[MakeLeague]:
+def make_league(tmp_path: Path, empty: Path) -> Iterator[MakeLeague]:
     """Opens a league with such settings and season."""
     opened: list[Playground] = []
 
     def make(season: SeasonSettings | None = None, **settings: Any) -> Playground:
         given = LeagueSettings.model_validate({"data": str(tmp_path), **settings})
+        if given.database is None:
+            shutil.copyfile(empty, tmp_path / SQLITE)
         database = Database(given.database or f"sqlite:///{tmp_path / SQLITE}")
         database.migrate()
         with database.transaction() as session:

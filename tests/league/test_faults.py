@@ -91,7 +91,8 @@ def check(database: Database, data: Path) -> None:
         assert set(session.scalars(select(Match.status))) == {"completed"}
         assert set(session.scalars(select(Job.status))) == {"done"}
         query = select(MatchPlayer.version_id, func.count(MatchPlayer.match_id.distinct()))
-        played = {version_id: count for version_id, count in session.execute(query.group_by(MatchPlayer.version_id))}
+        rows = session.execute(query.group_by(MatchPlayer.version_id)).all()
+        played = {row[0]: row[1] for row in rows}
         entries = session.scalars(select(Entry).join(Pool)).all()
         counted = {entry.version_id: (entry.completed, entry.pending, entry.failed) for entry in entries}
         assert counted == {version_id: (count, 0, 0) for version_id, count in played.items()}

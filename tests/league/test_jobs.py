@@ -100,6 +100,16 @@ def test_what_failed_is_tried_again_later_and_later_and_then_no_more(database: D
     assert waits[:2] == [2, 4] and lease(database) == []
 
 
+def test_what_is_given_back_is_no_attempt_and_is_there_at_once(database: Database):
+    add(database, 1)
+    for _ in range(2 * RULES.attempts):
+        [job] = lease(database)
+        assert job.lease
+        with database.transaction() as session:
+            jobs.give_back(session, job.id, job.lease)
+    assert [job.attempts for job in lease(database)] == [1]
+
+
 def test_a_job_whose_workers_all_die_is_buried(database: Database):
     add(database, 1)
     for _ in range(RULES.attempts):

@@ -16,7 +16,8 @@ from metta.common.settings import short_repr
 from metta.league.league import League
 from metta.league.problems import NotSignedInError, RefusedError, TooManyError
 from metta.league.server import accounts, answers, pages, tournament, uploads, work
-from metta.league.server.guard import Guard, TooLongBodyError
+from metta.league.server.boards import Boards
+from metta.league.server.guard import Guard
 from metta.league.server.html import PAGES, render
 
 LOG = logging.getLogger("uvicorn.error")
@@ -30,7 +31,7 @@ def make_app(league: League) -> FastAPI:
         title="CoGames league", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json",
         responses={**ERRORS},
     )  # fmt: skip
-    app.state.league = league
+    app.state.league, app.state.boards = league, Boards()
     for router in (accounts.router, uploads.router, tournament.router, work.router, accounts.pages, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=str(PAGES / "static")))
@@ -38,7 +39,6 @@ def make_app(league: League) -> FastAPI:
     app.add_exception_handler(UserError, _user_error)
     app.add_exception_handler(RequestValidationError, _bad_value)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(TooLongBodyError, lambda request, error: _told(request, 413, "the body is too long"))
     app.add_exception_handler(IntegrityError, lambda request, error: _told(request, 409, "made twice at once; again"))
     for down in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(down, _database_down)

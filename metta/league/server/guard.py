@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from hashlib import sha256
 
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,8 +87,11 @@ class Guard:
         return wait or self._rates.wait("ask", caller, limits.requests_per_minute, 60)
 
 
-class TooLongBodyError(Exception):
+class TooLongBodyError(HTTPException):
     """A body without a length that goes on and on."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "the body is too long")
 
 
 def _bounded(receive: Receive, most: int) -> Receive:

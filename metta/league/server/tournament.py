@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from metta.eval.match import Match as MatchSpec
 from metta.league.problems import ConflictError, MissingError
@@ -51,12 +51,10 @@ def season_versions(league: TheLeague, name: str) -> list[SeasonVersion]:
         return [SeasonVersion.of(season) for season in seasons.versions_of(session, name)]
 
 
-@router.get("/seasons/{name}/leaderboard")
-def leaderboard(league: TheLeague, name: str, include_hidden: bool = False) -> list[LeaderboardLine]:
+@router.get("/seasons/{name}/leaderboard", response_model=list[LeaderboardLine])
+def leaderboard(request: Request, league: TheLeague, name: str, include_hidden: bool = False) -> Response:
     """Scores with their intervals, best first."""
-    with league.database.reading() as session:
-        season = seasons.find_season(session, name)
-        return [LeaderboardLine.of(line) for line in seasons.standings_of(session, season)]
+    return request.app.state.boards.answer(request, league, name)
 
 
 @router.get("/seasons/{name}/policies")

@@ -28,6 +28,7 @@ from metta.league.work import (
     Jobs,
     Lost,
     Played,
+    Returned,
     Sheet,
     Validated,
     scores_of,
@@ -99,6 +100,16 @@ def failed(league: TheLeague, worker: Worker, job_id: Id, said: Failed) -> Heard
     return Heard(counts=True)
 
 
+@router.post("/jobs/{job_id}/returned")
+def returned(league: TheLeague, worker: Worker, job_id: Id, said: Returned) -> Heard:
+    """A worker that is stopped gives back what it has not begun with."""
+    with league.database.transaction() as session:
+        job = jobs.give_back(session, job_id, said.lease)
+        if job.kind == jobs.MATCH:
+            matches.get_match(session, job.subject).status = "pending"
+    return Heard(counts=True)
+
+
 def give_up(session: Session, job: JobRow) -> None:
     """What is said of the subject of a job that nobody could do."""
     error = job.error or ""
@@ -124,7 +135,7 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     return Sheet(
         id=job.id,
         lease=job.lease,
-        kind=job.kind,
+        kind="validate" if job.kind == jobs.VALIDATE else "match",
         attempt=job.attempts,
         seconds=league.settings.jobs.lease_seconds,
         job=Job(match=match, replays=bool(replays)),

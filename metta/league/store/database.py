@@ -91,10 +91,10 @@ def _engine(address: str) -> Engine:
             return _sqlite(url)
         if url.get_backend_name() == "postgresql":
             return create_engine(url, **POOL, connect_args={"connect_timeout": WAIT})
-    except ArgumentError:
-        raise UserError(f"--database {address.partition('@')[0]}: no address of a database") from None
     except NoSuchModuleError as error:
         raise UserError(f"--database: {error}") from None
+    except ArgumentError:
+        raise UserError(f"--database {address.partition('@')[0]}: no address of a database") from None
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "psycopg", "league") from None
     raise UserError(f"--database {url.render_as_string()}: sqlite:///PATH and postgresql+psycopg://… are known")

@@ -39,7 +39,7 @@ def lease(session: Session, worker: str, engine: str, most: int, settings: JobSe
     return jobs
 
 
-def _some(session: Session, query: Select[tuple[Job]], engine: str, most: int) -> list[Job]:
+def _some(session: Session, query: Select[Job], engine: str, most: int) -> list[Job]:
     if most <= 0:
         return []
     able = query.where(or_(Job.engine.is_(None), Job.engine == engine))
@@ -73,6 +73,13 @@ def fail(session: Session, job_id: Id, lease: Id, error: str, settings: JobSetti
     wait = min(settings.most_back_off_seconds, settings.back_off_seconds * 2 ** (job.attempts - 1))
     job.status, job.run_after = "ready", now() + timedelta(seconds=wait)
     return job, False
+
+
+def give_back(session: Session, job_id: Id, lease: Id) -> Job:
+    """A worker that is stopped has not begun with a job: it counts as no attempt. Raises ConflictError as `finish`."""
+    job = _held(session, job_id, lease)
+    job.status, job.attempts, job.lease, job.leased_until, job.run_after = "ready", job.attempts - 1, None, None, now()
+    return job
 
 
 def bury(session: Session, settings: JobSettings, buried: Callable[[Session, Job], None]) -> None:

@@ -143,6 +143,7 @@ class Season(Made):
     results: Mapped[int] = mapped_column(default=0)  # matches that have ended: the table is as new as this says
     ranked: Mapped[int] = mapped_column(default=0)  # what `results` was when the standings were computed
     ranked_results: Mapped[int] = mapped_column(default=0)  # how many matches they count
+    ranked_at: Mapped[datetime | None]  # when they were computed
 
     pools: Mapped[list["Pool"]] = relationship(back_populates="season", order_by="Pool.place", lazy="selectin")
 

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("results", sa.Integer(), nullable=False),
         sa.Column("ranked", sa.Integer(), nullable=False),
         sa.Column("ranked_results", sa.Integer(), nullable=False),
+        sa.Column("ranked_at", Moment(), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_seasons")),
