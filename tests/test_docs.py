@@ -44,7 +44,7 @@ TOOLS = {
         0 if words[0] in launching.LOOKING or not GIT else launching.main([*words, "--dry-run", "--dirty"])
     ),
     "torchrun": lambda words: runner.run([*words[words.index("tools/run.py") + 1 :], "--cfg", "job"]),
-    "cogames": lambda words: cogames.main(["--cfg=job", *words]),
+    "cogames": lambda words: cogames.main([*["--cfg=job"][: words[0] in cogames.JOBS], *words]),
 }
 
 

@@ -5,6 +5,8 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
+
 from bootstrap import ensure_packages
 
 METRIC = "env_agent/heart.gained"

@@ -16,11 +16,20 @@ def ensure_packages() -> None:
     sys.path.insert(0, str(ROOT))
     missing = [name for name in NEEDED if find_spec(name) is None]
     if not missing:
+        _stand_somewhere()
         return
     python = ROOT / ".venv" / "bin" / "python"
     if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
         sys.exit(f"error: missing Python packages: {', '.join(missing)}; run 'make setup' first")
     os.execv(python, [str(python), *sys.argv])
+
+
+def _stand_somewhere() -> None:
+    """Say so where the working folder is gone, before a library that is loaded ends the process."""
+    from metta.common.commands import guarded
+
+    if code := guarded(lambda: 0):
+        sys.exit(code)
 
 
 def _without_a_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -5,6 +5,9 @@ import argparse
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

@@ -3,6 +3,9 @@
 
 import json
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

@@ -2,6 +2,9 @@
 """Run a recipe: ./tools/run.py recipes.experiment.cogsguard.train run=NAME key=value … (--help, --list)."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

@@ -2,6 +2,9 @@
 """Play a policy and report its roles and the team's stock over time."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

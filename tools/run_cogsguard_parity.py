@@ -2,6 +2,9 @@
 """Play two policies from the same seed and compare which actions they choose."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

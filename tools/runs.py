@@ -7,6 +7,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
+
 from bootstrap import ensure_packages
 
 METRICS = ("overview/reward", "env_agent/heart.gained", "env_collective/cogs/aligned.junction.held")

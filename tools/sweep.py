@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
+
 from bootstrap import ensure_packages
 
 REFRESH = 2.0  # seconds

@@ -2,6 +2,9 @@
 """Train from an experiment file: python tools/train.py +user=NAME key=value … (configs/user/NAME.yaml)."""
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which python -I does not
 
 from bootstrap import ensure_packages
 

@@ -34,6 +34,7 @@ from metta.common.commands import NEVER_ACTED
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.documents import as_text
 from metta.common.errors import UserError
+from metta.common.files import check_writable
 from metta.common.settings import validated
 
 if TYPE_CHECKING:
@@ -204,6 +205,9 @@ def _told(context: typer.Context, settings: "GamesSettings", others: Sequence[st
         print(as_text("yaml", settings.model_dump(mode="json")))
     elif instead(context) is Instead.check:
         check_contest(settings, others)
+        for key in ("out", "report", "save_replay_dir", "output_dir"):
+            if path := getattr(settings, key, None):
+                check_writable(path, f"--{key.replace('_', '-')}")
         played = ", ".join(mission.name for mission in resolve_missions(settings))
         print(f"{context.info_name} {', '.join(settings.policies)}: {settings.episodes} episodes of {played}")
     return instead(context) is not None
@@ -224,7 +228,11 @@ def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as
 
     for message in [*contest.messages, *contest.never_acted]:
         warn(message)
-    show(output, document, as_table)
+    over = sum(result.episodes for result in contest.rounds)
+    if contest.interrupted:
+        warn(f"{over or 'none'} of {contest.episodes} episodes were over" + (": what they say so far" if over else ""))
+    if over or output is not Format.table:
+        show(output, document, as_table)
     if output is Format.table and contest.seconds:
         rate = contest.agent_steps / contest.seconds
         print(f"{contest.agent_steps:,} agent-steps in {contest.seconds:.1f} s: {rate:,.0f} per second")

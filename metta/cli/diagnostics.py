@@ -2,11 +2,12 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
+from metta.common.commands import Parser, at_least, guarded
 from metta.common.defaults import SEED
+from metta.common.docstrings import docstring
 from metta.common.errors import UserError
 from metta.config.composition import compose
 from metta.config.recipes import resolve
@@ -25,18 +26,13 @@ SCHEMA_VERSION = 1
 FOUR_ROLES = "metta://policy/role?miner=4&scout=2&aligner=2&scrambler=2"
 
 
-class _Flags(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help shows the options)")
-
-
-def _flags(description: str, steps: int, agents: int) -> _Flags:
+def _flags(description: str, steps: int, agents: int) -> Parser:
     """The options that all three have."""
-    flags = _Flags(description=description, allow_abbrev=False)
-    flags.add_argument("--steps", type=_number(1), default=steps, help="steps to play (%(default)s)")
-    flags.add_argument("--agents", type=_number(1), default=agents, help="agents (%(default)s)")
-    flags.add_argument("--max-steps", type=_number(1), default=1000, help="length of an episode (%(default)s)")
-    flags.add_argument("--seed", type=_number(0), default=SEED, help="seed of map and episode (%(default)s)")
+    flags = Parser(description=description)
+    flags.add_argument("--steps", type=at_least(1), default=steps, help="steps to play (%(default)s)")
+    flags.add_argument("--agents", type=at_least(1), default=agents, help="agents (%(default)s)")
+    flags.add_argument("--max-steps", type=at_least(1), default=1000, help="length of an episode (%(default)s)")
+    flags.add_argument("--seed", type=at_least(0), default=SEED, help="seed of map and episode (%(default)s)")
     flags.add_argument(
         "--recipe", default="recipes.experiment.cogsguard", help="recipe whose mission is played (%(default)s)"
     )
@@ -44,34 +40,23 @@ def _flags(description: str, steps: int, agents: int) -> _Flags:
     return flags
 
 
-def _number(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
-        return value
-
-    read.__name__ = "number"
-    return read
-
-
 def rollout_check(argv: Sequence[str] | None = None) -> int:
     """Play a policy for some steps and check that it sees, plays its roles and aims at the right things.
 
     Exit code 0: all well; 1: a check failed, named on the last line; 2: bad input.
     """
-    return _guarded(_rollout_check, argv)
+    return guarded(lambda: _rollout_check(argv))
 
 
 def _rollout_check(argv: Sequence[str] | None) -> int:
-    flags = _flags(rollout_check.__doc__ or "", steps=200, agents=10)
+    flags = _flags(docstring(rollout_check), steps=200, agents=10)
     flags.add_argument("--policy-uri", default=FOUR_ROLES, help="policy (%(default)s)")
     flags.add_argument("--allow-missing-roles", action="store_true", help="judge only what the policy remembers")
     flags.add_argument("--trace-prereqs", action="store_true", help="a line for each attempt to align or scramble")
     for name, what in (("role", "the roles"), ("resource", "the team's stock")):
         flags.add_argument(f"--trace-{name}s", action="store_true", help=f"lines about {what}")
-        flags.add_argument(f"--trace-{name}-every", type=_number(1), default=1, help="steps between lines (1)")
-        flags.add_argument(f"--trace-{name}-limit", type=_number(0), default=0, help="most lines; 0: no limit")
+        flags.add_argument(f"--trace-{name}-every", type=at_least(1), default=1, help="steps between lines (1)")
+        flags.add_argument(f"--trace-{name}-limit", type=at_least(0), default=0, help="most lines; 0: no limit")
     args = flags.parse_args(argv)
     mission = _mission(args)
     roles = Trace(args.trace_role_every if args.trace_roles else 0, args.trace_role_limit)
@@ -94,15 +79,15 @@ def parity_report(argv: Sequence[str] | None = None) -> int:
 
     Exit code 0, or 2 for bad input: this reports, it does not judge.
     """
-    return _guarded(_parity_report, argv)
+    return guarded(lambda: _parity_report(argv))
 
 
 def _parity_report(argv: Sequence[str] | None) -> int:
-    flags = _flags(parity_report.__doc__ or "", steps=500, agents=10)
+    flags = _flags(docstring(parity_report), steps=500, agents=10)
     flags.add_argument("--policy-a", default="metta://policy/role", help="one policy (%(default)s)")
     flags.add_argument("--policy-b", default="metta://policy/role_py", help="the other (%(default)s)")
-    flags.add_argument("--top-actions", type=_number(0), default=5, help="most frequent actions shown (%(default)s)")
-    flags.add_argument("--top-deltas", type=_number(0), default=5, help="largest differences shown (%(default)s)")
+    flags.add_argument("--top-actions", type=at_least(0), default=5, help="most frequent actions shown (%(default)s)")
+    flags.add_argument("--top-deltas", type=at_least(0), default=5, help="largest differences shown (%(default)s)")
     args = flags.parse_args(argv)
     mission = _mission(args)
     policies = [(uri, _policy(uri, mission)) for uri in (args.policy_a, args.policy_b)]
@@ -116,13 +101,13 @@ def instrumented_audit(argv: Sequence[str] | None = None) -> int:
 
     Exit code 0, or 2 for bad input: this reports, it does not judge.
     """
-    return _guarded(_instrumented_audit, argv)
+    return guarded(lambda: _instrumented_audit(argv))
 
 
 def _instrumented_audit(argv: Sequence[str] | None) -> int:
-    flags = _flags(instrumented_audit.__doc__ or "", steps=1000, agents=2)
+    flags = _flags(docstring(instrumented_audit), steps=1000, agents=2)
     flags.add_argument("--policy-uri", default="metta://policy/role_py?miner=1&scout=1", help="policy (%(default)s)")
-    flags.add_argument("--trace-every", type=_number(1), default=200, help="steps between lines (%(default)s)")
+    flags.add_argument("--trace-every", type=at_least(1), default=200, help="steps between lines (%(default)s)")
     args = flags.parse_args(argv)
     mission = _mission(args)
     audit = instrumented.InstrumentedAudit(mission, _policy(args.policy_uri, mission), args.seed, args.trace_every)
@@ -130,14 +115,6 @@ def _instrumented_audit(argv: Sequence[str] | None) -> int:
     found = audit.document()
     _print(args, mission, found, instrumented.lines(found, args.policy_uri), policy_uri=args.policy_uri)
     return 0
-
-
-def _guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
-    try:
-        return main(argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
 
 
 def _mission(args: argparse.Namespace) -> Mission:

@@ -28,7 +28,8 @@ def run_recipe(context: typer.Context, recipe: str, words: Mapping[str, object])
 
     texts = [f"{key}={as_typed(value)}" for key, value in words.items() if _given(value)]
     flag = instead(context)
-    return run([recipe, *texts, *([flag] if flag else [])], naming="--run {}")
+    flags = [*([flag] if flag else []), *(["--resolve"] if flag is Instead.print else [])]
+    return run([recipe, *texts, *flags], naming="--run {}")
 
 
 def _given(value: object) -> bool:

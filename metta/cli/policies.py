@@ -1,6 +1,5 @@
 """Commands about policies: list them, start one of your own, pack and check what will play elsewhere."""
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from metta.cli.options import POLICY, ActionTimeout, Mission, Output, complete_policy
 from metta.cli.output import Format, show, table
 from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
+from metta.common.docstrings import docstring
 from metta.common.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -22,8 +22,7 @@ def players() -> dict[str, tuple[str, str]]:
 
     scripted = {name: ("metta.policy.scripted.policy.ScriptedPolicy", script.text) for name, script in SCRIPTS.items()}
     plain = {
-        found.name: (f"{found.__module__}.{found.__name__}", inspect.getdoc(found) or "")
-        for found in (NoopPolicy, RandomPolicy)
+        found.name: (f"{found.__module__}.{found.__name__}", docstring(found)) for found in (NoopPolicy, RandomPolicy)
     }
     return scripted | plain
 

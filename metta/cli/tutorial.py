@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import typer
 
 from metta.cli.jobs import instead
+from metta.common.docstrings import docstring
 
 tutorial = typer.Typer(no_args_is_help=True, help="Learn by doing: words, and commands that run on Enter.")
 
@@ -58,16 +59,18 @@ TRAIN = (
 )
 
 
-@tutorial.command("play")
 def play(context: typer.Context) -> int:
     """Watch the game and measure policies."""
     return _teach(context, PLAY)
 
 
-@tutorial.command("train")
 def train(context: typer.Context) -> int:
     """Train a first policy and measure it."""
     return _teach(context, TRAIN)
+
+
+for _name, _command in {"play": play, "train": train}.items():
+    tutorial.command(_name, help=docstring(_command))(_command)
 
 
 def _teach(context: typer.Context, lessons: tuple[Lesson, ...]) -> int:

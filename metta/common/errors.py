@@ -1,8 +1,10 @@
 """Errors meant for the person at the keyboard: one line, no traceback."""
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 
 def printable(text: str) -> str:
@@ -24,6 +26,10 @@ class UserError(Exception):
     def __init__(self, message: str, about: Iterable[str] = ()) -> None:
         super().__init__(printable(message))
         self.about = tuple(about)
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it."""
+        return [f"error: {self}"]
 
 
 class LostError(Exception):
@@ -47,9 +53,21 @@ def concerning(*about: str) -> Iterator[None]:
         raise
 
 
+def answer_in_a_line() -> None:
+    """In a script, too, a UserError that nobody catches is one line."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, UserError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            earlier(kind, error, trace)
+
+    earlier, sys.excepthook = sys.excepthook, hook
+
+
 def suggest(word: str, choices: Iterable[str], limit: int = 3) -> str:
-    """Return ' (did you mean a, b?)' with the names nearest to `word`, or '' when none is near."""
-    names = sorted(set(choices))
+    """Return ' (did you mean a, b?)' with the other names nearest to `word`, or '' when none is near."""
+    names = sorted(set(choices) - {word})
     near = difflib.get_close_matches(word, names, n=limit, cutoff=0.6)
     near = near or [name for name in names if word and (word in name or name in word)][:limit]
     return f" (did you mean {', '.join(near)}?)" if near else ""

@@ -136,6 +136,17 @@ def ensure_writable(folder: Path, setting: str) -> None:
         raise UserError(f"{setting}={folder}: cannot write there ({reason})") from error
 
 
+def check_writable(path: Path, setting: str) -> None:
+    """Raise UserError naming `setting` where a file or folder at `path` could not be written. Writes nothing."""
+    place = path.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if place != path.absolute() and not place.is_dir():
+        raise UserError(f"{setting}={path}: cannot be written, {place} is no folder")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"{setting}={path}: cannot be written, {place} may not be changed")
+
+
 def disk_full(error: OSError) -> bool:
     """Whether the error says that no space or quota is left."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

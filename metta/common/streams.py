@@ -8,6 +8,11 @@ from typing import Any
 from metta.common.errors import UserError
 
 
+class ReaderGoneError(Exception):
+    """Whoever read what is printed, such as head, has seen enough. No BrokenPipeError, at which rich ends the process
+    as failed."""
+
+
 class _Output(io.FileIO):
     """A stream of the process. What cannot be written is lost, with all that comes after it."""
 
@@ -28,7 +33,7 @@ class _Output(io.FileIO):
 
     def _lose(self, error: OSError) -> None:
         if self.needed and isinstance(error, BrokenPipeError):
-            raise error
+            raise ReaderGoneError from None
         if self.needed:
             raise UserError(f"{self._name}: cannot be written to ({error.strerror})") from None
         if self._name != "standard error":
@@ -38,7 +43,7 @@ class _Output(io.FileIO):
 def steady() -> None:
     """Have this process print what it can: `?` for what the encoding lacks, nothing where no stream is open.
 
-    A stream that cannot be written to raises BrokenPipeError where its reader has gone, else UserError.
+    A stream that cannot be written to raises ReaderGoneError where its reader has gone, else UserError.
     """
     for name, title in (("stdout", "standard output"), ("stderr", "standard error")):
         stream = getattr(sys, name)

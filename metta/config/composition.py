@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError
 from metta.common.ranks import find_place
+from metta.config.files import EXPERIMENTS, Folders
 from metta.config.job import Config, Job, Kind, kind_of
 from metta.config.layers import Layer, Source, base_layers, experiment_layers, stack
 from metta.config.recipes import Recipe
-from metta.config.tree import Tree, option_layer, picks_option
+from metta.config.tree import Tree, option_layers, picks_option
 from metta.config.trust import check_typed
-from metta.config.words import MOST_VALUES, Word, varied
+from metta.config.words import MOST_VALUES, SEARCH_PATH, Word, search_path, varied
 from metta.game.missions import build_mission, inlined
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.nets.components.user import allow
@@ -33,22 +34,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Composed:
-    """A job ready to run. `tree` says who set what, `placed` where each word went, `made_up` how a run is called that
-    nobody has named."""
+    """A job ready to run. `tree` says who set what, `layers` are those that it is made of in their order, which
+    come from `folders`, `placed` says where each word went, `made_up` is how a run is called that nobody has named."""
 
     kind: Kind
     config: Config
     tree: Tree
+    layers: list[Layer]
+    folders: Folders
     placed: list[str] = field(default_factory=list)
     made_up: str | None = None
 
 
 def compose(recipe: Recipe | None, words: Sequence[Word], suffix: str = "") -> Composed:
     """Compose the job of a recipe, or without one the job of the experiment that `user=` names."""
-    files = [word for word in words if word.key == "user"]
-    experiment = [layer for word in files for layer in experiment_layers(_text(word), word.source)]
-    placed = [f"{word.text}: experiment file" for word in files]
-    rest = [word for word in words if word.key != "user"]
+    experiment, placed, rest = _experiments(words)
     if recipe is None:
         (job, source), stem = _job_of(experiment), "experiment"
     else:
@@ -65,9 +65,9 @@ def compose_saved(folder: str, words: Sequence[Word], suffix: str = "") -> Compo
     """Compose the job that a run folder saved, under a new name beside it unless a word names one."""
     path = _saved_config(folder)
     values = read_yaml(path, MOST_CONFIG_BYTES)
-    composed = _compose(
-        kind_of(values.get("cmd"), path), [[Layer(Source(str(path)), values)]], words, [], "repeat", suffix
-    )
+    experiment, placed, rest = _experiments(words)
+    batches = [[Layer(Source(str(path)), values)], experiment]
+    composed = _compose(kind_of(values.get("cmd"), path), batches, rest, placed, "repeat", suffix)
     config = composed.config
     if isinstance(config, RunConfig) and values.get("run") and all(word.key != "run" for word in words):
         config.run = _free_name(Path(config.system.data_dir), f"{values['run']}.repeat{suffix}")
@@ -97,21 +97,27 @@ def combinations(words: Sequence[Word]) -> list[tuple[list[Word], str]]:
 def _compose(
     kind: Kind, batches: list[list[Layer]], words: Sequence[Word], placed: list[str], stem: str, suffix: str
 ) -> Composed:
+    folders = search_path(words)
     picks = [word for word in words if picks_option(word)]
     tree = Tree(kind.model)
-    for layer in stack([*batches, *([option_layer(word)] for word in picks)]):
+    layers = stack([*batches, *(option_layers(word, folders) for word in picks)], folders)
+    for layer in layers:
         tree.lay(layer)
-    placed += [f"{word.text}: option of the group {word.key}" for word in picks]
+    placed += [f"{word.text}: option of the group {word.group or word.key}" for word in picks]
     for word in words:
-        if word not in picks:
-            placed.append(f"{word.text}: key {tree.apply(word)}")
+        if word.key == SEARCH_PATH:
+            placed.append(f"{word.text}: more folders of options and experiments")
+        elif word not in picks:
+            path = tree.apply(word)
+            placed.append(f"{word.text}: key {path}")
+            layers.append(Layer(word.source, {path: word.value}, at=path))
     config = tree.validated(kind.model)
     check_typed(config, tree)
     if isinstance(config, RunConfig):
         allow(config.agent.components)
     made_up = _name_run(config, stem, suffix)
     _check_game(config, tree)
-    return Composed(kind, config, tree, placed, made_up)
+    return Composed(kind, config, tree, layers, folders, placed, made_up)
 
 
 def _name_run(config: Config, stem: str, suffix: str) -> str | None:
@@ -201,8 +207,22 @@ def _job_of(experiment: list[Layer]) -> tuple[Job, Source]:
     return named[-1] if named else (Job("train"), Source("the defaults"))
 
 
-def _text(word: Word) -> str:
-    return word.value if isinstance(word.value, str) else word.raw
+def _experiments(words: Sequence[Word]) -> tuple[list[Layer], list[str], list[Word]]:
+    """The layers of the experiments that words name, where those words went, and the others."""
+    named = [word for word in words if word.key in EXPERIMENTS]
+    layers = [layer for word in named for layer in _experiment(word, search_path(words))]
+    return layers, [f"{word.text}: experiment file" for word in named], [word for word in words if word not in named]
+
+
+def _experiment(word: Word, folders: Folders) -> list[Layer]:
+    """The layers of the experiments that a word names, one or a list."""
+    if word.delete:
+        raise UserError(f"'{word.text}' takes no experiment away: leave out the word that names it")
+    if word.options:
+        raise UserError(f"'{word.text}' lists several experiments: -m runs one job for each")
+    listed = word.value if isinstance(word.value, list) else [word.value if isinstance(word.value, str) else word.raw]
+    found = [layer for name in listed for layer in experiment_layers(str(name), word.source, folders)]
+    return [replace(layer, chain=(str(word.source), *layer.chain)) for layer in found]
 
 
 def _saved_config(folder: str) -> Path:

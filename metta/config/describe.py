@@ -109,7 +109,7 @@ def print_policy(config: RunConfig, form: str) -> None:
     table.add_section()
     table.add_row("total", "", "", "", *(f"{size:,}" for size in told["total"].values()))
     console = make_console()
-    console.print(Text.assemble((f"agent {told['agent']}", "bold"), f" for {source.label}"))
+    console.print(Text.assemble((f"agent {told['agent']}", "bold"), f" for {source.name}"))
     console.print(table)
     if told["left_out"]:
         console.print(Text(f"left out: {', '.join(told['left_out'])} (not enabled, or no loss reads it)"))

@@ -1,20 +1,23 @@
 """What a job would fail of as soon as it ran, as far as settings, names and files of this machine say."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from metta.common.errors import UserError
+from metta.common.files import check_writable
 from metta.config.composition import Composed
 from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
 from metta.policy.machine_settings import MachineSettings
+from metta.policy.stored.sources.runs import CHECKPOINTS
 from metta.rl.run.settings import SystemSettings
 from metta.rl.settings import RunConfig
 
 
 def check_job(job: Composed) -> None:
-    """Raise UserError for a device, a policy or room on the map that is not there. Nothing is fetched, no code of a
-    user's runs."""
+    """Raise UserError for a device, a policy, a folder or room on the map that is not there. Nothing is fetched, no
+    code of a user's runs."""
     _check_machine(job, job.config.system)
     if isinstance(job.config, RunConfig):
         _check_training(job, job.config)
@@ -34,6 +37,8 @@ def _check_machine(job: Composed, system: MachineSettings) -> None:
 
 
 def _check_training(job: Composed, config: RunConfig) -> None:
+    folder = Path(config.system.data_dir) / str(config.run)
+    job.tree.blame(lambda: check_writable(folder / CHECKPOINTS, "the run's folder"), "system.data_dir")
     if config.init_from:
         from metta.rl.run.start import check_start
 
@@ -57,6 +62,9 @@ def _check_playing(job: Composed, config: EvaluateConfig | PlayConfig) -> None:
     job.tree.blame(_policy(uri, config.system), "policy_uri")
     trained = trained_on(uri, config.system.data_dir)
     foreign = isinstance(config, EvaluateConfig) and (config.env or (trained and trained.env.kind != "metta"))
+    for key in ("out", "save_replay_file", "save_replay_dir"):
+        if path := getattr(config, key, None):
+            job.tree.blame(lambda key=key, path=path: check_writable(Path(path), key), key)
     if not foreign:
         job.tree.blame(lambda: _check_room(mission_of(config, uri), config.seed), "mission", ["mission"])
 

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from metta.config.layers import GROUPS, options
+from metta.config.files import GROUPS, OWN, Folders, options
 from metta.config.recipes import Recipe
-from metta.config.schema import Key, Model, find, leaves
-from metta.config.tree import ALIASES
+from metta.config.schema import ALIASES, Key, Model, find, leaves
 
 USAGE = """\
 usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train run=demo trainer.total_timesteps=200_000
@@ -23,18 +22,24 @@ usage: run.py RECIPE [key=value …] [options]     e.g. run.py cogsguard.train r
 
   key=value       sets a parameter of the recipe or a key of the tree (a.b=c, +a=c, ~a, lists, dicts, 5_000_000)
   group=option    picks an option: agent=lstm, wandb=off, mission=cogsguard_arena.basic
-  user=NAME       lays configs/user/NAME.yaml, or a YAML file, over the recipe
+  user=NAME       lays configs/user/NAME.yaml, or a YAML file, over the recipe; also experiment=NAME
 
   -h, --help      what the recipe takes, with defaults and meanings
   --list          the recipes; 'train --list' and 'cogsguard --list' show a part
-  --cfg job       print the composed tree as YAML
+  -c, --cfg job   print the composed tree as YAML; with --resolve what references stand for, with --package KEY a part
+  -i, --info      what was composed: 'defaults', 'defaults-tree', 'config', 'searchpath', or all of these
+  --config-dir F  a folder with options and experiments of yours (agent/big.yaml, user/mine.yaml); also
+                  hydra.searchpath=[F]
   --describe      print what the policy is made of: shapes, parameters, work; '--describe json' for programs,
                   '--describe schedule' draws what changes while it trains
   --dry-run       compose and validate only
   -v, --verbose   show where each word went
   -m, --multirun  run one job after another for each value of lists (seed=1,2,3, agent=glob(l*))
   --sweep NAME    search for the best settings as configs/sweep/NAME.yaml, or a YAML file, says (docs/sweeps.md)
-  --from FOLDER   repeat a saved run exactly; words override"""
+  --from FOLDER   repeat a saved run exactly; words override
+  --shell-completion bash
+                  print what has bash, zsh or fish complete words: eval "$(./tools/run.py --shell-completion bash)"
+  --version       the versions of metta and Hydra"""
 
 
 def print_recipes(recipes: Iterable[Recipe]) -> None:
@@ -46,7 +51,9 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
     console.print(table)
 
 
-def print_recipe(recipe: Recipe, model: Model, config: BaseModel | None, mission: BaseModel | None) -> None:
+def print_recipe(
+    recipe: Recipe, model: Model, config: BaseModel | None, mission: BaseModel | None, folders: Folders = OWN
+) -> None:
     """Print what a recipe takes; defaults are those of the composed `config` and of the `mission` it plays."""
     console = make_console()
     console.print(Text.assemble((recipe.name, "bold"), f": {recipe.summary}"))
@@ -60,7 +67,7 @@ def print_recipe(recipe: Recipe, model: Model, config: BaseModel | None, mission
     table.add_column("options")
     for branch, group in GROUPS.items():
         if branch in model.model_fields:
-            table.add_row(branch, Text(", ".join(options(group))))
+            table.add_row(branch, Text(", ".join(options(group, folders))))
     console.print(table)
     short = [f"{word} = {key}" for word, key in ALIASES.items() if find(model, key) and not find(model, word)]
     console.print(Text(f"Short for: {', '.join(short)}. Flags: run.py --help."))

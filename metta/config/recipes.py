@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 import recipes
+from metta.common.docstrings import docstring
 from metta.common.errors import UserError, suggest
 from metta.config.job import Job
 from metta.config.schema import Key
@@ -34,7 +35,7 @@ class Recipe:
 
     @property
     def summary(self) -> str:
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return docstring(self.function).partition("\n")[0]
 
     @property
     def parameters(self) -> dict[str, Key]:

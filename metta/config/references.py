@@ -1,22 +1,26 @@
 """References between settings (`${wandb.group}`): what they may be, so that resolving them runs and grows nothing."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from metta.common.errors import UserError, suggest
+from metta.config.schema import ALIASES
 
 MOST = 100  # values that refer to others
 LONGEST = 100_000  # characters that one of them stands for
+ENVIRONMENT = re.compile(r"\$\{oc\.env:(\w+)(,[^${}]+)?\}")
 REFERENCE = re.compile(r"\$\{(\.*)([\w.\[\]-]*)\}")  # dots: up from where it stands
 
 Path = tuple[str, ...]
 
 
-def check_references(written: Any) -> None:
+def check_references(written: Any, is_typed: Callable[[str], bool]) -> None:
     """Raise UserError about the first reference in a tree, as it was written, that has something worked out, that comes
     back to itself, or that stands for more than a tree holds. Ten values of which each names the next ten times are
-    10^10, so all is counted before anything is resolved.
+    10^10, so all is counted before anything is resolved. Who typed the value of a path may have it read the environment
+    by `${oc.env:NAME}`.
     """
     values = dict(_leaves(written, ()))
     found = {path: text for path, text in values.items() if isinstance(text, str) and "${" in text}
@@ -33,8 +37,13 @@ def check_references(written: Any) -> None:
         if known:
             return known
         lengths[path], text = None, found[path]
+        if is_typed(".".join(path)):
+            for name, default in ENVIRONMENT.findall(text):
+                if name not in os.environ and not default:
+                    raise _refused(path, text, f"the environment has no {name}")
+            text = ENVIRONMENT.sub(lambda match: "x" * len(os.environ.get(match[1], "")), text)
         if "${" in REFERENCE.sub("", text):
-            kind = "references are ${key}, which read neither the environment nor call anything"
+            kind = "references are ${key}, and in a word ${oc.env:NAME}, which reads the environment"
             raise _refused(path, text, kind)
         for target in _targets(path, text):
             if not held(target):
@@ -54,7 +63,9 @@ def check_references(written: Any) -> None:
 
 
 def _hint(target: Path, values: dict[Path, Any]) -> str:
-    """Keys of the last name of a target, else those nearest to it."""
+    """What a target is short for; else keys of its last name, else those nearest to it."""
+    if meant := ALIASES.get(".".join(target)):
+        return f" (did you mean {meant}?)"
     named = [".".join(path) for path in values if path[-1] == target[-1]][:3]
     return f" (did you mean {', '.join(named)}?)" if named else suggest(".".join(target), map(".".join, values))
 

@@ -1,5 +1,6 @@
 """A job as a function: composed from a recipe and words, run, and judged by an objective."""
 
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from typing import Literal
 from metta.common.errors import UserError
 from metta.common.jsonl import read_rows
 from metta.config.composition import Composed, compose
-from metta.config.job import Config
+from metta.config.job import KINDS, Config
 from metta.config.ranks import train_in_many
 from metta.config.recipes import resolve
 from metta.config.words import Word, parse_word
@@ -30,7 +31,7 @@ class Summary:
     """How a job ended: the value of its objective, or why there is none."""
 
     name: str  # of the run; of an evaluation the policy
-    state: Literal["finished", "stopped", "failed"]
+    state: Literal["finished", "out of time", "stopped", "failed"]
     code: int = 0  # exit code
     objective: float | None = None
     ci95: Interval = NO_INTERVAL  # of an objective that is a mean of episodes
@@ -50,27 +51,32 @@ def run_job(recipe: str | None, overrides: Sequence[str | Word], objective: Obje
 
 def run_composed(job: Composed, objective: Objective | None = None) -> Summary:
     """Run a job and judge it. One that Ctrl-C or a signal stopped has the objective of what it came to."""
-    config, begin = job.config, time.monotonic()
-    objective = objective or Objective()
+    return run_config(job.config, objective)
+
+
+def run_config(config: Config, objective: Objective | None = None) -> Summary:
+    """Run the job that settings are of, and judge it."""
+    begin, objective = time.monotonic(), objective or Objective()
     try:
         if isinstance(config, EvaluateConfig):
-            return _evaluated(config, config.policy_uri or config.run or "", objective.evaluation or EpisodesSettings())
-        code, stopped, _ = execute(job)
+            name = config.policy_uri or config.run or ""
+            return _evaluated(config, name, objective.evaluation or EpisodesSettings(), shown=True)
+        code, stopped, finished = execute(config)
     except UserError as error:
         name, problem = getattr(config, "run", None) or "", str(error)
         return _read(config, Summary(name, "failed", error.exit_code, problem=problem), objective, begin)
-    state = "failed" if code else "stopped" if stopped else "finished"
+    state = "failed" if code else "stopped" if stopped else "finished" if finished else "out of time"
     problem = f"ended with exit code {code}" if code else ""
     return _read(config, Summary(config.run or "", state, code, problem=problem), objective, begin)
 
 
-def execute(job: Composed) -> tuple[int, bool, bool]:
+def execute(config: Config) -> tuple[int, bool, bool]:
     """Run a job; returns its exit code, whether a signal has stopped it, so that no other job may start, and whether it
     is done."""
-    _compile(job.config)
-    if isinstance(job.config, RunConfig) and (ended := train_in_many(job.config)):
+    _compile(config)
+    if isinstance(config, RunConfig) and (ended := train_in_many(config)):
         return ended.code, not ended.finished, ended.finished
-    result = job.kind.execute(job.config)
+    result = KINDS[config.cmd].execute(config)
     if isinstance(result, int):
         return result, False, True
     return 0, getattr(result, "stopped", False), getattr(result, "finished", True)
@@ -97,7 +103,7 @@ def _compile(config: Config) -> None:
 def _read(config: Config, ended: Summary, objective: Objective, begin: float) -> Summary:
     """The summary of a training with what its folder tells. A run in phases is judged by the last of them."""
     if not isinstance(config, RunConfig):
-        return ended
+        return replace(ended, problem=ended.problem or f"{config.cmd} has no score")
     run = config.phase_runs[-1]
     path = RunFolder(Path(config.system.data_dir) / (run.run or "")).metrics
     rows = list(read_rows(path)) if path.is_file() else []
@@ -132,14 +138,18 @@ def episodes_of(run: RunConfig, asked: EpisodesSettings) -> EvaluateConfig:
     )
 
 
-def _evaluated(config: EvaluateConfig, name: str, asked: EpisodesSettings) -> Summary:
-    """Play the episodes and summarize a metric of theirs."""
-    from metta.eval.evaluate import play  # here because it takes seconds to import
+def _evaluated(config: EvaluateConfig, name: str, asked: EpisodesSettings, shown: bool = False) -> Summary:
+    """Play the episodes, print them if they are to be `shown`, and summarize a metric of theirs."""
+    from metta.eval.evaluate import play, show  # here because it takes seconds to import
 
     played = play(config)
+    code = show(config, played) if shown else 0
+    if len(played.seeds) < config.episodes:
+        state, code = "stopped", 128 + signal.SIGINT
+    else:
+        state = "failed" if code else "finished"
     means = {metric: result.mean for metric, result in played.results.items()}
-    state = "finished" if len(played.seeds) == config.episodes else "stopped"
-    ended = Summary(name, state, agent_steps=played.agent_steps, seconds=played.seconds, metrics=means)
+    ended = Summary(name, state, code, agent_steps=played.agent_steps, seconds=played.seconds, metrics=means)
     if asked.metric not in means:
         problem = str(UnknownMetricError(asked.metric, means))
         return replace(ended, problem=problem, unknown_metric=True)

@@ -4,24 +4,30 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import version
 
-from metta.common.commands import Parser, guarded
+from metta.common.commands import guarded
 from metta.common.errors import UserError
-from metta.common.logging import note
+from metta.common.logging import debugging, note
 from metta.common.ranks import begin
+from metta.common.settings import Settings
 from metta.common.streams import go_on_unheard
 from metta.config import help as printed
 from metta.config.composition import Composed, combinations, compose, compose_saved
-from metta.config.describe import FORMS, describe
+from metta.config.describe import describe
 from metta.config.dry_run import check_job
-from metta.config.in_turn import run_in_turn
+from metta.config.flags import read_flags
+from metta.config.hydra_words import take_hydra_words
+from metta.config.info import print_info, print_tree
 from metta.config.job import KINDS, Config
+from metta.config.many import run_many
 from metta.config.ranks import check_launched, refused
 from metta.config.recipes import Recipe, resolve, select
-from metta.config.run_job import execute
+from metta.config.run_job import Summary, execute, run_composed
+from metta.config.shells import answer_shell
 from metta.config.summary import summary
-from metta.config.tree import to_yaml
-from metta.config.words import Word, is_word, parse_word
+from metta.config.words import Word, is_word, parse_words, search_path
+from metta.executors.settings import BasicSettings
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
@@ -40,33 +46,24 @@ def train(argv: Sequence[str]) -> int:
     return _guarded(_train, argv)
 
 
-def _flags() -> Parser:
-    parser = Parser(add_help=False)
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--list", action="store_true")
-    parser.add_argument("--cfg", choices=["job"])
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--describe", choices=FORMS)
-    parser.add_argument("-v", "--verbose", action="store_true")
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("--sweep", metavar="NAME")
-    parser.add_argument("--from", dest="saved", metavar="FOLDER")
-    parser.add_argument("--format", choices=["table", "json", "yaml"])
-    return parser
-
-
 def _guarded(
     compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str], naming: str = NAMING
 ) -> int:
     def main() -> int:
         begin()
         try:
-            flags = _flags().parse_intermixed_args(_with_forms(argv))
-            if flags.format:  # the usual spelling of the word
-                flags.words.append(f"format={flags.format}")
+            flags = read_flags(argv)
+            if flags.version:
+                print(f"metta {version('metta')}, Hydra {version('hydra-core')}")
+                return 0
+            if flags.shell_completion:
+                answer_shell(flags.words)
+                return 0
+            flags.hydra = take_hydra_words(flags.words)
+            flags.words = flags.hydra.rest
             if flags.sweep and not flags.help:
                 return import_module(SWEEPS).sweep(flags)
+            _check_hydra(flags)
             jobs = compose_jobs(flags)
             check_launched(jobs)
         except UserError as error:
@@ -76,20 +73,18 @@ def _guarded(
     return guarded(main)
 
 
-def _with_forms(argv: Sequence[str]) -> list[str]:
-    """The arguments with a form behind --describe, which takes none but these."""
-    words: list[str] = []
-    for word in argv:
-        if words[-1:] == ["--describe"] and word not in FORMS:
-            words.append("table")
-        words.append(word)
-    return [*words, "table"] if words[-1:] == ["--describe"] else words
+def _check_hydra(flags: argparse.Namespace) -> None:
+    """Raise UserError for words of Hydra that need a flag which is not there."""
+    if flags.hydra.searches:
+        raise UserError("hydra/sweeper=metta: --sweep NAME names what is searched (configs/sweep, docs/sweeps.md)")
+    if flags.hydra.launcher != "basic" and not flags.multirun:
+        raise UserError(f"hydra/launcher={flags.hydra.launcher}: runs the jobs of -m, or the workers of --sweep NAME")
 
 
 def _run(flags: argparse.Namespace) -> list[Composed]:
     """The jobs that the words of tools/run.py name; none where something is printed instead."""
     names = [text for text in flags.words if not is_word(text)]
-    words = [parse_word(text) for text in flags.words if is_word(text)]
+    words = parse_words(text for text in flags.words if is_word(text))
     if flags.list or not (names or words or flags.saved or flags.help):
         printed.print_recipes(recipe for name in names or [None] for recipe in select(name))
         return []
@@ -115,7 +110,7 @@ def _train(flags: argparse.Namespace) -> list[Composed]:
     if flags.help:
         print(printed.USAGE.replace("RECIPE ", "+user=NAME ").replace("run.py", "train.py"))
         return []
-    return _jobs(None, [parse_word(text) for text in flags.words], flags)
+    return _jobs(None, parse_words(flags.words), flags)
 
 
 def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -> list[Composed]:
@@ -127,11 +122,17 @@ def _jobs(recipe: Recipe | None, words: list[Word], flags: argparse.Namespace) -
 
 
 def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
-    if flags.verbose:
+    if flags.verbose or debugging():
         for job in jobs:
             print(*job.placed, sep="\n", file=sys.stderr)
-    if flags.cfg:
-        print("---\n".join(to_yaml(job.config) for job in jobs), end="")
+    if flags.cfg or flags.info:
+        for number, job in enumerate(jobs):
+            if number:
+                print("---")
+            if flags.info:
+                print_info(job, flags.info)
+            else:
+                print_tree(job, flags.package, flags.resolve)
     elif flags.describe:
         for job in jobs:
             describe(job.config, flags.describe)
@@ -140,21 +141,30 @@ def _start(jobs: list[Composed], flags: argparse.Namespace, naming: str) -> int:
             check_job(job)
             print(summary(job.config))
     else:
-        return _run_jobs(jobs, naming)
+        return _run_jobs(jobs, flags.hydra.settings, naming)
     return 0
 
 
-def _run_jobs(jobs: list[Composed], naming: str) -> int:
-    def told(job: Composed) -> tuple[int, bool, bool]:
-        code, stopped, finished = execute(job)
-        if not (code or finished):
+def _run_jobs(jobs: list[Composed], launcher: Settings, naming: str) -> int:
+    def tell(job: Composed, finished: bool) -> None:
+        if not finished:
             added = f" with {naming.format(job.made_up)}" if job.made_up else ""
             note(f"the same command{added} goes on from here")
-        return code, stopped, finished
+
+    def run(job: Composed) -> Summary:
+        ended = run_composed(job)
+        tell(job, bool(ended.code) or ended.state == "finished")
+        return ended
 
     if any(isinstance(job.config, RunConfig) for job in jobs):
         go_on_unheard()
-    return run_in_turn(jobs, told) if len(jobs) > 1 else told(jobs[0])[0] if jobs else 0
+    if len(jobs) > 1 or not isinstance(launcher, BasicSettings):
+        return run_many(jobs, launcher, run)
+    if not jobs:
+        return 0
+    code, _, finished = execute(jobs[0].config)
+    tell(jobs[0], bool(code) or finished)
+    return code
 
 
 def _help(recipe: Recipe, words: list[Word]) -> None:
@@ -165,4 +175,5 @@ def _help(recipe: Recipe, words: list[Word]) -> None:
         if words:
             raise
     model = type(config) if config else KINDS["train"].model
-    printed.print_recipe(recipe, model, config, build_mission(config.mission) if config and config.mission else None)
+    mission = build_mission(config.mission) if config and config.mission else None
+    printed.print_recipe(recipe, model, config, mission, search_path(words))

@@ -15,6 +15,18 @@ from metta.policy.nets.components.registry import KINDS
 from metta.rl.schedule import KIND, takes_schedule
 
 Model = type[BaseModel]
+# Short and former spellings; each is taken only where the tree has no such key of its own.
+ALIASES = {
+    "device": "system.device",
+    "seed": "system.seed",
+    "trust_pickle": "system.trust_pickle",
+    "trust_code": "system.trust_code",
+    "max_steps": "mission.max_steps",
+    "trainer.num_workers": "training_env.num_workers",
+    "training_env.backend": "env.backend",
+    "checkpointer.keep": "checkpointer.keep_last",
+    "sim": "evals",
+}
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from metta.common.errors import UserError, suggest
 from metta.common.plain_yaml import dump
 from metta.common.settings import short_repr, subjects
-from metta.config.layers import GROUPS, Layer, Source
+from metta.config.files import GROUPS, MISSING, OWN, Folders
+from metta.config.layers import Layer, Source, option_at
 from metta.config.references import check_references
-from metta.config.schema import Key, Model, find, nearest
+from metta.config.schema import ALIASES, Key, Model, find, nearest
 from metta.config.words import Word
 from metta.policy.nets.components.registry import WHERE
 from metta.policy.nets.presets import KNOBS, refers_to
@@ -21,20 +22,6 @@ from metta.rl.schedule import KIND
 
 T = TypeVar("T", bound=BaseModel)
 Result = TypeVar("Result")
-# Short and former spellings; each is taken only where the tree has no such key of its own.
-ALIASES = {
-    "device": "system.device",
-    "seed": "system.seed",
-    "trust_pickle": "system.trust_pickle",
-    "trust_code": "system.trust_code",
-    "max_steps": "mission.max_steps",
-    "trainer.num_workers": "training_env.num_workers",
-    "training_env.backend": "env.backend",
-    "checkpointer.keep": "checkpointer.keep_last",
-    "sim": "evals",
-}
-
-
 MOST_SOURCES = 3  # named in one line
 
 
@@ -46,6 +33,7 @@ class Tree:
     values: DictConfig = field(init=False)
     origins: dict[str, Source] = field(default_factory=dict)
     picked: set[str] = field(default_factory=set)  # paths that stand as the option of a group set them
+    missing: dict[str, Source] = field(default_factory=dict)  # paths that must be given (`???`), and who says so
 
     def __post_init__(self) -> None:
         values = self.model().model_dump()
@@ -58,6 +46,11 @@ class Tree:
         known = OmegaConf.create({})
         for path, value in _flat(layer.values):
             key = self.key(path, layer.source)
+            for known_path in {key.path, *(known for known in self.missing if key.path.startswith(f"{known}."))}:
+                self.missing.pop(known_path, None)
+            if value == MISSING:
+                self.missing[key.path] = layer.source
+                continue
             self._begin_schedule(key.path, layer.source)
             if value is None and key.model is not None and not key.optional:
                 continue  # `trainer:` with nothing below it
@@ -79,6 +72,11 @@ class Tree:
         if word.delete:
             self._delete(key.path, word)
             self._note(key.path, word.source)
+        elif word.extends:
+            if not key.takes_list:
+                raise UserError(f"{key.path} is no list to be extended, from {word.source}")
+            known = OmegaConf.select(self.values, key.path) or ()
+            self.lay(Layer(word.source, _nested(key.path, [*known, *word.value])))
         elif key.model is not None and isinstance(value_for(key, word), str):
             names = ", ".join(child.path.rpartition(".")[2] for child in key.children())
             raise UserError(f"{key.path} has keys of its own ({names}), from {word.source}")
@@ -88,6 +86,8 @@ class Tree:
 
     def key(self, path: str, source: Source) -> Key:
         """Find the key at a path, short spellings included; raises UserError with the nearest one."""
+        if path.startswith("hydra.") and source.kind == "file":
+            raise UserError(f"{path}: Hydra's own settings are words of the command line, from {source}")
         target = path if find(self.model, path) else _unaliased(path)
         key = find(self.model, target)
         if key is None:
@@ -96,7 +96,9 @@ class Tree:
 
     def validated(self, model: type[T]) -> T:
         """The tree as a typed config; raises UserError naming the first bad key and who set it."""
-        self.blame(lambda: check_references(OmegaConf.to_container(self.values)), "")
+        for path, source in self.missing.items():
+            raise UserError(f"{path}=… is missing: it is to be given, from {source}")
+        self.blame(lambda: check_references(OmegaConf.to_container(self.values), self._is_word), "")
         try:
             values: Any = OmegaConf.to_container(self.values, resolve=True)
             self._settle_agent(values.get("agent") or {})
@@ -132,6 +134,11 @@ class Tree:
             written = written.get(part) if isinstance(written, dict) else written
         sources = self.setters(path)
         return bool(sources) and all(source.kind != "file" for source in sources) and not _interpolates(written)
+
+    def _is_word(self, path: str) -> bool:
+        """Whether a person wrote all of the value at `path` on the command line."""
+        sources = self.setters(path)
+        return bool(sources) and all(source.kind == "word" for source in sources)
 
     def blame(self, check: Callable[[], Result], about: str, homes: Sequence[str] = ()) -> Result:
         """Run a check; a UserError from it also names who set what it is about, `about` unless it says so itself.
@@ -250,11 +257,19 @@ def to_yaml(config: BaseModel) -> str:
 def picks_option(word: Word) -> bool:
     """Tell a word that picks an option of a group, such as agent=lstm, from one that sets a value."""
     plain = not (word.delete or word.options)
-    return plain and _group(word) in GROUPS and isinstance(word.value, str | int)
+    return plain and (_group(word) in GROUPS or _elsewhere(word)) and isinstance(word.value, str | int)
 
 
-def option_layer(word: Word) -> Layer:
-    return Layer(word.source, {_group(word): word.value})
+def option_layers(word: Word, folders: Folders = OWN) -> list[Layer]:
+    """The layers of the option that a word picks."""
+    if _elsewhere(word):
+        return option_at(word.group, str(word.value), word.key, word.source, folders)
+    return [Layer(word.source, {_group(word): word.value})]
+
+
+def _elsewhere(word: Word) -> bool:
+    """Tell a word that puts an option elsewhere than its group belongs, such as mission@evals.missions.mine=basic."""
+    return word.group in GROUPS.values() and GROUPS.get(_group(word)) != word.group
 
 
 def _group(word: Word) -> str:

@@ -1,8 +1,8 @@
 """The words of a command line: Hydra's override grammar, and the unquoted values that people type."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -11,12 +11,16 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Rang
 from hydra.errors import HydraException
 
 from metta.common.errors import UserError
-from metta.config.layers import GROUPS, Source, options
+from metta.config.files import EXPERIMENTS, GROUPS, OWN, Folders, experiments, more_folders, options
+from metta.config.layers import Source
 from metta.game.missions import mission_names
 
+SEARCH_PATH = "hydra.searchpath"  # the one of Hydra's own settings that composition reads
 MOST_VALUES = 10_000  # of a word, and jobs of a command
 
 _WORD = re.compile(r"(?P<prefix>\+\+|\+|~|)(?P<key>[A-Za-z_$][\w.$/@-]*)=(?P<value>.*)", re.DOTALL)
+
+_EXTENDED = re.compile(r"(?P<key>[^=]+)=\s*extend_list\((?P<values>.*)\)\s*", re.DOTALL)  # from Hydra 1.4
 
 # Inside brackets: quoted text (kept), URIs, and bare values that hold a character Hydra reserves.
 _BARE = re.compile(r""""[^"]*"|'[^']*'|\w+:/[^\s,\[\]{}"']*|[^\s,\[\]{}"':]*[=&~][^\s,\[\]{}"':]*""")
@@ -24,7 +28,8 @@ _BARE = re.compile(r""""[^"]*"|'[^']*'|\w+:/[^\s,\[\]{}"']*|[^\s,\[\]{}"':]*[=&~
 
 @dataclass(frozen=True)
 class Word:
-    """One `key=value`. `raw` is the value as typed; `delete` marks `~key`; several `options` are a comma list."""
+    """One `key=value`. `raw` is the value as typed; `delete` marks `~key`; several `options` are a comma list; of
+    `group@key=option` the group."""
 
     text: str
     key: str
@@ -32,6 +37,8 @@ class Word:
     raw: str = ""
     delete: bool = False
     options: tuple["Word", ...] = ()
+    group: str = ""
+    extends: bool = False  # the list that is there, by `extend_list(…)`
     file: str | None = None  # that says it; None: a person typed it
 
     @property
@@ -53,24 +60,41 @@ def is_word(text: str) -> bool:
     return "=" in text or text.startswith(("~", "+"))
 
 
-def parse_word(text: str) -> Word:
+def parse_words(texts: Iterable[str]) -> list[Word]:
+    """Parse the words of a command line, of which `hydra.searchpath=[…]` names more folders of options."""
+    texts = [*texts]
+    folders = search_path([parse_word(text) for text in texts if text.lstrip("+").startswith(f"{SEARCH_PATH}=")])
+    return [parse_word(text, folders) for text in texts]
+
+
+def search_path(words: Sequence[Word]) -> Folders:
+    """The folders of options and experiments that words name. Raises UserError as `more_folders`."""
+    said = [word for word in words if word.key == SEARCH_PATH]
+    lists = [word.value if isinstance(word.value, list) else [word.raw] for word in said]
+    return more_folders(str(name) for listed in lists for name in listed)
+
+
+def parse_word(text: str, folders: Folders = OWN) -> Word:
     """Parse one word; raises UserError where it is no setting at all."""
+    if extended := _EXTENDED.fullmatch(text):
+        return replace(parse_word(f"{extended['key']}=[{extended['values']}]"), text=text, extends=True)
     match = _WORD.fullmatch(text)
     if match is None and not re.fullmatch(r"~[A-Za-z_][\w.]*", text):
         raise UserError(f"cannot read the word '{text}': settings are key=value, +key=value or ~key")
     override, value = _read(text, match)
     key = _key(override)
+    group = override.key_or_group if override.package is not None else ""
     raw = match["value"].strip() if match else ""
     if override.is_delete():
         return Word(text, key, delete=True, raw=raw)
     if override.is_sweep_override():
-        return Word(text, key, raw, raw, options=_options(text, override))
-    return Word(text, key, value, raw)
+        return Word(text, key, raw, raw, options=_options(text, override, folders), group=group)
+    return Word(text, key, value, raw, group=group)
 
 
 def varied(word: Word) -> tuple[Word, ...]:
     """The words that a comma list stands for; URIs with `=` or `&` may be listed unquoted."""
-    if word.options or not isinstance(word.value, str) or word.raw[:1] in "\"'[{":
+    if word.options or not isinstance(word.value, str) or word.raw[:1] in "\"'[{" or word.raw.endswith(")"):
         return word.options or (word,)
     parts = [part.strip() for part in word.raw.split(",")]
     if len(parts) == 1 or not all(parts):
@@ -78,7 +102,7 @@ def varied(word: Word) -> tuple[Word, ...]:
     return tuple(parse_word(f"{word.text.split('=', 1)[0]}={part}") for part in parts)
 
 
-def _options(text: str, override: Override) -> tuple[Word, ...]:
+def _options(text: str, override: Override, folders: Folders) -> tuple[Word, ...]:
     """The words that a list, `choice(…)`, `range(…)` or `glob(…)` stands for."""
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):
@@ -86,7 +110,8 @@ def _options(text: str, override: Override) -> tuple[Word, ...]:
     try:
         if isinstance(sweep, RangeSweep) and sweep.step and _length(sweep) > MOST_VALUES:
             raise UserError(f"the word '{text}' lists more than {MOST_VALUES:,} values")
-        values = _matching(text, override, sweep) if isinstance(sweep, Glob) else [*override.sweep_string_iterator()]
+        is_glob = isinstance(sweep, Glob)
+        values = _matching(text, override, sweep, folders) if is_glob else [*override.sweep_string_iterator()]
     except (HydraException, TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"cannot list the values of the word '{text}': {error}") from None
     if not values:
@@ -98,15 +123,16 @@ def _length(sweep: RangeSweep) -> float:
     return ((sweep.stop or 0) - (sweep.start or 0)) / sweep.step
 
 
-def _matching(text: str, override: Override, pattern: Glob) -> list[str]:
+def _matching(text: str, override: Override, pattern: Glob, folders: Folders) -> list[str]:
     """The options of a group that a pattern matches; of missions, where it matches none, those of the game."""
     group = GROUPS.get(key := _key(override), key)
-    if group not in (*GROUPS.values(), "user"):
+    if group not in (*GROUPS.values(), *EXPERIMENTS):
         raise UserError(f"the word '{text}': glob picks options of a group, one of {', '.join(GROUPS)}")
-    for names in (options(group), [*mission_names()] if group == "mission" else []):
+    known = experiments(folders) if group in EXPERIMENTS else options(group, folders)
+    for names in (known, [*mission_names()] if group == "mission" else []):
         if found := [name for name in names if name in pattern.filter(names)]:
             return found
-    raise UserError(f"the word '{text}' matches none of {', '.join(options(group))}")
+    raise UserError(f"the word '{text}' matches none of {', '.join(known)}")
 
 
 def _key(override: Override) -> str:

@@ -170,8 +170,16 @@ def play(config: EvaluateConfig) -> Played:
 
 
 def evaluate(config: EvaluateConfig) -> int:
-    """Run the job and print its result: a table, or one JSON document. Raises UserError for bad input."""
+    """Run the job and print its result. Raises UserError for bad input."""
     played = play(config)
+    code = show(config, played)
+    if len(played.seeds) < config.episodes:
+        raise KeyboardInterrupt  # its exit code, after what there is to show
+    return code
+
+
+def show(config: EvaluateConfig, played: Played) -> int:
+    """Print what was played: a table, or one JSON document. Returns the job's exit code."""
     for message in played.messages:
         warn(message)
     if config.format != "table":
@@ -181,8 +189,6 @@ def evaluate(config: EvaluateConfig) -> int:
         rate = played.agent_steps / played.seconds
         seeds = f"seeds {played.seeds[0]} to {played.seeds[-1]}"
         print(f"{seeds}, {played.seconds:.1f} s, {rate:,.0f} agent-steps/s")
-    if len(played.seeds) < config.episodes:
-        raise KeyboardInterrupt  # its exit code, after what there is to show
     return 0 if played.acted else NEVER_ACTED
 
 

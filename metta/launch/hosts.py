@@ -5,7 +5,7 @@ from pydantic import Field, PositiveFloat
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, validated
-from metta.config.layers import CONFIGS
+from metta.config.files import CONFIGS
 
 ROOT = CONFIGS.resolve().parent  # of the project: where devops/ lies
 MOST_BYTES = 100_000

@@ -14,6 +14,7 @@ from metta.common.errors import UserError, suggest
 from metta.common.files import write_atomic
 from metta.common.settings import Settings, validated
 from metta.config.composition import compose
+from metta.config.files import EXPERIMENTS
 from metta.config.recipes import Recipe, resolve
 from metta.config.summary import summary
 from metta.config.words import Word, is_word, parse_word
@@ -135,7 +136,7 @@ def node_command(sent: Sent, code: str, node: str = "0", nodes: int = 1, endpoin
 
 def _check_tracked(recipe: Recipe, words: Sequence[Word]) -> None:
     """Raise UserError for a recipe or an experiment that no commit could bring along."""
-    experiments = [Path(word.raw) for word in words if word.key == "user"]
+    experiments = [Path(word.raw) for word in words if word.key in EXPERIMENTS]
     for path in (Path(inspect.getfile(recipe.function)), *(path for path in experiments if path.is_file())):
         if not tracked(path):
             raise UserError(f"{path}: in no commit, so it would be missing there; git add and commit it first")

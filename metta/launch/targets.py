@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, TypeAdap
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, first_problem
-from metta.config.layers import CONFIGS, options
+from metta.config.files import CONFIGS, options
 from metta.config.words import Word
 
 MOST_BYTES = 100_000

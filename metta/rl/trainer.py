@@ -340,7 +340,7 @@ class Trainer:
         where = f"{self.parts.device}" + ("" if precision == FLOAT32.name else f" in {precision}")
         where += f", {self.world.size} processes" if self.world.size > 1 else ""
         note(
-            f"run {folder.name}: {plan.source.label}, {plan.config.agent.name} ({size:,} parameters) on "
+            f"run {folder.name}: {plan.source.name}, {plan.config.agent.name} ({size:,} parameters) on "
             f"{where}, {shape.envs} environments x {shape.agents} agents, epochs of "
             f"{shape.agent_steps:,} agent-steps, in {folder.path}"
         )

@@ -10,9 +10,11 @@ from metta.common.settings import validated
 from metta.config.run_job import Interval
 from metta.eval.statistics import show
 from metta.runs.text import table
+from metta.sweep.database import answering
 from metta.sweep.plan import Plan, Values, run_name
 from metta.sweep.settings import Scalar
-from metta.sweep.storage import BASELINE, NOTES, PRUNED_AT, WORKER, answering, open_store
+from metta.sweep.storage import open_store
+from metta.sweep.store import BASELINE, NOTES, PRUNED_AT, WORKER
 
 PLAN = "sweep.json"  # in the folder of a sweep: its plan
 MOST_BYTES = 1_000_000

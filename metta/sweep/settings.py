@@ -12,14 +12,17 @@ from metta.common.defaults import SEED
 from metta.common.documents import read_yaml
 from metta.common.errors import UserError, suggest
 from metta.common.settings import Settings, fields_at, validated
-from metta.config.layers import CONFIGS, options
+from metta.config.files import CONFIGS, options
 from metta.config.words import Word
+from metta.executors.settings import LAUNCHERS, LocalSettings
 from metta.runs.objective import Objective
 
 VERSION = 1
 PREFIX = "sweep."  # of words that change a sweep file
 KINDS = ("log", "uniform", "int", "choice")
 BRANCHES = ("parameters", "settings")  # whose keys are paths of the tree, with dots
+# By the names of Hydra's launchers.
+EXECUTORS = {"local": "basic", "ray": "ray", "slurm": "submitit_slurm", "submitit_local": "submitit_local"}
 STORAGE = re.compile(r"postgresql(\+psycopg)?://\S+")
 Scalar = bool | int | float | str | None
 
@@ -139,9 +142,11 @@ class SweepSettings(Settings):
         default=8, description="trials drawn at random before the search goes by results"
     )
     seed: NonNegativeInt = Field(default=SEED, description="seed of the search")
-    workers: PositiveInt = Field(
-        default=1, description="trials at a time on this machine, which share its cores and GPUs"
+    workers: PositiveInt = Field(default=1, description="trials at a time")
+    executor: Literal["local", "ray", "slurm", "submitit_local"] = Field(
+        default="local", description="where they run; local: on this machine, whose cores and GPUs they share"
     )
+    launcher: dict[str, Any] = Field(default={}, description="settings of the executor, as hydra.launcher.… has them")
     storage: str | None = Field(default=None, description="postgresql+psycopg://… for workers on many machines")
     lost_after: PositiveFloat = Field(
         default=60, description="storage: seconds without a sign of life until a worker's trial is given out again"
@@ -166,7 +171,18 @@ class SweepSettings(Settings):
                     hint = suggest(other, self.parameters.keys() - {path})
                     raise ValueError(f"parameters.{path}: when: '{other}' is no other parameter{hint}")
         self.ordered()
+        _ = self.executor_settings
         return self
+
+    @property
+    def executor_settings(self) -> Settings:
+        """Settings of the executor. Raises ValueError where they are none of its own."""
+        if self.executor == "local" and not self.launcher:
+            return LocalSettings(n_jobs=self.workers)
+        try:
+            return validated(LAUNCHERS[EXECUTORS[self.executor]], self.launcher, "launcher")
+        except UserError as error:
+            raise ValueError(f"executor={self.executor}: {error}") from None
 
     @property
     def prunes(self) -> bool:

@@ -15,7 +15,7 @@ from metta.common.errors import UserError
 from metta.config.run_job import NO_INTERVAL, Interval
 from metta.sweep.plan import Plan, Values
 from metta.sweep.settings import Parameter, Scalar
-from metta.sweep.storage import BASELINE, NOTES, PRUNED_AT, WORKER, Store
+from metta.sweep.store import BASELINE, NOTES, PRUNED_AT, WORKER, Store
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 GRID, BEGUN, RUNG = "grid", "begun_with", "rung "
@@ -62,7 +62,6 @@ class Sweep:
     def __init__(self, plan: Plan, store: Store) -> None:
         """Open the study, or begin it. Raises UserError where it was begun with another plan."""
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")
         self.plan, self.store = plan, store
         objective = plan.sweep.objective
         with store.exclusive():
@@ -91,7 +90,7 @@ class Sweep:
             known = waiting[0].user_attrs if waiting else {}
             trial, baseline = self.study.ask(), known.get(BASELINE, False)
             values = self._suggest(trial, baseline)
-            self.store.beat(trial._trial_id)
+            self.store.beat()
             trial.set_user_attr(WORKER, self.store.worker)
         return Taken(trial.number, values, trial, baseline, known.get(PRUNED_AT))
 

@@ -4,30 +4,25 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from metta.common.commands import guarded
 from metta.common.errors import UserError
-from metta.common.files import read_text, write_atomic
+from metta.common.files import write_atomic
 from metta.common.jsonl import Row
-from metta.common.processes import child_environment
-from metta.common.ranks import begin, end_with_parent
-from metta.common.streams import go_on_unheard
-from metta.config.run_job import Summary, run_job
-from metta.config.words import Word, parse_word
+from metta.config.composition import compose
+from metta.config.job_process import job_task, summary_of
+from metta.config.recipes import resolve
+from metta.config.run_job import Summary
+from metta.config.words import Word
+from metta.executors.process import start_process
 from metta.rl.run.run_folder import RunFolder
 from metta.rl.run.run_lock import LIMIT, is_running
 from metta.runs.objective import Objective
 
-COMMAND = (sys.executable, "-P", "-m", __name__)
-SUMMARY, OVERRIDES, OUTPUT = "summary.json", "overrides.yaml", "output.log"
-MOST_BYTES = 1_000_000
+OVERRIDES = "overrides.yaml"
 POLL = 0.1  # seconds
 PATIENCE = 60.0  # seconds in which a run that is asked to stop has saved
 Watch = Callable[[Path], bool]  # looks at the metrics of a run; whether it is to stop
@@ -39,30 +34,14 @@ def run_trial(
     """Train in a child process, to the end or until `watch` or `stop` comes true, and return how that ended."""
     run = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).unlink(missing_ok=True)
     write_atomic(folder / OVERRIDES, "".join(f"- {json.dumps(word.text)}\n" for word in words))
     _wait_until_free(folder)
-    given = {
-        "parent": os.getpid(),
-        "recipe": recipe,
-        "words": [(word.text, word.file) for word in words],
-        "objective": objective.model_dump(mode="json"),
-        "summary": str(folder / SUMMARY),
-    }
-    with open(folder / OUTPUT, "ab") as output:
-        # A session of its own: Ctrl-C at the terminal is passed on once, by the worker.
-        child = subprocess.Popen(
-            COMMAND,
-            env=child_environment(),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
     try:
-        assert child.stdin
-        with suppress(BrokenPipeError), child.stdin as stdin:
-            stdin.write(json.dumps(given).encode())
+        job = compose(resolve([recipe]) if recipe else None, words)
+    except UserError as error:
+        return Summary(folder.name, "failed", error.exit_code, problem=str(error))
+    child = start_process(job_task(job, objective, folder))
+    try:
         while child.poll() is None:
             if stop() or watch(run.metrics):
                 _end(child)
@@ -73,7 +52,7 @@ def run_trial(
             child.kill()
         child.wait()
     watch(run.metrics)
-    return _summary(folder, child.returncode)
+    return summary_of(folder, child.returncode)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -90,19 +69,6 @@ def _wait_until_free(folder: Path) -> None:
         time.sleep(POLL)
 
 
-def _summary(folder: Path, code: int) -> Summary:
-    """What the child said; of one that said nothing, how it ended and its last line."""
-    with suppress(UserError, ValueError, TypeError):
-        told: dict[str, Any] = json.loads(read_text(folder / SUMMARY, MOST_BYTES))
-        return Summary(**{**told, "ci95": tuple(told["ci95"])})
-    if code < 0:
-        problem = f"killed by {signal.Signals(-code).name}" + " (out of memory?)" * (code == -signal.SIGKILL)
-    else:
-        lines = (folder / OUTPUT).read_text(errors="replace").strip().splitlines()
-        problem = f"exit code {code}: {lines[-1][:300] if lines else 'no word'}"
-    return Summary(folder.name, "failed", code, problem=problem)
-
-
 def new_rows(path: Path, offset: int) -> tuple[list[Row], int]:
     """Whole lines of a metrics file behind an offset, and the offset behind them; from its start if it has shrunk."""
     if not path.is_file():
@@ -117,21 +83,3 @@ def new_rows(path: Path, offset: int) -> tuple[list[Row], int]:
         with suppress(ValueError):
             rows.append(json.loads(line))
     return rows, offset
-
-
-def main() -> int:
-    """Run the job that standard input names and write its summary; returns its exit code."""
-    given = json.loads(sys.stdin.buffer.read())
-    end_with_parent(given["parent"])
-    begin()
-    go_on_unheard()
-    words = [replace(parse_word(text), file=file) for text, file in given["words"]]
-    ended = run_job(given["recipe"], words, Objective.model_validate(given["objective"]))
-    write_atomic(Path(given["summary"]), json.dumps(asdict(ended)))
-    if ended.problem:
-        print(f"error: {ended.problem}", file=sys.stderr)
-    return ended.code
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

@@ -8,11 +8,11 @@ import yaml
 
 from metta.common.errors import UserError
 from metta.common.files import ensure_new, write_atomic
-from metta.config.layers import GROUPS, options
+from metta.config.files import EXPERIMENTS, GROUPS, options
 from metta.config.recipes import resolve
-from metta.config.words import parse_word
+from metta.config.words import SEARCH_PATH, parse_word
 from metta.runs.run import flat
-from metta.sweep.plan import Plan
+from metta.sweep.plan import Plan, run_name
 from metta.sweep.results import Found, Results
 
 MARK = "# The winner of a sweep:"
@@ -47,7 +47,11 @@ def experiment(plan: Plan, trial: Found) -> dict[str, Any]:
 
 
 def _said(plan: Plan, trial: Found) -> Iterator[tuple[str, Any]]:
-    words = [parse_word(text) for text in plan.typed]
+    words = [word for word in map(parse_word, plan.typed) if word.key != SEARCH_PATH]
+    for word in words:
+        if word.key in EXPERIMENTS:
+            run = plan.folder / run_name(trial.number)
+            raise UserError(f"what was swept is {word.text}, which no file stands for: --from {run} repeats the winner")
     recipe = resolve([plan.recipe]) if plan.recipe else None
     if recipe:
         own = [word for word in words if word.key in recipe.parameters]

@@ -1,6 +1,6 @@
 """A worker: takes one trial after another until the budget is spent, and gives back what it was stopped in."""
 
-import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -8,32 +8,32 @@ from collections.abc import Callable, Sequence
 from metta.common.commands import guarded
 from metta.common.errors import UserError, suggest
 from metta.common.logging import note
-from metta.common.ranks import end_with_parent
 from metta.common.settings import Settings
 from metta.common.streams import go_on_unheard
 from metta.config.run_job import Summary
 from metta.config.words import parse_word
 from metta.eval.statistics import show, summarize
+from metta.executors.process import Task, received
 from metta.rl.launcher import Signals
+from metta.sweep.database import answering
 from metta.sweep.plan import Plan, run_name
 from metta.sweep.results import short
-from metta.sweep.storage import answering, open_store
+from metta.sweep.storage import open_store
 from metta.sweep.study import Outcome, Spent, Sweep, Taken
 from metta.sweep.trial import run_trial
 from metta.sweep.watch import Watch
 
-COMMAND = (sys.executable, "-P", "-m", __name__)
+STORAGE = "sweep.storage=postgresql+psycopg://… serves many"
+STOPPED = 130  # exit code of a worker that a signal has stopped
 WAIT = 0.2  # seconds between looks whether a trial was lost
 Run = Callable[[Sweep, Taken, Callable[[], bool]], Outcome]
 
 
 class Share(Settings):
-    """What a worker of this machine is given: the plan, and its cores and GPUs; None: all."""
+    """What a worker is given: the plan, and the machine on which a journal lies."""
 
     plan: Plan
-    parent: int
-    cores: list[int] | None = None
-    gpus: list[str] | None = None
+    machine: str
 
 
 def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
@@ -45,7 +45,7 @@ def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
                 return
             time.sleep(WAIT)
             continue
-        with sweep.store.holding(taken.trial._trial_id):
+        with sweep.store.holding():
             outcome = run(sweep, taken, stop)
         sweep.tell(taken, outcome)
         _say(sweep, taken, outcome)
@@ -54,11 +54,11 @@ def work(sweep: Sweep, stop: Callable[[], bool], run: Run) -> None:
 
 
 def run_here(plan: Plan) -> int:
-    """Work in this process; returns 130 if a signal stopped it."""
+    """Work in this process; returns STOPPED if a signal stopped it."""
     go_on_unheard()
     with Signals() as signals, answering(plan.sweep.storage):
         work(Sweep(plan, open_store(plan)), lambda: bool(signals.come), train)
-        return 130 if signals.come else 0
+        return STOPPED if signals.come else 0
 
 
 def train(sweep: Sweep, taken: Taken, stop: Callable[[], bool]) -> Outcome:
@@ -70,7 +70,7 @@ def train(sweep: Sweep, taken: Taken, stop: Callable[[], bool]) -> Outcome:
         if plan.sweep.seeds > 1:
             words.append(parse_word(f"system.seed={plan.sweep.seed + seed}"))
         runs.append(run_trial(plan.recipe, words, plan.sweep.objective, plan.folder / name, watch, stop))
-        if runs[-1].state != "finished" or runs[-1].objective is None:
+        if runs[-1].state not in ("finished", "out of time") or runs[-1].objective is None:
             break
     spent = Spent(sum(run.agent_steps for run in runs), sum(run.seconds for run in runs))
     if watch.pruned_at is not None:
@@ -108,14 +108,18 @@ def _say(sweep: Sweep, taken: Taken, outcome: Outcome) -> None:
     note(f"{told}: {how} ({outcome.spent.agent_steps:,} agent-steps, {outcome.spent.seconds:.0f} s)")
 
 
+def worker_task(plan: Plan, number: int) -> Task:
+    """The task of one of several workers."""
+    given = Share(plan=plan, machine=socket.gethostname()).model_dump_json(by_alias=True)
+    return Task(name=f"{plan.name}-{number}", module=__name__, given=given)
+
+
 def main() -> int:
-    """Work as one of several processes of this machine; returns the exit code."""
-    share = Share.model_validate_json(sys.stdin.buffer.read())
-    end_with_parent(share.parent)
-    if share.cores:
-        os.sched_setaffinity(0, share.cores)
-    if share.gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(share.gpus)
+    """Work as one of several processes, wherever an executor has started it; returns the exit code."""
+    share = Share.model_validate_json(received())
+    here = socket.gethostname()
+    if share.machine != here and not share.plan.sweep.storage:
+        raise UserError(f"a journal is for workers of one machine, {share.machine}; this is {here}: {STORAGE}")
     return run_here(share.plan)
 
 

@@ -36,9 +36,9 @@ LEFT_OUT = re.compile(r"(?<!\d )…")  # in a line; between numbers it is an int
 TOOLS: dict[str, Callable[[list[str]], int]] = {
     "cogames": cogames.main,
     "tools/run.py": runner.run,
-    "tools/run_cogsguard_rollout.py": diagnostics.rollout_check,
-    "tools/run_cogsguard_parity.py": diagnostics.parity_report,
-    "tools/run_cogsguard_instrumented_audit.py": diagnostics.instrumented_audit,
+    "scripts/run_cogsguard_rollout.py": diagnostics.rollout_check,
+    "scripts/run_cogsguard_parity.py": diagnostics.parity_report,
+    "scripts/run_cogsguard_instrumented_audit.py": diagnostics.instrumented_audit,
 }
 
 

@@ -105,6 +105,14 @@ def test_what_needs_no_network_loads_none(words: list[str], tmp_path: Path):
         (["diagnose", "role", "--experiments", "clip_oxygen"], "eval_clip_oxygen"),
         (["validate-bundle", "nothing.zip"], "nothing.zip"),
         (["replay", "nothing.replay"], "nothing.replay"),
+        (
+            ["--dry-run", "scrimmage", "-p", "role", "--report", "/dev/null/a.html"],
+            "--report=/dev/null/a.html: cannot be",
+        ),
+        (["scrimmage", "--dry-run", "-p", "role"], "before the command: cogames --dry-run scrimmage"),
+        (["tutorial", "play", "--cfg", "job"], "before the command: cogames --cfg=job tutorial play"),
+        (["policies", "--json"], "policies has no --json: --format json"),
+        (["--dry-run", "make-policy", "--scripted"], "make-policy starts no job, as play, scrimmage"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else None,
 )
@@ -159,3 +167,22 @@ def test_a_reader_that_has_seen_enough_is_no_fault():
     script = f"{sys.executable} -c '{CALL}; sys.exit(code)' docs missions | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["# Missions of your own", "0"] and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["--install-completion", "zsh"], ".zfunc/_cogames"),
+        (["--install-completion=fish"], ".config/fish/completions/cogames.fish"),
+        (["--install-completion", "bash"], ".bash_completions/cogames.sh"),
+    ],
+)
+def test_completion_is_installed_for_the_shell_that_is_named(
+    words: list[str], file: str, cogames: Cogames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = cogames(*words)
+    assert done.code == 0 and file in done.out
+    shell = words[-1].removeprefix("--install-completion=")
+    assert cogames("--show-completion", shell).out.strip() == (tmp_path / file).read_text().strip()
+    assert "did you mean zsh?" in cogames("--install-completion", "zhs").err

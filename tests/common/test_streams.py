@@ -8,6 +8,7 @@ import pytest
 BEGIN = "import sys; from metta.common.commands import guarded; from metta.common.streams import go_on_unheard\n"
 MUCH = "[print(f'line {number} – of many') for number in range(100_000)] and 0"
 PRINTS = f"{BEGIN}sys.exit(guarded(lambda: {MUCH}))"
+DRAWS = f"{BEGIN}from rich.console import Console; sys.exit(guarded(lambda: Console().print({MUCH!r} * 1000) or 0))"
 WORKS = f"{BEGIN}sys.exit(guarded(lambda: (go_on_unheard(), {MUCH}, open(sys.argv[1], 'w').write('done'), 7)[-1]))"
 
 
@@ -22,8 +23,9 @@ def code_and_errors(script: str, redirection: str, *words: object) -> tuple[str,
     return done.stdout.split()[-1], done.stderr
 
 
-def test_a_command_that_prints_ends_quietly_with_its_reader():
-    assert code_and_errors(PRINTS, "| head -1") == ("0", "")
+@pytest.mark.parametrize("script", [PRINTS, DRAWS])
+def test_a_command_that_prints_ends_quietly_with_its_reader(script):
+    assert code_and_errors(script, "| head -1") == ("0", "")
 
 
 def test_a_command_that_prints_fails_where_nothing_can_be_written():

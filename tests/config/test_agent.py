@@ -15,15 +15,15 @@ TRAIN = "cogsguard.train"
 
 
 def components(run: Runner, *words: str) -> dict:
-    return run(TRAIN, *words, "--cfg", "job").tree["agent"]["components"]
+    return run(TRAIN, *words, "--cfg", "job", "--resolve").tree["agent"]["components"]
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_composes_to_a_resolved_list_that_repeats_itself(name: str, run: Runner, tmp_path: Path) -> None:
-    tree = run(TRAIN, f"agent={name}", "run=x", "--cfg", "job").tree
+    tree = run(TRAIN, f"agent={name}", "run=x", "--cfg", "job", "--resolve").tree
     assert all(part["input"] for part in tree["agent"]["components"].values())
     (tmp_path / "config.yaml").write_text(json.dumps(tree, sort_keys=True))
-    again = run("--from", str(tmp_path), "--cfg", "job").tree
+    again = run("--from", str(tmp_path), "--cfg", "job", "--resolve").tree
     assert again["agent"] == tree["agent"]
 
 
@@ -110,7 +110,7 @@ def test_two_components_of_one_name_in_a_file_are_one_line(run: Runner, tmp_path
     file.write_text("agent:\n  components:\n    a: {kind: critic}\n    a: {kind: critic}\n")
     outcome = run(TRAIN, f"user={file}", "--dry-run")
     assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
-    assert "duplicate key" in outcome.err and "twice.yaml" in outcome.err
+    assert "the key a comes twice" in outcome.err and "twice.yaml" in outcome.err
 
 
 def test_describe_tells_size_work_and_state_of_every_component(capsys: pytest.CaptureFixture[str]) -> None:

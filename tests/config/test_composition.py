@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from metta.config.layers import GROUPS, options
+from metta.config.files import GROUPS, options
 from metta.config.schema import find, leaves
 from metta.eval.settings import EvaluateConfig, PlayConfig
 from metta.game.mission import CogSettings
@@ -18,10 +18,10 @@ Runner = Callable[..., Outcome]
 
 
 def test_without_words_the_tree_holds_the_defaults_of_the_models(run: Runner) -> None:
-    tree = run("cogsguard.train", "run=x", "--cfg", "job").tree
+    tree = run("cogsguard.train", "run=x", "--cfg", "job", "--resolve").tree
     assert tree == RunConfig(run="x").model_dump(mode="json")
-    assert run("cogsguard.evaluate", "--cfg", "job").tree == EvaluateConfig().model_dump(mode="json")
-    assert run("cogsguard.play", "--cfg", "job").tree == PlayConfig().model_dump(mode="json")
+    assert run("cogsguard.evaluate", "--cfg", "job", "--resolve").tree == EvaluateConfig().model_dump(mode="json")
+    assert run("cogsguard.play", "--cfg", "job", "--resolve").tree == PlayConfig().model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_recipe_is_named_by_two_words_in_either_order(run: Runner) -> None:
     ],
 )
 def test_a_word_sets_one_place_of_the_tree(word: str, path: str, value: object, run: Runner) -> None:
-    tree = run("cogsguard.train", word, "--cfg", "job").tree
+    tree = run("cogsguard.train", word, "--cfg", "job", "--resolve").tree
     for part in path.split("."):
         tree = tree[part]
     assert tree == value
@@ -78,12 +78,12 @@ def test_a_word_sets_one_place_of_the_tree(word: str, path: str, value: object, 
 
 def test_references_to_references_are_read(run: Runner) -> None:
     words = ["run=abc", "wandb.group=g-${run}", "wandb.notes=${wandb.group} with ${.group}"]
-    tree = run("cogsguard.train", *words, "--cfg", "job").tree
+    tree = run("cogsguard.train", *words, "--cfg", "job", "--resolve").tree
     assert (tree["wandb"]["group"], tree["wandb"]["notes"]) == ("g-abc", "g-abc with g-abc")
 
 
 def test_a_parameter_of_the_recipe_takes_its_word(run: Runner) -> None:
-    outcome = run("cogsguard.tutorial", "role=scout", "--cfg", "job")
+    outcome = run("cogsguard.tutorial", "role=scout", "--cfg", "job", "--resolve")
     assert outcome.tree["mission"]["name"] == "cogsguard_arena.scout_tutorial"
 
 
@@ -99,7 +99,7 @@ def test_verbose_says_where_each_word_went(run: Runner) -> None:
 def test_a_word_beats_a_group_beats_an_experiment_file(tmp_path: Path, train: Runner) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("defaults: [/trainer/small, /wandb/online, _self_]\nrun: mine\ntrainer: {update_epochs: 3}\n")
-    tree = train(f"+user={file}", "trainer.bptt_horizon=32", "wandb=off", "--cfg", "job").tree
+    tree = train(f"+user={file}", "trainer.bptt_horizon=32", "wandb=off", "--cfg", "job", "--resolve").tree
     assert (tree["trainer"]["batch_size"], tree["trainer"]["update_epochs"]) == (8192, 3)
     assert (tree["trainer"]["bptt_horizon"], tree["wandb"]["mode"]) == (32, "off")
 
@@ -107,7 +107,7 @@ def test_a_word_beats_a_group_beats_an_experiment_file(tmp_path: Path, train: Ru
 def test_a_file_may_name_options_as_text_and_leave_branches_empty(tmp_path: Path, train: Runner) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("agent: lstm\nwandb: off\nmission: aligner_tutorial\ntrainer:\n")
-    tree = train(f"+user={file}", "--cfg", "job").tree
+    tree = train(f"+user={file}", "--cfg", "job", "--resolve").tree
     assert (tree["agent"]["name"], tree["wandb"]["mode"]) == ("lstm", "off")
     assert tree["mission"]["name"] == "cogsguard_arena.aligner_tutorial"
 
@@ -115,14 +115,14 @@ def test_a_file_may_name_options_as_text_and_leave_branches_empty(tmp_path: Path
 def test_an_experiment_names_its_job(tmp_path: Path, train: Runner) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("cmd: evaluate\nepisodes: 3\n")
-    assert train(f"+user={file}", "--cfg", "job").tree["episodes"] == 3
+    assert train(f"+user={file}", "--cfg", "job", "--resolve").tree["episodes"] == 3
 
 
 @pytest.mark.parametrize("group", sorted({*GROUPS.values()} - {"env"}))
 def test_every_option_of_every_group_composes(group: str, run: Runner) -> None:
     for option in options(group):
         word = f"sim={option}" if group == "sim" else f"{group}={option}"
-        assert run("cogsguard.train", word, "--cfg", "job").code == 0, word
+        assert run("cogsguard.train", word, "--cfg", "job", "--resolve").code == 0, word
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_environments_of_other_libraries_compose_by_name(option: str, name: str,
 
 def test_every_experiment_file_composes(train: Runner) -> None:
     for name in options("user"):
-        assert train(f"+user={name}", "--cfg", "job").code == 0, name
+        assert train(f"+user={name}", "--cfg", "job", "--resolve").code == 0, name
 
 
 def test_multirun_composes_one_job_for_each_combination_under_its_own_name(run: Runner) -> None:
@@ -147,7 +147,7 @@ def test_multirun_composes_one_job_for_each_combination_under_its_own_name(run: 
 
 def test_multirun_over_addresses_keeps_them_whole(run: Runner) -> None:
     words = ["teacher.policy_uri=metta://policy/a?x=1,metta://policy/b?x=2", "run=d"]
-    outcome = run("cogsguard.train", "-m", *words, "--cfg", "job")
+    outcome = run("cogsguard.train", "-m", *words, "--cfg", "job", "--resolve")
     trees = list(yaml.safe_load_all(outcome.out))
     assert [tree["teacher"]["policy_uri"] for tree in trees] == ["metta://policy/a?x=1", "metta://policy/b?x=2"]
     assert len({tree["run"] for tree in trees}) == 2
@@ -168,20 +168,20 @@ def test_a_saved_tree_composes_to_itself(tmp_path: Path, run: Runner) -> None:
         "wandb.notes='off'",
         f"system.data_dir={tmp_path}",
     ]
-    saved = run("cogsguard.train", *words, "--cfg", "job")
+    saved = run("cogsguard.train", *words, "--cfg", "job", "--resolve")
     folder = tmp_path / "1e5"
     folder.mkdir()
     (folder / "config.yaml").write_text(saved.out)
-    assert run("--from", str(folder), "run=1e5", "--cfg", "job").tree == saved.tree
-    repeated = run("--from", str(folder), "--cfg", "job").tree
+    assert run("--from", str(folder), "run=1e5", "--cfg", "job", "--resolve").tree == saved.tree
+    repeated = run("--from", str(folder), "--cfg", "job", "--resolve").tree
     assert repeated == saved.tree | {"run": "1e5.repeat"}
     (tmp_path / "1e5.repeat").mkdir()
-    changed = run("--from", str(folder), "trainer.update_epochs=4", "--cfg", "job").tree
+    changed = run("--from", str(folder), "trainer.update_epochs=4", "--cfg", "job", "--resolve").tree
     assert (changed["run"], changed["trainer"]["update_epochs"]) == ("1e5.repeat2", 4)
 
 
 def test_a_run_without_a_name_gets_one(run: Runner) -> None:
-    name = run("cogsguard.train", "--cfg", "job").tree["run"]
+    name = run("cogsguard.train", "--cfg", "job", "--resolve").tree["run"]
     assert re.fullmatch(r"[\w-]+\.cogsguard\.train\.\d{8}-\d{6}", name)
 
 
@@ -215,7 +215,7 @@ def test_multirun_takes_every_form_in_which_hydra_lists_values(
     word: str, path: str, values: list[object], run: Runner
 ) -> None:
     found = []
-    for tree in yaml.safe_load_all(run("cogsguard.train", "-m", word, "run=d", "--cfg", "job").out):
+    for tree in yaml.safe_load_all(run("cogsguard.train", "-m", word, "run=d", "--cfg", "job", "--resolve").out):
         for part in path.split("."):
             tree = tree[part]
         found.append(tree)

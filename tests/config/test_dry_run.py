@@ -25,6 +25,8 @@ FAULTS = [
     ("evaluate policy_uri=random mission=basic mission.cogs=33", "room for 1 to 20 agents", "mission.cogs=33"),
     ("play policy_uri=role?minr=4", "did you mean miner?", "policy_uri=role?minr=4"),
     ("evaluate", "nothing to play", "the defaults"),
+    ("train system.data_dir=/dev/null/runs", "/dev/null is no folder", "system.data_dir=/dev/null/runs"),
+    ("play policy_uri=role save_replay_file=/dev/null/a.replay", "/dev/null is no folder", "save_replay_file="),
 ]
 
 

@@ -86,7 +86,7 @@ EXPERIMENTS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_guides_composes(command: str, run: Callable[..., Outcome]) -> None:
-    outcome = run(*shlex.split(command), "--cfg", "job")
+    outcome = run(*shlex.split(command), "--cfg", "job", "--resolve")
     assert outcome.err == "" and outcome.tree["cmd"]
 
 
@@ -108,7 +108,7 @@ def test_a_training_command_of_the_guides_trains(command: str, run: Callable[...
 
 
 def test_the_recommended_command_sets_what_it_says(run: Callable[..., Outcome]) -> None:
-    tree = run(*shlex.split(COMMANDS[0]), "--cfg", "job").tree
+    tree = run(*shlex.split(COMMANDS[0]), "--cfg", "job", "--resolve").tree
     assert tree["run"] == "my-cogsguard-bc-001"
     assert tree["trainer"]["total_timesteps"] == 5_000_000_000
     assert tree["trainer"]["batch_size"] == 2_097_152
@@ -124,7 +124,7 @@ def test_the_recommended_command_sets_what_it_says(run: Callable[..., Outcome]) 
 
 @pytest.mark.parametrize("command", EXPERIMENTS)
 def test_an_experiment_command_composes(command: str, train: Callable[..., Outcome]) -> None:
-    tree = train(*shlex.split(command), "--cfg", "job").tree
+    tree = train(*shlex.split(command), "--cfg", "job", "--resolve").tree
     assert tree["cmd"] == "train"
     assert tree["agent"]["name"] == "fast"
     assert tree["evals"]["missions"]["basic"]["name"] == "cogsguard_arena.basic"
@@ -152,14 +152,14 @@ def test_the_reference_settings_of_the_guides_compose_from_a_file(tmp_path, trai
         "training_env": {"supervisor_policy_uri": GEAR},
     }
     file.write_text(yaml.safe_dump(settings))
-    tree = train(f"+user={file}", "wandb=offline", "--cfg", "job").tree
+    tree = train(f"+user={file}", "wandb=offline", "--cfg", "job", "--resolve").tree
     assert contained({key: settings[key] for key in ("trainer", "training_env")}, tree)
     assert tree["wandb"]["mode"] == "offline"
 
 
 @pytest.mark.parametrize("supervisor", [GEAR, "metta://policy/dinky:v15"])
 def test_the_reference_recipe_holds_the_reference_settings(supervisor: str, run: Callable[..., Outcome]) -> None:
-    tree = run("recipes.experiment.machina1_cloner.train", f"supervisor={supervisor}", "--cfg", "job").tree
+    tree = run("recipes.experiment.machina1_cloner.train", f"supervisor={supervisor}", "--cfg", "job", "--resolve").tree
     sizes = {"total_timesteps": 20_000_000_000, "batch_size": 2_097_152}
     assert contained({"trainer": {**sizes, "losses": LOSSES}}, tree)
     assert tree["training_env"]["supervisor_policy_uri"] == supervisor

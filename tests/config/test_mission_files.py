@@ -28,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("path", ["my_mission.yaml", "./my_mission.yaml", "{here}/my_mission.yaml"])
 def test_every_job_takes_a_mission_file(job: str, path: str, file: str, run: Runner) -> None:
     word = f"mission={path.format(here=Path.cwd())}"
-    tree = run(f"cogsguard.{job}", word, "mission.variants=[dark_side]", "--cfg", "job").tree
+    tree = run(f"cogsguard.{job}", word, "mission.variants=[dark_side]", "--cfg", "job", "--resolve").tree
     mission = build_mission(MissionSettings.model_validate(tree["mission"]))
     assert (mission.name, mission.agents, mission.max_steps) == ("my_mission", 2, 40)
     assert mission.map.picture == PICTURE
@@ -36,25 +36,25 @@ def test_every_job_takes_a_mission_file(job: str, path: str, file: str, run: Run
 
 
 def test_the_saved_tree_repeats_the_mission_when_its_files_have_changed(file: str, run: Runner) -> None:
-    first = run("cogsguard.train", f"mission={file}", "run=x", "--cfg", "job").tree
+    first = run("cogsguard.train", f"mission={file}", "run=x", "--cfg", "job", "--resolve").tree
     Path("saved").mkdir()
     Path("saved/config.yaml").write_text(yaml.safe_dump(first))
     Path("room.txt").write_text("#")
     Path(file).write_text("cogs: 7")
-    again = run("--from", "saved", "--cfg", "job").tree
+    again = run("--from", "saved", "--cfg", "job", "--resolve").tree
     assert again["mission"] == first["mission"]
-    other = run("--from", "saved", "mission=scout_tutorial", "--cfg", "job").tree
+    other = run("--from", "saved", "mission=scout_tutorial", "--cfg", "job", "--resolve").tree
     assert (other["mission"]["name"], other["mission"]["base"]) == ("cogsguard_arena.scout_tutorial", None)
 
 
 def test_evaluations_during_training_take_mission_files(file: str, run: Runner) -> None:
-    tree = run("cogsguard.train", f"evals.missions={{mine: {file}}}", "--cfg", "job").tree
+    tree = run("cogsguard.train", f"evals.missions={{mine: {file}}}", "--cfg", "job", "--resolve").tree
     assert tree["evals"]["missions"]["mine"]["base"]["map"]["picture"] == PICTURE
 
 
 def test_a_later_mission_takes_the_place_of_an_earlier_one(file: str, run: Runner) -> None:
     Path("mine.yaml").write_text(f"mission: {file}\n")
-    tree = run("cogsguard.train", "user=mine.yaml", "mission=cogsguard_arena.basic", "--cfg", "job").tree
+    tree = run("cogsguard.train", "user=mine.yaml", "mission=cogsguard_arena.basic", "--cfg", "job", "--resolve").tree
     assert tree["mission"] == MissionSettings().model_dump(mode="json")
 
 

@@ -29,18 +29,18 @@ def experiment(tmp_path: Path) -> Path:
 
 
 def test_a_word_gives_a_schedule_in_place_of_a_number(run: Runner) -> None:
-    assert entropy(run("cogsguard.train", WORD, "--cfg", "job")) == LINEAR
+    assert entropy(run("cogsguard.train", WORD, "--cfg", "job", "--resolve")) == LINEAR
 
 
 def test_shares_of_the_run_and_conditions_are_written_in_words(run: Runner) -> None:
     word = f'{KEY}={{schedule: linear, from: 1, to: 0, over: [0%, 12.5%], when: "env_agent/heart.gained>5"}}'
-    assert entropy(run("cogsguard.train", word, "--cfg", "job")) == {
+    assert entropy(run("cogsguard.train", word, "--cfg", "job", "--resolve")) == {
         "schedule": "linear", "from": 1.0, "to": 0.0, "over": ["0%", "12.5%"], "when": "env_agent/heart.gained > 5"
     }  # fmt: skip
 
 
 def test_an_experiment_file_has_schedules_and_words_change_parts_of_them(train: Runner, experiment: Path) -> None:
-    assert entropy(train(f"+user={experiment}", f"{KEY}.to=0.005", "--cfg", "job")) == {
+    assert entropy(train(f"+user={experiment}", f"{KEY}.to=0.005", "--cfg", "job", "--resolve")) == {
         "schedule": "cosine", "from": 0.02, "to": 0.005, "over": [0, "50%"]
     }  # fmt: skip
 
@@ -48,9 +48,9 @@ def test_an_experiment_file_has_schedules_and_words_change_parts_of_them(train: 
 def test_a_schedule_or_a_number_replaces_the_schedule_before_it(train: Runner, experiment: Path) -> None:
     step = f"{KEY}={{schedule: step, from: 1, to: 0, at: 5}}"
     replaced = {"schedule": "step", "from": 1.0, "to": 0.0, "at": 5}
-    assert entropy(train(f"+user={experiment}", step, "--cfg", "job")) == replaced
-    assert entropy(train(f"+user={experiment}", f"{KEY}=0.3", "--cfg", "job")) == 0.3
-    assert entropy(train(f"+user={experiment}", f"{KEY}=0.3", step, "--cfg", "job")) == replaced
+    assert entropy(train(f"+user={experiment}", step, "--cfg", "job", "--resolve")) == replaced
+    assert entropy(train(f"+user={experiment}", f"{KEY}=0.3", "--cfg", "job", "--resolve")) == 0.3
+    assert entropy(train(f"+user={experiment}", f"{KEY}=0.3", step, "--cfg", "job", "--resolve")) == replaced
 
 
 def test_a_file_that_gives_a_wrong_schedule_is_named(train: Runner, experiment: Path) -> None:
@@ -61,14 +61,14 @@ def test_a_file_that_gives_a_wrong_schedule_is_named(train: Runner, experiment: 
 
 def test_a_sweep_runs_over_schedules(run: Runner) -> None:
     words = f"{KEY}=choice(0.02,{{schedule: linear, from: 0.01, to: 0}})"
-    outcome = run("cogsguard.train", "-m", "run=s", words, "--cfg", "job")
+    outcome = run("cogsguard.train", "-m", "run=s", words, "--cfg", "job", "--resolve")
     assert outcome.code == 0, outcome.err
     assert "ent_coef: 0.02" in outcome.out and "schedule: linear" in outcome.out
 
 
 def test_a_saved_run_repeats_its_schedules(run: Runner, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(run("cogsguard.train", "run=x", WORD, "--cfg", "job").out)
-    assert entropy(run("--from", str(tmp_path), "--cfg", "job")) == LINEAR
+    (tmp_path / "config.yaml").write_text(run("cogsguard.train", "run=x", WORD, "--cfg", "job", "--resolve").out)
+    assert entropy(run("--from", str(tmp_path), "--cfg", "job", "--resolve")) == LINEAR
 
 
 def test_describe_draws_what_changes_and_says_what_does_not(run: Runner) -> None:

@@ -64,10 +64,10 @@ def test_a_saved_run_that_was_trusted_is_trusted_anew_only_by_a_word(flags: list
     folder = Path("given")
     folder.mkdir()
     typed = ["init_from=given/old.pt", "trust_pickle=true", "run=given"]
-    (folder / "config.yaml").write_text(run("cogsguard.train", *typed, "--cfg", "job").out)
+    (folder / "config.yaml").write_text(run("cogsguard.train", *typed, "--cfg", "job", "--resolve").out)
     refused(run("--from", "given", *flags, "--dry-run"), "system.trust_pickle=true", "given/config.yaml")
-    assert run("--from", "given", *flags, "trust_pickle=true", "--cfg", "job").code == 0
-    assert run("--from", "given", *flags, "trust_pickle=false", "--cfg", "job").code == 0
+    assert run("--from", "given", *flags, "trust_pickle=true", "--cfg", "job", "--resolve").code == 0
+    assert run("--from", "given", *flags, "trust_pickle=false", "--cfg", "job", "--resolve").code == 0
 
 
 def test_a_word_that_refers_to_a_file_does_not_vouch_for_it(train: Runner) -> None:
@@ -91,13 +91,13 @@ def test_a_run_is_never_a_class(train: Runner) -> None:
     ],
 )
 def test_who_types_may_have_code_run(words: list[str], run: Runner) -> None:
-    assert run(*words, "--cfg", "job").code == 0
+    assert run(*words, "--cfg", "job", "--resolve").code == 0
 
 
 @pytest.mark.parametrize("text", ["policy_uri: class=role,kw.miner=4", "policy_uri: noop\nsystem: {trust_code: false}"])
 def test_a_file_may_name_what_comes_with_the_package(text: str, train: Runner) -> None:
     Path("mine.yaml").write_text(f"cmd: evaluate\n{text}")
-    assert train("+user=mine.yaml", "--cfg", "job").code == 0
+    assert train("+user=mine.yaml", "--cfg", "job", "--resolve").code == 0
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_file_may_name_what_comes_with_the_package(text: str, train: Runner) -
 def test_settings_do_not_read_the_environment(value: str, train: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "hunter2")
     Path("mine.yaml").write_text(f'run: env\nwandb: {{mode: online, notes: "{value}"}}')
-    outcome = train("+user=mine.yaml", "--cfg", "job")
+    outcome = train("+user=mine.yaml", "--cfg", "job", "--resolve")
     refused(outcome, "environment", "mine.yaml")
     assert "hunter2" not in outcome.err
 

@@ -27,13 +27,17 @@ def score(values: dict) -> float:
 def dummy(seconds: float, told: Path) -> Run:
     """What runs a trial, and says so in a file."""
 
+    def tell(number: int, what: str) -> None:
+        spent = {"time": time.time(), "processor": time.process_time()}
+        append_row(told, {"trial": number, "worker": os.getpid(), "what": what, **spent})
+
     def run(sweep: Sweep, taken: Taken, stop: Callable[[], bool]) -> Outcome:
-        append_row(told, {"trial": taken.number, "worker": os.getpid(), "what": "begins", "time": time.time()})
+        tell(taken.number, "begins")
         held = told.with_name(HELD)
         while held.exists() and taken.number >= int(held.read_text()):
             time.sleep(0.02)
         time.sleep(seconds)
-        append_row(told, {"trial": taken.number, "worker": os.getpid(), "what": "ends", "time": time.time()})
+        tell(taken.number, "ends")
         return Outcome(score=score(taken.values), spent=Spent(100, 1.0))
 
     return run

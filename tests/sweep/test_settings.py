@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metta.config import runner
-from metta.config.layers import options
+from metta.config.files import options
 from metta.config.words import parse_word
 from metta.runs.objective import Objective
 from metta.sweep.settings import Budget, Parameter, Rungs, SweepSettings, read_sweep

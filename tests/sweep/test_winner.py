@@ -27,6 +27,7 @@ def results(name: str, recipe: str, *words: str) -> Results:
     [
         ("cartpole", "cogsguard.train", ["trainer.batch_size=1024"]),
         ("aligner", "cogsguard.tutorial", ["role=scout", "training_env.num_workers=1"]),
+        ("aligner", "cogsguard.train", ["hydra.searchpath=[docs]", "trainer.bptt_horizon=32"]),
     ],
 )
 def test_it_composes_to_what_the_trial_ran(tmp_path: Path, name: str, recipe: str, words: list[str]) -> None:
@@ -36,6 +37,11 @@ def test_it_composes_to_what_the_trial_ran(tmp_path: Path, name: str, recipe: st
     ran = compose(resolve([recipe]), [*found.plan.words(VALUES), parse_word("run=a")]).config
     apart = {"wandb": {"group"}}
     assert config.model_dump(exclude=apart) == ran.model_dump(exclude=apart)
+
+
+def test_of_an_experiment_that_was_swept_it_names_the_run_instead(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\+experiment=example.*--from .*aligner/trial-0001"):
+        write_experiment(results("aligner", "cogsguard.train", "+experiment=example"), tmp_path / "best.yaml")
 
 
 def test_it_replaces_an_earlier_winner_and_no_other_file(tmp_path: Path) -> None:

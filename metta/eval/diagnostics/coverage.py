@@ -81,8 +81,8 @@ class StationUse:
         self.now = {"uses": uses, "paid": paid, "adjacent": adjacent, "available": affordable}
 
     def line(self, scene: Scene, uses: Counter[str], paid: Counter[str]) -> str:
-        """The trace line: stock after the step, its change since the line before, and the uses given."""
-        stock = dict(sorted(scene.after.stock.items()))
+        """The trace line: totals after the step, their change since the line before, and the uses given."""
+        stock = dict(sorted(scene.after.totals.items()))
         before, self._traced = self._traced or stock, stock
         inventory = " ".join(f"{name}={amount}" for name, amount in stock.items())
         delta = " ".join(f"{name}={amount - before[name]:+d}" for name, amount in stock.items())

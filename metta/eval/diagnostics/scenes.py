@@ -40,6 +40,12 @@ class World:
         """Elements that each agent carries, int32 [A]."""
         return self.inventories[:, CARGO].sum(1)
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """The stock, all its elements together as `ore`, and the influence that all agents have."""
+        influence = self.inventories[:, RESOURCES.index("influence")]
+        return self.stock | {"ore": sum(self.stock[name] for name in ELEMENTS), "influence": int(influence.sum())}
+
     def around(self, agent: int) -> list[tuple[int, int]]:
         """The agent's cell and its four neighbours, as far as they are on the map."""
         height, width = self.kinds.shape

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from metta.common.errors import UserError, suggest
 from metta.common.settings import OnlyTyped
 from metta.policy.hosted.per_agent import AgentTeam
-from metta.policy.hosted.user_code import is_users
+from metta.policy.hosted.user_code import class_hint, is_users
 
 if TYPE_CHECKING:
     from metta.policy.interface import Info, Policy
@@ -125,11 +125,13 @@ class UserClass:
 def parse_class(uri: str) -> UserClass:
     """The class that `uri` names, its arguments as text. Raise UserError for a part of another form."""
     path, *parts = uri.removeprefix(CLASS).split(",")
+    if path.endswith(".py"):
+        raise UserError(f"{uri}: a file, where the form is {FORM}{class_hint(Path(path))}")
     words, data = {}, ""
     for part in parts:
         key, _, value = part.partition("=")
         if key == DATA and value:
-            data = value
+            data = os.path.expanduser(value)
         elif key.startswith(KEYWORD) and value:
             words[key.removeprefix(KEYWORD)] = value
         else:

@@ -42,6 +42,17 @@ def user_modules() -> dict[str, str]:
     return found
 
 
+def class_hint(path: Path) -> str:
+    """How the classes of a file are named as policies, for messages; '' where it lies elsewhere or holds none."""
+    try:
+        parts = path.resolve().relative_to(Path.cwd()).with_suffix("").parts
+        names = [node.name for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    named = ", ".join(f"class={'.'.join([*parts, name])}" for name in names[:3])
+    return f"; of its classes: {named}" if names and all(map(str.isidentifier, parts)) else ""
+
+
 def code_of_class(module: str, modules: dict[str, str]) -> str:
     """Digest of a user's modules, and of the package that holds the class's module where that is an installed one.
 

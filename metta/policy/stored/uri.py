@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from metta.common.digests import digest
 from metta.common.documents import parse_yaml
 from metta.common.errors import UserError, suggest
-from metta.common.logging import warn
+from metta.common.logging import debug, warn
 from metta.policy.hosted.by_class import CLASS, is_class, parse_class
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.hosted.process import Hosting
@@ -140,6 +140,7 @@ def find_bundle(
     if named and not named.data:
         raise UserError(f"{uri}: a net plays with weights; name them: class={named.name},data=FILE")
     *places, oldest = locate(named.data if named else uri, Path(data_dir), BUILT_IN)
+    debug(f"policy {uri}: the first of {', '.join(place.origin for place in [*places, oldest][:3])} that is complete")
     bundle = _first_sound(places, info, trust_pickle) or read_bundle(oldest, info, trust_pickle)
     if named:
         _check_class(uri, named, bundle)

@@ -105,6 +105,11 @@ class Source(Protocol):
     """Environments before they are built: what follows from the settings alone."""
 
     @property
+    def name(self) -> str:
+        """Name by which a command knows it."""
+        ...
+
+    @property
     def label(self) -> str:
         """Name in reports."""
         ...
@@ -149,6 +154,10 @@ class Game:
     mission: Mission
     settings: TrainingEnvSettings
     backend: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def name(self) -> str:
+        return self.mission.name
 
     @property
     def label(self) -> str:

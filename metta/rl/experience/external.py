@@ -43,7 +43,7 @@ class Foreign:
         Raises UserError when there is no such environment, or its spaces are beyond the trainer.
         """
         self._settings, self._workers = settings, workers
-        self.label = str(settings.name)
+        self.name = self.label = str(settings.name)
         env = _emulated(settings, 0, (0, 0))
         self.info = _space_info(self.label, env)
         env.close()

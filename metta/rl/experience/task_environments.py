@@ -186,8 +186,12 @@ class Tasks:
         return cls(config, space, space.check())
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         return "curriculum"
+
+    @property
+    def label(self) -> str:
+        return self.name
 
     @property
     def info(self) -> EnvInfo:

@@ -81,7 +81,8 @@ class WandbLogger:
             warn(f"wandb: {self._left_out} reports left out there; metrics.jsonl has them all")
         if waiting := [*self._unsent, *offline_records(self.folder.path)]:
             command = shlex.join(["wandb", "sync", "--include-online", *map(str, waiting)])
-            note(f"wandb: not all of it is there yet; to send the rest: {command}")
+            how = "not all of it is there yet; to send the rest" if self._unsent else "kept on this machine; to send it"
+            note(f"wandb: {how}: {command}")
         elif self._given_up:
             warn("wandb: no answer, given up; metrics.jsonl has everything")
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import torch
 
-from metta.common.errors import UserError
+from metta.common.errors import UserError, answer_in_a_line
 from metta.policy.nets.interface import PolicyNet
 from metta.policy.stored.uri import find_bundle, is_built_in
+
+answer_in_a_line()
 
 
 def load_policy_from_checkpoint(

@@ -351,12 +351,20 @@ def test_reports_call_an_npc_by_the_end_of_its_path(uri: str, name: str) -> None
     assert short_name(uri) == name
 
 
-def test_the_recipe_script_starts_a_run_beside_that_policy(tmp_path: Path) -> None:
-    words = ["train_dir/old:v7", "5000", "3", "--cfg", "job"]
+def test_the_recipe_script_starts_a_run_beside_that_policy_in_the_folder_of_its_caller(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("system: {seed: 77}\n")
+    words = ["train_dir/old:v7", "5000", "3", "+user=./mine.yaml", "--cfg", "job"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    script = ROOT / "recipes" / "dual_policy_checkpoint.sh"
+    script = tmp_path / "link.sh"
+    script.symlink_to(ROOT / "recipes" / "dual_policy_checkpoint.sh")
     done = subprocess.run(
-        [script, *words], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+        [script, *words], env={**os.environ, "PATH": path}, cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    for part in ("checkpoint_path: train_dir/old:v7", "total_timesteps: 5000", "num_workers: 3", "enabled: true"):
+    for part in (
+        "checkpoint_path: train_dir/old:v7",
+        "total_timesteps: 5000",
+        "num_workers: 3",
+        "enabled: true",
+        "seed: 77",
+    ):
         assert part in done.stdout, part

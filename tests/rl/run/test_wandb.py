@@ -261,6 +261,7 @@ def test_offline_keeps_a_record_with_the_checkpoints_and_online_without_login_do
 ) -> None:
     settings = config(wandb={"mode": "offline"}, trainer={"total_timesteps": 512})
     assert train(settings).finished and server.asked == []
+    assert "wandb: kept on this machine; to send it: wandb sync" in capfd.readouterr().out
     sync(*offline_records(_folder(settings)))
     assert epochs_at(server) == [1] and server.artifacts[0]["committed"]
     wandb_client().teardown()  # it remembers the login

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from metta.common.errors import UserError, printable
 from metta.common.files import write_atomic
+from metta.common.logging import debug
 from metta.policy.stored.sources.place import MOST_BYTES
 
 TRIES = 5  # without any progress
@@ -66,7 +67,9 @@ def fetch(remote: Remote, most: int = MOST_BYTES) -> bytes:
             (cache / folder).mkdir(parents=True, exist_ok=True)
         part = cache / "parts" / remote.key
         with _alone(part):
-            return _known(cache, remote) or _download(cache, remote, part)
+            known = _known(cache, remote)
+            debug(f"{remote.uri}: {remote.size:,} bytes, {'kept' if known else 'to be downloaded'} in {cache}")
+            return known or _download(cache, remote, part)
     except OSError as error:
         raise UserError(f"{remote.uri}: cannot be kept in {cache} ({error.strerror or error})") from None
 

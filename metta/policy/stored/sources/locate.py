@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from metta.common.errors import UserError, suggest
+from metta.policy.hosted.user_code import class_hint
 from metta.policy.stored.sources import artifacts, s3
 from metta.policy.stored.sources.place import SPEC, Place, local_place
 from metta.policy.stored.sources.runs import best_of, find_run, list_versions, no_best, no_version, split_version
@@ -31,6 +32,8 @@ def locate(uri: str, data_dir: Path, names: Iterable[str] = ()) -> list[Place]:
         raise UserError(f"{uri}: unknown scheme {scheme}{suggest(scheme, known)}; known: {', '.join(known)}")
     path = Path(text).expanduser()
     try:
+        if path.is_file() and path.suffix == ".py":
+            raise UserError(f"{uri}: code, no file of a policy{class_hint(path)}")
         if path.is_file() or (path / SPEC).is_file():
             return [local_place(path)]
     except OSError as error:  # a name too long, a folder that may not be entered

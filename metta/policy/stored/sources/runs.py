@@ -8,6 +8,7 @@ from pathlib import Path
 
 from metta.common.errors import UserError, suggest
 from metta.common.files import read_bytes
+from metta.policy.stored.sources.place import SPEC
 
 CHECKPOINTS = "checkpoints"
 VERSION = re.compile(r":(latest|best|v\d+)$")
@@ -89,6 +90,8 @@ def _missing(uri: str, path: Path, data_dir: Path, names: Iterable[str]) -> str:
         known = f"checkpoints of {run.name}: {', '.join(have[-5:]) or 'none yet'}"
     else:
         known = f"runs in {parent}: {', '.join(sorted(runs)[:8])}" if runs else f"there are no runs in {parent}"
+    if uri and path.is_dir():
+        return f"policy {uri!r}: a folder with neither {SPEC} nor {CHECKPOINTS}; {known}"
     return f"policy {uri!r}: neither a built-in policy, a file, a bundle nor a run{hint}; {known}"
 
 

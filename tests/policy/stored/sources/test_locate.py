@@ -1,13 +1,16 @@
 """An address that leads nowhere costs one line with the nearest that does."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from metta.common.errors import UserError
+from metta.game.mission import Mission
+from metta.game.observation import env_info
 from metta.policy.nets.interface import PolicyNet
-from metta.policy.stored.uri import find_bundle, run_folder
+from metta.policy.stored.uri import find_bundle, find_policy, run_folder
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,28 @@ def test_what_is_not_there_names_the_nearest(uri: str, problem: str, bundle: Pat
     torch.save(net.state_dict(), bundle.parent / "model_0001.pt")
     with pytest.raises(UserError, match=problem):
         find_bundle(uri.format(train_dir), train_dir)
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("sub/p.py", "sub/p.py: code, no file of a policy; of its classes: class=sub.p.One, class=sub.p.Two"),
+        ("class=sub/p.py,kw.a=b", "a file, where the form is .*; of its classes: class=sub.p.One"),
+        ("broken", "policy 'broken': a folder with neither policy_spec.json nor checkpoints; there are no runs"),
+        ("notes.zip", "notes.zip: a zip of no policy, with neither .* nor weights; it holds notes.txt$"),
+    ],
+)
+def test_what_is_there_but_no_policy_is_told_apart(
+    uri: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("sub", "broken"):
+        Path(folder).mkdir()
+    Path("sub/p.py").write_text("class One:\n    pass\n\n\nclass Two:\n    pass\n")
+    with zipfile.ZipFile("notes.zip", "w") as archive:
+        archive.writestr("notes.txt", "nothing here")
+    with pytest.raises(UserError, match=problem):
+        find_policy(uri, env_info(Mission()))
 
 
 def test_checkpoints_in_a_run_s_folder_belong_to_it(bundle: Path, net: PolicyNet, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,1 @@
+../tools/run_cogsguard_rollout.py
