@@ -2,17 +2,18 @@
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, Table, inspect, select, text
 
 from metta.common.errors import UserError
 from metta.common.processes import child_environment
 from metta.league.store.database import Database
-from metta.league.store.schema import Base
+from metta.league.store.schema import Base, Season, now
 
 
 def test_an_empty_database_gets_the_schema_of_the_code(address: str):
@@ -21,6 +22,28 @@ def test_an_empty_database_gets_the_schema_of_the_code(address: str):
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_older_database_keeps_what_is_in_it(address: str):
+    database = Database(address)
+    database.migrate("0001")
+    with database.engine.begin() as connection:
+        assert "ranked_at" not in {column["name"] for column in inspect(connection).get_columns("seasons")}
+        old = Table("seasons", MetaData(), autoload_with=connection)
+        row = {
+            "id": uuid.uuid4(),
+            "name": "autumn",
+            "version": 1,
+            "canonical": True,
+            "settings": {},
+            "engine": "e" * 64,
+        }
+        counts = {"results": 3, "ranked": 3, "ranked_results": 3, "created_at": now()}
+        connection.execute(old.insert(), {**row, **counts, "id": row["id"] if address[0] == "p" else row["id"].hex})
+    database.migrate()
+    with database.reading() as session:
+        [season] = session.scalars(select(Season))
+        assert (season.id, season.name, season.results, season.ranked_at) == (row["id"], "autumn", 3, None)
 
 
 def test_migrating_again_changes_nothing_and_secrets_stay(address: str):

@@ -15,8 +15,8 @@ from metta.league.store.schema import Audit, Token, now
 HEADER = APIKeyHeader(name="X-Auth-Token", auto_error=False, description="a token of `cogames login`")
 
 
-def get_league(request: Request) -> League:
-    """The league that the server serves."""
+async def get_league(request: Request) -> League:
+    """The league that the server serves. (Not in a thread: it waits for nothing.)"""
     return request.app.state.league
 
 

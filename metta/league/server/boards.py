@@ -2,19 +2,21 @@
 
 import gzip
 import threading
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter
 
 from metta.league.league import League
 from metta.league.server.answers import LeaderboardLine
 from metta.league.store import seasons
-from metta.league.store.schema import Id
 
 LINES = TypeAdapter(list[LeaderboardLine])
 MOST = 32  # leaderboards that are kept
+FRESH = 0.5  # seconds in which one is not looked at again
 LEVEL = 5  # of packing
 
 
@@ -29,22 +31,14 @@ class Boards:
     """The leaderboards of a server's seasons."""
 
     def __init__(self) -> None:
-        self._kept: dict[Id, _Board] = {}
+        self._kept: dict[str, tuple[float, _Board]] = {}  # by the season's name: when it was looked at, and what it was
         self._lock = threading.Lock()
 
-    def answer(self, request: Request, league: League, name: str) -> Response:
+    async def answer(self, request: Request, league: League, name: str) -> Response:
         """The leaderboard of a season. Raises MissingError."""
-        with league.database.reading() as session:
-            season = seasons.find_season(session, name)
-            board = self._kept.get(season.id)
-            if board is None or board.computed != season.ranked_at:
-                with self._lock:
-                    board = self._kept.get(season.id)
-                    if board is None or board.computed != season.ranked_at:
-                        lines = [LeaderboardLine.of(line) for line in seasons.standings_of(session, season)]
-                        plain = LINES.dump_json(lines)
-                        board = _Board(season.ranked_at, plain, gzip.compress(plain, LEVEL))
-                        self._keep(season.id, board)
+        looked, board = self._kept.get(name, (0.0, None))
+        if board is None or time.monotonic() - looked > FRESH:
+            board = await run_in_threadpool(self._look, league, name)
         headers = {"Vary": "Accept-Encoding"}
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(
@@ -52,8 +46,17 @@ class Boards:
             )
         return Response(board.plain, headers=headers, media_type="application/json")
 
-    def _keep(self, season_id: Id, board: _Board) -> None:
-        self._kept.pop(season_id, None)
-        while len(self._kept) >= MOST:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[season_id] = board
+    def _look(self, league: League, name: str) -> _Board:
+        """The leaderboard as it is now; of several that look at once one makes it."""
+        with self._lock, league.database.reading() as session:
+            looked, board = self._kept.pop(name, (0.0, None))
+            if board is None or time.monotonic() - looked > FRESH:
+                season = seasons.find_season(session, name)
+                if board is None or board.computed != season.ranked_at:
+                    plain = LINES.dump_json(list(map(LeaderboardLine.of, seasons.standings_of(session, season))))
+                    board = _Board(season.ranked_at, plain, gzip.compress(plain, LEVEL))
+                looked = time.monotonic()
+            while len(self._kept) >= MOST:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[name] = looked, board
+            return board

@@ -52,9 +52,9 @@ def season_versions(league: TheLeague, name: str) -> list[SeasonVersion]:
 
 
 @router.get("/seasons/{name}/leaderboard", response_model=list[LeaderboardLine])
-def leaderboard(request: Request, league: TheLeague, name: str, include_hidden: bool = False) -> Response:
+async def leaderboard(request: Request, league: TheLeague, name: str, include_hidden: bool = False) -> Response:
     """Scores with their intervals, best first."""
-    return request.app.state.boards.answer(request, league, name)
+    return await request.app.state.boards.answer(request, league, name)
 
 
 @router.get("/seasons/{name}/policies")

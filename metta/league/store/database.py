@@ -46,7 +46,7 @@ class Database:
         with Session(self._reads, expire_on_commit=False) as session:
             yield session
 
-    def migrate(self) -> None:
+    def migrate(self, revision: str = "head") -> None:
         """Bring the schema to that of this version, from whatever older one. Raises UserError for a newer one."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -57,7 +57,7 @@ class Database:
             if (found := _revision(connection)) and found not in {one.revision for one in scripts.walk_revisions()}:
                 raise UserError(f"{self}: made by a newer version of metta (schema {found})")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
     def key(self, name: str) -> bytes:
         """A secret that all servers of this database share."""
