@@ -228,7 +228,7 @@ def _show(contest: "ContestResult", output: Format, document: dict[str, Any], as
 
     for message in [*contest.messages, *contest.never_acted]:
         warn(message)
-    over = sum(result.episodes for result in contest.rounds)
+    over = sum(result.episodes for result in contest.matches)
     if contest.interrupted:
         warn(f"{over or 'none'} of {contest.episodes} episodes were over" + (": what they say so far" if over else ""))
     if over or output is not Format.table:

@@ -98,11 +98,13 @@ def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
 
 
 def _try_out(asked: "Client | None", season: dict[str, Any] | None, bundle: Path, policy: str) -> None:
-    """Play some steps of what the season plays. Raises UserError for a policy that does not act."""
+    """Play some steps of what the season plays, in the league's sandbox where this machine has one. Raises UserError
+    for a policy that does not act."""
     from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
     from metta.common.settings import validated
     from metta.game.mission import Mission
     from metta.game.missions import load_mission
+    from metta.league.sandbox.probe import probe
     from metta.policy.hosted.submission import validate_bundle
 
     mission, limit = load_mission(MISSION), ACTION_TIMEOUT_MS
@@ -110,7 +112,7 @@ def _try_out(asked: "Client | None", season: dict[str, Any] | None, bundle: Path
         pool = next(pool for pool in season["pools"] if pool["name"] == season["entry_pool"])
         config = asked.get(f"/tournament/configs/{pool['config_id']}")
         mission, limit = validated(Mission, config["missions"][0], "season"), config["action_timeout_ms"]
-    report = validate_bundle(bundle, mission, action_timeout_ms=limit)
+    report = validate_bundle(bundle, mission, action_timeout_ms=limit, sandbox=probe().sandbox)
     if not report.ok:
         raise UserError(f"{policy}: validation failed: {'; '.join(report.lines()[2:-1])}")
     print(f"Validation passed: {report.policy}, {report.steps} steps of {report.mission}")

@@ -87,13 +87,16 @@ def validate_bundle(
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps to play", min=1)] = 10,
     action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     trust_code: Annotated[bool, typer.Option(help="run the code that it holds, in a process of its own")] = True,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="run it in a sandbox, as a league does (Linux)")] = False,
     output: Output = Format.table,
 ) -> int:
     """Load a bundle, its code in a process of its own, and play some steps. Exit code 1: it did not act in all."""
     from metta.cli.missions import built_mission
+    from metta.league.sandbox.probe import probe
     from metta.policy.hosted.submission import validate_bundle as check
 
-    report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code)
+    walls = probe().required() if sandbox else None
+    report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code, sandbox=walls)
     document = {"schema_version": SCHEMA_VERSION, **report.document()}
     show(output, document, lambda: "\n".join(report.lines()))
     return 0 if report.ok else 1

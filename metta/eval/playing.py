@@ -24,6 +24,7 @@ from metta.policy.hosted.client import MOST_MESSAGE, Faults, HostedPolicy
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
+BLOCK = 128  # steps that are hashed at once
 Build = Callable[[Match], Sequence[Policy]]  # a policy for each player
 Record = Callable[[Match, Sequence[str]], BatchRecorder | None]  # of a match, names of its policies
 
@@ -70,14 +71,24 @@ class _Fingerprints:
 
     def begin(self, batch: Batch, policy: Policy) -> None:
         self._hashes = [hashlib.sha256() for _ in range(batch.num_envs)]
+        self._steps = np.zeros((batch.num_envs, BLOCK, 2, batch.num_agents), np.int32)
+        self._held = 0  # steps that are not in the hashes yet
 
     def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
-        for hashed, *parts in zip(self._hashes, actions, rewards, strict=True):
-            for part in parts:
-                hashed.update(part)
+        self._steps[:, self._held, 0] = actions
+        self._steps[:, self._held, 1] = rewards.view(np.int32)
+        self._held += 1
+        if self._held == BLOCK:
+            self._take_in()
 
     def of(self, env: int) -> str:
+        self._take_in()
         return self._hashes[env].hexdigest()
+
+    def _take_in(self) -> None:
+        for hashed, steps in zip(self._hashes, self._steps, strict=True):
+            hashed.update(steps[: self._held].data)
+        self._held = 0
 
 
 def play_matches(

@@ -1,13 +1,13 @@
 """Several policies that share the agents of an environment, as one policy."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from metta.common.errors import UserError
 from metta.common.seeds import derive, each_seed
-from metta.policy.interface import Advice, Adviser, Policy, Telling, begin_episodes, tells
+from metta.policy.interface import Advice, Adviser, Policy, begin_episodes, tells
 
 UNKNOWN = -1  # role and task of an agent whose policy does not tell
 NOWHERE = -(1 << 20)  # row and column of its target
@@ -67,6 +67,7 @@ class TeamPolicy:
         self.name = " + ".join(policy.name for policy in policies)
         self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
         self._places: list[np.ndarray] = []
+        self._heard: dict[str, np.ndarray] = {}  # what policies tell of the last step
         self._advice: list[Advice | None] = [None] * len(self.policies)
         self._advisers = [policy if isinstance(policy, Adviser) else None for policy in self.policies]
         teller = next((policy for policy in self.policies if tells(policy)), None)
@@ -77,6 +78,7 @@ class TeamPolicy:
         self.reset_each(num_agents, each_seed(seed, num_envs))
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
+        self._heard.clear()
         self.seats = np.stack([draw_seats(self.counts, self._blocks, seed) for seed in seeds])
         self._places = [
             np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
@@ -97,6 +99,7 @@ class TeamPolicy:
             self.failed[index] = error
 
     def step(self, observations: np.ndarray) -> np.ndarray:
+        self._heard.clear()
         if len(self.policies) == 1:
             return self._ask(0, observations)
         actions = np.zeros(observations.shape[:2], np.int32)
@@ -130,24 +133,25 @@ class TeamPolicy:
 
     @property
     def roles(self) -> np.ndarray:
-        return self._told(lambda policy: policy.roles, UNKNOWN)
+        return self._told("roles", UNKNOWN)
 
     @property
     def tasks(self) -> np.ndarray:
-        return self._told(lambda policy: policy.tasks, UNKNOWN)
+        return self._told("tasks", UNKNOWN)
 
     @property
     def targets(self) -> np.ndarray:
-        return self._told(lambda policy: policy.targets, NOWHERE, 2)
+        return self._told("targets", NOWHERE, 2)
 
-    def _told(self, ask: Callable[[Telling], np.ndarray], missing: int, *width: int) -> np.ndarray:
-        """What the policies tell, int32 [envs, agents, *width]."""
-        told = np.full((*self.seats.shape, *width), missing, np.int32)
-        rows = np.arange(len(self.seats))[:, None]
-        for policy, places in zip(self.policies, self._places, strict=True):
-            if tells(policy) and (policy.role_names, policy.task_names) == (self.role_names, self.task_names):
-                told[rows, places] = ask(policy)
-        return told
+    def _told(self, what: str, missing: int, *width: int) -> np.ndarray:
+        """What the policies tell, int32 [envs, agents, *width]; asked once a step, however many want to know."""
+        if what not in self._heard:
+            told = self._heard[what] = np.full((*self.seats.shape, *width), missing, np.int32)
+            rows = np.arange(len(self.seats))[:, None]
+            for policy, places in zip(self.policies, self._places, strict=True):
+                if tells(policy) and (policy.role_names, policy.task_names) == (self.role_names, self.task_names):
+                    told[rows, places] = getattr(policy, what)
+        return self._heard[what]
 
     def end_episodes(self, ended: np.ndarray) -> None:
         for index, policy in enumerate(self.policies):

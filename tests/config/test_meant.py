@@ -9,7 +9,7 @@ import pytest
 from metta.cli import cogames
 from metta.common.defaults import MISSION
 from metta.config.composition import compose
-from metta.config.layers import CONFIGS
+from metta.config.files import CONFIGS
 from metta.config.recipes import resolve
 from metta.config.words import parse_word
 from metta.game.missions import build_mission, load_mission

@@ -9,7 +9,6 @@ PLAN is JSON (`metta.league.sandbox.bubblewrap` writes it).
 import json
 import os
 import resource
-import shutil
 import sys
 
 FIRST_USER = 0x70000000  # numbers of users that nobody has; each sandbox is one, as limits of threads are a user's
@@ -31,7 +30,7 @@ def main() -> None:
     (outside if side == "outside" else inside)(plan, command)
 
 
-def outside(plan, command):
+def outside(plan: dict, command: list[str]) -> None:
     """Become bubblewrap, whose words are in the plan: it ends with the process that has started this."""
     if os.getppid() != plan["parent"]:
         sys.exit("the process that asked for this sandbox is gone")
@@ -51,24 +50,27 @@ def outside(plan, command):
     os.execve(words[0], words, plan["environment"])
 
 
-def inside(plan, command):
+def inside(plan: dict, command: list[str]) -> None:
     """Give up what is left of rights, have the bundle's own script set it up, and become the command."""
     if plan["copy"]:
+        import shutil  # here because it is slow to import
+
         shutil.copytree(plan["copy"], os.getcwd(), dirs_exist_ok=True)
-        own(os.getcwd(), plan["user"])
-    if plan["user"] is not None:
+    if (user := plan["user"]) is not None:
+        if plan["copy"]:
+            own(os.getcwd(), user)
         os.setgroups([])
-        os.setresgid(plan["user"], plan["user"], plan["user"])
-        os.setresuid(plan["user"], plan["user"], plan["user"])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     resource.setrlimit(resource.RLIMIT_NPROC, (plan["threads"], plan["threads"]))
     if plan["setup"]:
         command = [sys.executable, "-u", "-c", SET_UP, plan["setup"], *command]
     os.execv(command[0], command)
 
 
-def own(folder, user):
-    """Make all in a folder the user's, if there is one."""
-    for path, _, files in os.walk(folder) if user is not None else ():
+def own(folder: str, user: int) -> None:
+    """Make all in a folder the user's."""
+    for path, _, files in os.walk(folder):
         for name in [path, *(os.path.join(path, file) for file in files)]:
             os.chown(name, user, user, follow_symlinks=False)
 

@@ -8,12 +8,13 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 USER_NAMESPACE = 0x10000000
 ITS_OWN = {"PYTHONPATH", "PWD"}
 
 
-def refused(act):
+def refused(act: Callable[[], object]) -> bool:
     """Does the system refuse it?"""
     try:
         act()
@@ -22,25 +23,25 @@ def refused(act):
     return False
 
 
-def start_a_process():
+def start_a_process() -> None:
     if os.fork() == 0:
         os._exit(0)
 
 
-def take_a_namespace():
+def take_a_namespace() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(USER_NAMESPACE):
         raise OSError(ctypes.get_errno(), "refused")
 
 
-def reach_the_network():
+def reach_the_network() -> None:
     socket.socket(socket.AF_INET, socket.SOCK_STREAM).connect(("127.0.0.1", 1))
 
 
-def other_processes():
+def other_processes() -> set[str]:
     return {name for name in os.listdir("/proc") if name.isdecimal()} - {"1", str(os.getpid())}
 
 
-def main():
+def main() -> None:
     held = {
         "processes": refused(start_a_process),
         "namespaces": refused(take_a_namespace),

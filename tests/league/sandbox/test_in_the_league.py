@@ -1,9 +1,12 @@
 """Uploads of code are tried out, by a league's worker, in the sandbox."""
 
 import json
+from pathlib import Path
 
 from metta.league.sandbox.bubblewrap import Bubblewrap
+from metta.policy.hosted.submission import validate_bundle
 from tests.league.conftest import MakeLeague
+from tests.league.sandbox.conftest import MISSION, pack
 from tests.league.sandbox.test_sandbox import GOOD
 from tests.league.sandbox.test_uploads import packed
 
@@ -22,3 +25,8 @@ def test_code_is_validated_in_the_sandbox_and_a_refusal_says_what_it_was_not_all
     told = {name: playground.get(f"/stats/policy-versions/{version}", "anna") for name, version in done.items()}
     assert told["good"]["status"] == "valid", json.dumps(told["good"])
     assert told["forks"]["status"] == "refused" and "Operation not permitted" in told["forks"]["reason"]
+
+
+def test_who_uploads_can_try_the_same_walls(sandbox: Bubblewrap, place: Path):
+    report = validate_bundle(pack(place, "forks", {"mine.py": FORKS}, class_path="mine.Good"), MISSION, sandbox=sandbox)
+    assert not report.ok and "Operation not permitted" in " ".join(report.lines())
