@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Low to high.
-LAYERS = ("common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "cli")
+LAYERS = (
+    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "league", "cli",
+)  # fmt: skip
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
 ADAPTERS = {
