@@ -12,7 +12,7 @@ from metta.eval.match import Match, Player
 from metta.game.mission import MissionSettings
 from metta.game.missions import build_mission
 from metta.league.play import Job, JobResult, PlayerReport, look_at, play_job
-from metta.league.sandbox.bubblewrap import Bubblewrap, Limits
+from metta.league.sandbox.bubblewrap import Bubblewrap
 from metta.league.sandbox.probe import probe
 from metta.policy.hosted import client
 from metta.policy.hosted.submission import create_bundle
@@ -24,7 +24,7 @@ Play = Callable[..., JobResult]
 
 @pytest.fixture(scope="session")
 def sandbox() -> Bubblewrap:
-    found = probe(Limits(memory_bytes=1 << 30))
+    found = probe()
     if found.sandbox is None:
         pytest.skip(found.problem)
     return found.sandbox
