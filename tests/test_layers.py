@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Low to high.
 LAYERS = (
-    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "league", "cli",
+    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "league", "compat", "cli",
 )  # fmt: skip
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")
@@ -17,6 +17,7 @@ ADAPTERS = {
     "gymnasium.py": {"gymnasium"},
     "pettingzoo.py": {"gymnasium", "pettingzoo"},
     "puffer.py": {"gymnasium", "pufferlib"},
+    "pufferl.py": {"pufferlib", "torch"},
 }
 
 
@@ -36,7 +37,9 @@ def test_a_layer_imports_only_lower_ones(layer: str):
     for path in sorted((ROOT / "metta" / layer).rglob("*.py")):
         for name in imported(path):
             parts = name.split(".")
-            if parts[0] == "metta" and len(parts) > 1:
+            if parts[:2] == ["metta", "adapters"]:
+                assert layer == "compat", f"{path} imports {name}"
+            elif parts[0] == "metta" and len(parts) > 1:
                 assert LAYERS.index(parts[1]) <= LAYERS.index(layer), f"{path} imports {name}"
             assert not (layer in NO_TORCH and parts[0] == "torch"), f"{path} imports {name}"
 

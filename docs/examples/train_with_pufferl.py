@@ -7,7 +7,6 @@ python docs/examples/train_with_pufferl.py --steps 200_000
 import argparse
 import sys
 from pathlib import Path
-from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -15,46 +14,9 @@ import numpy as np
 import torch
 
 from metta.adapters.puffer import make  # first: names the extra where PufferLib is missing
+from metta.adapters.pufferl import load_pufferl
 
 ENVS, HORIZON = 16, 32
-
-
-def load_pufferl() -> ModuleType:
-    """PufferLib's trainer. Its compiled kernel needs the CUDA build of torch that it was linked with; where that does
-    not load, the sum that it computes is registered in its place."""
-    import pufferlib
-
-    if not hasattr(pufferlib, "_C"):
-        torch.library.define(
-            "pufferlib::compute_puff_advantage",
-            "(Tensor values, Tensor rewards, Tensor dones, Tensor ratios, Tensor(a!) out, float gamma, float lam, "
-            "float rho_clip, float c_clip) -> ()",
-        )
-        torch.library.impl("pufferlib::compute_puff_advantage", "cpu", _advantage)
-        sys.modules["pufferlib._C"] = pufferlib._C = ModuleType("pufferlib._C")
-    from pufferlib import pufferl
-
-    return pufferl
-
-
-def _advantage(
-    values: torch.Tensor,
-    rewards: torch.Tensor,
-    dones: torch.Tensor,
-    ratios: torch.Tensor,
-    out: torch.Tensor,
-    gamma: float,
-    lam: float,
-    rho_clip: float,
-    c_clip: float,
-) -> None:
-    """All [segments, time]: rewards[t + 1] and dones[t + 1] are what action t brought (PufferLib 3, puff_advantage)."""
-    later = torch.zeros_like(values[:, 0])
-    for t in range(values.shape[1] - 2, -1, -1):
-        going_on = gamma * (1 - dones[:, t + 1])
-        delta = rewards[:, t + 1] + going_on * values[:, t + 1] - values[:, t]
-        later = ratios[:, t].clamp(max=rho_clip) * delta + going_on * lam * ratios[:, t].clamp(max=c_clip) * later
-        out[:, t] = later
 
 
 def settings(steps: int, seed: int, folder: str) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """Names of the game's things. Order matters: it fixes resource ids and observation features (rules 1.1, 8.2)."""
 
+from typing import Any
+
 from metta.common.errors import UserError, suggest
 
 RESOURCES = (
@@ -14,6 +16,14 @@ ROLES = ("miner", "aligner", "scrambler", "scout")  # cycle of the role presets 
 VIBES = ("default", "heart", "gear", "scrambler", "aligner", "miner", "scout")
 MOVES = ("noop", "move_north", "move_south", "move_west", "move_east")
 CLIPS = "clips"
+
+
+BOTH = 1 << 8  # a flat action from here on is a move and a vibe in one step
+
+
+def move_and_vibe(move: Any, vibe: Any) -> Any:
+    """The flat action that does both: ids among MOVES and VIBES, or arrays of them."""
+    return BOTH + 8 * vibe + move
 
 
 def action_names(vibes: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from metta.game.engine.batch import EnvBatch
 from metta.game.maps import ascii as ascii_maps
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
-from metta.game.resources import RESOURCES
+from metta.game.resources import RESOURCES, move_and_vibe
 
 PICTURE = """
 ##################################
@@ -90,10 +90,22 @@ def test_a_saved_state_continues_bit_by_bit():
 def test_actions_out_of_range_are_counted_and_do_nothing():
     play = Play(small_mission(variants=["no_vibes"]), 1, auto_reset=False)
     before = play.batch.positions()
-    for value in (-1, 5, 12, 2**31 - 1, -(2**31)):
+    for value in (-1, 5, 12, move_and_vibe(1, 0), 2**31 - 1, -(2**31)):
         play.step(np.full((1, 8), value, np.int32))
     assert (play.batch.positions() == before).all()
-    assert (play.batch.statistics(0).agent["action.invalid_index"] == 5).all()
+    assert (play.batch.statistics(0).agent["action.invalid_index"] == 6).all()
+
+
+def test_a_move_and_a_vibe_in_one_step_are_both_done():
+    both, moves = (Play(small_mission(), 1, seed=3, auto_reset=False) for _ in range(2))
+    for step in random_actions(1, 20, 1, 8, choices=5):
+        moves.step(step)
+        both.step(move_and_vibe(step, 2).astype(np.int32))
+        assert (both.batch.positions() == moves.batch.positions()).all() and (both.batch.vibes() == 2).all()
+    stats = both.batch.statistics(0).agent
+    assert (stats["action.change_vibe.success"] == 20).all() and (stats["action.invalid_index"] == 0).all()
+    both.step(np.full((1, 8), move_and_vibe(5, 0), np.int32))  # there is no such move
+    assert (both.batch.statistics(0).agent["action.invalid_index"] == 1).all()
 
 
 def test_an_episode_that_ends_is_handed_out_and_the_next_begins_in_the_same_step():

@@ -36,6 +36,7 @@ from metta.game.engine.layout import (
 from metta.game.engine.objects import use
 from metta.game.engine.random import random_below
 from metta.game.engine.rows import agent_row, object_row
+from metta.game.resources import BOTH
 
 NOOP, NORTH, SOUTH, WEST, EAST, FIRST_VIBE = range(6)
 
@@ -116,8 +117,27 @@ def _count(t, s, g, action, success, stat):
 
 
 @part
+def _move_of(t, action):
+    """The primary action of a flat one, -1 for one that the mission does not have."""
+    if action >= BOTH:
+        move, vibe = (action - BOTH) & 7, (action - BOTH) >> 3
+        return move if move < FIRST_VIBE and FIRST_VIBE + vibe < t[T_NUM_ACTIONS] else -1
+    if action < 0 or action >= t[T_NUM_ACTIONS]:
+        return -1
+    return action if action < FIRST_VIBE else NOOP
+
+
+@part
+def _vibe_of(t, action):
+    """The vibe that a flat action changes to, -1 for none."""
+    if action < FIRST_VIBE or _move_of(t, action) < 0:
+        return -1
+    return (action - BOTH) >> 3 if action >= BOTH else action - FIRST_VIBE
+
+
+@part
 def act(t, s, e, actions):
-    """All agents act in random order: first the primary actions, then the vibes (the primary is then noop).
+    """All agents act in random order: first the primary actions, then the vibes; beside a vibe alone stands a noop.
 
     A flat action outside the mission's is counted as invalid and does nothing else.
     """
@@ -125,19 +145,19 @@ def act(t, s, e, actions):
     for k in range(t[T_AGENTS]):
         a = s.agents[agent_row(t, e, k) + AG_ORDER]
         g = agent_row(t, e, a)
-        action = actions[e * t[T_AGENTS] + a]
+        move = _move_of(t, actions[e * t[T_AGENTS] + a])
         s.agents[g + AG_LAST_ACTION] = 0
         s.agents[g + AG_SUCCESS] = 0
-        if action < 0 or action >= t[T_NUM_ACTIONS]:
+        if move < 0:
             s.agents[g + t[T_STATS] + ST_INVALID] += 1
-        elif action == NOOP or action >= FIRST_VIBE:
+        elif move == NOOP:
             _count(t, s, g, NOOP, True, ST_NOOP)
         else:
-            _count(t, s, g, action, _move(t, s, e, g, action), ST_MOVE)
+            _count(t, s, g, move, _move(t, s, e, g, move), ST_MOVE)
     for k in range(t[T_AGENTS]):
         a = s.agents[agent_row(t, e, k) + AG_ORDER]
         g = agent_row(t, e, a)
-        action = actions[e * t[T_AGENTS] + a]
-        if FIRST_VIBE <= action < t[T_NUM_ACTIONS]:
-            s.agents[g + AG_VIBE] = action - FIRST_VIBE
-            _count(t, s, g, action, True, ST_VIBE)
+        vibe = _vibe_of(t, actions[e * t[T_AGENTS] + a])
+        if vibe >= 0:
+            s.agents[g + AG_VIBE] = vibe
+            _count(t, s, g, FIRST_VIBE + vibe, True, ST_VIBE)

@@ -2,8 +2,9 @@
 
 The class is built as `Class(info, name="value", …)`, then `load(FILE)` is called. It plays as
 `metta.policy.interface.Policy` says, a batch at a time, or as `metta.policy.hosted.per_agent.AgentPolicy` does, one
-agent at a time; the first is taken if it offers both. Naming it imports its module, from the working folder too, so
-only a person may name one: settings from files are refused (`NAMES_CLASS`).
+agent at a time; the first is taken if it offers both. A class with `as_policy` says itself how it plays: so do those
+written for `mettagrid` (metta.compat). Naming it imports its module, from the working folder too, so only a person may
+name one: settings from files are refused (`NAMES_CLASS`).
 
 No torch here: the process that hosts such a class (metta.policy.hosted.client) starts without it.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metta.common.errors import UserError, suggest
+from metta.common.retired import offer_retired_names
 from metta.common.settings import OnlyTyped
 from metta.policy.hosted.per_agent import AgentTeam
 from metta.policy.hosted.user_code import class_hint, is_users
@@ -35,6 +37,7 @@ FORM = "class=module.Class[,data=FILE][,kw.name=value]"
 BARE = re.compile(r"(?!metta\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.[A-Z]\w*")  # module.Class
 BATCHED = ("reset", "step", "end_episodes")
 PER_AGENT = ("reset", "act")
+OWN_WAY = "as_policy"
 
 
 def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
@@ -72,6 +75,8 @@ class UserClass:
         Raise UserError where there is none such or where it fails, with its error.
         """
         found = self._import()
+        if _has(found, [OWN_WAY]):
+            return self._built(lambda: getattr(found, OWN_WAY)(info, self.words, self._data_path(), team))
         if _has(found, BATCHED):
             return self._construct(found, info)
         if _has(found, PER_AGENT):
@@ -82,12 +87,14 @@ class UserClass:
     def check(self) -> None:
         """Raise UserError where there is no such module or file; nothing is imported."""
         package = self.module.partition(".")[0]
+        offer_retired_names()
         if find_spec(package) is None and PathFinder.find_spec(package, [os.getcwd()]) is None:
             raise UserError(f"{self.origin}: there is no module {package}{self._nearest_module()}")
         self._check_data()
 
     def _import(self) -> type:
         module, attribute = self.module, self.name
+        offer_retired_names()
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
         try:
@@ -105,14 +112,25 @@ class UserClass:
     def _construct(self, found: type, info: "Info") -> Any:
         if self.data and not _has(found, ["load"]):
             raise UserError(f"{self.origin}: {self.name} has no method load, data={self.data} means nothing to it")
-        self._check_data()
-        try:
+
+        def construct() -> Any:
             policy = found(info, **self.words)
             if self.data:
-                policy.load(str(Path(self.data).absolute()))
+                policy.load(self._data_path())
+            return policy
+
+        return self._built(construct)
+
+    def _built(self, build: Callable[[], Any]) -> Any:
+        """What `build` makes of the class. Raise UserError with its error."""
+        self._check_data()
+        try:
+            return build()
         except (Exception, SystemExit) as error:
             raise UserError(f"{self.origin}: {self.name} cannot be built ({told(error)})") from error
-        return policy
+
+    def _data_path(self) -> str:
+        return str(Path(self.data).absolute()) if self.data else ""
 
     def _nearest_module(self) -> str:
         return suggest(self.module, [path.stem for path in Path().glob("*.py")])

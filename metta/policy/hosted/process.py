@@ -133,10 +133,10 @@ class Child(Process):
     """The process in which a class plays; it ends with this process however that ends."""
 
     def __init__(self, folder: str | None, hosting: Hosting) -> None:
-        """`folder`, if any, is where it works and first looks for modules."""
+        """`folder`, if any, is where it works and first looks for modules, then in its `src`."""
         ours, theirs = socket.socketpair()
         life, hold = os.pipe()
-        path = [folder, *sys.path] if folder else sys.path
+        path = [folder, os.path.join(folder, "src"), *sys.path] if folder else sys.path
         command = hosting.command(folder, "-u", "-c", BOOT, str(theirs.fileno()), str(life), *path)
 
         def close() -> None:

@@ -1,0 +1,174 @@
+"""Every name of `mettagrid` 0.8.4 and `cogames` 0.8.1 that is offered here, by module, and where it lives."""
+
+HOME = "metta.compat"
+CVC = "cogames.cogs_vs_clips"
+RULES = "games of other rules are not offered; missions of this one: docs/missions.md"
+NETS = "our nets are class=lstm and class=tutorial (docs/nets.md)"
+TRAINING = "train with tools/run.py train or with PuffeRL (docs/training.md, docs/coming-from-cogames.md)"
+
+
+def _from(place: str, names: str) -> dict[str, str]:
+    """Names that are called the same at their place below metta.compat; `old=new` where they are not."""
+    pairs = [name.partition("=") for name in names.split()]
+    return {old: f"{HOME}.{place}:{new or old}" for old, _, new in pairs}
+
+
+ACTION = _from("observation", "Action")
+SEEN = _from("observation", "Action AgentObservation Location ObservationToken")
+RUN = (
+    _from("simulation", "Buffers Simulation Simulator SimulatorEventHandler")
+    | _from("simulated", "SimulationAgent")
+    | _from("grid_objects", "BoundingBox")
+)
+CONFIG = _from("config", "MettaGridConfig GameConfig Config")
+TREE = CONFIG | _from(
+    "config",
+    "AgentConfig AgentReward CollectiveConfig GridObjectConfig InventoryConfig ObsConfig GlobalObsConfig "
+    "ResourceLimitsConfig ActionsConfig EventConfig",
+)
+PUFFER = _from("puffer", "MettaGridPufferEnv PufferMettaGridEnv=MettaGridPufferEnv")
+SITES = _from(
+    "catalogue",
+    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES make_cogsguard_arena_site make_cogsguard_machina1_site",
+)
+COG = {"CogConfig": "metta.game.mission:CogSettings", "CogTeam": "metta.game.mission:TeamSettings"}
+MISSION = _from(
+    "missions", "CvCMission CoGameMission=CvCMission CoGameMissionVariant CoGameSite MAP_MISSION_DELIMITER"
+) | _from("variants", "NumCogsVariant")
+
+OFFERED: dict[str, dict[str, str]] = {
+    "mettagrid": ACTION | CONFIG | PUFFER,
+    "mettagrid.types": ACTION,
+    "mettagrid.base_config": _from("config", "Config"),
+    "mettagrid.mettagrid_c": _from(
+        "observation",
+        "PackedCoordinate dtype_actions dtype_masks dtype_observations dtype_rewards dtype_terminals dtype_truncations",
+    ),
+    "mettagrid.simulator": SEEN | RUN,
+    "mettagrid.simulator.interface": SEEN | _from("simulation", "SimulatorEventHandler"),
+    "mettagrid.simulator.simulator": RUN,
+    "mettagrid.simulator.rollout": _from("rollout", "Rollout"),
+    "mettagrid.simulator.replay_log_writer": _from("replay", "EpisodeReplay InMemoryReplayWriter ReplayLogWriter"),
+    "mettagrid.simulator.time_averaged_stats": _from("handlers", "TimeAveragedStatsHandler"),
+    "mettagrid.config": {},
+    "mettagrid.config.mettagrid_config": TREE,
+    "mettagrid.config.obs_config": _from("config", "GlobalObsConfig ObsConfig"),
+    "mettagrid.config.event_config": _from("config", "EventConfig"),
+    "mettagrid.config.reward_config": _from("config", "AgentReward reward"),
+    "mettagrid.config.game_value": _from("config", "InventoryValue StatValue inv stat"),
+    "mettagrid.config.action_config": _from(
+        "config", "ActionConfig ActionsConfig AttackActionConfig ChangeVibeActionConfig MoveActionConfig"
+    )
+    | _from("vibes", "CHANGE_VIBE_PREFIX CardinalDirection CardinalDirections"),
+    "mettagrid.config.vibes": _from("vibes", "VIBES VIBE_BY_NAME") | _from("config", "Vibe"),
+    "mettagrid.config.id_map": _from("observation", "ObservationFeatureSpec") | _from("id_map", "IdMap"),
+    "mettagrid.envs": {},
+    "mettagrid.envs.mettagrid_puffer_env": _from("puffer", "MettaGridPufferEnv"),
+    "mettagrid.envs.pettingzoo_env": _from("pettingzoo", "MettaGridPettingZooEnv"),
+    "mettagrid.envs.early_reset_handler": _from("handlers", "EarlyResetHandler"),
+    "mettagrid.envs.stats_tracker": _from("handlers", "StatsTracker"),
+    "mettagrid.map_builder": {},
+    "mettagrid.map_builder.map_builder": _from("map_config", "AnyMapBuilderConfig=AnyMapBuilder MapBuilderConfig"),
+    "mettagrid.map_builder.ascii": _from("map_config", "AsciiMapBuilder"),
+    "mettagrid.mapgen": {},
+    "mettagrid.mapgen.mapgen": _from("map_config", "MapGen MapGenConfig"),
+    "mettagrid.mapgen.scenes": {},
+    "mettagrid.mapgen.scenes.base_hub": _from("map_config", "BaseHub BaseHubConfig"),
+    "mettagrid.mapgen.scenes.building_distributions": _from("map_config", "DistributionConfig DistributionType"),
+    "mettagrid.policy": {},
+    "mettagrid.policy.policy": _from(
+        "policy", "AgentPolicy MultiAgentPolicy PolicySpec StatefulAgentPolicy StatefulPolicyImpl"
+    ),
+    "mettagrid.policy.policy_env_interface": _from("environment", "PolicyEnvInterface"),
+    "mettagrid.policy.policy_registry": _from("policy", "PolicyRegistryMeta get_policy_registry"),
+    "mettagrid.policy.loader": _from(
+        "loading", "discover_and_register_policies initialize_or_load_policy resolve_policy_class_path"
+    ),
+    "mettagrid.policy.utils": _from("lstm_state", "LSTMState LSTMStateDict LSTMStateTuple"),
+    "mettagrid.policy.token_encoder": _from("tokens", "coordinates"),
+    "mettagrid.policy.noop": _from("policies.simple", "NoopAgentPolicy NoopPolicy"),
+    "mettagrid.policy.random_agent": _from("policies.simple", "RandomAgentPolicy RandomMultiAgentPolicy"),
+    "mettagrid.renderer": {},
+    "mettagrid.renderer.renderer": _from("rollout", "Renderer"),
+    "mettagrid.renderer.miniscope": {},
+    "mettagrid.renderer.miniscope.buffer": _from("text_map", "MapBuffer"),
+    "mettagrid.renderer.miniscope.symbol": _from("text_map", "DEFAULT_SYMBOL_MAP get_symbol_for_object"),
+    "mettagrid.runner": {},
+    "mettagrid.runner.rollout": _from("rollout", "resolve_env_for_seed run_episode_local"),
+    "mettagrid.util": {},
+    "mettagrid.util.module": _from("loading", "load_symbol"),
+    "mettagrid.util.stats_writer": _from("handlers", "NoopStatsWriter StatsWriter"),
+    "cogames": {},
+    "cogames.core": MISSION,
+    "cogames.device": _from("devices", "resolve_training_device"),
+    "cogames.game": _from("catalogue", "load_mission_config load_mission_config_from_python save_mission_config"),
+    "cogames.play": _from("rollout", "play run_episode_local"),
+    "cogames.cli": {},
+    "cogames.cli.mission": _from(
+        "catalogue",
+        "find_mission get_all_eval_missions get_all_missions get_mission get_mission_name_and_config load_mission_set "
+        "parse_variants",
+    ),
+    "cogames.cli.policy": _from("rollout", "PolicySpecWithProportion parse_policy_spec"),
+    "cogames.policy": {},
+    "cogames.policy.starter_agent": _from(
+        "policies.starter", "ELEMENTS StarterCogPolicyImpl StarterCogState StarterPolicy WANDER_DIRECTIONS WANDER_STEPS"
+    )
+    | {"GEAR": "metta.game.resources:GEAR"},
+    "cogames.policy.role_policies": _from(
+        "policies.starter", "AlignerRolePolicy MinerRolePolicy ScoutRolePolicy ScramblerRolePolicy"
+    ),
+    "cogames.policy.tutorial_policy": _from(
+        "policies.tutorial", "TutorialAgentPolicy TutorialPolicy TutorialPolicyNet"
+    ),
+    CVC: {},
+    f"{CVC}.mission": MISSION,
+    f"{CVC}.missions": _from(
+        "catalogue",
+        "CogsGuardBasicMission CogsGuardMachina1Mission AlignerTutorialMission MinerTutorialMission MISSIONS "
+        "ScoutTutorialMission ScramblerTutorialMission get_core_missions get_missions make_cogsguard_mission make_game",
+    ),
+    f"{CVC}.cog": COG,
+    f"{CVC}.team": COG,
+    f"{CVC}.clips": {"ClipsConfig": "metta.game.mission:ClipsSettings"},
+    f"{CVC}.weather": {"WeatherConfig": "metta.game.mission:WeatherSettings"},
+    f"{CVC}.config": _from("vibes", "CvCConfig"),
+    f"{CVC}.sites": SITES,
+    f"{CVC}.terrain": _from("map_config", "MachinaArena MachinaArenaConfig SequentialMachinaArena")
+    | _from("variants", "MapSeedVariant"),
+    f"{CVC}.clip_difficulty": _from(
+        "variants", "COGSGUARD_DIFFICULTIES CogsGuardDifficulty EASY HARD MEDIUM get_cogsguard_difficulty"
+    ),
+    f"{CVC}.reward_variants": _from("variants", "AVAILABLE_REWARD_VARIANTS apply_reward_variants"),
+    f"{CVC}.variants": _from(
+        "variants",
+        "BalancedCornersVariant BraveheartVariant CavesVariant CityVariant ClipsEasyVariant ClipsHardVariant "
+        "ClipsMediumVariant ClipsWaveOnlyVariant DarkSideVariant DesertVariant DistantResourcesVariant "
+        "EmptyBaseVariant EnergizedVariant ForcedRoleVibesVariant ForestVariant HIDDEN_VARIANTS MultiTeamVariant "
+        "NoClipsVariant NoVibesVariant NoWeatherVariant NumCogsVariant QuadrantBuildingsVariant "
+        "RandomizeSpawnsVariant SingleResourceUniformVariant Small50Variant SuperChargedVariant ThickSkinnedVariant "
+        "VARIANTS",
+    ),
+    f"{CVC}.evals": {},
+    f"{CVC}.evals.difficulty_variants": _from("variants", "DifficultyLevel"),
+    f"{CVC}.tutorials": {},
+}
+
+for role in ("aligner", "miner", "scout", "scrambler"):
+    title = f"{role.capitalize()}RewardsVariant"
+    both = _from("variants", title) | _from("catalogue", f"{role.capitalize()}TutorialMission")
+    more = _from("variants", "AllJunctionsClipsAligned") if role == "scrambler" else {}
+    OFFERED |= {f"{CVC}.{folder}{role}_tutorial": both | more for folder in ("", "tutorials.")}
+tutorial = _from("catalogue", "CogsGuardTutorialMission")
+OFFERED |= {f"{CVC}.{folder}cogsguard_tutorial": tutorial for folder in ("", "tutorials.")}
+
+# What is not offered, with the way here.
+REFUSED: dict[str, str] = {
+    "mettagrid.policy.policy.NimMultiAgentPolicy": "metta runs no Nim; write a MultiAgentPolicy with step_batch",
+    "cogames.train": f"metta offers no cogames.train; {TRAINING}",
+    "cogames.evaluate": "metta offers no cogames.evaluate; cogames run plays policies and reports (docs/evaluation.md)",
+    **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
+       for name in ("lstm", "stateless", "puffer_default")},
+    **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"
+       for place in ("builder", "map_builder.random_map", "config.mettagrid_config.WallConfig")},
+}  # fmt: skip
