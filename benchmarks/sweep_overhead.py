@@ -22,8 +22,8 @@ from metta.common.errors import UserError
 from metta.common.jsonl import read_rows
 from metta.sweep.plan import Plan
 from metta.sweep.settings import SweepSettings
+from tests.postgres import BINARIES, serving
 from tests.sweep.dummy import TOLD
-from tests.sweep.postgres import BINARIES, serving
 
 ROOT = Path(__file__).parents[1]
 Gap = tuple[float, float]  # between two trials of a worker: seconds, and seconds of its processor
@@ -37,8 +37,8 @@ def storage(args: Namespace) -> Iterator[str | None]:
         return
     if not BINARIES:
         raise UserError("--storage here: PostgreSQL is not installed (apt-get install postgresql)")
-    with tempfile.TemporaryDirectory(prefix="metta-postgres-") as folder:
-        yield from serving(Path(folder))
+    with serving() as server:
+        yield server.address
 
 
 def pull(args: Namespace, folder: Path, url: str | None, turn: int) -> list[Gap]:

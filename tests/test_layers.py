@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Low to high.
 LAYERS = (
-    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "compat", "cli",
+    "common", "game", "policy", "rl", "eval", "runs", "view", "executors", "config", "launch", "sweep", "league",
+    "compat", "cli",
 )  # fmt: skip
 FILES = sorted((ROOT / "metta").rglob("*.py"))
 NO_TORCH = ("common", "game")

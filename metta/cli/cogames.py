@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 from typer._completion_shared import get_completion_script, install
 
-from metta.cli import contests, missions, pages, play, policies, setup, train, tutorial, verify
+from metta.cli import (
+    auth,
+    contests,
+    league,
+    league_admin,
+    missions,
+    pages,
+    play,
+    policies,
+    setup,
+    train,
+    tutorial,
+    verify,
+)
 from metta.cli.jobs import Instead
 from metta.common.commands import at_home, guarded
 from metta.common.docstrings import docstring
@@ -51,15 +64,27 @@ GROUPS = {
         "create-bundle": policies.create_bundle,
         "validate-bundle": policies.validate_bundle,
     },
+    "League": {
+        "login": auth.login,
+        "upload": league.upload,
+        "submit": league.submit,
+        "submissions": league.submissions,
+        "seasons": league.seasons,
+        "leaderboard": league.leaderboard,
+        "matches": league.matches,
+    },
     "Help": {"setup": setup.setup, "docs": pages.docs, "version": pages.version},
 }
 ALIASES = ("evaluate", "eval")  # of run
-JOBS = ("play", *GROUPS["Measure"], *GROUPS["Train"], "tutorial")  # what --dry-run and --cfg are for
+# What --dry-run and --cfg are for.
+JOBS = ("play", *GROUPS["Measure"], *GROUPS["Train"], *GROUPS["League"], "auth", "league", "tutorial")
 HELP = {contests.SCRIMMAGE: "Play episodes with one policy for all cogs and report its metrics."}  # else the docstring
 for group, commands in GROUPS.items():
     for name, command in commands.items():
         told = HELP.get(name) or docstring(command)
         app.command(name, rich_help_panel=group, hidden=name in ALIASES, help=told)(command)
+app.add_typer(auth.auth, name="auth", rich_help_panel="League")
+app.add_typer(league_admin.league, name="league", rich_help_panel="League")
 app.add_typer(tutorial.tutorial, name="tutorial", rich_help_panel="Help")
 
 

@@ -1,5 +1,6 @@
 """Commands about policies: list them, start one of your own, pack and check what will play elsewhere."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def create_bundle(
     checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
 ) -> None:
     """Pack a policy with its files into one archive."""
-    kwargs = dict(_pair(text) for text in init_kwarg or [])
+    kwargs = pairs(init_kwarg or [])
     from metta.policy.hosted.submission import create_bundle as pack
 
     pack(policy, out, kwargs, include_files or [], setup_script, checkpoints)
@@ -86,16 +87,24 @@ def validate_bundle(
     steps: Annotated[int, typer.Option("-s", "--steps", help="steps to play", min=1)] = 10,
     action_timeout_ms: ActionTimeout = ACTION_TIMEOUT_MS,
     trust_code: Annotated[bool, typer.Option(help="run the code that it holds, in a process of its own")] = True,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="run it in a sandbox, as a league does (Linux)")] = False,
     output: Output = Format.table,
 ) -> int:
     """Load a bundle, its code in a process of its own, and play some steps. Exit code 1: it did not act in all."""
     from metta.cli.missions import built_mission
+    from metta.league.sandbox.probe import probe
     from metta.policy.hosted.submission import validate_bundle as check
 
-    report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code)
+    walls = probe().required() if sandbox else None
+    report = check(bundle, built_mission(mission or MISSION), steps, action_timeout_ms, trust_code, sandbox=walls)
     document = {"schema_version": SCHEMA_VERSION, **report.document()}
     show(output, document, lambda: "\n".join(report.lines()))
     return 0 if report.ok else 1
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """What is said as key=value. Raises UserError for any other form."""
+    return dict(map(_pair, texts))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from metta.cli.jobs import Instead, instead
 from metta.cli.options import Device, Output, Policies, TrustCode, TrustPickle
 from metta.cli.output import Format, show, table
 from metta.common.documents import as_text
+from metta.common.settings import validated
 
 if TYPE_CHECKING:
     from metta.eval.match import Match
@@ -32,7 +33,8 @@ def verify(
     """Play the episodes of a file again and compare, bit by bit. Exit code 1: they differ."""
     from metta.eval.settings import PlayerSettings
 
-    settings = PlayerSettings(device=device, trust_code=trust_code, trust_pickle=trust_pickle)
+    said = {"device": device, "trust_code": trust_code, "trust_pickle": trust_pickle}
+    settings = validated(PlayerSettings, said, "")
     if instead(context) is Instead.print:
         print(as_text("yaml", {"file": str(file), "policies": policy or [], **settings.model_dump(mode="json")}))
         return 0

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from metta.common.errors import printable
+from metta.common.errors import UserError, printable
 from metta.eval.episodes import StopPlayingError, Watcher, play_batch
 from metta.eval.gear import GearTrack
 from metta.eval.match import ENDED, Match, MatchResult
@@ -213,7 +213,9 @@ def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str
     policy, counts = team.policies[index], {"errors": team.still[index]}
     causes: dict[str, str] = {}
     if index in team.failed:
-        causes |= dict.fromkeys(("errors", ENDED), printable(told(team.failed[index]))[:MOST_MESSAGE])
+        error = team.failed[index]
+        said = str(error) if isinstance(error, UserError) else told(error)
+        causes |= dict.fromkeys(("errors", ENDED), printable(said)[:MOST_MESSAGE])
     elif isinstance(policy, HostedPolicy):
         faults, policy.faults = policy.faults, Faults()
         counts = {"timeouts": faults.timeouts, "errors": faults.errors, "garbage": faults.garbage}

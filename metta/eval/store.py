@@ -84,9 +84,12 @@ class OutFile:
 
 def read_out_file(path: Path) -> tuple[list[Match], list[MatchResult]]:
     """The matches of a file and the results of their parts. Raises UserError for a file that is none such."""
-    rows = read_rows(path)
-    head = _head(path, next(rows, {}))
-    return head.matches, list(_results(path, rows, head.matches))
+    try:
+        rows = read_rows(path)
+        head = _head(path, next(rows, {}))
+        return head.matches, list(_results(path, rows, head.matches))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _held(path: Path, matches: Sequence[Match]) -> Iterator[MatchResult]:

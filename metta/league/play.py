@@ -20,8 +20,8 @@ from metta.eval.playing import Progress, Record, close_policies, play_match
 from metta.eval.replay.keeping import SUFFIX, BatchRecorder
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.policy.hosted.client import HostedPolicy
-from metta.policy.hosted.process import Hosting
+from metta.policy.hosted.client import HostedPolicy, UnbuiltError
+from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.hosted.submission_code import code_content, play_code
 from metta.policy.interface import Policy
 from metta.policy.neural import NeuralPolicy
@@ -31,7 +31,6 @@ from metta.policy.stored.uri import find_policy
 from metta.rl.machine import one_thread_each
 
 FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
-Sandbox = Callable[[Path], Sequence[str]]  # words before the command of code that lies in a folder
 Kind = Literal["net", "script", "code", "none"]
 
 
@@ -136,7 +135,7 @@ class _Seated:
     policy: Policy
 
     def report(self, causes: Mapping[str, str]) -> PlayerReport:
-        log = self.policy.log if isinstance(self.policy, HostedPolicy) else ""
+        log = self.policy.log if isinstance(self.policy, HostedPolicy | _Missing) else ""
         return PlayerReport(kind=self.kind, failure=causes.get(ENDED, ""), log=log)
 
 
@@ -146,6 +145,7 @@ class _Missing(NoopPolicy):
     def __init__(self, error: UserError) -> None:
         super().__init__()
         self._error = error
+        self.log = error.log if isinstance(error, UnbuiltError) else ""
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
         raise self._error

@@ -13,7 +13,8 @@ from tests.cli.conftest import Cogames
 COMMANDS = [
     "play", "replay", "scrimmage", "run", "evaluate", "eval", "pickup", "diagnose", "train", "missions", "describe",
     "variants", "evals", "make-mission", "policies", "make-policy", "create-bundle", "validate-bundle", "docs",
-    "setup", "version", "tutorial",
+    "setup", "version", "tutorial", "login", "upload", "submit", "submissions", "seasons", "leaderboard", "matches",
+    "auth", "league",
 ]  # fmt: skip
 HEAVY = ("torch", "numba", "matplotlib", "wandb", "hydra")
 CALL = "import sys; from metta.cli.cogames import main; code = main(sys.argv[1:])"

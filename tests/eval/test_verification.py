@@ -102,3 +102,10 @@ def test_a_file_is_verified_with_its_policies_wherever_they_lie_now(cogames: Cog
     Path("kept.jsonl").write_text(lines.replace('"steps":6', '"steps":5', 1))
     done = cogames("verify", "kept.jsonl", "-p", "./moved")
     assert done.code == 1 and "seed 42: steps" in done.out
+    for file, problem in (
+        ("none.jsonl", "No such file"),
+        (".", "Is a directory"),
+        ("moved/model.safetensors", "no eval"),
+    ):
+        refused = cogames("verify", file)
+        assert refused.code == 2 and problem in refused.err, refused.err

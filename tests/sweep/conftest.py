@@ -1,8 +1,7 @@
 """Sweeps of a function that takes no time, on a journal and on a PostgreSQL of this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ pytest.importorskip("optuna", reason="needs the extra 'sweep'")
 from metta.sweep.plan import Plan
 from metta.sweep.settings import SweepSettings
 from tests.executors.cluster import ray_cluster as ray_cluster
-from tests.sweep.postgres import BINARIES, serving
+from tests.postgres import postgres as postgres
 
 MakePlan = Callable[..., Plan]
 
@@ -30,12 +29,3 @@ def make_plan(tmp_path: Path) -> MakePlan:
         )  # fmt: skip
 
     return make
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a database on loopback."""
-    if not BINARIES:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    with TemporaryDirectory(prefix="metta-postgres-") as folder:  # pytest's own folders are closed to other users
-        yield from serving(Path(folder))

@@ -65,6 +65,14 @@ class _SilentError(GoneError):
     """The process did not answer for too long."""
 
 
+class UnbuiltError(UserError):
+    """A class that cannot be built, and what its process wrote until then, where that is kept."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
 class HostedPolicy:
     """Plays as the class does where it answers in time; `faults` counts where it does not."""
 
@@ -215,6 +223,9 @@ class HostedPolicy:
         self._process = Child(self._folder, self._hosting)
         try:
             self._greet()
+        except UserError as error:
+            self.close()
+            raise UnbuiltError(str(error), self.log) from None
         except BaseException:
             self.close()
             raise
@@ -228,7 +239,7 @@ class HostedPolicy:
         except LateError:
             raise UserError(f"{self._origin}: not ready after {START_SECONDS:g} s") from None
         except GoneError:
-            raise UserError(f"{self._origin}: {self._process.how_it_ended()}") from None
+            raise UserError(f"{self._origin}: {self._process.how_it_ended()}{self._process.last_words()}") from None
         if "error" in text:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
         self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))

@@ -11,10 +11,24 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
+from metta.common.errors import printable
 from metta.policy.hosted.child import BOOT
 from metta.policy.hosted.wire import Wire
+
+SIGNALLED = 128  # exit codes above are what a sandbox makes of signals
+MOST_SAID = 200  # characters of what a process says last
+
+
+class Sandbox(Protocol):
+    """Walls around the code of one policy."""
+
+    def __call__(self, folder: Path, setup: str = "") -> Sequence[str]:
+        """Words before a command whose code lies in a folder, which it may read; `setup` is a script in there that is
+        run before it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Hosting:
 
     action_timeout_ms: float = ACTION_TIMEOUT_MS
     seconds: float | None = None  # for all its answers after a reset; None: no limit
-    prefix: Callable[[Path], Sequence[str]] | None = None  # words before its command, a sandbox's, from its folder
+    prefix: Sandbox | None = None  # gives the words before its command
     most_output: int | None = None  # bytes that it may write, kept as its log; None: any, to standard error
 
     def command(self, folder: str | None, *words: str) -> list[str]:
@@ -103,10 +117,16 @@ class Process:
             return "it broke off"
         if self.output and self.output.flooded:
             return "it wrote more output than it may"
-        if code < 0:
-            why = ", as for want of memory" if code == -signal.SIGKILL else ""
-            return f"its process was ended by {signal.Signals(-code).name}{why}"
+        number = code - SIGNALLED if code > SIGNALLED else -code
+        if number in set(signal.Signals):
+            why = ", as for want of memory" if number == signal.SIGKILL else ""
+            return f"its process was ended by {signal.Signals(number).name}{why}"
         return f"its process ended itself with exit code {code}"
+
+    def last_words(self) -> str:
+        """The last line that it wrote, in brackets; nothing where that is not kept."""
+        lines = self.output.text().strip().splitlines() if self.output else []
+        return f" ({printable(lines[-1])[:MOST_SAID]})" if lines else ""
 
 
 class Child(Process):

@@ -25,7 +25,7 @@ from metta.game.mission import Mission
 from metta.game.observation import env_info
 from metta.policy.hosted.by_class import UserClass, is_class, parse_class
 from metta.policy.hosted.client import Faults, HostedPolicy
-from metta.policy.hosted.process import Hosting
+from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.interface import Policy, begin_episodes
 from metta.policy.neural import NeuralPolicy
 from metta.policy.stored.bundle import bundle_files
@@ -179,16 +179,18 @@ def validate_bundle(
     action_timeout_ms: float = ACTION_TIMEOUT_MS,
     trust_code: bool = True,
     trust_pickle: bool = False,
+    sandbox: Sandbox | None = None,
 ) -> Report:
-    """Play a few steps with a bundle. Code in it runs in a process of its own, which is what validation is for: leave
-    `trust_code` at True for bundles of your own only. Raise UserError for one that is broken or cannot play."""
+    """Play a few steps with a bundle. Code in it runs in a process of its own, which is what validation is for: without
+    a sandbox leave `trust_code` at True for bundles of your own only. Raise UserError for one that is broken or cannot
+    play."""
     start = time.perf_counter()
     policy = make_policy(
         str(path),
         env_info(mission),
         trust_pickle=trust_pickle,
         trust_code=trust_code,
-        hosting=Hosting(action_timeout_ms),
+        hosting=Hosting(action_timeout_ms, prefix=sandbox),
     )
     loaded = time.perf_counter() - start
     times = _play(policy, mission, steps)

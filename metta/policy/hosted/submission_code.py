@@ -9,11 +9,13 @@ import subprocess
 import tempfile
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metta.common.digests import digest
-from metta.common.errors import UserError, printable
+from metta.common.errors import UserError
 from metta.policy.hosted.by_class import UserClass
 from metta.policy.hosted.client import HostedPolicy
 from metta.policy.hosted.process import Hosting, Process
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from metta.policy.stored.bundle import NoNetError  # imports torch
 
 SETUP_SECONDS = 300
-MOST_SAID = 200  # characters of what a script says last
 
 
 def play_code(bundle: "NoNetError", info: Info, hosting: Hosting) -> HostedPolicy:
@@ -33,19 +34,21 @@ def play_code(bundle: "NoNetError", info: Info, hosting: Hosting) -> HostedPolic
 
     Raise UserError if they are not what the spec says, or the class cannot be built of them.
     """
-    folder = Path(tempfile.mkdtemp(prefix="metta-policy-"))
+    outer = Path(tempfile.mkdtemp(prefix="metta-policy-"))  # closed to other users, though not to a sandbox's
+    folder = outer / "bundle"
     try:
+        folder.mkdir()
         _unpack(bundle, folder)
         spec = bundle.spec
         if spec.setup_script:
-            _set_up(bundle.origin, folder, spec.setup_script, hosting)
+            hosting = _set_up(bundle.origin, folder, spec.setup_script, hosting)
         data = str(folder / spec.data_path) if spec.data_path else ""
         found = UserClass(bundle.origin, spec.class_path, spec.init_kwargs, data)
         policy = HostedPolicy(found, info, hosting, str(folder))
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)
         raise
-    weakref.finalize(policy, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(policy, shutil.rmtree, outer, ignore_errors=True)
     return policy
 
 
@@ -82,10 +85,13 @@ def _files(bundle: "NoNetError") -> Iterator[tuple[str, bytes]]:
         yield name, data
 
 
-def _set_up(origin: str, folder: Path, script: str, hosting: Hosting) -> None:
-    """Run the bundle's own script in its folder. Raise UserError if it fails or takes too long."""
+def _set_up(origin: str, folder: Path, script: str, hosting: Hosting) -> Hosting:
+    """Run the bundle's own script in its folder; a sandbox runs it on a copy, at each start. Raise UserError if it
+    fails or takes too long."""
     if leads_out(script) or not (folder / script).is_file():
         raise BrokenBundleError(f"{origin}: setup_script {script} is not in the bundle")
+    if hosting.prefix:
+        return replace(hosting, prefix=partial(hosting.prefix, setup=script))
     process = Process(hosting.command(str(folder), script), str(folder), hosting.most_output)
     try:
         code = process.wait(SETUP_SECONDS)
@@ -94,6 +100,5 @@ def _set_up(origin: str, folder: Path, script: str, hosting: Hosting) -> None:
     finally:
         process.end()
     if code:
-        last = process.output.text().strip().rpartition("\n")[2] if process.output else ""
-        said = f" ({printable(last)[:MOST_SAID]})" if last else ""
-        raise UserError(f"{origin}: setup_script {script} failed with exit code {code}{said}")
+        raise UserError(f"{origin}: setup_script {script} failed with exit code {code}{process.last_words()}")
+    return hosting

@@ -221,8 +221,8 @@ def short_name(uri: str) -> str:
 def load_npc(uri: str, info: Info, machine: MachineSettings, device: torch.device) -> Policy:
     """The policy that plays NPCs where `info` holds. Raise UserError, in one line, if there is none such."""
     try:
-        trust = {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-        return make_policy(uri, info, machine.data_dir, device, **trust)
+        trust_pickle, trust_code = machine.trust_pickle, machine.trust_code
+        return make_policy(uri, info, machine.data_dir, device, trust_pickle=trust_pickle, trust_code=trust_code)
     except UserError as error:
         where = "from WandB artifact" if uri.startswith(WANDB) else uri
         raise UserError(f"Could not load NPC policy {where}: {error}") from error

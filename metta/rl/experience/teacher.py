@@ -189,8 +189,8 @@ def find_teacher(teaching: Teaching, info: Info, machine: MachineSettings, devic
     Raise UserError where there is none such or it cannot teach in that mode.
     """
     teaching.check_learned_from()
-    uri, trust = teaching.policy_uri, {"trust_pickle": machine.trust_pickle, "trust_code": machine.trust_code}
-    policy = make_policy(uri, info, machine.data_dir, device, **trust)
+    uri, trust_pickle, trust_code = teaching.policy_uri, machine.trust_pickle, machine.trust_code
+    policy = make_policy(uri, info, machine.data_dir, device, trust_pickle=trust_pickle, trust_code=trust_code)
     if teaching.mode.neural and not isinstance(policy, Adviser):
         raise UserError(
             f"teacher.mode={teaching.mode_name} needs a trained policy, with probabilities; {uri} only "

@@ -1,0 +1,336 @@
+"""Commands of who takes part in a league: log in, upload, submit, and look at what came of it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metta.cli.league_options import (
+    SERVER,
+    AsJson,
+    Hidden,
+    LoginServer,
+    Season,
+    Server,
+    client,
+    moment,
+    print_json,
+    split_policy,
+    told,
+)
+from metta.cli.options import POLICY, complete_policy
+from metta.cli.output import Format, show, table
+from metta.common.errors import UserError
+
+if TYPE_CHECKING:
+    from metta.league.client import Client
+
+NAME = 64  # characters of a policy's name
+Named = Annotated[str | None, typer.Option("-p", "--policy", help="only this policy: NAME or NAME:v3")]
+
+
+def upload(
+    context: typer.Context,
+    policy: Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompletion=complete_policy)],
+    name: Annotated[str, typer.Option("-n", "--name", help="name of the policy in the league")],
+    init_kwarg: Annotated[
+        list[str] | None, typer.Option("-k", "--init-kwarg", help="key=value for the policy's class (repeatable)")
+    ] = None,
+    include_files: Annotated[
+        list[Path] | None, typer.Option("-f", "--include-files", help="file or folder to add (repeatable)")
+    ] = None,
+    setup_script: Annotated[Path | None, typer.Option(help="script that is run before the policy is loaded")] = None,
+    season: Season = None,
+    no_submit: Annotated[bool, typer.Option("--no-submit", help="enter no season")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="try it out, upload nothing")] = False,
+    skip_validation: Annotated[bool, typer.Option("--skip-validation", help="do not try it out here first")] = False,
+    checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """Pack a policy, try it out for some steps, upload it, and enter it in a season."""
+    if ":" in name or not 0 < len(name) <= NAME:
+        raise UserError(f"-n {name[: NAME + 1]}: a policy name has at most {NAME} characters and no ':'")
+    kwargs = [] if init_kwarg is None else init_kwarg
+    words = {"policy": policy, "name": name, "season": season, "submit": not no_submit, "server": server}
+    if told(context, words):
+        return
+    from metta.cli.policies import pairs
+    from metta.policy.hosted.submission import create_bundle
+
+    asked = None if dry_run and not season else client(server, login_server)
+    entered = None if asked is None else season_of(asked, season)
+    with TemporaryDirectory(prefix="metta-upload-") as folder:
+        bundle = Path(folder) / "bundle.zip"
+        create_bundle(policy, bundle, pairs(kwargs), include_files or [], setup_script, checkpoints)
+        if not skip_validation:
+            _try_out(asked, entered, bundle, policy)
+        if dry_run or asked is None or entered is None:
+            print("Dry run complete: nothing was uploaded")
+            return
+        done = _upload(asked, bundle, name, None if no_submit else entered["name"])
+    print(f"Upload complete: {done['name']}:v{done['version']}")
+    if done.get("submit_error"):
+        raise UserError(f"uploaded, but not entered in '{entered['name']}': {done['submit_error']}")
+    if done.get("pools"):
+        print(f"Added to pools: {', '.join(done['pools'])}\nResults: {asked.server}/seasons/{entered['name']}")
+    elif no_submit:
+        print(f"To submit to a tournament: cogames submit {done['name']}:v{done['version']}")
+
+
+def _upload(asked: "Client", bundle: Path, name: str, season: str | None) -> dict[str, Any]:
+    place = asked.post("/stats/policies/submit/presigned-url")
+    asked.put_file(place["upload_url"], bundle)
+    return asked.post(
+        "/stats/policies/submit/complete", {"upload_id": place["upload_id"], "name": name, "season": season}
+    )
+
+
+def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
+    """A season of the league; None: the default one."""
+    if name is not None:
+        return asked.get(f"/tournament/seasons/{_quoted(name)}", include_hidden="true")
+    known = asked.get("/tournament/seasons")
+    if not known:
+        raise UserError(f"{asked.server}: the league has no season; --no-submit cannot help, its keeper can")
+    return next((season for season in known if season["is_default"]), known[0])
+
+
+def _try_out(asked: "Client | None", season: dict[str, Any] | None, bundle: Path, policy: str) -> None:
+    """Play some steps of what the season plays, in the league's sandbox where this machine has one. Raises UserError
+    for a policy that does not act."""
+    from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
+    from metta.common.settings import validated
+    from metta.game.mission import Mission
+    from metta.game.missions import load_mission
+    from metta.league.sandbox.probe import probe
+    from metta.policy.hosted.submission import validate_bundle
+
+    mission, limit = load_mission(MISSION), ACTION_TIMEOUT_MS
+    if asked and season:
+        pool = next(pool for pool in season["pools"] if pool["name"] == season["entry_pool"])
+        config = asked.get(f"/tournament/configs/{pool['config_id']}")
+        mission, limit = validated(Mission, config["missions"][0], "season"), config["action_timeout_ms"]
+    report = validate_bundle(bundle, mission, action_timeout_ms=limit, sandbox=probe().sandbox)
+    if not report.ok:
+        raise UserError(f"{policy}: validation failed: {'; '.join(report.lines()[2:-1])}")
+    print(f"Validation passed: {report.policy}, {report.steps} steps of {report.mission}")
+
+
+def submit(
+    context: typer.Context,
+    policy: Annotated[str, typer.Argument(help="NAME, its newest version, or NAME:v3")],
+    season: Season = None,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """Enter a policy that was uploaded in a season."""
+    name, version = split_policy(policy)
+    if told(context, {"policy": name, "version": version, "season": season, "server": server}):
+        return
+    asked = client(server, login_server)
+    entered = season_of(asked, season)["name"]
+    found = _versions(asked, name, version)
+    if not found:
+        raise UserError(f"Policy '{policy}' not found. Did you upload it first? Use: cogames upload")
+    one = found[0]
+    done = asked.post(f"/tournament/seasons/{_quoted(entered)}/submissions", {"policy_version_id": one["id"]})
+    label = f"{one['name']}:v{one['version']}"
+    if done["already"]:
+        print(f"Policy already submitted to season '{entered}': {label} stays in {', '.join(done['pools'])}")
+    else:
+        print(f"Submitted {label} to season '{entered}'\nAdded to pools: {', '.join(done['pools'])}")
+    print(f"Results: {asked.server}/seasons/{entered}\nCLI: cogames leaderboard --season {entered}")
+
+
+def submissions(
+    context: typer.Context,
+    policy: Named = None,
+    season: Season = None,
+    json: AsJson = False,
+    include_hidden: Hidden = False,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """Show your uploads, or what has become of them in a season."""
+    name, version = split_policy(policy) if policy else (None, None)
+    if told(context, {"policy": policy, "season": season, "server": server}):
+        return
+    asked = client(server, login_server)
+    if season is not None:
+        entries = asked.get(f"/tournament/seasons/{_quoted(season)}/policies", mine="true", include_hidden="true")
+        found = [entry for entry in entries if _is(entry["policy"], name, version)]
+        return print_json(found) if json else _show_entries(found, season)
+    found = _versions(asked, name, version)
+    return print_json(found) if json else _show_uploads(found, asked.get("/tournament/my-memberships"))
+
+
+def _versions(asked: "Client", name: str | None, version: int | None) -> list[dict[str, Any]]:
+    path = "/stats/policy-versions"
+    return asked.get(path, mine="true", limit=100, name_exact=name, version=version)["entries"]
+
+
+def _is(policy: dict[str, Any], name: str | None, version: int | None) -> bool:
+    return name in (None, policy["name"]) and version in (None, policy["version"])
+
+
+def _show_uploads(found: list[dict[str, Any]], seasons: dict[str, list[str]]) -> None:
+    rows = [
+        [
+            f"{entry['name']}:v{entry['version']}",
+            moment(entry["created_at"]),
+            ", ".join(seasons.get(entry["id"], [])) or "–",
+            f"refused: {entry['reason']}" if entry["reason"] else entry["status"],
+        ]
+        for entry in found
+    ]
+    if not rows:
+        return print("No uploads found.")
+    _show(table(["Policy", "Uploaded", "Seasons", "Status"], rows, "Your Uploaded Policies"))
+
+
+def _show_entries(entries: list[dict[str, Any]], season: str) -> None:
+    rows: list[list[str]] = []
+    for entry in entries:
+        policy = entry["policy"]
+        rows.append([f"{policy['name']}:v{policy['version']}", moment(entry["entered_at"]), entry["status"]])
+        for number, pool in enumerate(entry["pools"], 1):
+            branch = "└" if number == len(entry["pools"]) else "├"
+            matches = pool["completed"] + pool["failed"] + pool["pending"]
+            state = "active" if pool["active"] else "retired"
+            rows.append([f"  {branch} {pool['pool_name']} ({state}): {matches} matches", "", _counts(pool)])
+    if not rows:
+        return print(f"No submissions found in season '{season}'.")
+    _show(table(["Policy", "Entered", "Status"], rows, f"Submissions in '{season}'"))
+
+
+def _counts(pool: dict[str, Any]) -> str:
+    return ", ".join(f"{pool[key]} {key}" for key in ("completed", "pending", "failed") if pool[key])
+
+
+def seasons(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="a season, shown in full")] = None,
+    versions: Annotated[bool, typer.Option("-v", "--versions", help="all versions of the season")] = False,
+    json: AsJson = False,
+    include_hidden: Hidden = False,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """List the seasons, show one, or its versions."""
+    if versions and name is None:
+        raise UserError("--versions: of which season? cogames seasons NAME --versions")
+    if told(context, {"season": name, "versions": versions, "server": server}):
+        return
+    asked = client(server, login_server, needed=False)
+    if name is None:
+        found = asked.get("/tournament/seasons", include_hidden="true" if include_hidden else None)
+        rows = [[season["name"], season["summary"]] for season in found]
+        return print_json(found) if json else _show(table(["Season", "Description"], rows, "Tournament Seasons"))
+    path = f"/tournament/seasons/{_quoted(name)}"
+    found = asked.get(f"{path}/versions" if versions else path)
+    if json:
+        return print_json(found)
+    if versions:
+        kinds = {True: "canonical", False: "historical"}
+        rows = [[f"v{one['version']}", kinds[one["canonical"]], moment(one["created_at"])] for one in found]
+        return _show(table(["Version", "Status", "Created"], rows, f"Versions: {name}"))
+    return _show(table(["", ""], _season_rows(found)))
+
+
+def _season_rows(season: dict[str, Any]) -> list[list[str]]:
+    return [
+        ["Season", f"{season['name']} (v{season['version']}), {season['status'].replace('_', ' ')}"],
+        ["Description", season["summary"]],
+        *[["Pool", f"{pool['name']}: {pool['description']}"] for pool in season["pools"]],
+        ["Policies", f"{season['entrant_count']}, {season['active_entrant_count']} active"],
+        ["Matches", f"{season['match_count']:,}"],
+    ]
+
+
+def leaderboard(
+    context: typer.Context,
+    season: Season = None,
+    json: AsJson = False,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """Show the leaderboard of a season."""
+    if told(context, {"season": season, "server": server}):
+        return
+    asked = client(server, login_server, needed=False)
+    name = season or season_of(asked, None)["name"]
+    found = asked.get(f"/tournament/seasons/{_quoted(name)}/leaderboard", include_hidden="true")
+    if json:
+        return print_json(found)
+    if not found:
+        return print(f"No leaderboard entries for season '{name}'.")
+    rows = [
+        [
+            line["rank"] if line["ranks"][0] == line["ranks"][1] else f"{line['rank']} ({_span(line['ranks'])})",
+            f"{line['policy']['name']}:v{line['policy']['version']}",
+            f"{line['score']:.2f}",
+            f"{line['ci95'][0]:.2f} … {line['ci95'][1]:.2f}",
+            line["matches"],
+            line["user"],
+        ]
+        for line in found
+    ]
+    _show(table([">Rank", "Policy", ">Score", "95 %", ">Matches", "By"], rows, f"Leaderboard: {name}"))
+
+
+def _span(ranks: list[int]) -> str:
+    return f"{ranks[0]}–{ranks[1]}"
+
+
+def matches(
+    context: typer.Context,
+    match: Annotated[str | None, typer.Argument(help="a match, shown in full")] = None,
+    season: Season = None,
+    policy: Named = None,
+    limit: Annotated[int, typer.Option(help="how many, newest first", min=1, max=500)] = 20,
+    json: AsJson = False,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> None:
+    """List the matches of a season, newest first, or show one."""
+    name, version = split_policy(policy) if policy else (None, None)
+    if told(context, {"match": match, "season": season, "policy": policy, "server": server}):
+        return
+    asked = client(server, login_server, needed=policy is not None)
+    if match is not None:
+        found = [asked.get(f"/tournament/matches/{_quoted(match)}")]
+        if json:
+            return print_json(found[0])
+    else:
+        versions = [one["id"] for one in _versions(asked, name, version)] if policy else None
+        if versions == []:
+            raise UserError(f"Policy '{policy}' not found. Did you upload it first? Use: cogames upload")
+        entered = season or season_of(asked, None)["name"]
+        path = f"/tournament/seasons/{_quoted(entered)}/matches"
+        found = asked.get(path, policy_version_ids=versions, limit=limit)
+        if json:
+            return print_json(found)
+    if not found:
+        return print("No matches found.")
+    rows = [[one["id"], one["pool_name"], one["status"], _players(one), one["error"] or ""] for one in found]
+    return _show(table(["Match", "Pool", "Status", "Players: seats, score", "Error"], rows))
+
+
+def _players(match: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{player['policy']['name']}:v{player['policy']['version']} {player['num_agents']}"
+        + ("" if player["score"] is None else f" {player['score']:.2f}")
+        for player in match["players"]
+    )
+
+
+def _show(what: Any) -> None:
+    show(Format.table, {}, lambda: what)
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe=":")

@@ -1,0 +1,350 @@
+"""`cogames league`: serve a league, work for one, and keep it: accounts, seasons, matches, what can be checked."""
+
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metta.cli.league_options import (
+    SERVER,
+    AsJson,
+    LoginServer,
+    Season,
+    Server,
+    client,
+    moment,
+    print_json,
+    told,
+)
+from metta.cli.output import Format, show, table
+from metta.common.errors import UserError
+
+if TYPE_CHECKING:
+    from metta.league.store.database import Database
+
+league = typer.Typer(no_args_is_help=True, help="Host a league: server, workers, accounts, seasons.")
+user = typer.Typer(no_args_is_help=True, help="Accounts of a league, on the machine of its database.")
+season = typer.Typer(no_args_is_help=True, help="Seasons of a league, on the machine of its database.")
+match = typer.Typer(no_args_is_help=True, help="Matches of a league, on the machine of its database.")
+for group, name in ((user, "user"), (season, "season"), (match, "match")):
+    league.add_typer(group, name=name)
+
+Data = Annotated[str, typer.Option(help="folder of the league: its database and files")]
+DatabaseAddress = Annotated[
+    str | None, typer.Option("--database", help="postgresql+psycopg://… ; default: SQLite in the folder")
+]
+FOLDER = "./league"
+
+
+@league.command()
+def serve(
+    context: typer.Context,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+    files: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix; default: in the folder")] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on; 0: a free one", min=0, max=65535)] = 8400,
+    address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
+    registration: Annotated[str, typer.Option(help="open: everybody may make an account; closed")] = "open",
+    workers: Annotated[int | None, typer.Option(help="workers here; default: one for each core", min=0)] = None,
+    lease_seconds: Annotated[
+        int, typer.Option(help="seconds after which a worker without a sign of life loses its match", min=1)
+    ] = 60,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="workers here run uploaded code unguarded")] = False,
+) -> int:
+    """Serve a league on this machine until Ctrl-C."""
+    words = {
+        "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
+        "registration": registration, "workers": workers, "trust_code": trust_code,
+        "jobs": {"lease_seconds": lease_seconds},
+    }  # fmt: skip
+    if told(context, words):
+        return 0
+    from metta.common.settings import validated
+    from metta.league.serve import serve as begin
+    from metta.league.server import app  # noqa: F401 - says which extra is missing
+    from metta.league.settings import LeagueSettings
+
+    return begin(validated(LeagueSettings, words, ""))
+
+
+@league.command()
+def worker(
+    context: typer.Context,
+    server: Server = SERVER,
+    token_file: Annotated[
+        Path | None, typer.Option(help="file with a worker's token, - for standard input", allow_dash=True)
+    ] = None,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="run uploaded code unguarded")] = False,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Play matches for a league until Ctrl-C; start as many as you like, on any machine."""
+    if told(context, {"server": server, "token_file": token_file, "trust_code": trust_code}):
+        return 0
+    if token_file is None:
+        raise UserError("--token-file: a worker shows a token (cogames league user token NAME --scope worker)")
+    from metta.common.files import read_text
+    from metta.common.ranks import end_with_parent
+
+    stop = threading.Event()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda *_: stop.set())
+    if parent:
+        end_with_parent(parent)
+    token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
+    from metta.league.client import Client
+    from metta.league.sandbox.probe import sandbox_here
+    from metta.league.worker import Worker
+
+    Worker(Client(server, token), trust_code, None if trust_code else sandbox_here()).run(stop)
+    return 0
+
+
+@league.command()
+def recompute(context: typer.Context, season: Season = None, json: AsJson = False, server: Server = SERVER) -> int:
+    """Compute a season's leaderboard anew from its published results, and compare. Exit code 1: it differs."""
+    if told(context, {"season": season, "server": server}):
+        return 0
+    from metta.cli.league import season_of
+    from metta.league.published import fetch
+
+    asked = client(server, needed=False)
+    published = fetch(asked, season or season_of(asked, None)["name"])
+    computed = published.recomputed()
+    if json:
+        print_json([asdict(line) for line in computed])
+    same = computed == published.standings
+    said = (
+        f"{len(published.results):,} results, {len(computed)} lines, {'' if same else 'NOT '}the same as the league's"
+    )
+    print(f"{published.season}: {said}", file=sys.stderr if json else sys.stdout)
+    return 0 if same else 1
+
+
+@league.command()
+def verify(
+    context: typer.Context,
+    match: Annotated[str, typer.Argument(help="a match (cogames matches lists them)")],
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="run uploaded code unguarded")] = False,
+    server: Server = SERVER,
+    login_server: LoginServer = None,
+) -> int:
+    """Play a match again, from the bundles that you may have, and compare. Exit code 1: something else came out."""
+    if told(context, {"match": match, "server": server}):
+        return 0
+    from metta.league.published import play_again
+    from metta.league.sandbox.probe import sandbox_here
+
+    again = play_again(client(server, login_server), match, trust_code, None if trust_code else sandbox_here())
+    print(f"{match}: {again.line}")
+    return 0 if again.same else 1
+
+
+@user.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account")],
+    email: Annotated[str | None, typer.Option(help="address by which people know them")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="may see and do everything")] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(help="file with the password, - for standard input; else it is asked for")
+    ] = None,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Make an account."""
+    if told(context, {"name": name, "email": email, "admin": admin, "data": data}):
+        return
+    from metta.league import accounts
+
+    opened = _open(data, database)
+    word = _password(password_file)
+    with opened.transaction() as session:
+        accounts.add_user(session, name, word, email, admin)
+    print(f"account {name} is made")
+
+
+@user.command()
+def password(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account")],
+    password_file: Annotated[Path | None, typer.Option(help="file with the password, - for standard input")] = None,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Give an account another password."""
+    if told(context, {"name": name, "data": data}):
+        return
+    from metta.league import accounts
+
+    opened = _open(data, database)
+    word = _password(password_file)
+    with opened.transaction() as session:
+        accounts.set_password(accounts.find_user(session, name), word)
+    print(f"account {name} has another password")
+
+
+@user.command()
+def token(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account, which is made if there is none")],
+    scope: Annotated[str, typer.Option(help="user, worker or admin")] = "user",
+    label: Annotated[str, typer.Option(help="what it is for")] = "",
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Make a token of an account, which is shown this once."""
+    if scope not in ("user", "worker", "admin"):
+        raise UserError(f"--scope {scope}: user, worker or admin")
+    if told(context, {"name": name, "scope": scope, "data": data}):
+        return
+    from metta.league import accounts
+
+    with _open(data, database).transaction() as session:
+        print(accounts.issue_token(session, accounts.find_user(session, name), scope, label))
+
+
+@user.command()
+def disable(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account")],
+    undo: Annotated[bool, typer.Option("--undo", help="let it in again")] = False,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Let an account in no more: its passwords and tokens are good for nothing."""
+    if told(context, {"name": name, "undo": undo, "data": data}):
+        return
+    from metta.league import accounts
+    from metta.league.store.schema import now
+
+    with _open(data, database).transaction() as session:
+        accounts.find_user(session, name).disabled_at = None if undo else now()
+    print(f"account {name} is {'let in again' if undo else 'disabled'}")
+
+
+@user.command("list")
+def list_users(context: typer.Context, data: Data = FOLDER, database: DatabaseAddress = None) -> None:
+    """List the accounts."""
+    if told(context, {"data": data}):
+        return
+    from sqlalchemy import select
+
+    from metta.league.store.schema import User
+
+    with _open(data, database).reading() as session:
+        rows = [
+            [one.name, one.email or "–", "admin" if one.admin else "", moment(one.created_at.isoformat()),
+             "disabled" if one.disabled_at else ""]
+            for one in session.scalars(select(User).order_by(User.name))
+        ]  # fmt: skip
+    _show(["Account", "Address", "", "Made", ""], rows)
+
+
+@season.command("add")
+def add_season(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="YAML file of a season, or the name of one that comes along")],
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Begin a season; of a name that there is, a new version, which takes the place of the one before."""
+    if told(context, {"file": file, "data": data}):
+        return
+    from metta.eval.match import engine_version
+    from metta.league.seasons import find_season
+    from metta.league.store.seasons import add_season as begin
+
+    settings = find_season(file)
+    with _open(data, database).transaction() as session:
+        made = begin(session, settings, engine_version())
+    print(f"season {made.name} v{made.version} has begun")
+
+
+@season.command("close")
+def close_season(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="NAME or NAME:vN")],
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """End a season: no more entries, no more matches; its results stay."""
+    if told(context, {"season": name, "data": data}):
+        return
+    from metta.league.store.schema import now
+    from metta.league.store.seasons import find_season
+
+    with _open(data, database).transaction() as session:
+        found = find_season(session, name)
+        found.disabled_at = now()
+    print(f"season {found.name} v{found.version} is over")
+
+
+@season.command("list")
+def list_seasons(context: typer.Context, data: Data = FOLDER, database: DatabaseAddress = None) -> None:
+    """List all seasons and their versions."""
+    if told(context, {"data": data}):
+        return
+    from sqlalchemy import select
+
+    from metta.league.store.schema import Season as Row
+
+    with _open(data, database).reading() as session:
+        rows = [
+            [one.name, f"v{one.version}", "over" if one.disabled_at else "canonical" if one.canonical else "historical",
+             moment(one.created_at.isoformat()), f"{one.results:,}"]
+            for one in session.scalars(select(Row).order_by(Row.name, Row.version))
+        ]  # fmt: skip
+    _show(["Season", "Version", "", "Begun", ">Matches"], rows)
+
+
+@match.command("retry")
+def retry_match(
+    context: typer.Context,
+    which: Annotated[str, typer.Argument(help="id of a match that failed")],
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Have a match that failed played again, by as many workers as a new one."""
+    if told(context, {"match": which, "data": data}):
+        return
+    from metta.common.settings import short_repr
+    from metta.league.store.matches import retry
+    from metta.league.store.schema import Id
+
+    try:
+        match_id = Id(which)
+    except ValueError:
+        raise UserError(f"match {short_repr(which)}: no id of a match") from None
+    with _open(data, database).transaction() as session:
+        retry(session, match_id)
+    print(f"match {which} waits for a worker")
+
+
+def _open(data: str, address: str | None) -> "Database":
+    """The database of a league that is there. Raises UserError where there is none."""
+    from metta.league.league import SQLITE, database_address
+    from metta.league.settings import LeagueSettings
+    from metta.league.store.database import Database
+
+    if address is None and not (Path(data) / SQLITE).is_file():
+        raise UserError(f"--data {data}: there is no league (cogames league serve --data {data} begins one)")
+    database = Database(database_address(LeagueSettings(data=data, database=address)))
+    database.migrate()
+    return database
+
+
+def _password(file: Path | None) -> str:
+    from metta.common.files import read_text
+
+    if file is None:
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    return (sys.stdin.readline(1000) if str(file) == "-" else read_text(file, 1000)).rstrip("\r\n")
+
+
+def _show(columns: list[str], rows: list[list[Any]]) -> None:
+    show(Format.table, {}, lambda: table(columns, rows))

@@ -1,0 +1,110 @@
+"""Talking to a league's server. Needs nothing but Python: who only uploads installs no server."""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from metta.common.errors import UserError
+
+SECONDS = 30
+UPLOAD_SECONDS = 600
+MOST = 1 << 28  # bytes of an answer
+
+
+class ServerError(UserError):
+    """The server refused, for a reason that is told word for word."""
+
+    exit_code = 1
+
+    def __init__(self, status: int, detail: str, wait: float = 0) -> None:
+        super().__init__(detail)
+        self.status, self.wait = status, wait
+
+
+class NoAnswerError(UserError):
+    """The server is not there, or did not answer in time."""
+
+    exit_code = 1
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes to the server that was named, and to no other."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+class Client:
+    """A league's server, asked with a token or without."""
+
+    def __init__(self, server: str, token: str | None = None) -> None:
+        """Raises UserError for what is no address."""
+        self.server, self._token = check_server(server), token
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What the server answers. Raises ServerError, NoAnswerError."""
+        given = {key: value for key, value in query.items() if value is not None}
+        return self._json("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path)
+
+    def post(self, path: str, document: Any = None) -> Any:
+        """As `get`."""
+        return self._json("POST", path, {} if document is None else document)
+
+    def put_file(self, address: str, path: Path, kind: str = "application/zip") -> None:
+        """Send a file to an address that the server gave."""
+        with open(path, "rb") as file:
+            headers = {"Content-Type": kind, "Content-Length": str(path.stat().st_size)}
+            self._send(urllib.request.Request(self._whole(address), file, headers, method="PUT"), UPLOAD_SECONDS)
+
+    def get_file(self, address: str) -> bytes:
+        """A file at an address that the server gave."""
+        return self._send(urllib.request.Request(self._whole(address)), UPLOAD_SECONDS)
+
+    def _json(self, method: str, path: str, document: Any = None) -> Any:
+        data = None if document is None else json.dumps(document).encode()
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self._token:
+            headers["X-Auth-Token"] = self._token
+        answer = self._send(urllib.request.Request(self._whole(path), data, headers, method=method), SECONDS)
+        try:
+            return json.loads(answer)
+        except ValueError:
+            raise NoAnswerError(f"{self.server}: answers, but is no league") from None
+
+    def _send(self, request: urllib.request.Request, seconds: float) -> bytes:
+        try:
+            with OPENER.open(request, timeout=seconds) as answer:
+                return answer.read(MOST)
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise NoAnswerError(f"{self.server}: does not answer ({reason})") from None
+
+    def _whole(self, address: str) -> str:
+        return self.server + address if address.startswith("/") else address
+
+
+def check_server(address: str) -> str:
+    """The address of a server, without the / at its end. Raises UserError for what is none."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not address.isprintable() or " " in address:
+        raise UserError(f"--server {address}: an address is http://HOST:PORT or https://HOST")
+    return address.rstrip("/")
+
+
+def _refusal(error: urllib.error.HTTPError) -> ServerError:
+    body = error.read(100_000)
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = f"the server says {error.code} {error.reason}"
+    wait = error.headers.get("Retry-After", "0")
+    return ServerError(error.code, str(detail), float(wait) if wait.isdecimal() else 0)

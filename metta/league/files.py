@@ -1,0 +1,193 @@
+"""Files of a league: uploaded bundles and replays, in a folder or an S3 bucket, behind addresses signed for a while."""
+
+import hmac
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from metta.common.errors import MissingExtraError, UserError
+from metta.common.files import PARTIAL, disk_full, ensure_writable, fsync_path
+
+KEY = re.compile(r"(?:uploads|bundles|results|replays)/[0-9a-f-]{32,64}(?:-\d{1,20})?")
+Method = Literal["GET", "PUT"]
+CHUNK = 1 << 20
+
+
+class TooLargeError(Exception):
+    """More bytes come than are allowed."""
+
+
+class DiskFullError(Exception):
+    """No space is left for a file."""
+
+
+class Files(Protocol):
+    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID."""
+
+    def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
+        """Where to get or put a file; good for a while. `most`: bytes of one to put. What begins with / is below the
+        server's own address."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes of a file; None if there is none."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """All of a file. Raises FileNotFoundError."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep a file. Raises DiskFullError."""
+        ...
+
+    def move(self, key: str, to: str) -> None:
+        """Give a file another key, in place of whatever has it."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+
+class Folder:
+    """Files in a folder of the server, or one that several servers share. Addresses are signed with a key."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Raises UserError for a folder that cannot be written to."""
+        ensure_writable(path, "--files")
+        self._path, self._key = path, key
+
+    def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
+        ends = int(time.time() + seconds.total_seconds())
+        return f"/files/{key}?ends={ends}&most={most}&signature={self._sign(method, key, ends, most)}"
+
+    def allows(self, method: str, key: str, ends: int, most: int, signature: str) -> bool:
+        """Whether an address was given out by this league and is still good."""
+        wanted = self._sign(method, key, ends, most)
+        return hmac.compare_digest(wanted.encode(), signature.encode()) and ends >= time.time()
+
+    def size(self, key: str) -> int | None:
+        try:
+            return self.path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def path(self, key: str) -> Path:
+        """Where a file lies. Raises FileNotFoundError for what is no key."""
+        if not KEY.fullmatch(key):
+            raise FileNotFoundError(2, "No such file", key)
+        return self._path / key
+
+    def read(self, key: str) -> bytes:
+        return self.path(key).read_bytes()
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._filling(key) as file:
+            file.write(data)
+
+    async def receive(self, key: str, chunks: AsyncIterator[bytes], most: int) -> None:
+        """Keep what comes in. Raises TooLargeError, DiskFullError; nothing is left then."""
+        size = 0
+        with self._filling(key) as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > most:
+                    raise TooLargeError
+                file.write(chunk)
+
+    def move(self, key: str, to: str) -> None:
+        target = self.path(to)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.path(key), target)
+
+    def remove(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _filling(self, key: str) -> Iterator[Any]:
+        """A file that is there once it is whole."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+        try:
+            with open(partial, "wb") as file:
+                yield file
+            fsync_path(partial)
+            os.replace(partial, path)
+        except OSError as error:
+            raise DiskFullError if disk_full(error) else error from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _sign(self, method: str, key: str, ends: int, most: int) -> str:
+        return hmac.new(self._key, f"{method}\n{key}\n{ends}\n{most}".encode(), sha256).hexdigest()
+
+    def free(self) -> int:
+        """Bytes that are left."""
+        return shutil.disk_usage(self._path).free
+
+
+class Bucket:
+    """Files in a bucket of S3 or a server like it ($AWS_ENDPOINT_URL), which signs its own addresses."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is s3://bucket/prefix. Raises UserError where there is no such bucket."""
+        try:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError:
+            raise MissingExtraError("boto3", "s3") from None
+        self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._missing = ClientError
+        self._client = boto3.client("s3", config=Config(signature_version="s3v4", connect_timeout=10))
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise UserError(f"--files {address}: {' '.join(str(error).split())}") from None
+
+    def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
+        operation = {"GET": "get_object", "PUT": "put_object"}[method]
+        return self._client.generate_presigned_url(
+            operation, Params=self._at(key), ExpiresIn=int(seconds.total_seconds())
+        )
+
+    def size(self, key: str) -> int | None:
+        try:
+            return int(self._client.head_object(**self._at(key))["ContentLength"])
+        except self._missing:
+            return None
+
+    def read(self, key: str) -> bytes:
+        try:
+            return self._client.get_object(**self._at(key))["Body"].read()
+        except self._missing:
+            raise FileNotFoundError(2, "No such object", key) from None
+
+    def write(self, key: str, data: bytes) -> None:
+        self._client.put_object(**self._at(key), Body=data)
+
+    def move(self, key: str, to: str) -> None:
+        self._client.copy_object(**self._at(to), CopySource=self._at(key))
+        self.remove(key)
+
+    def remove(self, key: str) -> None:
+        self._client.delete_object(**self._at(key))
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+
+def open_files(where: str | Path, key: bytes) -> Files:
+    """A folder or, for s3://…, a bucket."""
+    return Bucket(str(where)) if str(where).startswith("s3://") else Folder(Path(where), key)

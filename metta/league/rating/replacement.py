@@ -1,0 +1,94 @@
+"""Value over replacement from matches with all kinds of partners.
+
+`cogames pickup` plays one policy with every number of seats against a pool, on the same seeds. In a season everybody is
+candidate and pool at once, and meets only some of the others: values are what fits all episodes best (least squares),
+as if the mean return of a team were a sum over its agents, beside what is due to mission and seed. So nobody gains by
+good partners or easy seeds. A value is what the mean return of a team gains where the policy takes all the seats of
+the average of the others; of two teams it is how far a team of its own leads one of theirs.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from metta.eval.statistics import intervals
+from metta.league.rating.observations import Observations
+
+EXACT = 10_000_000  # policies times episodes up to which the intervals count in full what is not known of the partners
+SMALL = 1e-9  # what counts as nothing, in relation to the greatest
+MOST_TURNS = 1_000  # of the solver; some dozens are enough
+
+
+def values_over_replacement(seen: Observations, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Value of every policy, float64 [policies], and its 95 % interval, [policies, 2]. `counted`, bool [policies], says
+    whose average is the replacement. Where the matches say nothing of a policy, its value is 0 and its interval as wide
+    as the returns differ."""
+    strengths = fit(seen)
+    others = np.maximum(counted.sum() - counted, 1)
+    values = strengths - (strengths[counted].sum() - np.where(counted, strengths, 0.0)) / others
+    scale = np.where(counted & (counted.sum() > 1), (others + 1) / others, 1.0)
+    return values, values[:, None] + scale[:, None] * _offsets(seen, strengths)
+
+
+def fit(seen: Observations) -> np.ndarray:
+    """Strengths that fit best, [policies], with a mean of 0 among those that matches link. By conjugate gradients:
+    sums that come out alike on every machine."""
+    rest = way = seen.credited(seen.without_blocks(seen.values))
+    strengths = np.zeros(seen.count)
+    size = first = float((rest**2).sum())
+    for _ in range(MOST_TURNS):
+        if size <= (SMALL * 1e-3) ** 2 * first:
+            break
+        image = seen.credited(seen.seen(way))
+        step = size / float((way * image).sum())
+        strengths, rest = strengths + step * way, rest - step * image
+        size, before = float((rest**2).sum()), size
+        way = rest + size / before * way
+    return strengths
+
+
+def _offsets(seen: Observations, strengths: np.ndarray) -> np.ndarray:
+    """Ends of the intervals, less the strengths, [policies, 2]: those of a mean of as many values as there are matches,
+    each what the match alone, by what the fit leaves of it, does to the strength."""
+    reach, leverage, total = _reaches(seen)
+    errors = seen.without_blocks(seen.values) - seen.seen(strengths)
+    errors /= np.maximum(1 - leverage - 1 / seen.block_sizes[seen.blocks], SMALL)
+    own = np.bincount(seen.policies, reach**2, seen.count)
+    grown = np.sqrt(np.divide(total, own, out=np.ones(seen.count), where=own > 0))
+    span = float(np.ptp(seen.values)) if len(seen.values) else 0.0
+    ends = interval_offsets(seen.policies, seen.matches[seen.episodes], reach * errors[seen.episodes], seen.count, span)
+    return np.where((total > 0)[:, None], ends * grown[:, None], [-span, span])
+
+
+def _reaches(seen: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What an error of 1 in an episode does to the strength of each policy there, [entries], and to the episode's own
+    fit, [episodes]; variance of each strength if that of the episodes is 1, [policies]."""
+    if seen.count * len(seen.values) <= EXACT:
+        table = seen.table()
+        inverse = np.linalg.pinv(table.T @ table, rcond=SMALL, hermitian=True)
+        moved = table @ inverse
+        return moved[seen.episodes, seen.policies], (moved * table).sum(1), np.diag(inverse)
+    # Of many policies, each is taken by itself; what is not known of a partner met once in n matches adds 1/n.
+    held = np.bincount(seen.policies, seen.shares**2, seen.count)
+    reach = seen.shares / held[seen.policies]
+    matches = np.bincount(
+        np.unique(np.stack([seen.policies, seen.matches[seen.episodes]]), axis=1)[0], None, seen.count
+    )
+    variance = np.divide(1 + 1 / np.maximum(matches, 1), held, out=np.zeros(seen.count), where=held > 0)
+    return reach, np.bincount(seen.episodes, seen.shares * reach, len(seen.values)), variance
+
+
+def interval_offsets(
+    policies: np.ndarray, matches: np.ndarray, influences: np.ndarray, count: int, unknown: float
+) -> np.ndarray:
+    """Ends of 95 % intervals about estimates, [policies, 2], from what each match does to each; they are of policies
+    and matches, int64 [entries]. Of a policy with one match they are -unknown and unknown."""
+    ends = np.tile([-unknown, unknown], (count, 1))
+    pairs, where = np.unique(np.stack([policies, matches]), axis=1, return_inverse=True)
+    sums = np.bincount(where, influences, pairs.shape[1])
+    starts = np.searchsorted(pairs[0], np.arange(count + 1))
+    for policy, (first, last) in enumerate(pairwise(starts)):
+        if last - first > 1:
+            values = (last - first) * sums[first:last]
+            ends[policy] = intervals(values - values.mean())
+    return ends

@@ -1,0 +1,126 @@
+"""A league on this machine: the server, who conducts the seasons, and workers for the cores there are."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from metta.common.errors import UserError
+from metta.common.logging import note, warn
+from metta.common.processes import child_environment
+from metta.league import accounts
+from metta.league.commissioner import Commissioner
+from metta.league.league import League, open_league
+from metta.league.server.app import make_app
+from metta.league.settings import LeagueSettings
+
+MACHINE = "workers"  # account of the workers that a server starts
+LOOK = 0.5  # seconds between looks at the workers
+REST = 5.0  # seconds before a worker that has ended is started anew
+GRACE = 10  # seconds for requests and matches under way
+BACKLOG = 512
+
+
+def serve(settings: LeagueSettings) -> int:
+    """Serve a league until Ctrl-C. Raises UserError where it cannot begin."""
+    with _listening(settings) as listener:
+        port = listener.getsockname()[1]
+        league = open_league(settings.model_copy(update={"port": port}))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(league), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
+                backlog=BACKLOG, timeout_graceful_shutdown=GRACE,
+            )
+        )  # fmt: skip
+        commissioner = Commissioner(league)
+        commissioner.start()
+        near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+        with _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
+            note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
+            server.run(sockets=[listener])
+        commissioner.stop()
+    return 0
+
+
+@contextmanager
+def _listening(settings: LeagueSettings) -> Iterator[socket.socket]:
+    try:
+        listener = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{settings.host}:{settings.port}: cannot be listened on ({reason})") from None
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _workers(league: League, address: str) -> Iterator[None]:
+    """Workers beside the server, with a token of their own that is taken back at the end."""
+    wanted = league.settings.workers
+    number = len(os.sched_getaffinity(0)) if wanted is None else wanted
+    if not number:
+        yield
+        return
+    token = _token(league)
+    crew = [_Keeper(league, address, token) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for keeper in crew:
+            keeper.stop()
+        with league.database.transaction() as session:
+            if caller := accounts.who(session, token):
+                accounts.revoke(session, caller.user, caller.token.id)
+
+
+def _token(league: League) -> str:
+    with league.database.transaction() as session:
+        try:
+            user = accounts.find_user(session, MACHINE)
+        except UserError:
+            user = accounts.add_user(session, MACHINE, None)
+        return accounts.issue_token(session, user, "worker", f"{socket.gethostname()} {os.getpid()}")
+
+
+class _Keeper:
+    """Keeps a worker running: one that has ended is started anew."""
+
+    def __init__(self, league: League, address: str, token: str) -> None:
+        trust = ["--trust-code"] * league.settings.trust_code
+        self._words = ["--server", address, "--token-file", "-", "--parent", str(os.getpid()), *trust]
+        self._token, self._over = token, threading.Event()
+        self._process = self._start()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "metta.cli.cogames", "league", "worker", *self._words]
+        environment = {**child_environment(), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+        assert process.stdin
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(self._token.encode())
+        return process
+
+    def _keep(self) -> None:
+        while not self._over.wait(LOOK):
+            if self._process.poll() is not None:
+                warn(f"a worker ended with exit code {self._process.returncode}; another one takes its place")
+                if not self._over.wait(REST):
+                    self._process = self._start()
+
+    def stop(self) -> None:
+        """End the worker: it has some seconds to finish."""
+        self._over.set()
+        self._thread.join()
+        self._process.terminate()
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,91 @@
+"""The web application of a league: its routes, and how what goes wrong is told."""
+
+import logging
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from metta.common.errors import UserError, printable
+from metta.common.settings import short_repr
+from metta.league.league import League
+from metta.league.problems import NotSignedInError, RefusedError, TooManyError
+from metta.league.server import accounts, answers, pages, tournament, uploads, work
+from metta.league.server.boards import Boards
+from metta.league.server.guard import Guard
+from metta.league.server.html import PAGES, render
+
+LOG = logging.getLogger("uvicorn.error")
+STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503, 507)
+ERRORS = {status: {"model": answers.Error} for status in STATUSES}
+
+
+def make_app(league: League) -> FastAPI:
+    """The application that serves a league."""
+    app = FastAPI(
+        title="CoGames league", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+        responses={**ERRORS},
+    )  # fmt: skip
+    app.state.league, app.state.boards = league, Boards()
+    for router in (accounts.router, uploads.router, tournament.router, work.router, accounts.pages, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=str(PAGES / "static")))
+    app.add_middleware(Guard, limits=league.settings.limits)
+    app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(RequestValidationError, _bad_value)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(IntegrityError, lambda request, error: _told(request, 409, "made twice at once; again"))
+    for down in (DBAPIError, PoolTimeoutError):
+        app.add_exception_handler(down, _database_down)
+    return app
+
+
+def _user_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, NotSignedInError) and request.method == "GET" and _is_browser(request):
+        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+    status = error.status if isinstance(error, RefusedError) else 422
+    answer = _told(request, status, str(error))
+    if isinstance(error, TooManyError):
+        answer.headers["Retry-After"] = str(int(error.wait) + 1)
+    return answer
+
+
+def _bad_value(request: Request, error: Exception) -> Response:
+    """The first wrong value of a request, in one line."""
+    assert isinstance(error, RequestValidationError)
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+    value = problem.get("input")
+    shown = "" if value is None or isinstance(value, dict | list | bytes) else f"={short_repr(value)}"
+    return _told(request, 422, f"{where}{shown}: {problem['msg']}")
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = _told(request, error.status_code, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _database_down(request: Request, error: Exception) -> Response:
+    LOG.warning("%s %s: %s", request.method, request.url.path, " ".join(str(error).split()))
+    answer = _told(request, 503, "the league's database does not answer; try again in a moment")
+    answer.headers["Retry-After"] = "2"
+    return answer
+
+
+def _told(request: Request, status: int, detail: str) -> Response:
+    """What was wrong, in one line: as a page for browsers, else as JSON."""
+    if _is_browser(request):
+        values = {"status": status, "detail": printable(detail)}
+        return render(request, request.app.state.league, "error", None, values, status)
+    return JSONResponse({"detail": printable(detail)}, status)
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")

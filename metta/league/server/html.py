@@ -1,0 +1,112 @@
+"""Pages: templates, the browser that is signed in, and forms that only our own pages may send."""
+
+import hmac
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from metta.league.accounts import Caller
+from metta.league.league import League
+from metta.league.problems import ForbiddenError, NotSignedInError
+from metta.league.server.asking import TheLeague, known
+from metta.league.settings import SESSION_TIME
+
+COOKIE = "cogames_session"
+PAGES = files("metta.league").joinpath("pages")
+TEMPLATES = Environment(
+    loader=FileSystemLoader(str(PAGES)),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def browser(request: Request, league: TheLeague) -> Caller | None:
+    """Who is signed in in this browser, if anybody."""
+    text = request.cookies.get(COOKIE)
+    try:
+        caller = known(league, text) if text else None
+    except NotSignedInError:
+        return None
+    return caller if caller and caller.token.scope == "browser" else None
+
+
+Browser = Annotated[Caller | None, Depends(browser)]
+
+
+def signed_in(caller: Browser) -> Caller:
+    """Who is signed in. Raises NotSignedInError, which leads a browser to the page where one signs in."""
+    if caller is None:
+        raise NotSignedInError("sign in first")
+    return caller
+
+
+SignedInBrowser = Annotated[Caller, Depends(signed_in)]
+
+
+def own_form(request: Request) -> None:
+    """Raises ForbiddenError for a form that a page of somebody else has sent."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if site not in (None, "same-origin", "none") or (origin and urlsplit(origin).netloc != request.url.netloc):
+        raise ForbiddenError("the form was sent by a page of another site")
+
+
+OwnForm = Depends(own_form)
+
+
+def form_proof(league: League, caller: Caller) -> str:
+    """What forms for somebody carry, which no other site can know."""
+    return hmac.new(league.forms_key, caller.token.hash.encode(), sha256).hexdigest()
+
+
+def proven(
+    league: TheLeague, caller: SignedInBrowser, proof: Annotated[str, Form(max_length=100)], _: Annotated[None, OwnForm]
+) -> Caller:
+    """Who sends a form of our own. Raises ForbiddenError for any other form."""
+    if not hmac.compare_digest(form_proof(league, caller).encode(), proof.encode()):
+        raise ForbiddenError("the form is of an earlier sign-in: load the page again")
+    return caller
+
+
+Proven = Annotated[Caller, Depends(proven)]
+
+
+def render(
+    request: Request, league: League, name: str, caller: Caller | None, values: Mapping[str, Any], status: int = 200
+) -> HTMLResponse:
+    """A page."""
+    shown = {"caller": caller, "proof": form_proof(league, caller) if caller else "", "path": request.url.path}
+    text = TEMPLATES.get_template(f"{name}.html").render({**shown, "here": quote(_here(request)), **values})
+    return HTMLResponse(text, status)
+
+
+def _here(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def local(address: str) -> str:
+    """A path of this server, to go to after a sign-in; / for whatever else."""
+    parts = urlsplit(address)
+    inner = address.startswith("/") and not address.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
+    return address if inner and address.isprintable() and "\\" not in address else "/"
+
+
+def go(address: str) -> RedirectResponse:
+    """Lead a browser on, after a form."""
+    return RedirectResponse(address, 303)
+
+
+def set_session(response: RedirectResponse, request: Request, token: str) -> RedirectResponse:
+    """Sign a browser in."""
+    response.set_cookie(
+        COOKIE, token, max_age=int(SESSION_TIME.total_seconds()), httponly=True, samesite="lax",
+        secure=request.url.scheme == "https",
+    )  # fmt: skip
+    return response

@@ -1,0 +1,179 @@
+"""Routes about seasons: what there is, who is in them, leaderboards and matches, and how to enter."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from metta.eval.match import Match as MatchSpec
+from metta.league.problems import ConflictError, MissingError
+from metta.league.published import Basis, Evidence
+from metta.league.rating.published import Published
+from metta.league.records import Result
+from metta.league.server.answers import (
+    HistoryEntry,
+    LeaderboardLine,
+    MatchInfo,
+    SeasonEntry,
+    SeasonInfo,
+    SeasonSummary,
+    SeasonVersion,
+    Submission,
+    Submitted,
+)
+from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
+from metta.league.server.uploads import bundle_of
+from metta.league.store import matches, policies, results, seasons
+from metta.league.store.schema import Id, Pool
+
+router = APIRouter(prefix="/tournament", tags=["seasons"])
+MOST_IDS = 100
+
+
+@router.get("/seasons")
+def list_seasons(league: TheLeague, include_hidden: bool = False) -> list[SeasonSummary]:
+    """Seasons that are open, the default one first."""
+    with league.database.reading() as session:
+        return [SeasonSummary.of(season) for season in seasons.list_seasons(session, include_hidden)]
+
+
+@router.get("/seasons/{name}")
+def show_season(league: TheLeague, name: str, include_hidden: bool = False) -> SeasonInfo:
+    """A season: NAME, or NAME:vN for an earlier version."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        return SeasonInfo.detailed(season, *seasons.entrants(session, season))
+
+
+@router.get("/seasons/{name}/versions")
+def season_versions(league: TheLeague, name: str) -> list[SeasonVersion]:
+    """All versions of a season, newest first."""
+    with league.database.reading() as session:
+        return [SeasonVersion.of(season) for season in seasons.versions_of(session, name)]
+
+
+@router.get("/seasons/{name}/leaderboard", response_model=list[LeaderboardLine])
+async def leaderboard(request: Request, league: TheLeague, name: str, include_hidden: bool = False) -> Response:
+    """Scores with their intervals, best first."""
+    return await request.app.state.boards.answer(request, league, name)
+
+
+@router.get("/seasons/{name}/policies")
+def season_policies(
+    league: TheLeague, caller: AnyCaller, name: str, mine: bool = False, include_hidden: bool = False
+) -> list[SeasonEntry]:
+    """Who is in a season, and in which of its pools."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        user_id = caller.user.id if caller and mine else None
+        if mine and user_id is None:
+            return []
+        return [SeasonEntry.of(entries) for entries in seasons.entries_of(session, season, user_id).values()]
+
+
+@router.post("/seasons/{name}/submissions")
+def submit(request: Request, league: TheLeague, caller: SignedIn, name: str, submission: Submission) -> Submitted:
+    """Enter a version of one's own. Who is in already stays in, which is no error."""
+    with league.database.transaction() as session:
+        season = seasons.find_season(session, name)
+        version = policies.own_version(session, caller, submission.policy_version_id)
+        pools, entered = seasons.enter(session, caller, season, version)
+        if entered:
+            audit(session, request, caller, "submit", f"{policies.label(version)} {season.name}")
+    return Submitted(pools=pools, already=not entered)
+
+
+@router.get("/seasons/{name}/matches")
+def season_matches(
+    league: TheLeague,
+    name: str,
+    policy_version_ids: Annotated[list[Id] | None, Query(max_length=MOST_IDS)] = None,
+    include_hidden: bool = False,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> list[MatchInfo]:
+    """Matches of a season, newest first: all, or those of some versions."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        found = matches.list_matches(session, season, policy_version_ids, limit, offset)
+        return [MatchInfo.of(match) for match in found]
+
+
+@router.get("/seasons/{name}/basis")
+def basis(league: TheLeague, name: str) -> Basis:
+    """What the leaderboard was computed from, but for the results, and what came of it: anybody can do it again."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        lines = list(seasons.standings_of(session, season))
+        published = Published(
+            season=season.name,
+            pool=season.pools[-1].name,
+            score=seasons.settings_of(season).score,
+            policies=tuple(sorted(str(line.version_id) for line in lines)),
+            names={str(line.version_id): policies.label(line.version) for line in lines},
+            results=(),
+            standings=tuple(map(results.as_standing, lines)),
+        )
+        return Basis(published=published, results=season.ranked_results)
+
+
+@router.get("/seasons/{name}/results")
+def season_results(
+    league: TheLeague,
+    name: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+) -> list[Result]:
+    """Results that count for the leaderboard, in the order in which the matches ended."""
+    with league.database.reading() as session:
+        season = seasons.find_season(session, name)
+        return results.list_results(session, season.pools[-1], limit, offset)
+
+
+@router.get("/matches/{match_id}/evidence")
+def evidence(league: TheLeague, caller: SignedIn, match_id: Id) -> Evidence:
+    """All that a match followed from, with the bundles that the caller may have, to play it again."""
+    with league.database.reading() as session:
+        match = matches.get_match(session, match_id)
+        if match.result_hash is None:
+            raise ConflictError(f"match {match_id}: is {match.status}, there is nothing to play again")
+        versions = [policies.own_version(session, caller, player.version_id) for player in match.players]
+        return Evidence(
+            match=MatchSpec.model_validate(match.spec),
+            result_hash=match.result_hash,
+            bundles=[bundle_of(league, version) for version in versions],
+        )
+
+
+@router.get("/matches/{match_id}")
+def show_match(league: TheLeague, match_id: Id) -> MatchInfo:
+    """A match."""
+    with league.database.reading() as session:
+        return MatchInfo.of(matches.get_match(session, match_id))
+
+
+@router.get("/configs/{config_id}")
+def show_config(league: TheLeague, config_id: Id) -> dict[str, Any]:
+    """What a pool plays: its season's missions."""
+    with league.database.reading() as session:
+        pool = session.get(Pool, config_id)
+        if pool is None:
+            raise MissingError(f"config {config_id}: there is none such")
+        settings = seasons.settings_of(pool.season)
+    missions = settings.build_missions()
+    return {"missions": [mission.model_dump(mode="json", exclude_defaults=True) for mission in missions.values()],
+            "action_timeout_ms": settings.action_timeout_ms}  # fmt: skip
+
+
+@router.get("/policies/{version_id}/memberships")
+def memberships(league: TheLeague, caller: AnyCaller, version_id: Id) -> list[HistoryEntry]:
+    """What happened to a version in all its pools, oldest first; the reasons are told to its owner."""
+    with league.database.reading() as session:
+        owned = policies.owns(caller, policies.get_version(session, version_id))
+        return [HistoryEntry.of(change, owned) for change in seasons.changes_of(session, version_id)]
+
+
+@router.get("/my-memberships")
+def my_memberships(league: TheLeague, caller: SignedIn) -> dict[str, list[str]]:
+    """Seasons of each of one's own versions."""
+    with league.database.reading() as session:
+        return seasons.seasons_by_version(session, caller.user.id)

@@ -1,0 +1,52 @@
+"""Typed settings of a league's server and of its workers."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from metta.common.settings import PathText, Settings
+
+MEGABYTE = 1 << 20
+UPLOAD_TIME = timedelta(hours=1)  # in which an address to upload to is good
+DOWNLOAD_TIME = timedelta(hours=1)
+SESSION_TIME = timedelta(days=14)  # of a browser that is signed in
+TOKEN_TIME = timedelta(days=365)
+
+
+class Limits(Settings):
+    """How much one account, address or upload may ask for."""
+
+    upload_bytes: PositiveInt = Field(default=500 * MEGABYTE, description="bytes of an upload")
+    request_bytes: PositiveInt = Field(default=MEGABYTE, description="bytes of any other request")
+    requests_per_minute: PositiveInt = Field(default=1200, description="requests of one account or address")
+    sign_ins_per_minute: PositiveInt = Field(default=20, description="passwords tried from one address")
+    uploads_per_day: PositiveInt = Field(default=100, description="uploads of one account")
+    bytes_per_user: PositiveInt = Field(default=20_000 * MEGABYTE, description="bytes that one account keeps")
+    accounts_per_hour: PositiveInt = Field(default=30, description="accounts made from one address")
+    tokens_per_user: PositiveInt = Field(default=50, description="tokens of one account that are in force")
+
+
+class JobSettings(Settings):
+    """How work is handed out and taken back."""
+
+    lease_seconds: PositiveInt = Field(default=60, description="seconds without a heartbeat after which a job is lost")
+    attempts: PositiveInt = Field(default=5, description="workers that may try a job before it counts as failed")
+    back_off_seconds: PositiveInt = Field(default=2, description="seconds before the second try, doubled for each more")
+    most_back_off_seconds: PositiveInt = Field(default=300, description="seconds before a further try at most")
+
+
+class LeagueSettings(Settings):
+    """What a league's server runs on."""
+
+    data: PathText = Field(default="./league", description="folder of the database and the files")
+    database: str | None = Field(default=None, description="address of a database; default: SQLite in the folder")
+    files: str | None = Field(default=None, description="folder or s3://bucket/prefix; default: files/ in the folder")
+    host: str = Field(default="127.0.0.1", description="address on which the server listens")
+    port: int = Field(default=8400, ge=0, le=65535, description="port on which it listens; 0: a free one")
+    address: str | None = Field(default=None, description="address under which others reach it; default: host and port")
+    registration: Literal["open", "closed"] = Field(default="open", description="who may make an account: all, nobody")
+    workers: int | None = Field(default=None, ge=0, description="workers on this machine; default: one for each core")
+    trust_code: bool = Field(default=False, description="workers here run uploaded code without a sandbox")
+    limits: Limits = Limits()
+    jobs: JobSettings = JobSettings()

@@ -1,0 +1,148 @@
+"""Matches in the database: planned, played, looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, aliased, undefer
+
+from metta.league.problems import ConflictError, MissingError
+from metta.league.store import jobs
+from metta.league.store.schema import Entry, Id, Job, Match, MatchPlayer, Pool, Season, Version, now
+
+
+def plan_match(
+    session: Session, pool: Pool, mission: str, spec: dict[str, Any], players: Sequence[tuple[Version, int, str | None]]
+) -> Match:
+    """A match that waits for a worker: what is played, and each version with its number of seats, and its team."""
+    match = Match(pool_id=pool.id, mission=mission, spec=spec)
+    session.add(match)
+    session.flush()
+    for place, (version, seats, team) in enumerate(players):
+        session.add(MatchPlayer(match_id=match.id, place=place, version_id=version.id, seats=seats, team=team))
+    count(session, pool.id, {version.id for version, _, _ in players}, pending=1)
+    jobs.add_job(session, jobs.MATCH, match.id, pool.season.engine)
+    return match
+
+
+def count(session: Session, pool_id: Id, versions: set[Id], **changes: int) -> None:
+    """Add to what is counted of versions in a pool."""
+    values = {name: getattr(Entry, name) + number for name, number in changes.items()}
+    for version_id in sorted(versions):  # in one order, so that no two wait for each other
+        session.execute(update(Entry).where(Entry.pool_id == pool_id, Entry.version_id == version_id).values(values))
+
+
+def end_match(
+    session: Session,
+    match: Match,
+    result_hash: str,
+    scores: Sequence[Sequence[float]],
+    faults: Sequence[dict[str, int]],
+) -> None:
+    """A match was played: its hash, and of each player its score in each episode and its faults by kind."""
+    match.status, match.result_hash, match.finished_at = "completed", result_hash, now()
+    for player, own, wrong in zip(match.players, scores, faults, strict=True):
+        player.scores, player.score, player.faults = list(own), sum(own) / len(own), dict(wrong)
+
+
+def judge_players(session: Session, match: Match, reports: Sequence[tuple[str, str]]) -> None:
+    """Of each player why it stood still for the rest of a match that was played, if it did, and its log. Where somebody
+    did, the match counts for nobody: it would be the partners' loss too."""
+    failed = [player for player, (failure, _) in zip(match.players, reports, strict=True) if failure]
+    for player, (failure, log) in zip(match.players, reports, strict=True):
+        player.log = "\n".join(filter(None, [failure, log])) or None
+    everyone = {player.version_id for player in match.players}
+    if failed:
+        names = ", ".join(dict.fromkeys(f"{one.version.policy.name}:v{one.version.number}" for one in failed))
+        match.status, match.error = "failed", f"{names} stood still; the match counts for nobody"
+        count(session, match.pool_id, everyone, pending=-1)
+        count(session, match.pool_id, {player.version_id for player in failed}, failed=1)
+    else:
+        count(session, match.pool_id, everyone, pending=-1, completed=1)
+    _has_ended(session, match)
+
+
+def fail_match(session: Session, match: Match, error: str) -> None:
+    """A match that could not be played, which is nobody's fault."""
+    match.status, match.error, match.finished_at = "failed", error, now()
+    count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1)
+    _has_ended(session, match)
+
+
+def _has_ended(session: Session, match: Match) -> None:
+    season = match.pool.season_id
+    session.execute(update(Season).where(Season.id == season).values(results=Season.results + 1))
+
+
+def get_match(session: Session, match_id: Id) -> Match:
+    """Raises MissingError."""
+    match = session.get(Match, match_id)
+    if match is None:
+        raise MissingError(f"match {match_id}: there is none such")
+    return match
+
+
+def list_matches(
+    session: Session, season: Season, versions: Sequence[Id] | None = None, limit: int = 100, offset: int = 0
+) -> list[Match]:
+    """Matches of a season, newest first; those of some versions alone if there are any."""
+    query = select(Match).where(Match.pool_id.in_([pool.id for pool in season.pools]))
+    if versions:
+        of_theirs = select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))
+        query = query.where(Match.id.in_(of_theirs))
+    return list(session.scalars(query.order_by(Match.created_at.desc(), Match.id).limit(limit).offset(offset)))
+
+
+def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
+    """Matches of a version in all seasons, newest first."""
+    query = (
+        select(Match).join(MatchPlayer, MatchPlayer.match_id == Match.id).where(MatchPlayer.version_id == version_id)
+    )
+    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What came of a version's matches with another one: how many, and the mean score of each."""
+
+    version: Version
+    matches: int
+    own: float
+    other: float
+
+
+def head_to_head(session: Session, version_id: Id, limit: int = 50) -> list[Rival]:
+    """A version beside those it has played with, the most frequent first."""
+    mine, other = aliased(MatchPlayer), aliased(MatchPlayer)
+    number = func.count()
+    query = (
+        select(other.version_id, number, func.avg(mine.score), func.avg(other.score))
+        .join(mine, (mine.match_id == other.match_id) & (mine.version_id == version_id))
+        .where(other.version_id != version_id, other.score.is_not(None), mine.score.is_not(None))
+        .group_by(other.version_id)
+        .order_by(number.desc())
+        .limit(limit)
+    )
+    return [
+        Rival(session.get_one(Version, found), count, float(own), float(theirs))
+        for found, count, own, theirs in session.execute(query)
+    ]
+
+
+def logs_of(session: Session, version_id: Id, limit: int) -> list[MatchPlayer]:
+    """Newest matches of a version in which something was printed or went wrong; for its owner."""
+    query = select(MatchPlayer).options(undefer(MatchPlayer.log)).join(Match, MatchPlayer.match_id == Match.id)
+    query = query.where(MatchPlayer.version_id == version_id, MatchPlayer.log.is_not(None))
+    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
+
+
+def retry(session: Session, match_id: Id) -> None:
+    """Have a match that failed played again. Raises MissingError, ConflictError for one that did not fail."""
+    match = get_match(session, match_id)
+    if match.status != "failed":
+        raise ConflictError(f"match {match_id}: is {match.status}; only one that failed is played again")
+    match.status, match.error, match.finished_at = "pending", None, None
+    job = session.scalars(select(Job).where(Job.subject == match_id)).one()
+    job.status, job.attempts, job.run_after = "ready", 0, now()
+    count(session, match.pool_id, {player.version_id for player in match.players}, pending=1)

@@ -1,0 +1,188 @@
+"""Seasons in the database: their versions, who is in them, and their leaderboards."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from metta.common.errors import suggest
+from metta.league.accounts import Caller
+from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
+from metta.league.seasons import SeasonSettings
+from metta.league.store.policies import label
+from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, Version, now
+
+STALE = -1  # no number of results
+REFERENCE = re.compile(r"(.*?)(?::v?(\d{1,6}))?")
+
+
+def add_season(session: Session, settings: SeasonSettings, engine: str) -> Season:
+    """A season, or a new version of one: from then on the canonical one."""
+    earlier = list(session.scalars(select(Season).where(Season.name == settings.name).with_for_update()))
+    for season in earlier:
+        season.canonical = False
+    season = Season(
+        name=settings.name,
+        version=1 + max((season.version for season in earlier), default=0),
+        settings=settings.model_dump(mode="json"),
+        engine=engine,
+    )
+    season.pools = [Pool(name=pool.name, place=place) for place, pool in enumerate(settings.pools)]
+    session.add(season)
+    session.flush()
+    return season
+
+
+def settings_of(season: Season) -> SeasonSettings:
+    """The settings of a season."""
+    return SeasonSettings.model_validate(season.settings)
+
+
+def list_seasons(session: Session, include_hidden: bool = False) -> list[Season]:
+    """The canonical seasons that are open, the default one first."""
+    found = session.scalars(select(Season).where(Season.canonical, Season.disabled_at.is_(None)).order_by(Season.name))
+    shown = [season for season in found if include_hidden or not season.settings.get("hidden")]
+    return sorted(shown, key=lambda season: not season.settings.get("default"))
+
+
+def find_season(session: Session, reference: str) -> Season:
+    """A season by NAME, its canonical version, or NAME:vN. Raises MissingError."""
+    matched = REFERENCE.fullmatch(reference)
+    name, number = matched.groups() if matched else (reference, None)
+    query = select(Season).where(Season.name == name)
+    query = query.where(Season.version == int(number)) if number else query.where(Season.canonical)
+    season = session.scalar(query)
+    if season is None:
+        names = [season.name for season in list_seasons(session)]
+        raise MissingError(f"Season '{reference}' not found{suggest(name or '', names)}")
+    return season
+
+
+def versions_of(session: Session, name: str) -> list[Season]:
+    """All versions of a season, newest first. Raises MissingError."""
+    find_season(session, name)
+    return list(session.scalars(select(Season).where(Season.name == name).order_by(Season.version.desc())))
+
+
+def default_season(session: Session) -> Season | None:
+    """The season that is entered where none is named."""
+    return next(iter(list_seasons(session)), None)
+
+
+def enter(session: Session, caller: Caller, season: Season, version: Version) -> tuple[list[str], bool]:
+    """Enter a version in a season; returns the pools that it is in, and whether it has just entered. Who is in already
+    stays in. Raises ForbiddenError, ConflictError, TooManyError where it may not."""
+    pools = {pool.id: pool for pool in season.pools}
+    entries = list(session.scalars(select(Entry).where(Entry.version_id == version.id, Entry.pool_id.in_(pools))))
+    active = [pools[entry.pool_id].name for entry in entries if entry.retired_at is None]
+    if active:
+        return active, False
+    if entries:
+        raise ConflictError(f"Policy already submitted to season '{season.name}', and retired there")
+    _check_entry(session, caller, season, version)
+    first = season.pools[0]
+    session.add(Entry(pool_id=first.id, version_id=version.id, pool=first, version=version))
+    note(session, first, version, "entered")
+    session.flush()
+    return [first.name], True
+
+
+def _check_entry(session: Session, caller: Caller, season: Season, version: Version) -> None:
+    settings = settings_of(season)
+    if season.disabled_at or not season.canonical or (settings.ends_at and settings.ends_at <= now()):
+        raise ConflictError(f"Season '{season.name}' (v{season.version}) is over")
+    if version.status == "refused":
+        raise ForbiddenError(f"Policy {label(version)} was refused: {version.reason}")
+    mine = (
+        select(func.count(Entry.version_id.distinct()))
+        .join(Pool, Entry.pool_id == Pool.id)
+        .join(Version, Entry.version_id == Version.id)
+        .join(Policy, Version.policy_id == Policy.id)
+        .where(Pool.season_id == season.id, Policy.user_id == version.policy.user_id, Entry.retired_at.is_(None))
+    )
+    if (session.scalar(mine) or 0) >= settings.versions_per_user:
+        raise TooManyError(f"Season '{season.name}' takes {settings.versions_per_user} versions of one account", 86400)
+
+
+def note(session: Session, pool: Pool, version: Version, action: str, notes: str | None = None) -> None:
+    """Write down what happened to a version in a pool; the leaderboard is to be computed anew."""
+    pool.season.ranked = STALE
+    session.add(Change(pool_id=pool.id, version_id=version.id, action=action, notes=notes))
+
+
+def retire(session: Session, entry: Entry, notes: str) -> None:
+    """Take a version out of a pool, for a reason that its owner reads."""
+    if entry.retired_at is None:
+        entry.retired_at = now()
+        note(session, entry.pool, entry.version, "retired", notes)
+
+
+def entries_of(session: Session, season: Season, user_id: Id | None = None) -> dict[Id, list[Entry]]:
+    """Entries of a season by version, in the order of entering; those of a user alone if one is given."""
+    query = (
+        select(Entry)
+        .join(Pool, Entry.pool_id == Pool.id)
+        .where(Pool.season_id == season.id)
+        .order_by(Entry.created_at, Pool.place)
+    )
+    if user_id is not None:
+        query = query.join(Version, Entry.version_id == Version.id).join(Policy, Version.policy_id == Policy.id)
+        query = query.where(Policy.user_id == user_id)
+    found: defaultdict[Id, list[Entry]] = defaultdict(list)
+    for entry in session.scalars(query):
+        found[entry.version_id].append(entry)
+    return dict(found)
+
+
+def seasons_by_version(session: Session, user_id: Id) -> dict[str, list[str]]:
+    """Names of the seasons that each version of a user is in."""
+    rows = session.execute(
+        select(Version.id, Season.name)
+        .join(Entry, Entry.version_id == Version.id)
+        .join(Pool, Entry.pool_id == Pool.id)
+        .join(Season, Pool.season_id == Season.id)
+        .join(Policy, Version.policy_id == Policy.id)
+        .where(Policy.user_id == user_id)
+        .distinct()
+        .order_by(Season.name)
+    )
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for version_id, name in rows:
+        found[str(version_id)].append(name)
+    return dict(found)
+
+
+def changes_of(session: Session, version_id: Id) -> Sequence[Change]:
+    """What happened to a version in all its pools, oldest first."""
+    return session.scalars(select(Change).where(Change.version_id == version_id).order_by(Change.created_at)).all()
+
+
+def standings_of(session: Session, season: Season) -> Iterable[Standing]:
+    """The leaderboard, best first."""
+    query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
+    return session.scalars(query)
+
+
+def page_of_standings(session: Session, season: Season, limit: int, offset: int) -> list[Standing]:
+    """Some lines of the leaderboard."""
+    query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
+    return list(session.scalars(query.limit(limit).offset(offset)))
+
+
+def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoint], int]]:
+    """Ranks that a version had, oldest first, and how many results there are by now, by season."""
+    query = select(Season, RankPoint).join(Season, RankPoint.season_id == Season.id)
+    query = query.where(RankPoint.version_id == version_id).order_by(Season.name, Season.version, RankPoint.results)
+    found: dict[str, tuple[list[RankPoint], int]] = {}
+    for season, point in session.execute(query):
+        found.setdefault(f"{season.name} v{season.version}", ([], season.results))[0].append(point)
+    return found
+
+
+def entrants(session: Session, season: Season) -> tuple[int, int]:
+    """Versions that have entered a season, and those of them that still take part."""
+    query = select(func.count(Entry.version_id.distinct())).join(Pool, Entry.pool_id == Pool.id)
+    query = query.where(Pool.season_id == season.id)
+    return session.scalar(query) or 0, session.scalar(query.where(Entry.retired_at.is_(None))) or 0
