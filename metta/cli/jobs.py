@@ -23,13 +23,13 @@ def run_recipe(context: typer.Context, recipe: str, words: Mapping[str, object])
 
     What is not given is left to the recipe, so that its defaults are the only ones.
     """
-    from metta.config.runner import run
+    from metta.config.runner import Spoken, run
     from metta.config.words import as_typed
 
     texts = [f"{key}={as_typed(value)}" for key, value in words.items() if _given(value)]
     flag = instead(context)
     flags = [*([flag] if flag else []), *(["--resolve"] if flag is Instead.print else [])]
-    return run([recipe, *texts, *flags], naming="--run {}")
+    return run([recipe, *texts, *flags], Spoken(naming="--run {}", word="an option ({})"))
 
 
 def _given(value: object) -> bool:

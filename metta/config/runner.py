@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from typing import NamedTuple
 
 from metta.common.commands import guarded
 from metta.common.errors import UserError
@@ -31,14 +32,21 @@ from metta.executors.settings import BasicSettings
 from metta.game.missions import build_mission
 from metta.rl.settings import RunConfig
 
-NAMING = "run={}"
+
+class Spoken(NamedTuple):
+    """How the command that a person has typed calls things."""
+
+    naming: str = "run={}"  # what names a run
+    word: str = Word.called  # a word
+
+
+SPOKEN = Spoken()
 SWEEPS = "metta.sweep.command"  # by name, as it lies above
 
 
-def run(argv: Sequence[str], naming: str = NAMING) -> int:
-    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input. `naming` is how the command that
-    a person has typed names a run."""
-    return _guarded(_run, argv, naming)
+def run(argv: Sequence[str], spoken: Spoken = SPOKEN) -> int:
+    """Run `tools/run.py` with these arguments; returns the exit code: 2 for bad input."""
+    return _guarded(_run, argv, spoken)
 
 
 def train(argv: Sequence[str]) -> int:
@@ -47,12 +55,13 @@ def train(argv: Sequence[str]) -> int:
 
 
 def _guarded(
-    compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str], naming: str = NAMING
+    compose_jobs: Callable[[argparse.Namespace], list[Composed]], argv: Sequence[str], spoken: Spoken = SPOKEN
 ) -> int:
     def main() -> int:
         begin()
         try:
             flags = read_flags(argv)
+            flags.called = spoken.word
             if flags.version:
                 print(f"metta {version('metta')}, Hydra {version('hydra-core')}")
                 return 0
@@ -68,7 +77,7 @@ def _guarded(
             check_launched(jobs)
         except UserError as error:
             raise refused(error) from None
-        return _start(jobs, flags, naming)
+        return _start(jobs, flags, spoken.naming)
 
     return guarded(main)
 
@@ -84,7 +93,7 @@ def _check_hydra(flags: argparse.Namespace) -> None:
 def _run(flags: argparse.Namespace) -> list[Composed]:
     """The jobs that the words of tools/run.py name; none where something is printed instead."""
     names = [text for text in flags.words if not is_word(text)]
-    words = parse_words(text for text in flags.words if is_word(text))
+    words = parse_words((text for text in flags.words if is_word(text)), flags.called)
     if flags.list or not (names or words or flags.saved or flags.help):
         printed.print_recipes(recipe for name in names or [None] for recipe in select(name))
         return []

@@ -40,10 +40,11 @@ class Word:
     group: str = ""
     extends: bool = False  # the list that is there, by `extend_list(…)`
     file: str | None = None  # that says it; None: a person typed it
+    called: str = "the word '{}'"  # where a person reads of it
 
     @property
     def source(self) -> Source:
-        return Source(self.file) if self.file else Source(f"the word '{self.text}'", "word")
+        return Source(self.file) if self.file else Source(self.called.format(self.text), "word")
 
 
 def as_typed(value: object) -> str:
@@ -60,11 +61,11 @@ def is_word(text: str) -> bool:
     return "=" in text or text.startswith(("~", "+"))
 
 
-def parse_words(texts: Iterable[str]) -> list[Word]:
+def parse_words(texts: Iterable[str], called: str = Word.called) -> list[Word]:
     """Parse the words of a command line, of which `hydra.searchpath=[…]` names more folders of options."""
     texts = [*texts]
     folders = search_path([parse_word(text) for text in texts if text.lstrip("+").startswith(f"{SEARCH_PATH}=")])
-    return [parse_word(text, folders) for text in texts]
+    return [replace(parse_word(text, folders), called=called) for text in texts]
 
 
 def search_path(words: Sequence[Word]) -> Folders:

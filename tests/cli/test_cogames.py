@@ -25,6 +25,16 @@ def process(code: str, *words: str, **variables: str) -> subprocess.CompletedPro
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment)
 
 
+def test_what_options_became_is_not_called_a_word_that_somebody_typed(cogames: Cogames, tmp_path: Path):
+    (tmp_path / "typo.yaml").write_text("base: basic\nmax_stps: 5\n")
+    done = cogames("--dry-run", "play", "-m", str(tmp_path / "typo.yaml"), "-s", "5")
+    assert (
+        done.code == 2
+        and f"typo.yaml:max_stps' (did you mean max_steps?), from an option (mission={tmp_path}" in done.err
+    )
+    assert "word" not in done.err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, cogames: Cogames):
     done = cogames(name, "--help")
