@@ -84,7 +84,7 @@ def epochs(folder: Path, number: int) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("storage", ["journal", "postgres"])
+@pytest.mark.parametrize("storage", ["journal", pytest.param("postgres", marks=pytest.mark.soak)])
 def test_a_sweep_whose_trial_worker_and_driver_are_killed_loses_nothing(
     tmp_path: Path, drivers: list[Driver], storage: str, request: pytest.FixtureRequest
 ) -> None:

@@ -19,6 +19,8 @@ from metta.rl.settings import RunConfig
 
 Config = Callable[..., RunConfig]
 EVALUATED = {"evaluator": {"epoch_interval": 1, "episodes": 1}}
+# Nothing of a run depends on its length.
+UNSCHEDULED = {"optimizer": {"anneal_lr": False}, "sampling": {"method": "sequential"}}
 METRIC = "eval_training/reward"
 
 
@@ -78,7 +80,7 @@ def test_a_run_that_goes_on_remembers_which_were_the_best(config: Config, tmp_pa
     ends = {}
     for run, totals in {"whole": [4096], "parts": [1536, 2560, 4096]}.items():
         for total in totals:
-            changes = {"trainer": {"total_timesteps": total, "optimizer": {"anneal_lr": False}}, **EVALUATED}
+            changes = {"trainer": {"total_timesteps": total, **UNSCHEDULED}, **EVALUATED}
             train(config(run=run, checkpointer={"keep_last": 1, "keep_best": 3}, **changes))
         ends[run] = load_snapshot(tmp_path / run / "trainer_state" / "v8").ranking
     assert ends["whole"] == ends["parts"] and len(ends["whole"].entries) == 3
