@@ -3,7 +3,7 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metta.game.engine.batch import EnvBatch
@@ -19,7 +19,7 @@ ENVS, STEPS = 2, 60
 DEEDS = ("carbon.gained", "oxygen.deposited", "heart.gained", "aligner.gained", "junction.aligned_by_agent")
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, derandomize=True)
 @given(
     seed=st.integers(0, 2**31),
     variants=st.lists(st.sampled_from(["no_clips", "dark_side", "energized", "clips_hard"]), max_size=2),

@@ -159,7 +159,7 @@ def test_hub_equals_that_of_a_sample(name: str):
 
 
 @given(seed=st.integers(0, 2**62), agents=st.integers(1, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_map_has_its_agents_and_one_region(seed: int, agents: int):
     grid = generate(SITES["cogsguard_arena"], [agents], seed)
     assert (grid == cells.AGENT).sum() == agents
@@ -171,7 +171,7 @@ def test_every_map_has_its_agents_and_one_region(seed: int, agents: int):
     variants=st.lists(st.sampled_from(sorted(set(MAP_VARIANTS) - {"small_50", "multi_team"})), max_size=3),
     asteroid=st.booleans(), each_once=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_settings_give_a_connected_map(height, width, coverage, seed, variants, asteroid, each_once):
     base = MapSettings( height=height, width=width, coverage=coverage, asteroid=asteroid, each_once=each_once,
         hub=HubSettings(size=15, clearance=1, pads=12),
@@ -197,7 +197,7 @@ def test_maps_do_not_change_between_machines():
 
 
 @given(sizes=st.tuples(st.integers(1, 20), st.integers(1, 20)), seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_teams_of_any_sizes_get_a_map_each(sizes: tuple[int, int], seed: int):
     grid = generate(varied(SITES["cogsguard_arena"], "multi_team"), sizes, seed)
     assert grid.shape == (104, 52)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metta.common.errors import UserError
@@ -225,7 +225,7 @@ VALUES = st.recursive(
 
 
 @given(content=st.dictionaries(st.sampled_from(list(MissionSettings.model_fields)), VALUES, max_size=4))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 def test_whatever_a_file_holds_is_built_or_refused_in_one_line(
     content: dict[str, object], tmp_path_factory: pytest.TempPathFactory
 ):

@@ -306,7 +306,7 @@ def test_whatever_is_sent_the_server_makes_no_error_of_its_own(playground: Playg
     known = [playground.headers(name, scope) for name, scope in (("anna", "user"), ("worker", "worker"))]
     for operation in schema.get_all_operations():
 
-        @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=5, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.ok().as_strategy(), headers=st.sampled_from(known))
         def attempt(case: Any, headers: dict[str, str]) -> None:
             answer = case.call(headers=headers)

@@ -127,7 +127,7 @@ def test_only_who_has_the_right_engine_gets_a_match(database: Database):
     assert lease(database) == [] and len(lease(database, engine="f" * 64)) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(st.sampled_from(["lease", "finish", "fail", "die", "late"]), max_size=25))
 def test_whatever_happens_every_job_is_done_at_most_once_and_none_vanishes(
     events: list[str], kind: str, database: Database

@@ -106,7 +106,7 @@ def test_a_season_ranks_as_an_exhaustive_tournament_of_the_same_pool():
     assert np.corrcoef([one.rank for one in short], [places[one.policy].rank for one in short])[0, 1] > 0.95
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1_000),
     order=st.randoms(use_true_random=False),
@@ -119,7 +119,7 @@ def test_the_order_of_results_changes_nothing(seed: int, order, score):
     assert recompute(results, reversed(TWELVE[:5]), score) == before
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     gains=st.lists(st.floats(0, 2), min_size=4, max_size=12),
     seed=st.integers(0, 1_000),

@@ -44,7 +44,7 @@ def played_out(pool: Pool, at_once: int, failing: str | None = None, rounds: int
     return pool
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(0, 9), most=st.integers(0, 40), matches=st.integers(1, 12), seed=st.integers(0, 99))
 def test_never_more_is_planned_than_asked_and_every_plan_fills_the_seats(
     count: int, most: int, matches: int, seed: int
@@ -57,7 +57,7 @@ def test_never_more_is_planned_than_asked_and_every_plan_fills_the_seats(
         assert lineups
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(1, 9), matches=st.integers(1, 12), at_once=st.integers(1, 20))
 def test_everybody_plays_its_number_of_matches_however_many_are_planned_at_a_time(
     count: int, matches: int, at_once: int

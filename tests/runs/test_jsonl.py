@@ -17,7 +17,7 @@ ROWS = st.lists(st.dictionaries(st.text("ab", max_size=3), st.integers(0, 999), 
 LINES = st.lists(st.sampled_from([b"", b"{", b"[1]", b"null", b'{"a": NaN', b"\xff\xfe", b'"text"']), max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows=ROWS, damaged=LINES, cut=st.integers(0, 12), block=st.sampled_from([1, 2, 7, 64]), count=st.integers(0, 9))
 def test_from_both_ends_the_same_whole_rows_are_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict], damaged: list[bytes], cut: int, block: int, count: int

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -54,7 +54,6 @@ views = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(view=views, which=st.integers(0, 2), width=st.integers(1, 230), height=st.integers(1, 80))
 def test_a_picture_is_exactly_as_large_as_the_terminal(
     scenes: list[tuple[Scene, list[Event]]], view: View, which: int, width: int, height: int

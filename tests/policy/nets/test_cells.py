@@ -92,21 +92,21 @@ def check_steps(cell: Cell, width: int, share: float) -> None:
 
 
 @pytest.mark.parametrize("token", TOKENS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=seeds, share=shares)
 def test_a_segment_of_a_cell_gives_what_its_steps_give(token: str, seed: int, share: float) -> None:
     check_steps(a_cell(token, seed), WIDTH, share)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=seeds, share=shares)
 def test_a_segment_of_a_core_gives_what_its_steps_give(pattern: str | list[str], seed: int, share: float) -> None:
     check_steps(a_core(pattern, seed), 6, share)
 
 
 @pytest.mark.parametrize("token", TOKENS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=seeds, share=shares)
 def test_a_cell_gives_what_plain_formulas_give(token: str, seed: int, share: float) -> None:
     cell = a_cell(token, seed)
@@ -126,7 +126,7 @@ def test_a_core_gives_what_plain_formulas_give(pattern: str | list[str]) -> None
     torch.testing.assert_close(gradients(core, mine, ()), gradients(core, reference, ()), atol=1e-4, rtol=1e-3)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=seeds, share=shares, heads=st.integers(1, 3), eta=st.integers(1, 4), r=st.integers(1, 3))
 def test_the_compiled_agalite_gives_what_its_outer_products_give(
     seed: int, share: float, heads: int, eta: int, r: int
@@ -146,7 +146,7 @@ def test_the_compiled_agalite_gives_what_its_outer_products_give(
     torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=seeds, share=shares, head=st.integers(1, 9), batch=st.integers(1, 40))
 def test_the_compiled_slstm_gives_what_plain_steps_give(seed: int, share: float, head: int, batch: int) -> None:
     torch.manual_seed(seed)
@@ -164,7 +164,7 @@ def test_the_compiled_slstm_gives_what_plain_steps_give(seed: int, share: float,
     torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=seeds, share=shares)
 def test_an_lstm_gives_the_same_by_pieces_and_by_steps(seed: int, share: float) -> None:
     cell = a_cell("L", seed)

@@ -1,7 +1,7 @@
 """Compiled gates and mixtures give what torch gives."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metta.policy.nets.modules.gates import gru_gate, mix
@@ -21,7 +21,6 @@ def check(run, leaves: list[torch.Tensor]) -> None:
     torch.testing.assert_close(*results, atol=1e-5, rtol=1e-4)
 
 
-@settings(deadline=None)
 @given(size=sizes, seed=seeds)
 def test_the_compiled_gate_gives_what_torch_gives(size: tuple[int, int], seed: int) -> None:
     (rows, width), random = size, torch.Generator().manual_seed(seed)
@@ -29,7 +28,6 @@ def test_the_compiled_gate_gives_what_torch_gives(size: tuple[int, int], seed: i
     check(gru_gate, [torch.randn(shape, generator=random) for shape in shapes])
 
 
-@settings(deadline=None)
 @given(size=sizes, outputs=st.integers(1, 4), seed=seeds)
 def test_the_compiled_mixture_gives_what_torch_gives(size: tuple[int, int], outputs: int, seed: int) -> None:
     (rows, width), random = size, torch.Generator().manual_seed(seed)

@@ -53,7 +53,7 @@ def without_room(tokens: Tensor) -> Tensor:
 
 
 @given(SEEDS, STEPS, AGENTS, SIDES, st.sampled_from([5, 200, 1000]), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_its_maps_are_those_that_are_searched(
     seed: int, steps: int, agents: int, side: int, forget: int, full: bool
 ) -> None:
@@ -79,13 +79,13 @@ def test_its_maps_stay_those_that_are_searched_until_stamps_begin_anew() -> None
 
 
 @given(SEEDS, STEPS, AGENTS, SIDES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, agents: int, side: int) -> None:
     check_steps(convolution(side=side), *random_walks(seed, steps, agents))
 
 
 @given(SEEDS, STEPS, AGENTS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:
     check_apart(convolution(), *random_walks(seed, steps, agents))
 
@@ -113,7 +113,7 @@ def test_what_was_not_seen_for_long_is_forgotten() -> None:
 
 
 @given(SEEDS, st.sampled_from([(21, 1), (16, 4), (4, 16)]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_patch_tells_which_codes_there_are_in_it_and_what_share_of_it_is_unknown(
     seed: int, scale: tuple[int, int]
 ) -> None:

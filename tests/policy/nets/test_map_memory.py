@@ -226,7 +226,7 @@ def check_apart(module: Memory, tokens: Tensor, resets: Tensor) -> None:
 
 
 @given(SEEDS, STEPS, AGENTS, st.sampled_from([64, 128]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_unrolled_it_gives_what_it_gives_step_by_step(seed: int, steps: int, agents: int, side: int) -> None:
     check_steps(memory(side=side), *random_walks(seed, steps, agents))
 
@@ -241,7 +241,7 @@ def test_told_as_they_are_its_numbers_are_those_that_a_layer_would_read() -> Non
 
 
 @given(SEEDS, STEPS, AGENTS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_agents_do_not_see_each_others_maps(seed: int, steps: int, agents: int) -> None:
     check_apart(memory(), *random_walks(seed, steps, agents))
 

@@ -48,7 +48,7 @@ def nets() -> dict[str, ComponentNet]:
 
 
 @pytest.mark.parametrize("name", preset_names())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**20), share=st.sampled_from([0.0, 0.1, 0.5]))
 def test_a_segment_gives_what_single_steps_gave(nets: dict[str, ComponentNet], name: str, seed: int, share: float):
     net = nets[name]

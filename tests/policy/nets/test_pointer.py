@@ -47,7 +47,7 @@ def pointer() -> Pointer:
 
 
 @given(st.sampled_from(amounts_of(INFO)), st.integers(0, 255), st.sampled_from([OWN, NOWHERE]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_amount_is_read_where_the_agent_stands_and_where_no_place_is_told(name: str, value: int, place: int) -> None:
     told = dict(zip(amounts_of(INFO), amounts().read(observation((place, name, value)))[0].tolist(), strict=True))
     assert told == {other: float(value) if other == name else 0.0 for other in told}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -31,7 +31,6 @@ def values_and_gradients(run, given: tuple[Tensor, ...], resets: Tensor) -> list
     return [output, *torch.autograd.grad(output.sin().sum(), leaves)]
 
 
-@settings(deadline=None)
 @given(size=sizes, seed=st.integers(0, 2**31), share=st.sampled_from([0.0, 0.2, 1.0]))
 def test_the_compiled_scan_gives_what_plain_steps_give(size: tuple[int, int, int], seed: int, share: float) -> None:
     *given, resets = inputs(size, seed, share)
@@ -39,7 +38,6 @@ def test_the_compiled_scan_gives_what_plain_steps_give(size: tuple[int, int, int
     torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-5)
 
 
-@settings(deadline=None)
 @given(size=sizes, seed=st.integers(0, 2**31), share=st.sampled_from([0.0, 0.2, 1.0]))
 def test_the_compiled_turning_scan_gives_what_complex_numbers_give(
     size: tuple[int, int, int], seed: int, share: float

@@ -95,7 +95,7 @@ def test_values_and_gradients_are_those_of_the_plain_formulas(most: int) -> None
     assert_equal(*pair(), rows(lengths.tolist(), seed=most))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=9), st.integers(0, 2**32 - 1), st.booleans())
 def test_they_are_so_for_any_rows_with_padding_anywhere(lengths: list[int], seed: int, packed: bool) -> None:
     assert_equal(*pair(seed % 7), rows(lengths, seed, packed))

@@ -30,7 +30,7 @@ def space(mission: dict[str, Any] = WIDE, seed: int = 1, **base: Any) -> TaskSpa
     return TaskSpace(MissionSettings(**base), CurriculumSettings(mission=mission).draws, seed)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**40), number=st.integers(0, 10**9))
 def test_a_task_follows_from_the_seed_and_its_number(seed: int, number: int) -> None:
     drawn = space(seed=seed).draw(number)
@@ -232,7 +232,7 @@ def test_a_draw_that_makes_no_mission_is_passed_over_with_a_line(capsys: pytest.
     assert "variants=[multi_team], cogs=1) is passed over: mission.cogs=1 cannot be split" in capsys.readouterr().err
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), before=st.integers(0, 30))
 def test_a_curriculum_goes_on_from_its_state_as_if_never_stopped(seed: int, before: int) -> None:
     def score(task: int) -> float:
