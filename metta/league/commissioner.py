@@ -48,18 +48,10 @@ class Commissioner:
         self._league = league
         self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"[:64]
         self._results: defaultdict[Id, Results] = defaultdict(Results)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._conduct, name=DUTY, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _conduct(self) -> None:
-        while not self._over.wait(PAUSE):
+    def conduct(self, over: threading.Event) -> None:
+        """Look at the seasons again and again until it is over."""
+        while not over.wait(PAUSE):
             try:
                 self.look()
             except Exception as error:  # a database that is down may be back at the next look

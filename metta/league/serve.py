@@ -10,11 +10,13 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from metta.common.background import in_background
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.processes import child_environment
+from metta.common.ranks import available_cores
 from metta.league import accounts
-from metta.league.commissioner import Commissioner
+from metta.league.commissioner import DUTY, Commissioner
 from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
@@ -37,13 +39,11 @@ def serve(settings: LeagueSettings) -> int:
                 backlog=BACKLOG, timeout_graceful_shutdown=GRACE,
             )
         )  # fmt: skip
-        commissioner = Commissioner(league)
-        commissioner.start()
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-        with _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
+        conducting = in_background(Commissioner(league).conduct, DUTY)
+        with conducting, _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
             note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
             server.run(sockets=[listener])
-        commissioner.stop()
     return 0
 
 
@@ -62,7 +62,7 @@ def _listening(settings: LeagueSettings) -> Iterator[socket.socket]:
 def _workers(league: League, address: str) -> Iterator[None]:
     """Workers beside the server, with a token of their own that is taken back at the end."""
     wanted = league.settings.workers
-    number = len(os.sched_getaffinity(0)) if wanted is None else wanted
+    number = available_cores() if wanted is None else wanted
     if not number:
         yield
         return

@@ -5,12 +5,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from metta.common.background import in_background
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.eval.episodes import StopPlayingError
@@ -43,7 +43,7 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a server that is gone is waited for. Raises UserError where it refuses."""
         wait = IDLE
-        with TemporaryDirectory(prefix="metta-league-") as folder, self._beating():
+        with TemporaryDirectory(prefix="metta-league-") as folder, in_background(self._beat, "heartbeat"):
             while not stop.is_set():
                 try:
                     jobs, wait = self._lease(), IDLE
@@ -169,17 +169,6 @@ class Worker:
                 if not again or attempt == TRIES - 1:
                     raise
                 time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt))
-
-    @contextmanager
-    def _beating(self) -> Iterator[None]:
-        over = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(over,), daemon=True, name="heartbeat")
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
     def _beat(self, over: threading.Event) -> None:
         wait = IDLE

@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -18,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
+from metta.common.background import in_background
 from metta.common.errors import UserError
 from metta.sweep.store import WORKER, new_worker
 
@@ -121,16 +122,8 @@ class DatabaseStore:
     def beat(self) -> None:
         self._other.open.execute(SEEN, (self._name, self.worker))
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        over = threading.Event()
-        beating = threading.Thread(target=self._live, args=(over,), daemon=True, name="heartbeat")
-        beating.start()
-        try:
-            yield
-        finally:
-            over.set()
-            beating.join()
+    def holding(self) -> AbstractContextManager[None]:
+        return in_background(self._live, "heartbeat")
 
     def _live(self, over: threading.Event) -> None:
         while not over.wait(self._lost_after / BEATS):

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from optuna.storages import BaseStorage
@@ -32,8 +32,7 @@ class Store(Protocol):
         """Give a sign of life."""
         ...
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
+    def holding(self) -> AbstractContextManager[None]:
         """Give signs of life while working on a trial."""
         ...
 
