@@ -19,7 +19,15 @@ from metta.cli.league_options import (
     split_policy,
     told,
 )
-from metta.cli.options import POLICY, complete_policy
+from metta.cli.options import (
+    CHECKPOINTS,
+    POLICY,
+    Checkpoints,
+    IncludeFiles,
+    InitKwarg,
+    SetupScript,
+    complete_policy,
+)
 from metta.cli.output import Format, show, table
 from metta.common.errors import UserError
 
@@ -34,18 +42,14 @@ def upload(
     context: typer.Context,
     policy: Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompletion=complete_policy)],
     name: Annotated[str, typer.Option("-n", "--name", help="name of the policy in the league")],
-    init_kwarg: Annotated[
-        list[str] | None, typer.Option("-k", "--init-kwarg", help="key=value for the policy's class (repeatable)")
-    ] = None,
-    include_files: Annotated[
-        list[Path] | None, typer.Option("-f", "--include-files", help="file or folder to add (repeatable)")
-    ] = None,
-    setup_script: Annotated[Path | None, typer.Option(help="script that is run before the policy is loaded")] = None,
+    init_kwarg: InitKwarg = None,
+    include_files: IncludeFiles = None,
+    setup_script: SetupScript = None,
     season: Season = None,
     no_submit: Annotated[bool, typer.Option("--no-submit", help="enter no season")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="try it out, upload nothing")] = False,
     skip_validation: Annotated[bool, typer.Option("--skip-validation", help="do not try it out here first")] = False,
-    checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
+    checkpoints: Checkpoints = CHECKPOINTS,
     server: Server = SERVER,
     login_server: LoginServer = None,
 ) -> None:

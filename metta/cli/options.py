@@ -90,6 +90,15 @@ Episodes = Annotated[int, typer.Option("-e", "--episodes", help="episodes of eac
 Seed = Annotated[int, typer.Option(help="seed of everything random", min=0)]
 MapSeed = Annotated[int | None, typer.Option(help="one map, of this seed, in all episodes", min=0)]
 FirstMapSeed = Annotated[int | None, typer.Option("--map-seed", help="seed of the first map; default: --seed", min=0)]
+InitKwarg = Annotated[
+    list[str] | None, typer.Option("-k", "--init-kwarg", help="key=value for the policy's class (repeatable)")
+]
+IncludeFiles = Annotated[
+    list[Path] | None, typer.Option("-f", "--include-files", help="file or folder to add (repeatable)")
+]
+SetupScript = Annotated[Path | None, typer.Option(help="script that is run before the policy is loaded")]
+Checkpoints = Annotated[Path, typer.Option(help="folder that holds the runs")]
+CHECKPOINTS = Path("./train_dir")
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="open policy files that run code; only your own")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="run the code that bundles hold; only your own")]

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from metta.cli.options import POLICY, ActionTimeout, Mission, Output, complete_policy
+from metta.cli.options import (
+    CHECKPOINTS,
+    POLICY,
+    ActionTimeout,
+    Checkpoints,
+    IncludeFiles,
+    InitKwarg,
+    Mission,
+    Output,
+    SetupScript,
+    complete_policy,
+)
 from metta.cli.output import Format, show, table
 from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
 from metta.common.docstrings import docstring
@@ -64,14 +75,10 @@ def make_policy(
 def create_bundle(
     policy: Annotated[str, typer.Option("-p", "--policy", help=POLICY, autocompletion=complete_policy)],
     out: Annotated[Path, typer.Option("-o", "--output", help="zip file to write")] = Path("submission.zip"),
-    init_kwarg: Annotated[
-        list[str] | None, typer.Option("-k", "--init-kwarg", help="key=value for the policy's class (repeatable)")
-    ] = None,
-    include_files: Annotated[
-        list[Path] | None, typer.Option("-f", "--include-files", help="file or folder to add (repeatable)")
-    ] = None,
-    setup_script: Annotated[Path | None, typer.Option(help="script that is run before the policy is loaded")] = None,
-    checkpoints: Annotated[Path, typer.Option(help="folder that holds the runs")] = Path("./train_dir"),
+    init_kwarg: InitKwarg = None,
+    include_files: IncludeFiles = None,
+    setup_script: SetupScript = None,
+    checkpoints: Checkpoints = CHECKPOINTS,
 ) -> None:
     """Pack a policy with its files into one archive."""
     kwargs = pairs(init_kwarg or [])

@@ -1,7 +1,6 @@
 """Modules of the retired packages, made from the table in `metta.compat.names` when somebody imports them."""
 
 import os
-import sys
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -68,9 +67,3 @@ def _imported(place: str) -> Any:
 
 def _below(package: str) -> list[str]:
     return [name for name in OFFERED if name.rpartition(".")[0] == package]
-
-
-def is_ours(package: str) -> bool:
-    """Is the imported package of that name the one offered here?"""
-    spec = getattr(sys.modules.get(package), "__spec__", None)
-    return isinstance(spec and spec.loader, _Loader)

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from metta.common.settings import validated
 from metta.eval.entries import Entry, parse_entries, share_seats
 from metta.eval.line_up import LineUp
 from metta.eval.match import ENDED, Match, MatchResult
-from metta.eval.playing import Progress, keep_in, play_matches, replay_files
+from metta.eval.playing import Progress, keep_in, play_matches, record_nothing, replay_files
 from metta.eval.replay.keeping import is_left
 from metta.eval.results import SCHEMA_VERSION, MatchSummary, match_summaries
 from metta.eval.settings import ContestSettings, GamesSettings, PlayerSettings
-from metta.eval.store import OutFile
+from metta.eval.store import OutFile, ResultStore
 from metta.game.build import check_room
 from metta.game.compilation import compile_ahead
 from metta.game.mission import Mission, MissionSettings
@@ -150,9 +150,10 @@ def play_contest(
     """Play matches, with a progress bar. Raises UserError for bad input."""
     parts = {part.digest: part for match in matches for part in match.parts()}
     results: dict[str, MatchResult] = {}
-    record, workers = [keep_in(replays)] if replays else [], settings.workers or available_cores()
+    record, workers = keep_in(replays) if replays else record_nothing, settings.workers or available_cores()
     start, interrupted = time.perf_counter(), False
-    with OutFile(out, matches) if out else nullcontext() as store:
+    kept: AbstractContextManager[ResultStore | None] = OutFile(out, matches) if out else nullcontext()
+    with kept as store:
         if store:
             results |= {result.match: result for result in store.results()}
         left = [part for digest, part in parts.items() if digest not in results]
@@ -160,7 +161,7 @@ def play_contest(
             _check_replays(replays, parts, results, replace_replays)
         with progress_bar(left) as progress:
             try:
-                for result in play_matches(left, line_up.build, workers, progress, *record):
+                for result in play_matches(left, line_up.build, workers, progress, record):
                     results[result.match] = result
                     if store:
                         store.add(result)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from rich.table import Table
@@ -72,10 +73,11 @@ def moving_mean(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Path) -> None:
+def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Path | BinaryIO) -> None:
     """Draw to a PNG one panel per metric: the moving mean of each run, its values faintly behind it.
 
-    `curves` maps each metric to the points of each run, by name. Raises UserError if the file cannot be written.
+    `curves` maps each metric to the points of each run, by name; `path` may be a file that is open. Raises UserError if
+    the file cannot be written.
     """
     import matplotlib
 

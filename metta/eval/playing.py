@@ -91,12 +91,16 @@ class _Fingerprints:
         self._held = 0
 
 
+def record_nothing(match: Match, names: Sequence[str]) -> None:
+    """No replays."""
+
+
 def play_matches(
     matches: Sequence[Match],
     build: Build,
     workers: int,
     progress: Progress | None = None,
-    record: Record = lambda match, names: None,
+    record: Record = record_nothing,
 ) -> Iterator[MatchResult]:
     """Play matches, and yield the result of each as it ends, in any order.
 
@@ -152,7 +156,7 @@ def play_match(
     match: Match,
     policies: Sequence[Policy],
     progress: Progress | None = None,
-    record: Record = lambda match, names: None,
+    record: Record = record_nothing,
     watchers: Sequence[Watcher] = (),
     backend: Backend = "cpu",
     forgiving: bool = False,
@@ -191,21 +195,21 @@ def play_match(
     )
 
 
-def keep_in(folder: Path) -> Record:
-    """A replay of each episode, in a folder."""
-
-    def record(match: Match, names: Sequence[str]) -> BatchRecorder:
-        seeds = list(zip(match.seeds, match.map_seeds, strict=True))
-        return BatchRecorder(folder, replay_files(match, names), seeds, names)
-
-    return record
-
-
 def replay_files(match: Match, names: Sequence[str]) -> list[str]:
     """Names of the replays of a match; `names` are those of its policies."""
     seats = [player.seats for player in match.players]
     who = names if len(names) == 1 else [f"{name}-{count}" for name, count in zip(names, seats, strict=True)]
     return [replay_name(match.mission.name, seed, who) for seed in match.map_seeds]
+
+
+def keep_in(folder: Path, files: Callable[[Match, Sequence[str]], list[str]] = replay_files) -> Record:
+    """A replay of each episode, in a folder, by the names that `files` gives."""
+
+    def record(match: Match, names: Sequence[str]) -> BatchRecorder:
+        seeds = list(zip(match.seeds, match.map_seeds, strict=True))
+        return BatchRecorder(folder, files(match, names), seeds, names)
+
+    return record
 
 
 def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str, str]]:

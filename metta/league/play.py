@@ -16,8 +16,8 @@ from metta.common.digests import SHOWN
 from metta.common.errors import UserError
 from metta.eval.actions import ActionLog
 from metta.eval.match import ENDED, Digest, Match, MatchResult, Player, engine_version
-from metta.eval.playing import Progress, Record, close_policies, play_match
-from metta.eval.replay.keeping import SUFFIX, BatchRecorder
+from metta.eval.playing import Progress, close_policies, keep_in, play_match, record_nothing
+from metta.eval.replay.keeping import SUFFIX
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.hosted.client import HostedPolicy, UnbuiltError
@@ -96,8 +96,9 @@ def play_job(
             path = fetch_policy(player)
             players.append(_seat(player, path, replace(info, num_agents=player.seats), hosting, trust_code))
         policies = [player.policy for player in players]
+        record = keep_in(folder, _numbered) if job.replays else record_nothing
         with one_thread_each():
-            result = play_match(match, policies, progress, _keep_in(folder, job), [log], forgiving=True)
+            result = play_match(match, policies, progress, record, [log], forgiving=True)
     finally:
         close_policies([player.policy for player in players])
     return JobResult(
@@ -176,11 +177,6 @@ def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
     return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
 
 
-def _keep_in(folder: Path, job: Job) -> Record:
-    """Replays of the episodes, if they are to be kept."""
-
-    def record(match: Match, names: Sequence[str]) -> BatchRecorder:
-        seeds = list(zip(match.seeds, match.map_seeds, strict=True))
-        return BatchRecorder(folder, [f"{k}{SUFFIX}" for k in range(len(seeds))], seeds, names)
-
-    return record if job.replays else lambda match, names: None
+def _numbered(match: Match, names: Sequence[str]) -> list[str]:
+    """Names of the replays of a match, by episode."""
+    return [f"{episode}{SUFFIX}" for episode in range(len(match.seeds))]

@@ -1,9 +1,9 @@
 """Runs in a notebook: settings and metrics as pandas data frames (extra `notebooks`), curves as they grow."""
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +83,9 @@ def show_curves(*names: str, metrics: Sequence[str] | None = None, folder: str |
     wanted = checked_metrics(runs, metrics, USUAL)
     histories = [(run.name, source.history(run, wanted)) for run in runs]
     curves = {metric: {name: history[metric] for name, history in histories} for metric in wanted}
-    with tempfile.TemporaryDirectory() as place:
-        plot_curves(curves, ", ".join(_told(run) for run in runs), Path(place) / "curves.png")
-        picture = (Path(place) / "curves.png").read_bytes()
-    return Curves(picture, any(run.state == "running" for run in runs))
+    picture = BytesIO()
+    plot_curves(curves, ", ".join(_told(run) for run in runs), picture)
+    return Curves(picture.getvalue(), any(run.state == "running" for run in runs))
 
 
 def follow_curves(

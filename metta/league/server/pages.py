@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from metta.common.errors import UserError
 from metta.league.files import DiskFullError
+from metta.league.league import League
 from metta.league.problems import MissingError, NoSpaceError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit
@@ -82,12 +83,7 @@ def match_page(request: Request, league: TheLeague, caller: Browser, match_id: I
 @router.get("/matches/{match_id}/replay/{episode}")
 def replay(request: Request, league: TheLeague, match_id: Id, episode: str) -> Response:
     """The viewer with the replay of an episode, for a frame of a page of ours."""
-    with league.database.reading() as session:
-        key = matches.get_match(session, match_id).replays.get(episode)
-    try:
-        data = league.files.read(str(key))
-    except FileNotFoundError:
-        raise MissingError("there is no replay of this episode") from None
+    data = _replay(league, match_id, episode)
     headers = {
         "Content-Security-Policy": f"{content_policy()}; frame-ancestors 'self'",
         "X-Frame-Options": "SAMEORIGIN",
@@ -98,15 +94,19 @@ def replay(request: Request, league: TheLeague, match_id: Id, episode: str) -> R
 @router.get("/matches/{match_id}/replay/{episode}/file")
 def replay_file(league: TheLeague, match_id: Id, episode: str) -> Response:
     """The replay of an episode, for `cogames replay`."""
-    with league.database.reading() as session:
-        key = matches.get_match(session, match_id).replays.get(episode)
-    try:
-        data = league.files.read(str(key))
-    except FileNotFoundError:
-        raise MissingError("there is no replay of this episode") from None
+    data = _replay(league, match_id, episode)
     name = f"{match_id}-{int(episode)}.replay"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _replay(league: League, match_id: Id, episode: str) -> bytes:
+    with league.database.reading() as session:
+        key = matches.get_match(session, match_id).replays.get(episode)
+    try:
+        return league.files.read(str(key))
+    except FileNotFoundError:
+        raise MissingError("there is no replay of this episode") from None
 
 
 @router.get("/me")
