@@ -11,9 +11,7 @@ import uvicorn
 from metta.league.seasons import DEFAULT
 from metta.league.server.app import make_app
 from tests.league.conftest import PASSWORD, MakeLeague, bundle
-from tests.view.conftest import chromium, opened
-
-__all__ = ["chromium"]
+from tests.view.conftest import opened
 
 NAME = "<b>bold</b>"
 

@@ -1,6 +1,5 @@
-"""Matches to watch, and a real browser without a window to watch them in."""
+"""Matches to watch, and a page of a real browser to watch them in."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +19,6 @@ from metta.view.live import LiveMatch
 from metta.view.match import Match
 from metta.view.server import ViewerServer
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 ARENA = "cogsguard_arena.basic"
 
 
@@ -77,19 +71,6 @@ def until(page: Any, expression: str, seconds: float = 10) -> None:
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     return play(make_match(), tmp_path_factory.mktemp("replays") / "arena.replay")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser; the test is skipped where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @contextmanager
