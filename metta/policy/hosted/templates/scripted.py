@@ -44,7 +44,8 @@ class MyPolicy:
         return self.direction
 
     def read(self, observation: np.ndarray) -> tuple[dict, dict, bool]:
-        """What is around: names of things by (rows down, columns right); own inventory; did the last move succeed?"""
+        """What is around: names of things by (rows down, columns right); what is true of oneself; did the last move
+        succeed?"""
         things, mine, moved = {}, {}, False
         for place, feature, value in observation.tolist():
             if place == NOWHERE:
@@ -57,6 +58,8 @@ class MyPolicy:
                 mine[name] = value
             elif name == "tag":
                 things.setdefault((row, column), []).append(self.tags[value])
+            elif name == "collective" and value == mine["collective"]:
+                things.setdefault((row, column), []).append("ours")
         return things, mine, moved
 
     def towards(self, cell: tuple[int, int]) -> str:
