@@ -44,7 +44,7 @@ def test_a_task_follows_from_the_seed_and_its_number(seed: int, number: int) -> 
 
 
 def test_all_values_are_drawn_and_logarithmic_ranges_by_size() -> None:
-    drawn = [space().draw(number) for number in range(2000)]
+    drawn = [space().draw(number) for number in range(500)]
     assert {task["cog.heart_limit"] for task in drawn} == set(range(1, 11))
     assert {task["difficulty"] for task in drawn} == {"easy", "medium", "hard"}
     assert 0.45 < np.mean([task["max_steps"] < 100 for task in drawn]) < 0.55
