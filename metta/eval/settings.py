@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from metta.common.defaults import ACTION_TIMEOUT_MS, EPISODES, SEED
 from metta.common.settings import PathText, Settings, UserPath
 from metta.game.mission import MissionSettings
-from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.hosted.naming import NAMES_CLASS
 from metta.policy.machine_settings import MachineSettings
 from metta.rl.experience.settings import EnvSettings
 from metta.rl.run.settings import RunName

@@ -1,10 +1,13 @@
 """What an agent sees: names and ids of observation features and tags (rules 8)."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from metta.game.maps.cells import AGENT, JUNCTION, TEAM_JUNCTION, WALL
-from metta.game.mission import Mission
 from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, action_names
+
+if TYPE_CHECKING:  # the process of a user's class reads this file, and is to start quickly
+    from metta.game.mission import Mission
 
 STATION_KINDS = ("hub", *GEAR)
 SPECIAL_JUNCTION = "c:junction"
@@ -56,7 +59,7 @@ class EnvInfo:
         return (len(self.action_names),)
 
 
-def resources(mission: Mission) -> tuple[str, ...]:
+def resources(mission: "Mission") -> tuple[str, ...]:
     """Resources in id order; a mission that gives roles has one more."""
     return (*RESOURCES, ROLE) if mission.roles else RESOURCES
 
@@ -76,31 +79,31 @@ def features(resources: tuple[str, ...] = RESOURCES) -> tuple[Feature, ...]:
     return tuple(Feature(index, name, scale) for index, (name, scale) in enumerate(named))
 
 
-def type_names(mission: Mission) -> list[str]:
+def type_names(mission: "Mission") -> list[str]:
     """Object type names of the mission, without agents."""
     stations = [f"{team.short_name}:{kind}" for team in mission.teams.values() for kind in STATION_KINDS]
     extractors = [f"{element}_extractor" for element in ELEMENTS]
     return ["wall", "junction", SPECIAL_JUNCTION, *extractors, *stations]
 
 
-def tags(mission: Mission) -> tuple[str, ...]:
+def tags(mission: "Mission") -> tuple[str, ...]:
     """Tags in id order: alphabetical (rules 8.3)."""
     teams = {*mission.teams, SPECIAL_TEAM}
     names = [f"collective:{team}" for team in teams]
     return tuple(sorted([*names, "type:agent", *(f"type:{name}" for name in type_names(mission))]))
 
 
-def collectives(mission: Mission) -> tuple[str, ...]:
+def collectives(mission: "Mission") -> tuple[str, ...]:
     """Teams and clips in id order: alphabetical (rules 1.3)."""
     clips = [] if mission.clips.disabled else [CLIPS]
     return tuple(sorted([*mission.teams, *clips]))
 
 
-def env_info(mission: Mission) -> EnvInfo:
+def env_info(mission: "Mission") -> EnvInfo:
     return EnvInfo(features(resources(mission)), tags(mission), action_names(mission.change_vibe), mission.agents)
 
 
-def cell_name(kind: int, mission: Mission, team: int) -> str:
+def cell_name(kind: int, mission: "Mission", team: int) -> str:
     """Type name of a map cell's kind (metta.game.maps.cells)."""
     if kind in (WALL, AGENT, JUNCTION):
         return {WALL: "wall", AGENT: "agent", JUNCTION: "junction"}[kind]

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from metta.common.defaults import EPISODES
 from metta.common.settings import SettingError, Settings
 from metta.game.mission import MissionSettings
-from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.hosted.naming import NAMES_CLASS
 from metta.policy.nets.agent import AgentSettings
 from metta.rl.experience.curriculum_settings import CurriculumSettings
 from metta.rl.experience.settings import EnvSettings, TrainingEnvSettings

@@ -1,12 +1,11 @@
 """Results as numbers: an observation for each episode, and what every policy had to do with it."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from metta.league.records import Lineup, Result
+from metta.league.rating.table import Table
 
 
 @dataclass(frozen=True)
@@ -52,44 +51,26 @@ class Observations:
         return shares - (sums / self.block_sizes[:, None])[self.blocks]
 
 
-def observe(results: Sequence[Result], policies: Sequence[str]) -> Observations:
-    """All episodes of results, of policies in the order of their numbers."""
-    number = {policy: place for place, policy in enumerate(policies)}
-    numbers: dict[tuple[object, ...], int] = {}
-    values: list[float] = []
-    blocks: list[int] = []
-    matches: list[int] = []
-    entries: list[tuple[int, int, float]] = []
-    for match, result in enumerate(results):
-        lineup = result.lineup
-        parts = list(_parts(lineup))
-        shares: dict[str, float] = {}
-        for policy, part in zip(lineup.policies, parts, strict=True):
-            shares[policy] = shares.get(policy, 0.0) + part
-        for k, seeds in enumerate(zip(lineup.seeds, lineup.map_seeds, strict=True)):
-            block = (lineup.mission, *(() if len(set(lineup.teams)) > 1 else seeds))
-            entries += [(len(values), number[policy], share) for policy, share in shares.items()]
-            blocks.append(numbers.setdefault(block, len(numbers)))
-            matches.append(match)
-            values.append(sum(part * scores[k] for part, scores in zip(parts, result.scores, strict=True)))
-    episodes, who, part_of = zip(*entries, strict=True) if entries else ((), (), ())
+def observe(table: Table) -> Observations:
+    """All episodes of a table, of its policies."""
+    count, starts, parts = len(table.names), table.starts, _parts(table)
+    entries, places = np.unique(table.episode * count + table.policy, return_inverse=True)
+    shares = np.bincount(places, parts)
     return Observations(
-        values=np.array(values, np.float64),
-        blocks=np.array(blocks, np.int64),
-        matches=np.array(matches, np.int64),
-        episodes=np.array(episodes, np.int64),
-        policies=np.array(who, np.int64),
-        shares=np.array(part_of, np.float64),
-        count=len(policies),
+        values=np.bincount(table.episode, parts * table.score),
+        blocks=table.block[starts],
+        matches=table.matches_of,
+        episodes=entries // count,
+        policies=entries % count,
+        shares=shares,
+        count=count,
     )
 
 
-def _parts(lineup: Lineup) -> Iterator[float]:
-    """Shares of the seats in a line-up: of all, or of their team's, with a minus beside the first team."""
-    teams = lineup.teams or (None,) * len(lineup.seats)
-    names = sorted(set(teams), key=str)
-    sizes = {
-        name: sum(seats for seats, team in zip(lineup.seats, teams, strict=True) if team == name) for name in names
-    }
-    for seats, team in zip(lineup.seats, teams, strict=True):
-        yield seats / sizes[team] * (1.0 if team == names[0] else -1.0 / (len(names) - 1))
+def _parts(table: Table) -> np.ndarray:
+    """Shares of the seats, float64 [rows]: of all, or of their team's, with a minus beside the first team."""
+    most = int(table.team.max()) + 1
+    team = table.episode * most + table.team
+    others = table.teams[table.episode] - 1
+    signs = np.where(table.team == 0, 1.0, -1.0 / np.maximum(others, 1))
+    return table.seats / np.bincount(team, table.seats)[team] * signs

@@ -9,7 +9,7 @@ the same leaderboard, bit for bit, on every machine.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from metta.league.rating.observations import observe
 from metta.league.rating.replacement import interval_offsets, values_over_replacement
 from metta.league.rating.skill import skills
+from metta.league.rating.table import Ledger, Table
 from metta.league.records import Pool, Result, Standing
 
 DIGITS = 6  # after the point
@@ -31,31 +32,34 @@ def rank(pool: Pool, score: Score = "replacement") -> list[Standing]:
 def recompute(results: Iterable[Result], policies: Iterable[str], score: Score = "replacement") -> list[Standing]:
     """Standings of `policies` that have played, best first. `score`: value over replacement, where the replacement is
     their average; or shares, the mean return weighed by the seats held."""
-    ordered = sorted(results, key=lambda result: result.match)
-    everyone = sorted({policy for result in ordered for policy in result.lineup.policies})
-    if not everyone:
+    return standings(Ledger(results).table(), policies, score)
+
+
+def standings(table: Table | None, policies: Iterable[str], score: Score) -> list[Standing]:
+    """As `recompute`, of results that have been put into columns."""
+    if table is None:
         return []
     wanted = set(policies)
-    counted = np.array([policy in wanted for policy in everyone])
-    seen = observe(ordered, everyone)
-    values, ends = values_over_replacement(seen, counted) if score == "replacement" else _by_shares(ordered, everyone)
-    played = np.unique(np.stack([seen.policies, seen.matches[seen.episodes]]), axis=1)[0]
-    matches, ratings = np.bincount(played, minlength=len(everyone)), skills(ordered)
+    counted = np.array([policy in wanted for policy in table.names])
+    seen = observe(table)
+    values, ends = values_over_replacement(seen, counted) if score == "replacement" else _by_shares(table)
+    pairs = np.unique(seen.policies * len(seen.values) + seen.matches[seen.episodes])  # a policy in a match
+    matches, ratings = np.bincount(pairs // len(seen.values), minlength=seen.count), skills(table)
     values, (low, high) = np.round(values[counted], DIGITS) + 0.0, np.round(ends[counted], DIGITS).T + 0.0
     ranks, first, last = _ranks(values, low, high)
-    standings = [
+    found = [
         Standing(
-            policy=everyone[number],
+            policy=table.names[number],
             score=float(values[k]),
             ci95=(float(low[k]), float(high[k])),
             rank=int(ranks[k]),
             ranks=(int(first[k]), int(last[k])),
             matches=int(matches[number]),
-            rating=round(ratings[everyone[number]], DIGITS) + 0.0,
+            rating=round(ratings[number], DIGITS) + 0.0,
         )
         for k, number in enumerate(np.flatnonzero(counted))
     ]
-    return sorted(standings, key=lambda standing: (standing.rank, standing.policy))
+    return sorted(found, key=lambda standing: (standing.rank, standing.policy))
 
 
 def _ranks(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,18 +71,12 @@ def _ranks(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nd
     return ranks, 1 + better, len(values) - worse
 
 
-def _by_shares(results: Sequence[Result], everyone: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _by_shares(table: Table) -> tuple[np.ndarray, np.ndarray]:
     """Mean return of each policy's agents, matches weighed by its seats, [policies], and intervals, [policies, 2]."""
-    number = {policy: place for place, policy in enumerate(everyone)}
-    entries = [
-        (number[policy], match, seats, sum(scores) / len(scores))
-        for match, result in enumerate(results)
-        for policy, seats, scores in zip(result.lineup.policies, result.lineup.seats, result.scores, strict=True)
-    ]
-    policies, matches = np.array([entry[:2] for entry in entries], np.int64).T
-    seats, scores = np.array([entry[2:] for entry in entries], np.float64).T
-    held = np.bincount(policies, seats)
-    means = np.bincount(policies, seats * scores) / held
-    influences = seats * (scores - means[policies]) / held[policies]
-    span = float(np.ptp(scores))
-    return means, means[:, None] + interval_offsets(policies, matches, influences, len(everyone), span)
+    episodes = np.bincount(table.matches_of)[table.match]
+    seats, count = table.seats / episodes, len(table.names)  # all episodes of a match weigh as much as one alone
+    held = np.bincount(table.policy, seats)
+    means = np.bincount(table.policy, seats * table.score) / held
+    influences = seats * (table.score - means[table.policy]) / held[table.policy]
+    span = float(np.ptp(table.score))
+    return means, means[:, None] + interval_offsets(table.policy, table.match, influences, count, span)

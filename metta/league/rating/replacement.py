@@ -71,9 +71,8 @@ def _reaches(seen: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Of many policies, each is taken by itself; what is not known of a partner met once in n matches adds 1/n.
     held = np.bincount(seen.policies, seen.shares**2, seen.count)
     reach = seen.shares / held[seen.policies]
-    matches = np.bincount(
-        np.unique(np.stack([seen.policies, seen.matches[seen.episodes]]), axis=1)[0], None, seen.count
-    )
+    played = np.unique(seen.policies * len(seen.values) + seen.matches[seen.episodes])
+    matches = np.bincount(played // len(seen.values), minlength=seen.count)
     variance = np.divide(1 + 1 / np.maximum(matches, 1), held, out=np.zeros(seen.count), where=held > 0)
     return reach, np.bincount(seen.episodes, seen.shares * reach, len(seen.values)), variance
 
@@ -84,9 +83,10 @@ def interval_offsets(
     """Ends of 95 % intervals about estimates, [policies, 2], from what each match does to each; they are of policies
     and matches, int64 [entries]. Of a policy with one match they are -unknown and unknown."""
     ends = np.tile([-unknown, unknown], (count, 1))
-    pairs, where = np.unique(np.stack([policies, matches]), axis=1, return_inverse=True)
-    sums = np.bincount(where, influences, pairs.shape[1])
-    starts = np.searchsorted(pairs[0], np.arange(count + 1))
+    most = int(matches.max(initial=0)) + 1
+    pairs, where = np.unique(policies * most + matches, return_inverse=True)
+    sums = np.bincount(where, influences, len(pairs))
+    starts = np.searchsorted(pairs // most, np.arange(count + 1))
     for policy, (first, last) in enumerate(pairwise(starts)):
         if last - first > 1:
             values = (last - first) * sums[first:last]

@@ -1,83 +1,101 @@
 """An OpenSkill rating beside the value: line-ups that play the same mission on the same seed are teams of a game."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from metta.league.records import Lineup, Result
+import numpy as np
+
+from metta.league.rating.table import Table
 
 MOST_TEAMS = 8  # of a game
 
 
 @dataclass
+class _Team:
+    """Policies that play an episode together, with shares of the seats, and their mean score."""
+
+    policies: list[int]
+    shares: list[float]
+    score: float
+
+
+@dataclass
 class _Game:
-    """Teams without a member in common, with shares of the seats and scores."""
+    """Teams without a member in common, by their numbers."""
 
-    policies: set[str] = field(default_factory=set)
-    teams: list[tuple[dict[str, float], float]] = field(default_factory=list)
+    teams: list[int] = field(default_factory=list)
+    policies: set[int] = field(default_factory=set)
 
-    def has_room(self, team: dict[str, float]) -> bool:
-        return len(self.teams) < MOST_TEAMS and self.policies.isdisjoint(team)
+    def has_room(self, policies: list[int]) -> bool:
+        return len(self.teams) < MOST_TEAMS and self.policies.isdisjoint(policies)
 
-    def add(self, team: dict[str, float], score: float) -> None:
-        self.policies.update(team)
-        self.teams.append((team, score))
+    def add(self, number: int, policies: list[int]) -> None:
+        self.teams.append(number)
+        self.policies.update(policies)
 
 
-def skills(results: Sequence[Result]) -> dict[str, float]:
-    """mu − 3 sigma of every policy of the results, in their order: who has played no game has 0."""
+class _Teams:
+    """All teams of all episodes, in their order; those of an episode by their names."""
+
+    def __init__(self, table: Table) -> None:
+        most, count = int(table.team.max()) + 1, len(table.names)
+        teams, number = np.unique(table.episode * most + table.team, return_inverse=True)
+        sizes = np.bincount(number, table.seats)
+        members, place = np.unique(number * count + table.policy, return_inverse=True)
+        self._scores = np.bincount(number, table.seats * table.score) / sizes
+        self._policies, self._shares = members % count, np.bincount(place, table.seats) / sizes[members // count]
+        self._starts = np.searchsorted(members // count, np.arange(len(teams) + 1))
+        self.episodes = teams // most
+
+    def policies(self, number: int) -> list[int]:
+        return self._policies[self._starts[number] : self._starts[number + 1]].tolist()
+
+    def __getitem__(self, number: int) -> _Team:
+        members = slice(self._starts[number], self._starts[number + 1])
+        return _Team(self._policies[members].tolist(), self._shares[members].tolist(), float(self._scores[number]))
+
+
+def skills(table: Table) -> list[float]:
+    """mu − 3 sigma of every policy of a table; who has played no game has 0."""
     from openskill.models import PlackettLuce  # here because only who rates needs the extra `league`
 
-    model = PlackettLuce()
-    ratings: dict[str, Any] = {policy: model.rating() for result in results for policy in result.lineup.policies}
-    for game in _games(results):
-        before = [[ratings[policy] for policy in team] for team, _ in game.teams]
-        weights = [list(team.values()) for team, _ in game.teams]
-        after = model.rate(before, scores=[score for _, score in game.teams], weights=weights)
-        for (team, _), members in zip(game.teams, after, strict=True):
-            ratings.update(zip(team, members, strict=True))
-    return {policy: rating.ordinal() for policy, rating in ratings.items()}
+    model, teams = PlackettLuce(), _Teams(table)
+    ratings: list[Any] = [model.rating() for _ in table.names]
+    for game in _games(table, teams):
+        playing = [teams[number] for number in game]
+        before = [[ratings[policy] for policy in team.policies] for team in playing]
+        weights, scores = [team.shares for team in playing], [team.score for team in playing]
+        after = model.rate(before, scores=scores, weights=weights)
+        for team, members in zip(playing, after, strict=True):
+            for policy, rating in zip(team.policies, members, strict=True):
+                ratings[policy] = rating
+    return [rating.ordinal() for rating in ratings]
 
 
-def _games(results: Sequence[Result]) -> list[_Game]:
-    """Two teams of one match are a game; of the others, those on one seed, a policy once in each."""
-    found: list[_Game] = []
-    open_ones: defaultdict[tuple[str, int, int], list[_Game]] = defaultdict(list)
-    for result in results:
-        lineup = result.lineup
-        for k, seeds in enumerate(zip(lineup.seeds, lineup.map_seeds, strict=True)):
-            teams = _teams(lineup, [scores[k] for scores in result.scores])
-            if len(teams) > 1:
-                game = _Game()
-                for team, score in teams:
-                    if game.has_room(team):
-                        game.add(team, score)
-                found.append(game)
-                continue
-            (team, score), waiting = teams[0], open_ones[(lineup.mission, *seeds)]
-            game = next((game for game in waiting if game.has_room(team)), None)
-            if game is None:
-                game = _Game()
-                waiting.append(game)
-                found.append(game)
-            game.add(team, score)
-            if len(game.teams) == MOST_TEAMS:
-                waiting.remove(game)
-    return [game for game in found if len(game.teams) > 1]
-
-
-def _teams(lineup: Lineup, scores: Sequence[float]) -> list[tuple[dict[str, float], float]]:
-    """Each team's policies with their shares of its seats, and its mean score."""
-    members: defaultdict[str | None, list[int]] = defaultdict(list)
-    for place, team in enumerate(lineup.teams or (None,) * len(lineup.seats)):
-        members[team].append(place)
-    teams = []
-    for _, places in sorted(members.items(), key=str):
-        seats = sum(lineup.seats[place] for place in places)
-        shares: dict[str, float] = {}
-        for place in places:
-            policy = lineup.policies[place]
-            shares[policy] = shares.get(policy, 0.0) + lineup.seats[place] / seats
-        teams.append((shares, sum(scores[place] * lineup.seats[place] for place in places) / seats))
-    return teams
+def _games(table: Table, teams: _Teams) -> Iterator[list[int]]:
+    """Two teams of one episode are a game; of the others, those on one seed, a policy once in each."""
+    found: list[list[int]] = []
+    waiting: defaultdict[int, list[_Game]] = defaultdict(list)
+    several, blocks = (table.teams > 1).tolist(), table.block[table.starts].tolist()
+    last = -1  # the episode of several teams that is being taken in
+    for number, episode in enumerate(teams.episodes.tolist()):
+        policies = teams.policies(number)
+        if several[episode]:
+            if episode != last:
+                own, last = _Game(), episode
+                found.append(own.teams)
+            if own.has_room(policies):
+                own.add(number, policies)
+            continue
+        beside = waiting[blocks[episode]]
+        game = next((game for game in beside if game.has_room(policies)), None)
+        if game is None:
+            game = _Game()
+            beside.append(game)
+            found.append(game.teams)
+        game.add(number, policies)
+        if len(game.teams) == MOST_TEAMS:
+            beside.remove(game)
+    return (game for game in found if len(game) > 1)

@@ -4,7 +4,7 @@ The class is built as `Class(info, name="value", …)`, then `load(FILE)` is cal
 `metta.policy.interface.Policy` says, a batch at a time, or as `metta.policy.hosted.per_agent.AgentPolicy` does, one
 agent at a time; the first is taken if it offers both. A class with `as_policy` says itself how it plays: so do those
 written for `mettagrid` (metta.compat). Naming it imports its module, from the working folder too, so only a person may
-name one: settings from files are refused (`NAMES_CLASS`).
+name one: settings from files are refused (`metta.policy.hosted.naming`).
 
 No torch here: the process that hosts such a class (metta.policy.hosted.client) starts without it.
 """
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from metta.common.errors import UserError, suggest
 from metta.common.retired import offer_retired_names
-from metta.common.settings import OnlyTyped
 from metta.policy.hosted.per_agent import AgentTeam
 from metta.policy.hosted.user_code import class_hint, is_users
 
@@ -46,10 +45,6 @@ def is_class(uri: str, data_dir: str | Path = "./train_dir") -> bool:
     if uri.startswith(CLASS):
         return "." in name and not name.startswith("metta.")
     return bool(BARE.fullmatch(name)) and not any(os.path.lexists(Path(folder, name)) for folder in ("", data_dir))
-
-
-# Of every setting that names a policy.
-NAMES_CLASS = OnlyTyped(lambda uri, tree: is_class(uri, tree.system.data_dir))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from metta.common.errors import UserError
 from metta.common.settings import SettingError, Settings
-from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.hosted.naming import NAMES_CLASS
 from metta.rl.schedule import SchedulableSettings, Scheduled
 
 STARTER = "random"  # plays where a league has no checkpoint yet

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from metta.common.settings import OnlyTyped, SettingError, Settings
-from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.hosted.naming import NAMES_CLASS
 
 
 def _imports(value: Any) -> bool:

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from metta.common.errors import UserError
 from metta.common.settings import SettingError, below, first_problem, subjects
-from metta.policy.hosted.by_class import NAMES_CLASS
+from metta.policy.hosted.naming import NAMES_CLASS
 from metta.rl.schedule import SchedulableSettings, Schedule, Scheduled, largest, steps_at
 
 Share = Annotated[Scheduled, Field(ge=0, le=1)]
