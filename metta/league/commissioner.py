@@ -1,27 +1,33 @@
-"""Conducts the seasons: takes policies on and out, plans matches, ranks. One server of a league does it at a time."""
+"""Conducts the seasons: takes policies on and out, plans matches, ranks. One server of a league does it at a time, in a
+process of its own, so that no reader waits for it."""
 
 import socket
+import sys
 import threading
+import time
 import uuid
-from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
+from metta.common.background import in_background
 from metta.common.logging import warn
+from metta.common.ranks import end_with_parent
 from metta.eval.match import Match as MatchSpec
 from metta.eval.match import Player
+from metta.game.mission import Mission
 from metta.league import records
-from metta.league.league import League
-from metta.league.rating.ranking import rank
+from metta.league.league import League, open_league
+from metta.league.rating.ranking import standings
 from metta.league.scheduling import plan
 from metta.league.seasons import PoolSettings, SeasonSettings
 from metta.league.server.answers import status_of
 from metta.league.server.work import give_up
-from metta.league.store import jobs, matches, policies, seasons
-from metta.league.store.results import Results, as_lineup, pool_record
+from metta.league.settings import LeagueSettings
+from metta.league.store import jobs, matches, policies, results, seasons
 from metta.league.store.schema import (
     Duty,
     Entry,
@@ -37,6 +43,7 @@ from metta.league.store.schema import (
 )
 
 PAUSE = 1.0  # seconds between looks
+REST = 9.0  # for so many times the time that ranking took a season is not ranked anew
 TERM = timedelta(seconds=15)  # for which a server has the duty
 DUTY = "commissioner"
 
@@ -47,20 +54,34 @@ class Commissioner:
     def __init__(self, league: League) -> None:
         self._league = league
         self._name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"[:64]
-        self._results: defaultdict[Id, Results] = defaultdict(Results)
+        self._results: dict[Id, results.Results] = {}  # by season: of its last pool
+        self._rested: dict[Id, float] = {}  # by season: when it may be ranked anew
+        self._has_duty = False
 
     def conduct(self, over: threading.Event) -> None:
-        """Look at the seasons again and again until it is over."""
+        """Look at the seasons again and again until it is over; ranking, which takes longer, does not hold up the
+        rest."""
+        with in_background(partial(self._again, self.rank), "ranking"):
+            self._again(self.plan, over)
+
+    def look(self) -> None:
+        """Do all that is to be done now; nothing where another server has the duty."""
+        self._rested.clear()
+        self.plan()
+        self.rank()
+
+    def _again(self, act: Callable[[], None], over: threading.Event) -> None:
         while not over.wait(PAUSE):
             try:
-                self.look()
+                act()
             except Exception as error:  # a database that is down may be back at the next look
                 warn(f"{DUTY}: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
 
-    def look(self) -> None:
-        """Do what is to be done now; nothing where another server has the duty."""
+    def plan(self) -> None:
+        """Take policies on and out, and plan matches."""
         with self._league.database.transaction() as session:
-            if not self._has_duty(session):
+            self._has_duty = _take_duty(session, self._name)
+            if not self._has_duty:
                 return
             jobs.bury(session, self._league.settings.jobs, give_up)
             running = [season.id for season in seasons.list_seasons(session, include_hidden=True)]
@@ -68,50 +89,69 @@ class Commissioner:
             with self._league.database.transaction() as session:
                 season = session.get_one(Season, season_id)
                 if status_of(season) == "in_progress":
-                    self._look_at(session, season)
+                    _conduct(session, season, season.engine == self._league.engine)
 
-    def _has_duty(self, session: Session) -> bool:
-        duty = session.scalar(select(Duty).where(Duty.name == DUTY).with_for_update())
-        if duty is None:
-            session.add(Duty(name=DUTY, holder=self._name, until=now() + TERM))
-            return True
-        if duty.holder != self._name and duty.until > now():
-            return False
-        duty.holder, duty.until = self._name, now() + TERM
+    def rank(self) -> None:
+        """Rank the seasons whose results or entrants have changed, each after a rest."""
+        if not self._has_duty:
+            return
+        with self._league.database.reading() as session:
+            found = seasons.list_seasons(session, include_hidden=True)
+        for season in found:
+            start = time.monotonic()
+            if season.ranked != season.results and start >= self._rested.get(season.id, start):
+                self._rank(season.id)
+                self._rested[season.id] = time.monotonic() + REST * (time.monotonic() - start)
+
+    def _rank(self, season_id: Id) -> None:
+        known = self._results.setdefault(season_id, results.Results())
+        with self._league.database.reading() as session:
+            season = session.get_one(Season, season_id)
+            counted, last, score = season.results, season.pools[-1], seasons.settings_of(season).score
+            active = results.active_policies(session, last)
+            known.take_in(session, last)
+        number, lines = len(known.ledger), standings(known.ledger.table(), active, score)
+        with self._league.database.transaction() as session:
+            season = session.get_one(Season, season_id, with_for_update=True)
+            _keep(session, season, lines, counted)
+            same = results.active_policies(session, season.pools[-1]) == active
+            season.ranked, season.ranked_results, season.ranked_at = counted if same else seasons.STALE, number, now()
+
+
+def _take_duty(session: Session, name: str) -> bool:
+    """Whether the server of that name has the duty; it has it now where nobody else does."""
+    duty = session.scalar(select(Duty).where(Duty.name == DUTY).with_for_update())
+    if duty is None:
+        session.add(Duty(name=DUTY, holder=name, until=now() + TERM))
         return True
-
-    def _look_at(self, session: Session, season: Season) -> None:
-        settings = seasons.settings_of(season)
-        missions = settings.build_missions()
-        for place, pool in enumerate(season.pools):
-            rules = settings.pool(pool.name)
-            entries = list(session.scalars(select(Entry).where(Entry.pool_id == pool.id)))
-            following = season.pools[place + 1] if place + 1 < len(season.pools) else None
-            for entry in entries:
-                if entry.retired_at is None:
-                    _judge(session, rules, entry, following)
-            record = pool_record(settings, rules, missions, entries, self._results[pool.id].of(session, pool))
-            if season.engine == self._league.engine:
-                _plan(session, settings, pool, record)
-        last = season.pools[-1]
-        if season.ranked != season.results:
-            entries = list(session.scalars(select(Entry).where(Entry.pool_id == last.id)))
-            record = pool_record(
-                settings, settings.leaderboard_pool, missions, entries, self._results[last.id].of(session, last)
-            )
-            _rank(session, season, rank(record, settings.score))
-            season.ranked_results = len(record.results)
+    if duty.holder != name and duty.until > now():
+        return False
+    duty.holder, duty.until = name, now() + TERM
+    return True
 
 
-def _plan(session: Session, settings: SeasonSettings, pool: Pool, record: records.Pool) -> None:
-    """Plan matches of a pool, as many as may be outstanding."""
-    under_way = session.scalars(select(Match).where(Match.pool_id == pool.id, Match.finished_at.is_(None)))
-    widths = {str(line.version_id): line.high - line.low for line in seasons.standings_of(session, pool.season)}
-    record = replace(record, pending=tuple(map(as_lineup, under_way)), widths=widths)
-    if (room := settings.outstanding - len(record.pending)) <= 0:
-        return
+def _conduct(session: Session, season: Season, plays: bool) -> None:
+    """Take policies of a season on and out; plan matches where its engine `plays`."""
+    settings = seasons.settings_of(season)
     missions = settings.build_missions()
-    for lineup in plan(record, room):
+    for place, pool in enumerate(season.pools):
+        following = season.pools[place + 1] if place + 1 < len(season.pools) else None
+        _judge(session, settings.pool(pool.name), pool, following)
+        if plays:
+            _plan(session, settings, missions, pool)
+
+
+def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Mission], pool: Pool) -> None:
+    """Plan matches of a pool, as many as may be outstanding."""
+    rules = settings.pool(pool.name)
+    under_way = select(func.count(Match.id)).where(Match.pool_id == pool.id, Match.status.in_(("pending", "running")))
+    room = settings.outstanding - (session.scalar(under_way) or 0)
+    left = select(Entry.id).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None))
+    left = left.where(Entry.completed + Entry.pending < rules.matches)
+    if room <= 0 or session.scalar(left.limit(1)) is None:
+        return
+    record = results.pool_record(session, settings, missions, pool)
+    for lineup in plan(record, room, partial(results.met, session, pool)):
         versions = [session.get_one(Version, uuid.UUID(policy)) for policy in lineup.policies]
         teams = lineup.teams or (None,) * len(versions)
         players = list(zip(versions, lineup.seats, teams, strict=True))
@@ -129,47 +169,56 @@ def _plan(session: Session, settings: SeasonSettings, pool: Pool, record: record
         matches.plan_match(session, pool, lineup.mission, spec.model_dump(mode="json"), players)
 
 
-def _judge(session: Session, rules: PoolSettings, entry: Entry, following: Pool | None) -> None:
-    """Take an entry out of its pool, or on to the next, where it is time for that."""
-    if entry.version.status == "refused":
-        return seasons.retire(session, entry, f"refused: {entry.version.reason}")
-    if entry.failed >= rules.failures:
-        return seasons.retire(session, entry, f"{entry.failed} matches failed through its own fault")
-    if rules.threshold is None or following is None or entry.completed < rules.matches:
-        return
-    taken = select(Entry.version_id).where(Entry.pool_id == following.id, Entry.version_id == entry.version_id)
-    if session.scalar(taken):
-        return
-    mean = _mean_score(session, entry)
-    if mean < rules.threshold:
-        return seasons.retire(session, entry, f"mean score {mean:.3f}, below {rules.threshold:g}")
+def _judge(session: Session, rules: PoolSettings, pool: Pool, following: Pool | None) -> None:
+    """Take entries out of a pool, or on to the next, where it is time for that."""
+    ends = [Version.status == "refused", Entry.failed >= rules.failures]
+    if rules.threshold is not None and following is not None:
+        on = select(Entry.version_id).where(Entry.pool_id == following.id)
+        ends.append((Entry.completed >= rules.matches) & Entry.version_id.not_in(on))
+    query = select(Entry).join(Version).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None), or_(*ends))
+    for entry in session.scalars(query.order_by(Entry.created_at, Entry.id)):
+        if entry.version.status == "refused":
+            seasons.retire(session, entry, f"refused: {entry.version.reason}")
+        elif entry.failed >= rules.failures:
+            seasons.retire(session, entry, f"{entry.failed} matches failed through its own fault")
+        else:
+            assert rules.threshold is not None and following is not None
+            _take_on(session, entry, rules.threshold, following)
+
+
+def _take_on(session: Session, entry: Entry, threshold: float, following: Pool) -> None:
+    """An entry that has played all its matches goes on, or is out."""
+    query = select(func.avg(MatchPlayer.score)).join(Match, MatchPlayer.match_id == Match.id)
+    query = query.where(Match.pool_id == entry.pool_id, MatchPlayer.version_id == entry.version_id)
+    mean = float(session.scalar(query) or 0.0)
+    if mean < threshold:
+        return seasons.retire(session, entry, f"mean score {mean:.3f}, below {threshold:g}")
     session.add(Entry(pool_id=following.id, version_id=entry.version_id, pool=following, version=entry.version))
     seasons.note(session, following, entry.version, "promoted", f"mean score {mean:.3f} in {entry.pool.name}")
 
 
-def _mean_score(session: Session, entry: Entry) -> float:
-    query = select(func.avg(MatchPlayer.score)).join(Match, MatchPlayer.match_id == Match.id)
-    query = query.where(Match.pool_id == entry.pool_id, MatchPlayer.version_id == entry.version_id)
-    return float(session.scalar(query) or 0.0)
-
-
-def _rank(session: Session, season: Season, standings: list[records.Standing]) -> None:
+def _keep(session: Session, season: Season, lines: list[records.Standing], counted: int) -> None:
     """Keep a leaderboard in place of the one before, and the ranks that have changed for their history."""
-    before = {line.version_id: line.rank for line in seasons.standings_of(session, season)}
+    ranks = select(Standing.version_id, Standing.rank).where(Standing.season_id == season.id)
+    before = {row.version_id: row.rank for row in session.execute(ranks)}
     session.execute(delete(Standing).where(Standing.season_id == season.id))
-    lines = [
-        {
-            "season_id": season.id, "version_id": uuid.UUID(line.policy), "rank": line.rank,
-            "first_rank": line.ranks[0], "last_rank": line.ranks[1], "score": line.score, "low": line.ci95[0],
-            "high": line.ci95[1], "rating": line.rating, "matches": line.matches, "details": dict(line.details),
-        }
-        for line in standings
-    ]  # fmt: skip
-    if lines:
-        session.execute(insert(Standing), lines)
-    moved = [line for line in lines if before.get(line["version_id"]) != line["rank"]]
+    rows = [results.as_row(line, season) for line in lines]
+    if rows:
+        session.execute(insert(Standing), rows)
+    moved = [row for row in rows if before.get(row["version_id"]) != row["rank"]]
     if moved:
         kept = ("season_id", "version_id", "rank", "score")
-        points = [{**{key: line[key] for key in kept}, "results": season.results, "at": now()} for line in moved]
+        points = [{**{key: row[key] for key in kept}, "results": counted, "at": now()} for row in moved]
         session.execute(insert(RankPoint), points)
-    season.ranked, season.ranked_at = season.results, now()
+
+
+def main() -> None:
+    """Conduct the seasons of a league until its server is gone: `sys.argv` is the number of the server's process, its
+    settings come as JSON from standard input."""
+    end_with_parent(int(sys.argv[1]))
+    league = open_league(LeagueSettings.model_validate_json(sys.stdin.read()))
+    Commissioner(league).conduct(threading.Event())
+
+
+if __name__ == "__main__":
+    main()

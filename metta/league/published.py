@@ -38,8 +38,10 @@ def fetch(client: Client, season: str) -> Published:
     path = f"/tournament/seasons/{season}"
     basis = Basis.model_validate(client.get(f"{path}/basis"))
     results: list[Result] = []
-    while len(results) < basis.results and (page := client.get(f"{path}/results", offset=len(results))):
+    after = None
+    while len(results) < basis.results and (page := client.get(f"{path}/results", after=after)):
         results += RESULTS.validate_python(page)
+        after = results[-1].match
     return Published.model_validate({**dict(basis.published), "results": tuple(results[: basis.results])})
 
 

@@ -39,7 +39,6 @@ class Entrant:
     """A policy in a pool, what has become of its matches there, and whether it still takes part."""
 
     policy: str
-    owner: str
     active: bool = True
     completed: int = 0
     failed: int = 0  # through this policy's own fault

@@ -7,8 +7,9 @@ another takes its place, with whoever is then due.
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from metta.common.seeds import derive
 from metta.league.records import Lineup, Pool
@@ -16,20 +17,32 @@ from metta.league.records import Lineup, Pool
 CANDIDATES = 64  # partners that are looked at: those who are due first
 Key = tuple[int, float, int, str]
 Seating = tuple[tuple[bool, int, str | None], ...]  # whether it is the policy's own, seats, team
+Met = Callable[[str], Mapping[str, int]]  # how often a policy has met others, or is about to
 
 
-def plan(pool: Pool, most: int) -> list[Lineup]:
-    """At most so many further line-ups, those first that tell most. The same input gives the same line-ups."""
-    queue, lineups = _Queue(pool), []
+def plan(pool: Pool, most: int, met: Met | None = None) -> list[Lineup]:
+    """At most so many further line-ups, those first that tell most. The same input gives the same line-ups. `met` is
+    asked of few policies; by default it is what the results and the pending matches of the pool say."""
+    queue, lineups = _Queue(pool, met or met_in(pool)), []
     while len(lineups) < most and (lineup := queue.take()):
         lineups.append(lineup)
     return lineups
 
 
+def met_in(pool: Pool) -> Met:
+    """Who has met whom in the results and the pending matches of a pool."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for lineup in (*(result.lineup for result in pool.results), *pool.pending):
+        players = set(lineup.policies)
+        for player in players:
+            found[player].update(players - {player})
+    return found.__getitem__
+
+
 class _Queue:
     """Policies in the order in which they are due."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, met: Met) -> None:
         active = [entrant for entrant in pool.entrants if entrant.active]
         self._pool = pool
         self._planned = {entrant.policy: entrant.completed + entrant.pending for entrant in active}
@@ -37,10 +50,8 @@ class _Queue:
         self._tie = {policy: derive(pool.seed, "due", policy) for policy in self._planned}
         self._heap = [self._key(policy) for policy in self._planned]
         heapq.heapify(self._heap)
-        self._met: Counter[frozenset[str]] = Counter()
-        if pool.partners == "pool":
-            played = (result.lineup for result in pool.results)
-            self._met.update(frozenset(lineup.policies) for lineup in (*played, *pool.pending))
+        self._met = cache(met)
+        self._new: Counter[frozenset[str]] = Counter()  # of the line-ups that are planned now
 
     def _key(self, policy: str) -> Key:
         tries = self._planned[policy] + self._failed[policy]  # who makes matches fail lets the others go first
@@ -61,7 +72,7 @@ class _Queue:
         players = frozenset(lineup.policies)
         for player in players:
             self._planned[player] += 1
-        self._met[players] += 1
+        self._new[players] += 1
         for key in taken:
             heapq.heappush(self._heap, self._key(key[-1]))
         return lineup
@@ -75,7 +86,8 @@ class _Queue:
 
     def _tried(self, policy: str, partner: str) -> int:
         """Matches of the two, and those that the partner has made fail, with whomever."""
-        return self._met[frozenset((policy, partner))] + self._failed[partner]
+        met = self._met(policy).get(partner, 0) + self._new[frozenset((policy, partner))]
+        return met + self._failed[partner]
 
 
 def _lineup(pool: Pool, number: int, policy: str, partner: str | None) -> Lineup:

@@ -10,13 +10,11 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
-from metta.common.background import in_background
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.processes import child_environment
 from metta.common.ranks import available_cores
 from metta.league import accounts
-from metta.league.commissioner import DUTY, Commissioner
 from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
@@ -40,8 +38,7 @@ def serve(settings: LeagueSettings) -> int:
             )
         )  # fmt: skip
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-        conducting = in_background(Commissioner(league).conduct, DUTY)
-        with conducting, _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
+        with _commissioner(league), _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
             note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
             server.run(sockets=[listener])
     return 0
@@ -59,6 +56,17 @@ def _listening(settings: LeagueSettings) -> Iterator[socket.socket]:
 
 
 @contextmanager
+def _commissioner(league: League) -> Iterator[None]:
+    """Who conducts the seasons, in a process of its own: ranking keeps a core busy."""
+    command = ["-m", "metta.league.commissioner", str(os.getpid())]
+    keeper = _Keeper("the commissioner", command, league.settings.model_dump_json())
+    try:
+        yield
+    finally:
+        keeper.stop()
+
+
+@contextmanager
 def _workers(league: League, address: str) -> Iterator[None]:
     """Workers beside the server, with a token of their own that is taken back at the end."""
     wanted = league.settings.workers
@@ -67,7 +75,10 @@ def _workers(league: League, address: str) -> Iterator[None]:
         yield
         return
     token = _token(league)
-    crew = [_Keeper(league, address, token) for _ in range(number)]
+    trust = ["--trust-code"] * league.settings.trust_code
+    words = ["--server", address, "--token-file", "-", "--parent", str(os.getpid()), *trust]
+    command = ["-m", "metta.cli.cogames", "league", "worker", *words]
+    crew = [_Keeper("a worker", command, token) for _ in range(number)]
     try:
         yield
     finally:
@@ -88,34 +99,33 @@ def _token(league: League) -> str:
 
 
 class _Keeper:
-    """Keeps a worker running: one that has ended is started anew."""
+    """Keeps a process of this Python running: one that has ended is started anew."""
 
-    def __init__(self, league: League, address: str, token: str) -> None:
-        trust = ["--trust-code"] * league.settings.trust_code
-        self._words = ["--server", address, "--token-file", "-", "--parent", str(os.getpid()), *trust]
-        self._token, self._over = token, threading.Event()
+    def __init__(self, name: str, words: list[str], said: str) -> None:
+        """`said` is what it reads from standard input."""
+        self._name, self._words, self._said, self._over = name, words, said, threading.Event()
         self._process = self._start()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "metta.cli.cogames", "league", "worker", *self._words]
         environment = {**child_environment(), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *self._words]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
         assert process.stdin
         with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(self._token.encode())
+            pipe.write(self._said.encode())
         return process
 
     def _keep(self) -> None:
         while not self._over.wait(LOOK):
             if self._process.poll() is not None:
-                warn(f"a worker ended with exit code {self._process.returncode}; another one takes its place")
+                warn(f"{self._name} ended with exit code {self._process.returncode}; another one takes its place")
                 if not self._over.wait(REST):
                     self._process = self._start()
 
     def stop(self) -> None:
-        """End the worker: it has some seconds to finish."""
+        """End it: it has some seconds to finish."""
         self._over.set()
         self._thread.join()
         self._process.terminate()

@@ -58,7 +58,7 @@ def world(seed: int, policies: tuple[str, ...] = TWELVE, **words: float) -> Worl
 
 def season(world: World, matches: int, **fields: object) -> Pool:
     """A pool whose matches have all been planned and played."""
-    entrants = {policy: Entrant(policy, "me") for policy in world.strengths}
+    entrants = {policy: Entrant(policy) for policy in world.strengths}
     pool = Pool("competition", {"arena": SEATS}, tuple(entrants.values()), matches=matches, **fields)  # pyright: ignore
     while lineups := plan(pool, 20):
         for lineup in lineups:

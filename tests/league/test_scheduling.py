@@ -18,7 +18,7 @@ def pool(count: int, **fields: object) -> Pool:
 
 
 def entrants(count: int) -> tuple[Entrant, ...]:
-    return tuple(Entrant(f"p{k:05}", "me") for k in range(count))
+    return tuple(Entrant(f"p{k:05}") for k in range(count))
 
 
 def after(pool: Pool, lineups: list[Lineup], failing: str | None = None) -> Pool:

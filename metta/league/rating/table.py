@@ -82,7 +82,7 @@ class Ledger:
         """What has been taken in until now; None: nothing."""
         if not self._matches:
             return None
-        order, numbers = _sorted(self._matches)
+        _, numbers = _sorted(self._matches)
         names, policies = _sorted(list(self._policies))
         columns = {name: np.array(column) for name, column in self._columns.items()}
         match = numbers[columns["match"]]

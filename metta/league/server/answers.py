@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from sqlalchemy import Row
 
-from metta.league.store.schema import Change, Entry, Id, Match, MatchPlayer, Pool, Season, Standing, Version, now
+from metta.league.store.schema import Change, Entry, Id, Match, MatchPlayer, Pool, Season, Version, now
 from metta.league.store.seasons import settings_of
 
 
@@ -141,11 +142,12 @@ class LeaderboardLine(BaseModel):
     user: str
 
     @classmethod
-    def of(cls, line: Standing) -> "LeaderboardLine":
+    def of(cls, line: Row[Any]) -> "LeaderboardLine":
+        """`line` as of `seasons.leaderboard`."""
         return cls(
-            rank=line.rank, policy=PolicyRef.of(line.version), score=line.score, matches=line.matches,
-            ci95=(line.low, line.high), ranks=(line.first_rank, line.last_rank), rating=line.rating,
-            user=line.version.policy.user.name,
+            rank=line.rank, policy=PolicyRef(id=line.version_id, name=line.name, version=line.number),
+            score=line.score, matches=line.matches, ci95=(line.low, line.high),
+            ranks=(line.first_rank, line.last_rank), rating=line.rating, user=line.user,
         )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class Boards:
             if board is None or time.monotonic() - looked > FRESH:
                 season = seasons.find_season(session, name)
                 if board is None or board.computed != season.ranked_at:
-                    plain = LINES.dump_json(list(map(LeaderboardLine.of, seasons.standings_of(session, season))))
+                    plain = LINES.dump_json(list(map(LeaderboardLine.of, seasons.leaderboard(session, season))))
                     board = _Board(season.ranked_at, plain, gzip.compress(plain, LEVEL))
                 looked = time.monotonic()
             self._kept[name] = looked, board

@@ -103,13 +103,13 @@ def basis(league: TheLeague, name: str) -> Basis:
     """What the leaderboard was computed from, but for the results, and what came of it: anybody can do it again."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        lines = list(seasons.standings_of(session, season))
+        lines = seasons.leaderboard(session, season)
         published = Published(
             season=season.name,
             pool=season.pools[-1].name,
             score=seasons.settings_of(season).score,
             policies=tuple(sorted(str(line.version_id) for line in lines)),
-            names={str(line.version_id): policies.label(line.version) for line in lines},
+            names={str(line.version_id): f"{line.name}:v{line.number}" for line in lines},
             results=(),
             standings=tuple(map(results.as_standing, lines)),
         )
@@ -121,12 +121,12 @@ def season_results(
     league: TheLeague,
     name: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-    offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+    after: Annotated[Id | None, Query(description="match whose result was the last of the page before")] = None,
 ) -> list[Result]:
     """Results that count for the leaderboard, in the order in which the matches ended."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        return results.list_results(session, season.pools[-1], limit, offset)
+        return results.list_results(session, season.pools[-1], limit, after)
 
 
 @router.get("/matches/{match_id}/evidence")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, union_all, update
 from sqlalchemy.orm import Session, aliased, undefer
 
 from metta.league.problems import ConflictError, MissingError
@@ -87,11 +87,16 @@ def list_matches(
     session: Session, season: Season, versions: Sequence[Id] | None = None, limit: int = 100, offset: int = 0
 ) -> list[Match]:
     """Matches of a season, newest first; those of some versions alone if there are any."""
-    query = select(Match).where(Match.pool_id.in_([pool.id for pool in season.pools]))
+    newest = (Match.created_at.desc(), Match.id)
     if versions:
-        of_theirs = select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))
-        query = query.where(Match.id.in_(of_theirs))
-    return list(session.scalars(query.order_by(Match.created_at.desc(), Match.id).limit(limit).offset(offset)))
+        query = select(Match.id).where(Match.pool_id.in_([pool.id for pool in season.pools]))
+        query = query.where(Match.id.in_(select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))))
+    else:  # of each pool its newest, as an index gives them; those of all at once would be sorted, however many
+        parts = [select(Match.id).where(Match.pool_id == pool.id).order_by(*newest) for pool in season.pools]
+        some = [part.limit(limit + offset).subquery() for part in parts]
+        query = union_all(*(select(part.c.id) for part in some))
+    chosen = select(Match).where(Match.id.in_(query)).order_by(*newest)
+    return list(session.scalars(chosen.limit(limit).offset(offset)))
 
 
 def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
@@ -124,10 +129,10 @@ def head_to_head(session: Session, version_id: Id, limit: int = 50) -> list[Riva
         .order_by(number.desc())
         .limit(limit)
     )
-    return [
-        Rival(session.get_one(Version, found), count, float(own), float(theirs))
-        for found, count, own, theirs in session.execute(query)
-    ]
+    rows = session.execute(query).all()
+    versions = session.scalars(select(Version).where(Version.id.in_([row[0] for row in rows])))
+    known = {version.id: version for version in versions}
+    return [Rival(known[found], count, float(own), float(theirs)) for found, count, own, theirs in rows]
 
 
 def logs_of(session: Session, version_id: Id, limit: int) -> list[MatchPlayer]:

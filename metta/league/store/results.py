@@ -1,29 +1,32 @@
 """Pools and matches of the database as plain records, on which planning and scoring work."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session, aliased
 
 from metta.eval.match import Seeds
 from metta.game.mission import Mission
 from metta.league import records
-from metta.league.seasons import PoolSettings, SeasonSettings
-from metta.league.store.schema import Entry, Id, Match, Pool, Standing
+from metta.league.rating.table import Ledger
+from metta.league.seasons import SeasonSettings
+from metta.league.store.schema import Entry, Id, Match, MatchPlayer, Pool, Season, Standing, Version
 
 OVERLAP = timedelta(minutes=2)  # in which a result that was written before may come to be seen after another
+PAGE = 2_000  # results that are read at a time
 SEEDS = TypeAdapter(Seeds)
 
 
-def pool_record(
-    settings: SeasonSettings,
-    rules: PoolSettings,
-    missions: dict[str, Mission],
-    entries: list[Entry],
-    results: tuple[records.Result, ...],
-) -> records.Pool:
-    """A pool of a season as planning and scoring see it."""
+def pool_record(session: Session, settings: SeasonSettings, missions: dict[str, Mission], pool: Pool) -> records.Pool:
+    """A pool of a season as planning sees it; what came of its matches is not in it."""
+    rules = settings.pool(pool.name)
+    columns = (Entry.version_id, Entry.retired_at, Version.status, Entry.completed, Entry.failed, Entry.pending)
+    entries = session.execute(select(*columns).join(Version).where(Entry.pool_id == pool.id))
+    widths = select(Standing.version_id, Standing.high - Standing.low).where(Standing.season_id == pool.season_id)
     return records.Pool(
         name=rules.name,
         missions={name: mission.agents for name, mission in missions.items()},
@@ -33,77 +36,113 @@ def pool_record(
             if len(mission.teams) > 1
         },
         entrants=tuple(
-            records.Entrant(
-                policy=str(entry.version_id),
-                owner=entry.version.policy.user.name,
-                active=entry.retired_at is None and entry.version.status == "valid",
-                completed=entry.completed,
-                failed=entry.failed,
-                pending=entry.pending,
-            )
-            for entry in entries
+            records.Entrant(str(version_id), retired_at is None and status == "valid", *counts)
+            for version_id, retired_at, status, *counts in entries
         ),
-        results=results,
         matches=rules.matches,
         episodes=rules.episodes,
         partners=rules.partners,
         own_seats=tuple(rules.own_seats),
         seed=settings.seed,
+        widths={str(version_id): width for version_id, width in session.execute(widths)},
     )
+
+
+def met(session: Session, pool: Pool, policy: str) -> Mapping[str, int]:
+    """How often a policy of a pool has met others, or is about to; matches that failed count for nothing."""
+    own, other = aliased(MatchPlayer), aliased(MatchPlayer)
+    query = (
+        select(other.version_id, func.count())
+        .join(own, own.match_id == other.match_id)
+        .join(Match, Match.id == own.match_id)
+        .where(own.version_id == Id(policy), other.version_id != Id(policy))
+        .where(Match.pool_id == pool.id, Match.status != "failed")
+        .group_by(other.version_id)
+    )
+    return {str(version_id): count for version_id, count in session.execute(query)}
+
+
+def active_policies(session: Session, pool: Pool) -> list[str]:
+    """Those that take part in a pool, in the order of their ids."""
+    query = select(Entry.version_id).join(Version).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None))
+    return sorted(map(str, session.scalars(query.where(Version.status == "valid"))))
 
 
 class Results:
     """What a pool's matches came to, read once."""
 
     def __init__(self) -> None:
-        self._known: dict[Id, tuple[datetime, records.Result]] = {}
+        self.ledger = Ledger()
+        self._late: dict[str, datetime] = {}  # those that are known of the time in which others may yet be seen
         self._newest: datetime | None = None
 
-    def of(self, session: Session, pool: Pool) -> tuple[records.Result, ...]:
-        """In the order in which they came, which is that of `list_results`."""
-        query = select(Match).where(Match.pool_id == pool.id, Match.status == "completed")
-        if self._newest is not None:
-            query = query.where(Match.finished_at > self._newest - OVERLAP)
-        for match in session.scalars(query.order_by(Match.finished_at)):
-            assert match.finished_at
-            self._newest = match.finished_at
-            if match.id not in self._known:
-                self._known[match.id] = match.finished_at, as_result(match)
-        return tuple(result for _, result in sorted(self._known.values(), key=lambda one: (one[0], one[1].match)))
+    def take_in(self, session: Session, pool: Pool) -> None:
+        """Read what has come since."""
+        after = (self._newest - OVERLAP, Id(int=0)) if self._newest else None
+        while rows := _some(session, pool, PAGE, after):
+            after = rows[-1].finished_at, rows[-1].id
+            for row, result in zip(rows, _as_results(session, pool, rows), strict=True):
+                if result.match not in self._late:
+                    self.ledger.add(result)
+                    self._late[result.match] = row.finished_at
+            self._newest = max(self._newest or rows[-1].finished_at, rows[-1].finished_at)
+            since = self._newest - OVERLAP
+            self._late = {match: at for match, at in self._late.items() if at >= since}
 
 
-def as_result(match: Match) -> records.Result:
-    """A completed match as scoring sees it."""
-    return records.Result(
-        match=str(match.id),
-        pool=match.pool.name,
-        lineup=as_lineup(match),
-        scores=tuple(tuple(player.scores or ()) for player in match.players),
+def list_results(session: Session, pool: Pool, limit: int, after: Id | None) -> list[records.Result]:
+    """What a pool's matches came to, in the order in which they ended; those after a match if one is given."""
+    ended = session.scalar(select(Match.finished_at).where(Match.id == after)) if after else None
+    rows = _some(session, pool, limit, (ended, after) if ended and after else None)
+    return _as_results(session, pool, rows)
+
+
+def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> list[Row[Any]]:
+    """Matches that were played, in the order in which they ended: id, finished_at and what was played."""
+    spec = Match.spec["seeds"], Match.spec["map_seeds"]
+    query = select(Match.id, Match.finished_at, Match.mission, spec[0].label("seeds"), spec[1].label("map_seeds"))
+    query = query.where(Match.pool_id == pool.id, Match.status == "completed")
+    if after:
+        ended, match_id = after
+        query = query.where(Match.finished_at >= ended).where((Match.finished_at > ended) | (Match.id > match_id))
+    return list(session.execute(query.order_by(Match.finished_at, Match.id).limit(limit)))
+
+
+def _as_results(session: Session, pool: Pool, rows: list[Row[Any]]) -> list[records.Result]:
+    """Matches as scoring sees them."""
+    players: dict[Id, list[Row[Any]]] = {row.id: [] for row in rows}
+    columns = MatchPlayer.match_id, MatchPlayer.version_id, MatchPlayer.seats, MatchPlayer.team, MatchPlayer.scores
+    query = select(*columns).where(MatchPlayer.match_id.in_(players)).order_by(MatchPlayer.match_id, MatchPlayer.place)
+    for player in session.execute(query):
+        players[player.match_id].append(player)
+    return [_as_result(row, pool.name, players[row.id]) for row in rows]
+
+
+def _as_result(row: Row[Any], pool: str, players: list[Row[Any]]) -> records.Result:
+    teams = tuple(player.team for player in players)
+    lineup = records.Lineup(
+        mission=row.mission,
+        policies=tuple(str(player.version_id) for player in players),
+        seats=tuple(player.seats for player in players),
+        seeds=SEEDS.validate_python(row.seeds),
+        map_seeds=SEEDS.validate_python(row.map_seeds),
+        teams=teams if any(teams) else (),
     )
+    scores = tuple(tuple(player.scores or ()) for player in players)
+    return records.Result(match=str(row.id), pool=pool, lineup=lineup, scores=scores)
 
 
-def as_lineup(match: Match) -> records.Lineup:
-    """Who plays a match, as planning sees it."""
-    return records.Lineup(
-        mission=match.mission,
-        policies=tuple(str(player.version_id) for player in match.players),
-        seats=tuple(player.seats for player in match.players),
-        seeds=SEEDS.validate_python(match.spec["seeds"]),
-        map_seeds=SEEDS.validate_python(match.spec["map_seeds"]),
-        teams=tuple(player.team for player in match.players) if any(player.team for player in match.players) else (),
-    )
-
-
-def list_results(session: Session, pool: Pool, limit: int, offset: int) -> list[records.Result]:
-    """What a pool's matches came to, in the order in which they ended."""
-    query = select(Match).where(Match.pool_id == pool.id, Match.status == "completed")
-    found = session.scalars(query.order_by(Match.finished_at, Match.id).limit(limit).offset(offset))
-    return [as_result(match) for match in found]
-
-
-def as_standing(line: Standing) -> records.Standing:
-    """A line of a leaderboard."""
+def as_standing(line: Row[Any]) -> records.Standing:
+    """A line of a leaderboard, of `seasons.leaderboard`."""
     return records.Standing(
         policy=str(line.version_id), score=line.score, ci95=(line.low, line.high), rank=line.rank,
         ranks=(line.first_rank, line.last_rank), matches=line.matches, rating=line.rating, details=line.details,
     )  # fmt: skip
+
+
+def as_row(standing: records.Standing, season: Season) -> dict[str, Any]:
+    """A line of a leaderboard as it is kept."""
+    line = asdict(standing)
+    (low, high), (first, last) = line.pop("ci95"), line.pop("ranks")
+    kept = {"season_id": season.id, "version_id": Id(line.pop("policy")), "low": low, "high": high}
+    return {**line, **kept, "first_rank": first, "last_rank": last}

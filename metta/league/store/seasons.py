@@ -2,9 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from metta.common.errors import suggest
@@ -12,9 +13,10 @@ from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
 from metta.league.store.policies import label
-from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, Version, now
+from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, User, Version, now
 
 STALE = -1  # no number of results
+BEST_FIRST = (Standing.rank, Standing.version_id)  # of one rank are those with one score
 REFERENCE = re.compile(r"(.*?)(?::v?(\d{1,6}))?")
 
 
@@ -159,15 +161,22 @@ def changes_of(session: Session, version_id: Id) -> Sequence[Change]:
     return session.scalars(select(Change).where(Change.version_id == version_id).order_by(Change.created_at)).all()
 
 
-def standings_of(session: Session, season: Season) -> Iterable[Standing]:
-    """The leaderboard, best first."""
-    query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
-    return session.scalars(query)
+def leaderboard(session: Session, season: Season) -> Sequence[Row[Any]]:
+    """The whole leaderboard, best first: of each line what `standings` keeps, with the version's number, the policy's
+    name and its user's. Rows, as objects of ten thousand policies would keep a core busy for seconds."""
+    query = (
+        select(*Standing.__table__.columns, Version.number, Policy.name, User.name.label("user"))
+        .join(Version, Standing.version_id == Version.id)
+        .join(Policy, Version.policy_id == Policy.id)
+        .join(User, Policy.user_id == User.id)
+        .where(Standing.season_id == season.id)
+    )
+    return session.execute(query.order_by(*BEST_FIRST)).all()
 
 
 def page_of_standings(session: Session, season: Season, limit: int, offset: int) -> list[Standing]:
     """Some lines of the leaderboard."""
-    query = select(Standing).where(Standing.season_id == season.id).order_by(Standing.rank, Standing.score.desc())
+    query = select(Standing).where(Standing.season_id == season.id).order_by(*BEST_FIRST)
     return list(session.scalars(query.limit(limit).offset(offset)))
 
 
