@@ -79,23 +79,17 @@ def _games(table: Table, teams: _Teams) -> Iterator[list[int]]:
     found: list[list[int]] = []
     waiting: defaultdict[int, list[_Game]] = defaultdict(list)
     several, blocks = (table.teams > 1).tolist(), table.block[table.starts].tolist()
-    last = -1  # the episode of several teams that is being taken in
     for number, episode in enumerate(teams.episodes.tolist()):
-        policies = teams.policies(number)
-        if several[episode]:
-            if episode != last:
-                own, last = _Game(), episode
-                found.append(own.teams)
-            if own.has_room(policies):
-                own.add(number, policies)
-            continue
-        beside = waiting[blocks[episode]]
+        policies, alone = teams.policies(number), several[episode]
+        beside = waiting[-1 - episode if alone else blocks[episode]]  # games that it may join
         game = next((game for game in beside if game.has_room(policies)), None)
         if game is None:
+            if alone and beside:
+                continue  # a policy in two teams, or too many of them
             game = _Game()
             beside.append(game)
             found.append(game.teams)
         game.add(number, policies)
-        if len(game.teams) == MOST_TEAMS:
+        if len(game.teams) == MOST_TEAMS and not alone:
             beside.remove(game)
     return (game for game in found if len(game) > 1)

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,8 @@ class Ledger:
         self._matches: list[str] = []
         self._policies: dict[str, int] = {}
         self._blocks: dict[tuple[object, ...], int] = {}
-        self._columns = {name: array("i") for name in INTEGERS} | {name: array("d") for name in REALS}
+        self._columns: dict[str, array[Any]] = {name: array("i") for name in INTEGERS}
+        self._columns |= {name: array("d") for name in REALS}
         for result in results:
             self.add(result)
 

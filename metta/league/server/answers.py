@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
-from metta.league.store.schema import Change, Entry, Id, Match, MatchPlayer, Pool, Season, Version, now
+from metta.league.store.schema import Change, Id, Match, MatchPlayer, Pool, Season, Version, now
 from metta.league.store.seasons import settings_of
 
 
@@ -159,9 +159,10 @@ class Membership(BaseModel):
     pending: int
 
     @classmethod
-    def of(cls, entry: Entry) -> "Membership":
+    def of(cls, entry: Row[Any]) -> "Membership":
+        """`entry` as of `seasons.entries_of`."""
         return cls(
-            pool_name=entry.pool.name, active=entry.retired_at is None, completed=entry.completed,
+            pool_name=entry.pool, active=entry.retired_at is None, completed=entry.completed,
             failed=entry.failed, pending=entry.pending,
         )  # fmt: skip
 
@@ -173,11 +174,13 @@ class SeasonEntry(BaseModel):
     status: str = Field(description="of the version: validating, valid or refused")
 
     @classmethod
-    def of(cls, entries: list[Entry]) -> "SeasonEntry":
-        version = entries[0].version
+    def of(cls, entries: list[Row[Any]]) -> "SeasonEntry":
+        """`entries` of one version, as of `seasons.entries_of`."""
+        first = entries[0]
         return cls(
-            policy=PolicyRef.of(version), pools=[Membership.of(entry) for entry in entries],
-            entered_at=entries[0].created_at.isoformat(), status=version.status,
+            policy=PolicyRef(id=first.id, name=first.name, version=first.number),
+            pools=[Membership.of(entry) for entry in entries],
+            entered_at=first.created_at.isoformat(), status=first.status,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter
 
 from metta.eval.match import Match as MatchSpec
 from metta.league.problems import ConflictError, MissingError
@@ -27,6 +28,8 @@ from metta.league.store.schema import Id, Pool
 
 router = APIRouter(prefix="/tournament", tags=["seasons"])
 MOST_IDS = 100
+ENTRIES = TypeAdapter(list[SeasonEntry])
+RESULTS = TypeAdapter(list[Result])
 
 
 @router.get("/seasons")
@@ -57,17 +60,16 @@ async def leaderboard(request: Request, league: TheLeague, name: str, include_hi
     return await request.app.state.boards.answer(request, league, name)
 
 
-@router.get("/seasons/{name}/policies")
+@router.get("/seasons/{name}/policies", response_model=list[SeasonEntry])
 def season_policies(
     league: TheLeague, caller: AnyCaller, name: str, mine: bool = False, include_hidden: bool = False
-) -> list[SeasonEntry]:
+) -> Response:
     """Who is in a season, and in which of its pools."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
         user_id = caller.user.id if caller and mine else None
-        if mine and user_id is None:
-            return []
-        return [SeasonEntry.of(entries) for entries in seasons.entries_of(session, season, user_id).values()]
+        found = [] if mine and user_id is None else seasons.entries_of(session, season, user_id)
+    return _json(ENTRIES.dump_json([SeasonEntry.of(entries) for entries in found]))
 
 
 @router.post("/seasons/{name}/submissions")
@@ -98,8 +100,8 @@ def season_matches(
         return [MatchInfo.of(match) for match in found]
 
 
-@router.get("/seasons/{name}/basis")
-def basis(league: TheLeague, name: str) -> Basis:
+@router.get("/seasons/{name}/basis", response_model=Basis)
+def basis(league: TheLeague, name: str) -> Response:
     """What the leaderboard was computed from, but for the results, and what came of it: anybody can do it again."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
@@ -113,20 +115,21 @@ def basis(league: TheLeague, name: str) -> Basis:
             results=(),
             standings=tuple(map(results.as_standing, lines)),
         )
-        return Basis(published=published, results=season.ranked_results)
+    return _json(Basis(published=published, results=season.ranked_results).model_dump_json().encode())
 
 
-@router.get("/seasons/{name}/results")
+@router.get("/seasons/{name}/results", response_model=list[Result])
 def season_results(
     league: TheLeague,
     name: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     after: Annotated[Id | None, Query(description="match whose result was the last of the page before")] = None,
-) -> list[Result]:
+) -> Response:
     """Results that count for the leaderboard, in the order in which the matches ended."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        return results.list_results(session, season.pools[-1], limit, after)
+        found = results.list_results(session, season.pools[-1], limit, after)
+    return _json(RESULTS.dump_json(found))
 
 
 @router.get("/matches/{match_id}/evidence")
@@ -177,3 +180,8 @@ def my_memberships(league: TheLeague, caller: SignedIn) -> dict[str, list[str]]:
     """Seasons of each of one's own versions."""
     with league.database.reading() as session:
         return seasons.seasons_by_version(session, caller.user.id)
+
+
+def _json(document: bytes) -> Response:
+    """A long answer as it is: FastAPI would look at each of its parts twice."""
+    return Response(document, media_type="application/json")

@@ -1,6 +1,6 @@
 """Pools and matches of the database as plain records, on which planning and scoring work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -85,8 +85,8 @@ class Results:
                 if result.match not in self._late:
                     self.ledger.add(result)
                     self._late[result.match] = row.finished_at
-            self._newest = max(self._newest or rows[-1].finished_at, rows[-1].finished_at)
-            since = self._newest - OVERLAP
+            self._newest = rows[-1].finished_at
+            since = rows[-1].finished_at - OVERLAP
             self._late = {match: at for match, at in self._late.items() if at >= since}
 
 
@@ -97,7 +97,7 @@ def list_results(session: Session, pool: Pool, limit: int, after: Id | None) -> 
     return _as_results(session, pool, rows)
 
 
-def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> list[Row[Any]]:
+def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> Sequence[Row[Any]]:
     """Matches that were played, in the order in which they ended: id, finished_at and what was played."""
     spec = Match.spec["seeds"], Match.spec["map_seeds"]
     query = select(Match.id, Match.finished_at, Match.mission, spec[0].label("seeds"), spec[1].label("map_seeds"))
@@ -105,12 +105,12 @@ def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] |
     if after:
         ended, match_id = after
         query = query.where(Match.finished_at >= ended).where((Match.finished_at > ended) | (Match.id > match_id))
-    return list(session.execute(query.order_by(Match.finished_at, Match.id).limit(limit)))
+    return session.execute(query.order_by(Match.finished_at, Match.id).limit(limit)).all()
 
 
-def _as_results(session: Session, pool: Pool, rows: list[Row[Any]]) -> list[records.Result]:
+def _as_results(session: Session, pool: Pool, rows: Sequence[Row[Any]]) -> list[records.Result]:
     """Matches as scoring sees them."""
-    players: dict[Id, list[Row[Any]]] = {row.id: [] for row in rows}
+    players: dict[Id, list[Any]] = {row.id: [] for row in rows}
     columns = MatchPlayer.match_id, MatchPlayer.version_id, MatchPlayer.seats, MatchPlayer.team, MatchPlayer.scores
     query = select(*columns).where(MatchPlayer.match_id.in_(players)).order_by(MatchPlayer.match_id, MatchPlayer.place)
     for player in session.execute(query):
@@ -118,7 +118,7 @@ def _as_results(session: Session, pool: Pool, rows: list[Row[Any]]) -> list[reco
     return [_as_result(row, pool.name, players[row.id]) for row in rows]
 
 
-def _as_result(row: Row[Any], pool: str, players: list[Row[Any]]) -> records.Result:
+def _as_result(row: Row[Any], pool: str, players: list[Any]) -> records.Result:
     teams = tuple(player.team for player in players)
     lineup = records.Lineup(
         mission=row.mission,

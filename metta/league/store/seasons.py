@@ -121,21 +121,24 @@ def retire(session: Session, entry: Entry, notes: str) -> None:
         note(session, entry.pool, entry.version, "retired", notes)
 
 
-def entries_of(session: Session, season: Season, user_id: Id | None = None) -> dict[Id, list[Entry]]:
-    """Entries of a season by version, in the order of entering; those of a user alone if one is given."""
+def entries_of(session: Session, season: Season, user_id: Id | None = None) -> list[list[Row[Any]]]:
+    """Entries of a season by version, in the order of entering; those of a user alone if one is given. Rows, as of
+    `leaderboard`: of each the pool's name, and what is known of the entry and its version."""
     query = (
-        select(Entry)
-        .join(Pool, Entry.pool_id == Pool.id)
+        select(Pool.name.label("pool"), Version.id, Version.number, Version.status, Policy.name, Entry.created_at)
+        .add_columns(Entry.retired_at, Entry.completed, Entry.failed, Entry.pending)
+        .join_from(Entry, Pool, Entry.pool_id == Pool.id)
+        .join(Version, Entry.version_id == Version.id)
+        .join(Policy, Version.policy_id == Policy.id)
         .where(Pool.season_id == season.id)
         .order_by(Entry.created_at, Pool.place)
     )
     if user_id is not None:
-        query = query.join(Version, Entry.version_id == Version.id).join(Policy, Version.policy_id == Policy.id)
         query = query.where(Policy.user_id == user_id)
-    found: defaultdict[Id, list[Entry]] = defaultdict(list)
-    for entry in session.scalars(query):
-        found[entry.version_id].append(entry)
-    return dict(found)
+    found: defaultdict[Id, list[Row[Any]]] = defaultdict(list)
+    for row in session.execute(query):
+        found[row.id].append(row)
+    return list(found.values())
 
 
 def seasons_by_version(session: Session, user_id: Id) -> dict[str, list[str]]:
@@ -192,6 +195,7 @@ def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoi
 
 def entrants(session: Session, season: Season) -> tuple[int, int]:
     """Versions that have entered a season, and those of them that still take part."""
-    query = select(func.count(Entry.version_id.distinct())).join(Pool, Entry.pool_id == Pool.id)
-    query = query.where(Pool.season_id == season.id)
-    return session.scalar(query) or 0, session.scalar(query.where(Entry.retired_at.is_(None))) or 0
+    everybody = func.count(Entry.version_id.distinct())
+    query = select(everybody, everybody.filter(Entry.retired_at.is_(None)))
+    found, active = session.execute(query.where(Entry.pool_id.in_([pool.id for pool in season.pools]))).one()
+    return found, active
