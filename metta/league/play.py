@@ -95,6 +95,7 @@ def play_job(
         for player in match.players:
             path = fetch_policy(player)
             players.append(_seat(player, path, replace(info, num_agents=player.seats), hosting, trust_code))
+        players = [player.ready() for player in players]  # the processes of all start at once
         policies = [player.policy for player in players]
         record = keep_in(folder, _numbered) if job.replays else record_nothing
         with one_thread_each():
@@ -135,6 +136,15 @@ class _Seated:
     kind: Kind
     policy: Policy
 
+    def ready(self) -> "_Seated":
+        """The same once it can play, or who stands still in its place."""
+        try:
+            if isinstance(self.policy, HostedPolicy):
+                self.policy.ready()
+        except UserError as error:
+            return _Seated(self.kind, _Missing(error))
+        return self
+
     def report(self, causes: Mapping[str, str]) -> PlayerReport:
         log = self.policy.log if isinstance(self.policy, HostedPolicy | _Missing) else ""
         return PlayerReport(kind=self.kind, failure=causes.get(ENDED, ""), log=log)
@@ -172,7 +182,7 @@ def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
         found = find_policy(str(bundle.absolute()), info)  # trusts no code: what a net names is not imported here
     except NoNetError as none:  # is kept: without the frames that led here, which hold what should end with them
         code = none.with_traceback(None)
-        return _Found("code", code_content(code), lambda info: play_code(code, info, hosting))
+        return _Found("code", code_content(code), lambda info: play_code(code, info, hosting, wait=False))
     policy = found.build(info)
     return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
 

@@ -97,7 +97,7 @@ def list_results(session: Session, pool: Pool, limit: int, after: Id | None) -> 
     return _as_results(session, pool, rows)
 
 
-def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> Sequence[Row[Any]]:
+def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> Sequence[Any]:
     """Matches that were played, in the order in which they ended: id, finished_at and what was played."""
     spec = Match.spec["seeds"], Match.spec["map_seeds"]
     query = select(Match.id, Match.finished_at, Match.mission, spec[0].label("seeds"), spec[1].label("map_seeds"))

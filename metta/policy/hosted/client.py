@@ -10,6 +10,7 @@ for all agents of one environment. A step of many environments has the sum of it
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -82,8 +83,10 @@ class HostedPolicy:
         info: Info,
         hosting: Hosting | None = None,
         folder: str | None = None,
+        wait: bool = True,
     ) -> None:
-        """`folder`, if any, is where the process works and first looks for modules.
+        """`folder`, if any, is where the process works and first looks for modules. Without `wait` the class is built
+        while this goes on; `ready` is to be called before it plays.
 
         Raise UserError if the class cannot be built there, with its error.
         """
@@ -100,7 +103,9 @@ class HostedPolicy:
         self._out: tuple[str, str] | None = None  # kind and message of what made it play no more
         self._spent = 0.0  # seconds that its answers since the reset have taken
         self._logs: list[str] = []  # of the processes before this one
-        self._start()
+        self._begin()
+        if wait:
+            self.ready()
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
         self._reset(num_envs, {"num_envs": num_envs, "num_agents": num_agents, "seed": seed}, START_SECONDS)
@@ -173,6 +178,8 @@ class HostedPolicy:
     def _checked(self, codes: np.ndarray) -> np.ndarray:
         """Actions from codes, which may be anything: the class may have taken hold of its process."""
         known = (codes >= 0) & (codes < self._num_actions)
+        if known.all():
+            return codes.astype(np.int32)
         for kind, code in NO_ACTION.items():
             self.faults.add(kind, int((codes == code).sum()))
         strange = ~known & ~np.isin(codes, list(NO_ACTION.values()))
@@ -218,9 +225,14 @@ class HostedPolicy:
         except (LateError, GoneError):
             return False
 
-    def _start(self) -> None:
-        start = time.monotonic()
+    def _begin(self) -> None:
+        self._began = time.monotonic()
         self._process = Child(self._folder, self._hosting)
+        with suppress(GoneError):  # `ready` hears of it
+            self._process.wire.send(self._hello, seconds=MOST_SECONDS)
+
+    def ready(self) -> None:
+        """Wait until the class is built. Raise UserError if it cannot be."""
         try:
             self._greet()
         except UserError as error:
@@ -229,13 +241,12 @@ class HostedPolicy:
         except BaseException:
             self.close()
             raise
-        self._starting = time.monotonic() - start  # seconds
+        self._starting = time.monotonic() - self._began  # seconds
 
     def _greet(self) -> None:
         """Have the class built. Raise UserError if it cannot be."""
         try:
-            self._process.wire.send(self._hello, seconds=MOST_SECONDS)
-            text, _ = self._process.wire.receive(time.monotonic() + START_SECONDS, 0)
+            text, _ = self._process.wire.receive(self._began + START_SECONDS, 0)
         except LateError:
             raise UserError(f"{self._origin}: not ready after {START_SECONDS:g} s") from None
         except GoneError:
@@ -253,8 +264,9 @@ class HostedPolicy:
         self.close()
         self._logs = [self.log[: self._hosting.most_output]]
         self._due = self._out = None
+        self._begin()
         try:
-            self._start()
+            self.ready()
         except UserError as error:
             self._lose("errors", str(error))
 

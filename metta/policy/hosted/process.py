@@ -41,8 +41,11 @@ class Hosting:
     most_output: int | None = None  # bytes that it may write, kept as its log; None: any, to standard error
 
     def command(self, folder: str | None, *words: str) -> list[str]:
-        """Of a process that works in a folder."""
-        return [*(self.prefix(Path(folder or ".")) if self.prefix else []), sys.executable, *words]
+        """Of a process that works in a folder. (In a sandbox Python need not look for packages that lie elsewhere: it
+        is told where to find what can be seen there, and starts in half the time.)"""
+        if self.prefix is None:
+            return [sys.executable, *words]
+        return [*self.prefix(Path(folder or ".")), sys.executable, "-S", *words]
 
 
 class Output:

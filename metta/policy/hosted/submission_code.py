@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SETUP_SECONDS = 300
 
 
-def play_code(bundle: "NoNetError", info: Info, hosting: Hosting) -> HostedPolicy:
-    """The policy whose code a bundle holds. Its files are gone with the object.
+def play_code(bundle: "NoNetError", info: Info, hosting: Hosting, wait: bool = True) -> HostedPolicy:
+    """The policy whose code a bundle holds; `wait` as of HostedPolicy. Its files are gone with the object.
 
     Raise UserError if they are not what the spec says, or the class cannot be built of them.
     """
@@ -44,7 +44,7 @@ def play_code(bundle: "NoNetError", info: Info, hosting: Hosting) -> HostedPolic
             hosting = _set_up(bundle.origin, folder, spec.setup_script, hosting)
         data = str(folder / spec.data_path) if spec.data_path else ""
         found = UserClass(bundle.origin, spec.class_path, spec.init_kwargs, data)
-        policy = HostedPolicy(found, info, hosting, str(folder))
+        policy = HostedPolicy(found, info, hosting, str(folder), wait)
     except BaseException:
         shutil.rmtree(outer, ignore_errors=True)
         raise
