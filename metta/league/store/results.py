@@ -1,12 +1,16 @@
 """Pools and matches of the database as plain records, on which planning and scoring work."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Text, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
 from metta.eval.match import Seeds
@@ -79,57 +83,60 @@ class Results:
     def take_in(self, session: Session, pool: Pool) -> None:
         """Read what has come since."""
         after = (self._newest - OVERLAP, Id(int=0)) if self._newest else None
-        while rows := _some(session, pool, PAGE, after):
-            after = rows[-1].finished_at, rows[-1].id
-            for row, result in zip(rows, _as_results(session, pool, rows), strict=True):
+        while page := _page(session, pool, PAGE, after):
+            for ended, result in page:
                 if result.match not in self._late:
                     self.ledger.add(result)
-                    self._late[result.match] = row.finished_at
-            self._newest = rows[-1].finished_at
-            since = rows[-1].finished_at - OVERLAP
-            self._late = {match: at for match, at in self._late.items() if at >= since}
+                    self._late[result.match] = ended
+            self._newest, last = page[-1]
+            after, since = (self._newest, Id(last.match)), self._newest - OVERLAP
+            self._late = {match: ended for match, ended in self._late.items() if ended >= since}
 
 
 def list_results(session: Session, pool: Pool, limit: int, after: Id | None) -> list[records.Result]:
     """What a pool's matches came to, in the order in which they ended; those after a match if one is given."""
     ended = session.scalar(select(Match.finished_at).where(Match.id == after)) if after else None
-    rows = _some(session, pool, limit, (ended, after) if ended and after else None)
-    return _as_results(session, pool, rows)
+    return [result for _, result in _page(session, pool, limit, (ended, after) if ended and after else None)]
 
 
-def _some(session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None) -> Sequence[Any]:
-    """Matches that were played, in the order in which they ended: id, finished_at and what was played."""
-    spec = Match.spec["seeds"], Match.spec["map_seeds"]
-    query = select(Match.id, Match.finished_at, Match.mission, spec[0].label("seeds"), spec[1].label("map_seeds"))
+def _page(
+    session: Session, pool: Pool, limit: int, after: tuple[datetime, Id] | None
+) -> list[tuple[datetime, records.Result]]:
+    """Matches that were played, in the order in which they ended, and when that was."""
+    spec = [Match.spec[name].as_string().label(name) for name in ("seeds", "map_seeds")]
+    query = select(Match.id, Match.finished_at, Match.mission, *spec)
     query = query.where(Match.pool_id == pool.id, Match.status == "completed")
     if after:
         ended, match_id = after
         query = query.where(Match.finished_at >= ended).where((Match.finished_at > ended) | (Match.id > match_id))
-    return session.execute(query.order_by(Match.finished_at, Match.id).limit(limit)).all()
+    some = query.order_by(Match.finished_at, Match.id).limit(limit).subquery()
+    own = MatchPlayer.version_id, MatchPlayer.seats, MatchPlayer.team, cast(MatchPlayer.scores, Text).label("scores")
+    whole = select(some, *own).join(MatchPlayer, MatchPlayer.match_id == some.c.id)
+    rows = session.execute(whole.order_by(some.c.finished_at, some.c.id, MatchPlayer.place))
+    grouped = ((first, list(players)) for first, players in groupby(rows, key=itemgetter(0, 1)))
+    return [(ended, _as_result(pool.name, players)) for (_, ended), players in grouped]
 
 
-def _as_results(session: Session, pool: Pool, rows: Sequence[Row[Any]]) -> list[records.Result]:
-    """Matches as scoring sees them."""
-    players: dict[Id, list[Any]] = {row.id: [] for row in rows}
-    columns = MatchPlayer.match_id, MatchPlayer.version_id, MatchPlayer.seats, MatchPlayer.team, MatchPlayer.scores
-    query = select(*columns).where(MatchPlayer.match_id.in_(players)).order_by(MatchPlayer.match_id, MatchPlayer.place)
-    for player in session.execute(query):
-        players[player.match_id].append(player)
-    return [_as_result(row, pool.name, players[row.id]) for row in rows]
-
-
-def _as_result(row: Row[Any], pool: str, players: list[Any]) -> records.Result:
+def _as_result(pool: str, players: list[Row[Any]]) -> records.Result:
+    """A match as scoring sees it, of the rows of its players."""
+    match = players[0]
     teams = tuple(player.team for player in players)
     lineup = records.Lineup(
-        mission=row.mission,
+        mission=match.mission,
         policies=tuple(str(player.version_id) for player in players),
         seats=tuple(player.seats for player in players),
-        seeds=SEEDS.validate_python(row.seeds),
-        map_seeds=SEEDS.validate_python(row.map_seeds),
+        seeds=_seeds(match.seeds),
+        map_seeds=_seeds(match.map_seeds),
         teams=teams if any(teams) else (),
     )
-    scores = tuple(tuple(player.scores or ()) for player in players)
-    return records.Result(match=str(row.id), pool=pool, lineup=lineup, scores=scores)
+    scores = tuple(tuple(json.loads(player.scores or "[]")) for player in players)
+    return records.Result(match=str(match.id), pool=pool, lineup=lineup, scores=scores)
+
+
+@lru_cache(maxsize=10_000)
+def _seeds(text: str) -> tuple[int, ...]:
+    """Many matches are played on the same seeds."""
+    return SEEDS.validate_python(json.loads(text))
 
 
 def as_standing(line: Row[Any]) -> records.Standing:
