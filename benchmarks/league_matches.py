@@ -131,13 +131,13 @@ def ended(database: Database) -> int:
     return len(rows)
 
 
-def measure(kind: str, args: Namespace) -> dict[str, Any]:
+def measure(kind: str, seats: int, args: Namespace) -> dict[str, Any]:
     """Serve a league in which such matches wait, with workers."""
     if kind == "code":
         probe().required()
     with tempfile.TemporaryDirectory(prefix="metta-matches-") as name:
         league, settings = prepare(Path(name), args)
-        players = who_plays(league, kind, mission_of(args.mission).agents)
+        players = who_plays(league, kind, seats)
         plan(league, settings, players, args)
         with serving_league(Path(name), "--workers", str(args.workers)):
             found = watch(league, args)
@@ -160,7 +160,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if unknown := set(args.kinds) - set(KINDS):
         raise UserError(f"{min(unknown)}: there are {' and '.join(KINDS)}")
-    rows = [measure(kind, args) for kind in args.kinds or KINDS]
+    seats = mission_of(args.mission, max_steps=args.steps).agents
+    rows = [measure(kind, seats, args) for kind in args.kinds or KINDS]
     if args.json:
         asked = {name: getattr(args, name) for name in ("mission", "steps", "episodes", "workers", "replays")}
         print(json.dumps({"benchmark": "league_matches", **asked, "machine": machine(), "rows": rows}))

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,17 +18,21 @@ from benchmarks import (
     evaluation,
     gpu_report,
     interval_coverage,
+    league_load,
+    league_matches,
     npc_cost,
     policies,
     reproduction,
     sweep_overhead,
     train_throughput,
 )
+from tests.postgres import postgres
 
+__all__ = ["postgres"]
 ROOT = Path(__file__).parents[1]
 ALL = (
     adapters, checkpoint_stall, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report,
-    interval_coverage,
+    interval_coverage, league_load, league_matches,
     npc_cost, policies, reproduction, sweep_overhead, train_throughput,
 )  # fmt: skip
 
@@ -62,6 +67,11 @@ def test_a_wrong_flag_is_one_line(benchmark, capsys: pytest.CaptureFixture[str])
         (evaluation, ["rolle"], "did you mean role"),
         (evaluation, ["--steps", "0"], "0 is below 1"),
         (interval_coverage, ["--evaluations", "0"], "0 is below 1"),
+        (league_load, ["--policies", "1"], "1 is below 2"),
+        (league_load, ["--rate", "0"], "0 is not above 0"),
+        (league_load, ["--database", "mysql://x"], "sqlite:///PATH and postgresql+psycopg"),
+        (league_matches, ["scriptet"], "there are scripted and code"),
+        (league_matches, ["--mission", "basik"], "did you mean basic"),
         (npc_cost, ["--share", "-1"], "-1 is not above 0"),
         (policies, ["rolle"], "did you mean role"),
         (policies, ["--steps", "10000000000"], "mission.max_steps"),
@@ -117,6 +127,27 @@ def test_the_cost_of_npcs_is_measured_of_any_option_of_the_agent_group():
     done = apart("npc_cost", "--policy", "lstm", "--rounds", "1", "--minibatches", "2")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["policy"] == "lstm"
+
+
+def alone(name: str, *argv: str) -> dict[str, Any]:
+    """What a benchmark measures, with all that it starts."""
+    command = [sys.executable, f"benchmarks/{name}.py", "--json", *argv]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_league_is_read_ranked_and_uploaded_to_without_an_error(postgres: str):
+    small = ["--policies", "40", "--matches", "400", "--rate", "40", "--seconds", "0.5", "--uploads", "2", "--each", "1"]
+    found = alone("league_load", *small, "--database", postgres)
+    answers = {**found["reads"], **found["other_reads"], "uploads": found["uploads"]}
+    assert {name: row["errors"] for name, row in answers.items()} == dict.fromkeys(answers, 0)
+    assert found["reads"]["leaderboard"]["bytes"] > 40 * 100 and found["uploads"]["answers"] == 2
+
+
+def test_episodes_are_counted_of_matches_that_workers_play():
+    [row] = alone("league_matches", "scripted", "--steps", "10", "--seconds", "1", "--workers", "1")["rows"]
+    assert row["players"] == 2 and row["episodes_per_second"] > 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -69,7 +70,7 @@ class Client:
 
     def _json(self, method: str, path: str, document: Any = None) -> Any:
         data = None if document is None else json.dumps(document).encode()
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "Accept-Encoding": "gzip"}
         if self._token:
             headers["X-Auth-Token"] = self._token
         answer = self._send(urllib.request.Request(self._whole(path), data, headers, method=method), SECONDS)
@@ -81,15 +82,21 @@ class Client:
     def _send(self, request: urllib.request.Request, seconds: float) -> bytes:
         try:
             with OPENER.open(request, timeout=seconds) as answer:
-                return answer.read(MOST)
+                data = answer.read(MOST)
+                return _unpacked(data) if answer.headers["Content-Encoding"] == "gzip" else data
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, zlib.error) as error:
             reason = getattr(error, "reason", None) or error
             raise NoAnswerError(f"{self.server}: does not answer ({reason})") from None
 
     def _whole(self, address: str) -> str:
         return self.server + address if address.startswith("/") else address
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What was packed by gzip, up to MOST bytes."""
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MOST)
 
 
 def check_server(address: str) -> str:
