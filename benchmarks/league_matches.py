@@ -43,6 +43,7 @@ SCRIPTED = ("role", "starter")
 KINDS = ("scripted", "code")
 LOOK = 0.25  # seconds between looks at the database
 LONGEST = 600  # seconds for the workers to begin
+LEASED = 4  # matches that a worker has at a time
 
 
 @dataclass(frozen=True)
@@ -107,28 +108,29 @@ def plan(league: League, settings: SeasonSettings, players: Sequence[tuple[Versi
 
 
 def watch(league: League, args: Namespace) -> dict[str, Any]:
-    """Episodes that end in the time, which begins when every worker may have ended a match. Raises UserError where
-    matches fail, or none is left."""
+    """Matches that end in the time after every worker may have ended one, from then to the last one's end. Raises
+    UserError where matches fail, or none is left."""
     deadline = time.monotonic() + LONGEST
-    while ended(league.database) < args.workers:
+    while len(ends(league.database)) < args.workers:
         if time.monotonic() > deadline:
             raise UserError("no match ends; what the workers said is above")
         time.sleep(LOOK)
-    start, before = time.monotonic(), ended(league.database)
     time.sleep(args.seconds)
-    count, seconds = ended(league.database) - before, time.monotonic() - start
-    if before + count + 4 * args.workers > args.matches:
+    while len(times := ends(league.database)) == args.workers:
+        time.sleep(LOOK)
+    if len(times) + LEASED * args.workers > args.matches:
         raise UserError(f"--matches {args.matches}: all were played before the time was over")
+    count, seconds = len(times) - args.workers, times[-1] - times[args.workers - 1]
     return {"matches": count, "seconds": round(seconds, 1), "episodes_per_second": count * args.episodes / seconds}
 
 
-def ended(database: Database) -> int:
-    """Matches that were played. Raises UserError for one that failed."""
+def ends(database: Database) -> list[float]:
+    """When each match that was played ended, in order. Raises UserError for one that failed."""
     with database.reading() as session:
-        rows = session.execute(select(Row.status, Row.error).where(Row.finished_at.is_not(None))).all()
-    if failed := [error for status, error in rows if status == "failed"]:
+        rows = session.execute(select(Row.status, Row.error, Row.finished_at).where(Row.finished_at.is_not(None))).all()
+    if failed := [error for status, error, _ in rows if status == "failed"]:
         raise UserError(f"a match failed: {failed[0]}")
-    return len(rows)
+    return sorted(ended.timestamp() for _, _, ended in rows if ended)
 
 
 def measure(kind: str, seats: int, args: Namespace) -> dict[str, Any]:
