@@ -137,16 +137,18 @@ def alone(name: str, *argv: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.soak
 def test_a_league_is_read_ranked_and_uploaded_to_without_an_error(postgres: str):
-    small = ["--policies", "40", "--matches", "400", "--rate", "40", "--seconds", "0.5", "--uploads", "2", "--each", "1"]
+    small = ["--policies", "40", "--matches", "400", "--rate", "40", "--seconds", "1", "--uploads", "2", "--each", "1"]
     found = alone("league_load", *small, "--database", postgres)
     answers = {**found["reads"], **found["other_reads"], "uploads": found["uploads"]}
     assert {name: row["errors"] for name, row in answers.items()} == dict.fromkeys(answers, 0)
     assert found["reads"]["leaderboard"]["bytes"] > 40 * 100 and found["uploads"]["answers"] == 2
 
 
+@pytest.mark.soak
 def test_episodes_are_counted_of_matches_that_workers_play():
-    [row] = alone("league_matches", "scripted", "--steps", "10", "--seconds", "1", "--workers", "1")["rows"]
+    [row] = alone("league_matches", "scripted", "--steps", "10", "--seconds", "1", "--matches", "200")["rows"]
     assert row["players"] == 2 and row["episodes_per_second"] > 0
 
 
