@@ -21,9 +21,10 @@ from metta.cli.league_options import (
     told,
 )
 from metta.cli.output import Format, show, table
-from metta.common.errors import UserError
+from metta.common.errors import UserError, printable
 
 if TYPE_CHECKING:
+    from metta.league.rating.published import Published
     from metta.league.store.database import Database
 
 league = typer.Typer(no_args_is_help=True, help="Host a league: server, workers, accounts, seasons.")
@@ -105,24 +106,53 @@ def worker(
 
 
 @league.command()
-def recompute(context: typer.Context, season: Season = None, json: AsJson = False, server: Server = SERVER) -> int:
+def recompute(
+    context: typer.Context,
+    results: Annotated[
+        str | None, typer.Argument(help="file or http(s) address of published results; default: the league is asked")
+    ] = None,
+    season: Season = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="file to keep the results in")] = None,
+    json: AsJson = False,
+    server: Server = SERVER,
+) -> int:
     """Compute a season's leaderboard anew from its published results, and compare. Exit code 1: it differs."""
-    if told(context, {"season": season, "server": server}):
+    if results is not None and season is not None:
+        raise UserError(f"--season {season}: {results} says of which season it is")
+    if told(context, {"results": results, "season": season, "output": output, "server": server}):
         return 0
-    from metta.cli.league import season_of
-    from metta.league.published import fetch
-
-    asked = client(server, needed=False)
-    published = fetch(asked, season or season_of(asked, None)["name"])
+    published = _published(results, season, server)
     computed = published.recomputed()
+    if output is not None:
+        _keep(output, published.model_dump_json())
     if json:
         print_json([asdict(line) for line in computed])
     same = computed == published.standings
     said = (
         f"{len(published.results):,} results, {len(computed)} lines, {'' if same else 'NOT '}the same as the league's"
     )
-    print(f"{published.season}: {said}", file=sys.stderr if json else sys.stdout)
+    print(f"{printable(published.season)}: {said}", file=sys.stderr if json else sys.stdout)
     return 0 if same else 1
+
+
+def _published(results: str | None, season: str | None, server: str) -> "Published":
+    """Results as they were kept, or as the league publishes them now."""
+    from metta.cli.league import season_of
+    from metta.league.published import fetch, read
+
+    if results is not None:
+        return read(results)
+    asked = client(server, needed=False)
+    return fetch(asked, season or season_of(asked, None)["name"])
+
+
+def _keep(path: Path, text: str) -> None:
+    from metta.common.files import write_atomic
+
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written ({error.strerror})") from None
 
 
 @league.command()
