@@ -1,5 +1,6 @@
 """`cogames league`: serve a league, work for one, and keep it: accounts, seasons, matches, what can be checked."""
 
+import os
 import signal
 import sys
 import threading
@@ -39,6 +40,7 @@ DatabaseAddress = Annotated[
     str | None, typer.Option("--database", help="postgresql+psycopg://… ; default: SQLite in the folder")
 ]
 FOLDER = "./league"
+SECRET = "COGAMES_OIDC_SECRET"
 
 
 @league.command()
@@ -50,7 +52,15 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0: a free one", min=0, max=65535)] = 8400,
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
-    registration: Annotated[str, typer.Option(help="open: everybody may make an account; closed")] = "open",
+    registration: Annotated[
+        str, typer.Option(help="who may make an account: open: everybody; provider: who signs in there; closed: nobody")
+    ] = "open",
+    oidc_issuer: Annotated[str | None, typer.Option(help="provider of OpenID Connect where people may sign in")] = None,
+    oidc_client_id: Annotated[str | None, typer.Option(help="as which the provider knows the league")] = None,
+    oidc_secret_file: Annotated[
+        Path | None, typer.Option(help=f"file with the client's secret; else ${SECRET} if it is set")
+    ] = None,
+    oidc_name: Annotated[str, typer.Option(help="what people call the provider; default: its host")] = "",
     workers: Annotated[int | None, typer.Option(help="workers here; default: one for each core", min=0)] = None,
     lease_seconds: Annotated[
         int, typer.Option(help="seconds after which a worker without a sign of life loses its match", min=1)
@@ -58,11 +68,13 @@ def serve(
     trust_code: Annotated[bool, typer.Option("--trust-code", help="workers here run uploaded code unguarded")] = False,
 ) -> int:
     """Serve a league on this machine until Ctrl-C."""
-    words = {
+    words: dict[str, Any] = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
         "registration": registration, "workers": workers, "trust_code": trust_code,
         "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
+    if oidc_issuer or oidc_client_id:
+        words["provider"] = {"issuer": oidc_issuer, "client_id": oidc_client_id, "name": oidc_name}
     if told(context, words):
         return 0
     from metta.common.settings import validated
@@ -70,7 +82,17 @@ def serve(
     from metta.league.server import app  # noqa: F401 - says which extra is missing
     from metta.league.settings import LeagueSettings
 
+    if "provider" in words:
+        words["provider"]["secret"] = _secret(oidc_secret_file)
     return begin(validated(LeagueSettings, words, ""))
+
+
+def _secret(file: Path | None) -> str | None:
+    """The secret of the client: no worker inherits it."""
+    from metta.common.files import read_text
+
+    given = os.environ.pop(SECRET, None)
+    return read_text(file, 1000).strip() if file else given
 
 
 @league.command()
@@ -221,7 +243,7 @@ def password(
 @user.command()
 def token(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="name of the account, which is made if there is none")],
+    name: Annotated[str, typer.Argument(help="name of the account")],
     scope: Annotated[str, typer.Option(help="user, worker or admin")] = "user",
     label: Annotated[str, typer.Option(help="what it is for")] = "",
     data: Data = FOLDER,

@@ -46,5 +46,11 @@ class TooManyError(RefusedError):
         self.wait = wait
 
 
+class UnavailableError(RefusedError):
+    """Somebody else who is needed does not answer."""
+
+    status = 503
+
+
 class NoSpaceError(RefusedError):
     status = 507

@@ -23,7 +23,7 @@ from metta.league.problems import (
     TooLongError,
 )
 from metta.league.server.answers import Uploaded, UploadPlace, VersionInfo, Versions
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
+from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, own_address
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
@@ -48,7 +48,7 @@ def begin(request: Request, league: TheLeague, caller: SignedIn) -> UploadPlace:
     key = f"uploads/{upload.id}"
     place = league.files.address("PUT", key, UPLOAD_TIME, limit)
     return UploadPlace(
-        upload_url=place if "://" in place else _base(request, league) + place,
+        upload_url=place if "://" in place else own_address(request, league) + place,
         s3_key=key,
         upload_id=upload.id,
         expires_in=int(UPLOAD_TIME.total_seconds()),
@@ -196,8 +196,3 @@ def _check_open(league: League, upload_id: Id) -> None:
 
 def _uploaded(version: Version) -> Uploaded:
     return Uploaded(id=version.id, name=version.policy.name, version=version.number, status=version.status)
-
-
-def _base(request: Request, league: League) -> str:
-    """The server's address, as the caller knows it."""
-    return league.settings.address or str(request.base_url).rstrip("/")
