@@ -13,6 +13,7 @@ from metta.common.errors import UserError
 SECONDS = 30
 UPLOAD_SECONDS = 600
 MOST = 1 << 28  # bytes of an answer
+MOST_FILE = 1 << 30  # bytes of a file; more than a league takes
 
 
 class ServerError(UserError):
@@ -65,7 +66,7 @@ class Client:
 
     def get_file(self, address: str) -> bytes:
         """A file at an address that the server gave."""
-        return self._send(urllib.request.Request(self._whole(address)), UPLOAD_SECONDS)
+        return self._send(urllib.request.Request(self._whole(address)), UPLOAD_SECONDS, MOST_FILE)
 
     def _json(self, method: str, path: str, document: Any = None) -> Any:
         data = None if document is None else json.dumps(document).encode()
@@ -78,10 +79,10 @@ class Client:
         except ValueError:
             raise NoAnswerError(f"{self.server}: answers, but is no league") from None
 
-    def _send(self, request: urllib.request.Request, seconds: float) -> bytes:
+    def _send(self, request: urllib.request.Request, seconds: float, most: int = MOST) -> bytes:
         try:
             with OPENER.open(request, timeout=seconds) as answer:
-                return answer.read(MOST)
+                return answer.read(most)
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
         except (OSError, http.client.HTTPException) as error:

@@ -11,14 +11,13 @@ from pydantic import BaseModel, Field
 
 from metta.league.accounts import Caller
 from metta.league.bundles import check_bundle
-from metta.league.files import DiskFullError, Folder, TooLargeError
+from metta.league.files import Folder
 from metta.league.league import League
 from metta.league.problems import (
     BadRequestError,
     ConflictError,
     ForbiddenError,
     MissingError,
-    NoSpaceError,
     RefusedError,
     TooLongError,
 )
@@ -79,7 +78,9 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
 
 
 def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Version:
-    """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed."""
+    """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed.
+
+    What is kept is what was looked at: whoever uploads may still put something else there."""
     key, limit = f"uploads/{upload.id}", league.settings.limits.upload_bytes
     size = league.files.size(key)
     if size is None:
@@ -98,7 +99,8 @@ def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Ve
             league.files.remove(key)
             raise
         content, size = sha256(data).hexdigest(), len(data)
-    league.files.move(key, f"bundles/{content}")
+        league.files.write(f"bundles/{content}", data)
+    league.files.remove(key)
     with league.database.transaction() as session:
         version, _ = policies.add_version(session, caller.user, name, content, size)
         session.get_one(Upload, upload.id).version_id = version.id
@@ -147,12 +149,7 @@ async def put_file(
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise TooLongError(f"{int(length):,} bytes; {most:,} are allowed")
-    try:
-        await folder.receive(key, request.stream(), most)
-    except TooLargeError:
-        raise TooLongError(f"more than {most:,} bytes") from None
-    except DiskFullError:
-        raise NoSpaceError("the league's disk is full; its keeper is to make room") from None
+    await folder.receive(key, request.stream(), most)
     return {"key": key}
 
 
