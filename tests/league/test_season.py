@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +170,6 @@ def mean_return(results: list[Result], policy: str) -> float:
     return float(np.mean(teams))
 
 
-def meet(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether there is a rank that both say is possible."""
-    return max(one[0], other[0]) <= min(one[1], other[1])
-
-
 def show(board: dict[str, Standing], truth: Tournament) -> None:
     """The figures, for `pytest -s`."""
     for name, line in board.items():
@@ -216,7 +211,8 @@ def test_a_season_of_all_kinds_ranks_as_an_exhaustive_tournament(league: Served,
     truth = play_everything({name: tmp_path / f"{name}.zip" for name in sound}, mission)
     print(f"everything: {time.monotonic() - begun:.0f} s")
     show(board, truth)
-    assert all(meet(board[name].ranks, truth.standings[name].ranks) for name in sound)
-    means = np.array([truth.means[name] for name in board])
-    places = 1 + (means[None, :] > means[:, None]).sum(1)
-    assert np.corrcoef([line.rank for line in board.values()], places)[0, 1] > 0.9
+    places = {name: line.rank for name, line in truth.standings.items()}
+    outside = [name for name, line in board.items() if not line.ranks[0] <= places[name] <= line.ranks[1]]
+    assert len(outside) <= 1  # of nine that hold with 95 % each
+    above = [pair for pair in permutations(sound, 2) if board[pair[0]].ranks[1] < board[pair[1]].ranks[0]]
+    assert len(above) > 10 and all(truth.means[better] > truth.means[worse] for better, worse in above)
