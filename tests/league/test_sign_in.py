@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import requests
+from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import func, select
 
@@ -166,6 +167,10 @@ def test_who_did_not_begin_the_sign_in_does_not_end_it(make: MakeLeague, provide
     assert come_back(league, begun).status_code == 400
     league.web.cookies.set("cogames_asked", f"{cookie[:-4]}AAAA", path=CALLED_BACK)
     assert come_back(league, begun).status_code == 400
+    key = OctKey.import_key(league.league.database.key("provider"))
+    kept = jwt.decode(cookie, key).claims
+    league.web.cookies.set("cogames_asked", jwt.encode({"alg": "HS256"}, {**kept, "exp": 1}, key), path=CALLED_BACK)
+    assert "took too long" in come_back(league, begun).text
     assert user_names(league) == [] and not is_signed_in(league)
 
 
