@@ -279,6 +279,24 @@ def disable(
     print(f"account {name} is {'let in again' if undo else 'disabled'}")
 
 
+@user.command()
+def admin(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account")],
+    undo: Annotated[bool, typer.Option("--undo", help="make it an account like others again")] = False,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Let an account see and do everything, also one that signs in elsewhere."""
+    if told(context, {"name": name, "undo": undo, "data": data}):
+        return
+    from metta.league import accounts
+
+    with _open(data, database).transaction() as session:
+        accounts.find_user(session, name).admin = not undo
+    print(f"account {name} is {'no ' if undo else 'an '}admin")
+
+
 @user.command("list")
 def list_users(context: typer.Context, data: Data = FOLDER, database: DatabaseAddress = None) -> None:
     """List the accounts."""

@@ -41,6 +41,7 @@ STEPS = int(os.environ.get("METTA_LEAGUE_STEPS", "400"))
 MATCHES = 21  # of each policy: each number of seats on three seeds
 SEEDS = tuple(range(1000, 1004))  # of the tournament: others than the season's
 LIMIT = 1_000  # milliseconds for a step of code: no match may turn out otherwise because the machine is busy
+OUTSTANDING = 6  # so that whoever comes first has not played all its matches before the others come
 MINUTES = 30
 OWNERS = ("anna", "bert", "carl")
 SCRIPTED = ("role", "aligner", "starter", "miner", "random")
@@ -88,7 +89,9 @@ def settings() -> SeasonSettings:
         {"name": "competition", "partners": "pool", "matches": MATCHES},
     ]
     mission = {"name": "cogsguard_arena.basic", "max_steps": STEPS}
-    return short_season(pools=pools, missions=[mission], replays=False, action_timeout_ms=LIMIT)
+    return short_season(
+        pools=pools, missions=[mission], replays=False, action_timeout_ms=LIMIT, outstanding=OUTSTANDING
+    )
 
 
 @pytest.fixture
@@ -215,4 +218,4 @@ def test_a_season_of_all_kinds_ranks_as_an_exhaustive_tournament(league: Served,
     outside = [name for name, line in board.items() if not line.ranks[0] <= places[name] <= line.ranks[1]]
     assert len(outside) <= 1  # of nine that hold with 95 % each
     above = [pair for pair in permutations(sound, 2) if board[pair[0]].ranks[1] < board[pair[1]].ranks[0]]
-    assert len(above) > 10 and all(truth.means[better] > truth.means[worse] for better, worse in above)
+    assert len(above) >= len(sound) - 1 and all(truth.means[better] > truth.means[worse] for better, worse in above)

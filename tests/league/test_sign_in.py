@@ -205,6 +205,18 @@ def test_a_closed_league_makes_no_account_for_them_either(make: MakeLeague):
     assert sign_in(league).status_code == 403 and user_names(league) == []
 
 
+def test_the_keeper_makes_an_admin_of_somebody_who_signs_in_there(make: MakeLeague, tmp_path: Path, cogames: Cogames):
+    league = make()
+    sign_in(league)
+    for words, expected in ((["anna"], True), (["anna", "--undo"], False)):
+        assert cogames("league", "user", "admin", *words, "--data", str(tmp_path)).code == 0
+        with league.league.database.reading() as session:
+            assert accounts.find_user(session, "anna").admin is expected
+    assert cogames("league", "user", "admin", "nobody", "--data", str(tmp_path)).err == (
+        "error: account nobody: there is none such\n"
+    )
+
+
 def test_without_a_provider_one_signs_in_here(playground: Playground):
     assert "Sign in with" not in playground.web.get("/sign-in").text
     assert playground.web.get("/sign-in/provider").status_code == 404
