@@ -1,5 +1,6 @@
 """`cogames league`: serve a league, work for one, and keep it: accounts, seasons, matches, what can be checked."""
 
+import os
 import signal
 import sys
 import threading
@@ -21,9 +22,10 @@ from metta.cli.league_options import (
     told,
 )
 from metta.cli.output import Format, show, table
-from metta.common.errors import UserError
+from metta.common.errors import UserError, printable
 
 if TYPE_CHECKING:
+    from metta.league.rating.published import Published
     from metta.league.store.database import Database
 
 league = typer.Typer(no_args_is_help=True, help="Host a league: server, workers, accounts, seasons.")
@@ -38,6 +40,7 @@ DatabaseAddress = Annotated[
     str | None, typer.Option("--database", help="postgresql+psycopg://… ; default: SQLite in the folder")
 ]
 FOLDER = "./league"
+SECRET = "COGAMES_OIDC_SECRET"
 
 
 @league.command()
@@ -49,7 +52,15 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0: a free one", min=0, max=65535)] = 8400,
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
-    registration: Annotated[str, typer.Option(help="open: everybody may make an account; closed")] = "open",
+    registration: Annotated[
+        str, typer.Option(help="who may make an account: open: everybody; provider: who signs in there; closed: nobody")
+    ] = "open",
+    oidc_issuer: Annotated[str | None, typer.Option(help="provider of OpenID Connect where people may sign in")] = None,
+    oidc_client_id: Annotated[str | None, typer.Option(help="as which the provider knows the league")] = None,
+    oidc_secret_file: Annotated[
+        Path | None, typer.Option(help=f"file with the client's secret; else ${SECRET} if it is set")
+    ] = None,
+    oidc_name: Annotated[str, typer.Option(help="what people call the provider; default: its host")] = "",
     workers: Annotated[int | None, typer.Option(help="workers here; default: one for each core", min=0)] = None,
     lease_seconds: Annotated[
         int, typer.Option(help="seconds after which a worker without a sign of life loses its match", min=1)
@@ -57,11 +68,13 @@ def serve(
     trust_code: Annotated[bool, typer.Option("--trust-code", help="workers here run uploaded code unguarded")] = False,
 ) -> int:
     """Serve a league on this machine until Ctrl-C."""
-    words = {
+    words: dict[str, Any] = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
         "registration": registration, "workers": workers, "trust_code": trust_code,
         "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
+    if oidc_issuer or oidc_client_id:
+        words["provider"] = {"issuer": oidc_issuer, "client_id": oidc_client_id, "name": oidc_name}
     if told(context, words):
         return 0
     from metta.common.settings import validated
@@ -69,7 +82,17 @@ def serve(
     from metta.league.server import app  # noqa: F401 - says which extra is missing
     from metta.league.settings import LeagueSettings
 
+    if "provider" in words:
+        words["provider"]["secret"] = _secret(oidc_secret_file)
     return begin(validated(LeagueSettings, words, ""))
+
+
+def _secret(file: Path | None) -> str | None:
+    """The secret of the client: no worker inherits it."""
+    from metta.common.files import read_text
+
+    given = os.environ.pop(SECRET, None)
+    return read_text(file, 1000).strip() if file else given
 
 
 @league.command()
@@ -105,24 +128,53 @@ def worker(
 
 
 @league.command()
-def recompute(context: typer.Context, season: Season = None, json: AsJson = False, server: Server = SERVER) -> int:
+def recompute(
+    context: typer.Context,
+    results: Annotated[
+        str | None, typer.Argument(help="file or http(s) address of published results; default: the league is asked")
+    ] = None,
+    season: Season = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="file to keep the results in")] = None,
+    json: AsJson = False,
+    server: Server = SERVER,
+) -> int:
     """Compute a season's leaderboard anew from its published results, and compare. Exit code 1: it differs."""
-    if told(context, {"season": season, "server": server}):
+    if results is not None and season is not None:
+        raise UserError(f"--season {season}: {results} says of which season it is")
+    if told(context, {"results": results, "season": season, "output": output, "server": server}):
         return 0
-    from metta.cli.league import season_of
-    from metta.league.published import fetch
-
-    asked = client(server, needed=False)
-    published = fetch(asked, season or season_of(asked, None)["name"])
+    published = _published(results, season, server)
     computed = published.recomputed()
+    if output is not None:
+        _keep(output, published.model_dump_json())
     if json:
         print_json([asdict(line) for line in computed])
     same = computed == published.standings
     said = (
         f"{len(published.results):,} results, {len(computed)} lines, {'' if same else 'NOT '}the same as the league's"
     )
-    print(f"{published.season}: {said}", file=sys.stderr if json else sys.stdout)
+    print(f"{printable(published.season)}: {said}", file=sys.stderr if json else sys.stdout)
     return 0 if same else 1
+
+
+def _published(results: str | None, season: str | None, server: str) -> "Published":
+    """Results as they were kept, or as the league publishes them now."""
+    from metta.cli.league import season_of
+    from metta.league.published import fetch, read
+
+    if results is not None:
+        return read(results)
+    asked = client(server, needed=False)
+    return fetch(asked, season or season_of(asked, None)["name"])
+
+
+def _keep(path: Path, text: str) -> None:
+    from metta.common.files import write_atomic
+
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written ({error.strerror})") from None
 
 
 @league.command()
@@ -191,7 +243,7 @@ def password(
 @user.command()
 def token(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="name of the account, which is made if there is none")],
+    name: Annotated[str, typer.Argument(help="name of the account")],
     scope: Annotated[str, typer.Option(help="user, worker or admin")] = "user",
     label: Annotated[str, typer.Option(help="what it is for")] = "",
     data: Data = FOLDER,
@@ -225,6 +277,24 @@ def disable(
     with _open(data, database).transaction() as session:
         accounts.find_user(session, name).disabled_at = None if undo else now()
     print(f"account {name} is {'let in again' if undo else 'disabled'}")
+
+
+@user.command()
+def admin(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="name of the account")],
+    undo: Annotated[bool, typer.Option("--undo", help="make it an account like others again")] = False,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Let an account see and do everything, also one that signs in elsewhere."""
+    if told(context, {"name": name, "undo": undo, "data": data}):
+        return
+    from metta.league import accounts
+
+    with _open(data, database).transaction() as session:
+        accounts.find_user(session, name).admin = not undo
+    print(f"account {name} is {'no ' if undo else 'an '}admin")
 
 
 @user.command("list")

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from itertools import count
 from typing import Literal
 
 from argon2 import PasswordHasher
@@ -13,12 +14,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from metta.common.errors import UserError
+from metta.league.problems import ForbiddenError
 from metta.league.settings import SESSION_TIME, TOKEN_TIME
-from metta.league.store.schema import NAME, Id, Token, User, now
+from metta.league.store.schema import NAME, Id, ProviderUser, Token, User, now
 
 Scope = Literal["user", "worker", "admin", "browser"]
 PREFIX = "cogames_"  # by which scanners for leaked secrets find a token
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")  # what no name holds
 SHORTEST, LONGEST = 8, 200  # characters of a password
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's least; a sign-in takes ~30 ms
 NOBODY = HASHER.hash(secrets.token_hex(8))  # verified where there is no such user: that takes as long
@@ -35,6 +38,16 @@ class Caller:
     @property
     def is_admin(self) -> bool:
         return self.user.admin and self.token.scope in ("admin", "browser")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who somebody is at a provider: the subject is theirs for good, the name may be of others here."""
+
+    issuer: str
+    subject: str
+    name: str
+    email: str | None  # if the provider has verified it
 
 
 def add_user(session: Session, name: str, password: str | None, email: str | None = None, admin: bool = False) -> User:
@@ -76,6 +89,29 @@ def sign_in(session: Session, name: str, password: str) -> User | None:
     except (VerificationError, InvalidHashError):
         return None
     return None if user is None or user.password is None or user.disabled_at else user
+
+
+def user_at_provider(session: Session, identity: Identity, make: bool) -> User:
+    """The account of somebody who signed in elsewhere, without a password; with `make` a new one, whose name is taken
+    from nobody. Raises ForbiddenError for one that is disabled, and where there is none."""
+    known = session.get(ProviderUser, (identity.issuer, identity.subject))
+    if known is None and not make:
+        raise ForbiddenError("there is no account of yours, and the league makes no new ones")
+    if known is None:
+        user = add_user(session, _free_name(session, identity.name), None, identity.email)
+        known = ProviderUser(issuer=identity.issuer, subject=identity.subject, user_id=user.id, user=user)
+        session.add(known)
+    if known.user.disabled_at:
+        raise ForbiddenError(f"account {known.user.name}: is disabled")
+    return known.user
+
+
+def _free_name(session: Session, wanted: str) -> str:
+    """The name that somebody has elsewhere, as one that is free here."""
+    plain = FOREIGN.sub("-", wanted).strip("._-")[: NAME - 10] or "player"
+    taken = set(session.scalars(select(func.lower(User.name)).where(func.lower(User.name).startswith(plain.lower()))))
+    numbered = (f"{plain}-{number}" for number in count(2))
+    return plain if plain.lower() not in taken else next(name for name in numbered if name.lower() not in taken)
 
 
 def issue_token(session: Session, user: User, scope: Scope, label: str = "", most: int | None = None) -> str:

@@ -14,6 +14,7 @@ from metta.common.errors import UserError
 SECONDS = 30
 UPLOAD_SECONDS = 600
 MOST = 1 << 28  # bytes of an answer
+MOST_FILE = 1 << 30  # bytes of a file; more than a league takes
 
 
 class ServerError(UserError):
@@ -66,7 +67,7 @@ class Client:
 
     def get_file(self, address: str) -> bytes:
         """A file at an address that the server gave."""
-        return self._send(urllib.request.Request(self._whole(address)), UPLOAD_SECONDS)
+        return self._send(urllib.request.Request(self._whole(address)), UPLOAD_SECONDS, MOST_FILE)
 
     def _json(self, method: str, path: str, document: Any = None) -> Any:
         data = None if document is None else json.dumps(document).encode()
@@ -79,11 +80,11 @@ class Client:
         except ValueError:
             raise NoAnswerError(f"{self.server}: answers, but is no league") from None
 
-    def _send(self, request: urllib.request.Request, seconds: float) -> bytes:
+    def _send(self, request: urllib.request.Request, seconds: float, most: int = MOST) -> bytes:
         try:
             with OPENER.open(request, timeout=seconds) as answer:
-                data = answer.read(MOST)
-                return _unpacked(data) if answer.headers["Content-Encoding"] == "gzip" else data
+                data = answer.read(most)
+                return _unpacked(data, most) if answer.headers["Content-Encoding"] == "gzip" else data
         except urllib.error.HTTPError as error:
             raise _refusal(error) from None
         except (OSError, http.client.HTTPException, zlib.error) as error:
@@ -94,9 +95,9 @@ class Client:
         return self.server + address if address.startswith("/") else address
 
 
-def _unpacked(data: bytes) -> bytes:
-    """What was packed by gzip, up to MOST bytes."""
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MOST)
+def _unpacked(data: bytes, most: int) -> bytes:
+    """What was packed by gzip, up to so many bytes."""
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, most)
 
 
 def check_server(address: str) -> str:

@@ -1,6 +1,7 @@
 """Files of a league: uploaded bundles and replays, in a folder or an S3 bucket, behind addresses signed for a while."""
 
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -15,22 +16,18 @@ from typing import Any, Literal, Protocol
 
 from metta.common.errors import MissingExtraError, UserError
 from metta.common.files import PARTIAL, disk_full, ensure_writable, fsync_path
+from metta.league.problems import NoSpaceError, TooLongError, UnavailableError
 
+LOG = logging.getLogger("uvicorn.error")
 KEY = re.compile(r"(?:uploads|bundles|results|replays)/[0-9a-f-]{32,64}(?:-\d{1,20})?")
 Method = Literal["GET", "PUT"]
-CHUNK = 1 << 20
-
-
-class TooLargeError(Exception):
-    """More bytes come than are allowed."""
-
-
-class DiskFullError(Exception):
-    """No space is left for a file."""
+ROOM = 64 << 20  # bytes that are to be free before anything is begun that leaves files
+SECONDS = 10  # for an answer of a bucket
 
 
 class Files(Protocol):
-    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID."""
+    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID. All raise UnavailableError where they are
+    elsewhere and nobody answers."""
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
         """Where to get or put a file; good for a while. `most`: bytes of one to put. What begins with / is below the
@@ -46,11 +43,11 @@ class Files(Protocol):
         ...
 
     def write(self, key: str, data: bytes) -> None:
-        """Keep a file. Raises DiskFullError."""
+        """Keep a file. Raises NoSpaceError."""
         ...
 
-    def move(self, key: str, to: str) -> None:
-        """Give a file another key, in place of whatever has it."""
+    def check_room(self) -> None:
+        """Raises NoSpaceError where little is left."""
         ...
 
     def remove(self, key: str) -> None:
@@ -95,19 +92,21 @@ class Folder:
             file.write(data)
 
     async def receive(self, key: str, chunks: AsyncIterator[bytes], most: int) -> None:
-        """Keep what comes in. Raises TooLargeError, DiskFullError; nothing is left then."""
+        """Keep what comes in. Raises TooLongError, NoSpaceError; nothing is left then."""
         size = 0
         with self._filling(key) as file:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > most:
-                    raise TooLargeError
+                    raise TooLongError(f"more than {most:,} bytes")
                 file.write(chunk)
 
-    def move(self, key: str, to: str) -> None:
-        target = self.path(to)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.path(key), target)
+    def check_room(self) -> None:
+        free = shutil.disk_usage(self._path).free
+        if free < ROOM:
+            LOG.warning("%s: only %s bytes are free; no matches are played until there are %s",
+                        self._path, f"{free:,}", f"{ROOM:,}")  # fmt: skip
+            raise NoSpaceError
 
     def remove(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
@@ -116,24 +115,20 @@ class Folder:
     def _filling(self, key: str) -> Iterator[Any]:
         """A file that is there once it is whole."""
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with open(partial, "wb") as file:
                 yield file
             fsync_path(partial)
             os.replace(partial, path)
         except OSError as error:
-            raise DiskFullError if disk_full(error) else error from None
+            raise NoSpaceError if disk_full(error) else error from None
         finally:
             partial.unlink(missing_ok=True)
 
     def _sign(self, method: str, key: str, ends: int, most: int) -> str:
         return hmac.new(self._key, f"{method}\n{key}\n{ends}\n{most}".encode(), sha256).hexdigest()
-
-    def free(self) -> int:
-        """Bytes that are left."""
-        return shutil.disk_usage(self._path).free
 
 
 class Bucket:
@@ -149,11 +144,12 @@ class Bucket:
             raise MissingExtraError("boto3", "s3") from None
         self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._missing = ClientError
-        self._client = boto3.client("s3", config=Config(signature_version="s3v4", connect_timeout=10))
+        self._problems, self._refusal = (BotoCoreError, ClientError), ClientError
+        words = {"connect_timeout": SECONDS, "read_timeout": 6 * SECONDS, "retries": {"max_attempts": 2}}
+        self._client = boto3.client("s3", config=Config(signature_version="s3v4", **words))
         try:
             self._client.head_bucket(Bucket=self._bucket)
-        except (BotoCoreError, ClientError) as error:
+        except self._problems as error:
             raise UserError(f"--files {address}: {' '.join(str(error).split())}") from None
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
@@ -164,25 +160,35 @@ class Bucket:
 
     def size(self, key: str) -> int | None:
         try:
-            return int(self._client.head_object(**self._at(key))["ContentLength"])
-        except self._missing:
+            with self._told(key):
+                return int(self._client.head_object(**self._at(key))["ContentLength"])
+        except FileNotFoundError:
             return None
 
     def read(self, key: str) -> bytes:
-        try:
+        with self._told(key):
             return self._client.get_object(**self._at(key))["Body"].read()
-        except self._missing:
-            raise FileNotFoundError(2, "No such object", key) from None
 
     def write(self, key: str, data: bytes) -> None:
-        self._client.put_object(**self._at(key), Body=data)
+        with self._told(key):
+            self._client.put_object(**self._at(key), Body=data)
 
-    def move(self, key: str, to: str) -> None:
-        self._client.copy_object(**self._at(to), CopySource=self._at(key))
-        self.remove(key)
+    def check_room(self) -> None:
+        return
 
     def remove(self, key: str) -> None:
-        self._client.delete_object(**self._at(key))
+        with self._told(key):
+            self._client.delete_object(**self._at(key))
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except self._problems as error:
+            if isinstance(error, self._refusal) and error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                raise FileNotFoundError(2, "No such object", key) from None
+            LOG.warning("s3://%s: %s", self._bucket, " ".join(str(error).split()))
+            raise UnavailableError("the league's files cannot be reached; try again in a moment") from None
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metta.common.files import ensure_writable
 from metta.eval.match import engine_version
@@ -12,6 +13,9 @@ from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.schema import Season
 from metta.league.store.seasons import add_season
+
+if TYPE_CHECKING:
+    from metta.league.oidc import Provider
 
 SQLITE = "league.sqlite"
 AT_ONCE = 2  # uploads that are looked into at a time: each is held in memory
@@ -26,6 +30,7 @@ class League:
     files: Files
     engine: str  # version of the code that plays
     forms_key: bytes  # signs forms
+    provider: "Provider | None" = None  # where people sign in, beside here
     checking: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
 
 
@@ -44,4 +49,12 @@ def open_league(settings: LeagueSettings) -> League:
     with database.transaction() as session:
         if session.query(Season.id).first() is None:
             add_season(session, find_season(DEFAULT), engine)
-    return League(settings, database, files, engine, database.key("forms"))
+    return League(settings, database, files, engine, database.key("forms"), _provider(settings, database))
+
+
+def _provider(settings: LeagueSettings, database: Database) -> "Provider | None":
+    if settings.provider is None:
+        return None
+    from metta.league.oidc import Provider  # here because most leagues need none
+
+    return Provider(settings.provider, database.key("provider"))

@@ -4,9 +4,9 @@ from metta.common.errors import UserError
 
 
 class RefusedError(UserError):
-    """A request that is refused."""
+    """A request that is refused; `wait` seconds until it may be tried again, 0: not of itself."""
 
-    status = 422
+    status, wait = 422, 0.0
 
 
 class BadRequestError(RefusedError):
@@ -37,7 +37,7 @@ class TooLongError(RefusedError):
 
 
 class TooManyError(RefusedError):
-    """More requests than one may send; `wait` seconds until the next."""
+    """More requests than one may send."""
 
     status = 429
 
@@ -46,5 +46,14 @@ class TooManyError(RefusedError):
         self.wait = wait
 
 
+class UnavailableError(RefusedError):
+    """Somebody else who is needed does not answer."""
+
+    status, wait = 503, 2.0
+
+
 class NoSpaceError(RefusedError):
-    status = 507
+    status, wait = 507, 10.0
+
+    def __init__(self) -> None:
+        super().__init__("the league's disk is full; its keeper is to make room")

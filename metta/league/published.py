@@ -8,13 +8,17 @@ from pydantic import BaseModel, TypeAdapter
 
 from metta.common.digests import SHOWN
 from metta.common.errors import UserError
+from metta.common.files import read_bytes
 from metta.eval.match import Match, engine_version
 from metta.league.client import Client
 from metta.league.play import Job, Sandbox, play_job
-from metta.league.rating.published import Published
+from metta.league.rating.published import Published, read_published
 from metta.league.records import Result
 from metta.league.work import Bundle
+from metta.policy.stored.sources.cache import LostConnectionError
+from metta.policy.stored.sources.http import read_from
 
+MOST = 1 << 29  # bytes of published results: more than a million matches
 RESULTS = TypeAdapter(tuple[Result, ...])
 
 
@@ -43,6 +47,23 @@ def fetch(client: Client, season: str) -> Published:
         results += RESULTS.validate_python(page)
         after = results[-1].match
     return Published.model_validate({**dict(basis.published), "results": tuple(results[: basis.results])})
+
+
+def read(origin: str) -> Published:
+    """What `fetch` gives, as it was kept in a file, or at an address. Raises UserError for anything else."""
+    return read_published(_download(origin) if "://" in origin else read_bytes(Path(origin), MOST), origin)
+
+
+def _download(address: str) -> bytes:
+    data = bytearray()
+    try:
+        for chunk in read_from(address, 0, {})[1]:
+            data += chunk
+            if len(data) > MOST:
+                raise UserError(f"{address}: larger than {MOST:,} bytes")
+    except LostConnectionError as error:
+        raise UserError(f"{address}: {error}") from None
+    return bytes(data)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Typed settings of a league's server and of its workers."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
 
 from metta.common.settings import PathText, Settings
 
@@ -36,6 +37,28 @@ class JobSettings(Settings):
     most_back_off_seconds: PositiveInt = Field(default=300, description="seconds before a further try at most")
 
 
+def _issuer(address: str) -> str:
+    parts = urlsplit(address)
+    near = parts.hostname in ("127.0.0.1", "localhost")
+    if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or near):
+        raise ValueError("an issuer is https://HOST, perhaps with a path")
+    return address
+
+
+class ProviderSettings(Settings):
+    """A provider of OpenID Connect at which people sign in."""
+
+    issuer: Annotated[str, AfterValidator(_issuer)] = Field(description="its address, as it calls itself")
+    client_id: str = Field(min_length=1, description="as which it knows the league")
+    secret: SecretStr | None = Field(default=None, description="of the client; none: it has none")
+    name: str = Field(default="", max_length=40, description="on the button; default: the issuer's host")
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.name or urlsplit(self.issuer).netloc
+
+
 class LeagueSettings(Settings):
     """What a league's server runs on."""
 
@@ -45,8 +68,17 @@ class LeagueSettings(Settings):
     host: str = Field(default="127.0.0.1", description="address on which the server listens")
     port: int = Field(default=8400, ge=0, le=65535, description="port on which it listens; 0: a free one")
     address: str | None = Field(default=None, description="address under which others reach it; default: host and port")
-    registration: Literal["open", "closed"] = Field(default="open", description="who may make an account: all, nobody")
+    registration: Literal["open", "provider", "closed"] = Field(
+        default="open", description="who may make an account: all, who signs in at the provider, nobody"
+    )
+    provider: ProviderSettings | None = Field(default=None, description="where people may sign in; default: only here")
     workers: int | None = Field(default=None, ge=0, description="workers on this machine; default: one for each core")
     trust_code: bool = Field(default=False, description="workers here run uploaded code without a sandbox")
     limits: Limits = Limits()
     jobs: JobSettings = JobSettings()
+
+    @model_validator(mode="after")
+    def _provider_is_there(self) -> "LeagueSettings":
+        if self.registration == "provider" and self.provider is None:
+            raise ValueError("registration=provider: of which? --oidc-issuer names it")
+        return self

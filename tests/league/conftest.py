@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra 'league'")
 
+import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from metta.common.background import in_background
 from metta.eval.match import engine_version
 from metta.league import accounts
 from metta.league.client import Client
@@ -127,7 +131,7 @@ class InProcess(Client):
         super().__init__(ADDRESS, playground.token("worker", "worker"))
         self._web = playground.web
 
-    def _send(self, request: Any, seconds: float) -> bytes:
+    def _send(self, request: Any, seconds: float, most: int = 0) -> bytes:
         data = request.data.read() if hasattr(request.data, "read") else request.data
         answer = self._web.request(
             request.get_method(), request.full_url, content=data, headers=dict(request.header_items())
@@ -200,6 +204,19 @@ def make_league(tmp_path: Path, empty: Path) -> Iterator[MakeLeague]:
 def playground(make_league: MakeLeague) -> Playground:
     """A league on SQLite."""
     return make_league()
+
+
+@contextmanager
+def listening(playground: Playground) -> Iterator[str]:
+    """The address of a league in this process that others can reach."""
+    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning"))
+    with in_background(lambda over: server.run(), "server"):
+        try:
+            while not server.started:
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ from tests.league.conftest import BROWSER, Served, bundle
 VARIABLE = "METTA_ORIGINAL_PYTHON"  # a Python 3.12 that has it
 CHILD = Path(__file__).with_name("original_client.py")
 SECONDS = 60
+ADDRESSED = {
+    "login": ["--login-server", "{}"],
+    "auth": ["--server", "{}"],
+    "config": ["{}", DEFAULT],
+    "others": ["--login-server", "{}", "--server", "{}"],
+}
 Typed = Callable[..., tuple[int, str]]
 
 
@@ -27,7 +33,7 @@ def original(served: Served, tmp_path: Path) -> Iterator[Typed]:
     if not python or subprocess.run([python, "-c", "import cogames"], capture_output=True, check=False).returncode:
         pytest.skip(f"no Python with cogames 0.8.1 is named by ${VARIABLE}")
     (tmp_path / "bundle.zip").write_bytes(bundle("role"))
-    browser = shlex.join([sys.executable, str(BROWSER), "%s", "original"])
+    browser = shlex.join([sys.executable, str(BROWSER), "%s", tmp_path.name])
     child = subprocess.Popen(
         [python, str(CHILD)], cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path), "BROWSER": browser},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -35,8 +41,9 @@ def original(served: Served, tmp_path: Path) -> Iterator[Typed]:
     assert child.stdin and child.stdout
 
     def call(*words: str) -> tuple[int, str]:
+        """Without an address, as it is written for each command."""
         assert child.stdin and child.stdout
-        given = ["--login-server", served.address, *(["--server", served.address] if words[0] != "login" else [])]
+        given = [part.format(served.address) for part in ADDRESSED.get(words[0], ADDRESSED["others"])]
         print(json.dumps([*words, *given]), file=child.stdin, flush=True)
         answer = json.loads(child.stdout.readline())
         return answer["code"], answer["out"]
@@ -65,3 +72,34 @@ def test_the_original_client_plays_in_our_league(original: Typed):
     assert json.loads(original("leaderboard", "--json")[1])[0]["rank"] == 1
     assert "competition (active)" in original("submissions", "--season", DEFAULT)[1]
     assert DEFAULT in original("submissions")[1]
+
+
+def test_the_original_client_reads_everything_else_that_it_asks_for(original: Typed, served: Served, tmp_path: Path):
+    assert original("submissions")[1].split() == [
+        "Error:",
+        "Not",
+        "authenticated.",
+        "Please",
+        "run:",
+        "cogames",
+        "login",
+    ]
+    assert original("login")[0] == 0
+    code, said = original("auth", "status", "--api-server", served.address)
+    assert code == 0 and tmp_path.name in said
+    token = original("auth", "get-token")[1].strip()
+    assert original("auth", "set-token", token)[0] == 0
+    assert original("config")[1].endswith("8 agents, 5 steps\n")
+    for name in ("ours", "others"):
+        assert original("upload", "-p", "./bundle.zip", "-n", name, "--skip-validation", "--season", DEFAULT)[0] == 0
+    assert json.loads(original("seasons", "--json")[1])[0]["entry_pool"] == "qualifying"
+    assert json.loads(original("seasons", DEFAULT, "--versions", "--json")[1])[0]["canonical"] is True
+    [upload] = json.loads(original("submissions", "-p", "ours:v1", "--json")[1])
+    assert (upload["name"], upload["version"], upload["user_id"]) == ("ours", 1, tmp_path.name)
+    assert "No uploads found matching 'ours:v9'" in original("submissions", "-p", "ours:v9")[1]
+    said = original("submissions", "--season", DEFAULT, "-p", "ours")[1]
+    assert "ours:v1" in said and "others" not in said and "qualifying (active)" in said
+    for words in (("submissions", "--season", "no"), ("leaderboard", "--season", "no")):
+        assert original(*words) == (1, "Season 'no' not found\n")
+    assert original("submit", "ours", "--season", "no")[0] == 1
+    assert original("leaderboard", "--season", f"{DEFAULT}:v1")[0] == 0

@@ -1,16 +1,13 @@
 """The pages, in a browser: signing in, the leaderboard, a match with its replay, uploading."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from metta.league.seasons import DEFAULT
-from metta.league.server.app import make_app
-from tests.league.conftest import PASSWORD, MakeLeague, bundle
+from tests.league.conftest import PASSWORD, MakeLeague, bundle, listening
 from tests.view.conftest import opened
 
 NAME = "<b>bold</b>"
@@ -23,14 +20,8 @@ def address(make_league: MakeLeague) -> Iterator[str]:
     playground.upload("anna", "my-policy", bundle("role"))
     playground.upload("bert", NAME, bundle("random"))
     playground.work()
-    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        thread.join(0.05)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with listening(playground) as address:
+        yield address
 
 
 @pytest.mark.browser

@@ -1,8 +1,8 @@
 """What a league publishes of a pool, so that anyone can compute its leaderboard again."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic import ValidationError as Invalid
 
 from metta.common.errors import UserError
@@ -10,6 +10,8 @@ from metta.league.rating.ranking import Score, recompute
 from metta.league.records import Pool, Result, Standing
 
 SCHEMA_VERSION = 1
+MOST_SEATS, MOST_SCORE = 1_000_000, 1e12  # beyond what is played, and of which sums of squares are numbers still
+SCORES = TypeAdapter(tuple[tuple[Annotated[float, Field(ge=-MOST_SCORE, le=MOST_SCORE)], ...], ...])
 
 
 class Published(BaseModel):
@@ -28,13 +30,15 @@ class Published(BaseModel):
 
     @model_validator(mode="after")
     def _scores_fit_the_lineups(self) -> Self:
-        numbers = TypeAdapter(tuple[tuple[FiniteFloat, ...], ...])
+        if len({result.match for result in self.results}) < len(self.results):
+            raise ValueError("a match is in it twice")
         for result in self.results:
-            lineup, scores = result.lineup, numbers.validate_python(result.scores)
+            lineup, scores = result.lineup, SCORES.validate_python(result.scores)
             players, episodes = len(lineup.policies), len(lineup.seeds)
             if not players == len(lineup.seats) == len(scores) or len(lineup.teams) not in (0, players):
                 raise ValueError(f"match {result.match}: {players} policies, but {len(scores)} scores")
-            if min(lineup.seats, default=0) < 1 or not 0 < episodes == len(lineup.map_seeds):
+            seated = players > 0 and all(0 < seats <= MOST_SEATS for seats in lineup.seats)
+            if not seated or not 0 < episodes == len(lineup.map_seeds):
                 raise ValueError(f"match {result.match}: every policy has a seat, every episode two seeds")
             if any(len(own) != episodes for own in scores):
                 raise ValueError(f"match {result.match}: {episodes} seeds, but another number of scores")

@@ -1,16 +1,17 @@
 """Routes about who one is: signing in with a browser, tokens for programs, and the call-back of `cogames login`."""
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from metta.common.errors import UserError
 from metta.league import accounts
+from metta.league.league import League
 from metta.league.problems import BadRequestError, ForbiddenError, MissingError
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, need_user
+from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, need_user, own_address
 from metta.league.server.html import (
     COOKIE,
     Browser,
@@ -24,8 +25,12 @@ from metta.league.server.html import (
 )
 from metta.league.store.schema import Id
 
+if TYPE_CHECKING:
+    from metta.league.oidc import Provider
+
 router = APIRouter(tags=["accounts"])
 pages = APIRouter(include_in_schema=False)
+CALLED_BACK, ASKED = "/sign-in/callback", "cogames_asked"  # from a provider, and the cookie that it must match
 CALLBACK = re.compile(r"/[A-Za-z0-9/_-]{0,100}")
 Text = Annotated[str, Form(max_length=200)]
 Address = Annotated[str, Form(max_length=2000)]
@@ -47,10 +52,17 @@ def validate(caller: AnyCaller) -> dict[str, Any]:
 
 @pages.get("/sign-in")
 def sign_in_page(request: Request, league: TheLeague, caller: Browser, next: str = "/") -> Response:
-    if caller:
-        return RedirectResponse(local(next), 303)
-    values = {"next": local(next), "problem": "", "name": "", "open": league.settings.registration == "open"}
-    return render(request, league, "sign_in", None, values)
+    return RedirectResponse(local(next), 303) if caller else _sign_in_page(request, league, next)
+
+
+def _sign_in_page(
+    request: Request, league: League, next: str, name: str = "", problem: str = "", status: int = 200
+) -> Response:
+    values = {
+        "next": local(next), "problem": problem, "name": name, "open": league.settings.registration == "open",
+        "provider": league.provider.name if league.provider else "",
+    }  # fmt: skip
+    return render(request, league, "sign_in", None, values, status)
 
 
 @pages.post("/sign-in", dependencies=[OwnForm])
@@ -58,8 +70,7 @@ def sign_in(request: Request, league: TheLeague, name: Text, password: Text, nex
     with league.database.reading() as session:
         user = accounts.sign_in(session, name, password)
     if user is None:
-        values = {"next": local(next), "problem": "name or password is wrong", "name": name}
-        return render(request, league, "sign_in", None, {**values, "open": league.settings.registration == "open"}, 401)
+        return _sign_in_page(request, league, next, name, "name or password is wrong", 401)
     with league.database.transaction() as session:
         token = accounts.issue_token(session, user, "browser")
         audit(session, request, None, "sign-in", user.name)
@@ -76,9 +87,43 @@ def sign_up(request: Request, league: TheLeague, name: Text, password: Text, nex
             token = accounts.issue_token(session, user, "browser")
             audit(session, request, None, "sign-up", user.name)
     except UserError as error:
-        values = {"next": local(next), "problem": str(error), "name": name, "open": True}
-        return render(request, league, "sign_in", None, values, 422)
+        return _sign_in_page(request, league, next, name, str(error), 422)
     return set_session(go(local(next)), request, token)
+
+
+@pages.get("/sign-in/provider")
+def to_provider(request: Request, league: TheLeague, next: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+    """Leads to where people sign in elsewhere."""
+    provider = _provider(league)
+    address, kept = provider.begin(own_address(request, league) + CALLED_BACK, local(next))
+    response = go(address)
+    response.set_cookie(ASKED, kept, **_asked_cookie(request))
+    return response
+
+
+@pages.get(CALLED_BACK)
+def from_provider(request: Request, league: TheLeague) -> Response:
+    """Where the provider leads a browser back to."""
+    provider, kept = _provider(league), request.cookies.get(ASKED)
+    identity, next = provider.finish(own_address(request, league) + CALLED_BACK, request.query_params, kept)
+    with league.database.transaction() as session:
+        user = accounts.user_at_provider(session, identity, make=league.settings.registration != "closed")
+        token = accounts.issue_token(session, user, "browser")
+        audit(session, request, None, "sign-in", f"{user.name} at {identity.issuer}")
+    response = set_session(go(local(next)), request, token)
+    response.delete_cookie(ASKED, **_asked_cookie(request))
+    return response
+
+
+def _provider(league: League) -> "Provider":
+    if league.provider is None:
+        raise MissingError("one signs in here only")
+    return league.provider
+
+
+def _asked_cookie(request: Request) -> dict[str, Any]:
+    """Of what a browser remembers while it is at the provider, which leads it back: so not `strict`."""
+    return {"path": CALLED_BACK, "httponly": True, "samesite": "lax", "secure": request.url.scheme == "https"}
 
 
 @pages.post("/sign-out")

@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 from metta.common.errors import UserError, printable
 from metta.common.settings import short_repr
 from metta.league.league import League
-from metta.league.problems import NotSignedInError, RefusedError, TooManyError
+from metta.league.problems import NoSpaceError, NotSignedInError, RefusedError
 from metta.league.server import accounts, answers, pages, tournament, uploads, work
 from metta.league.server.boards import Boards
 from metta.league.server.guard import Guard
 from metta.league.server.html import PAGES, render
 
 LOG = logging.getLogger("uvicorn.error")
+FULL = {"SQLITE_FULL", "53100"}  # as the databases say that no space is left
 STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 503, 507)
 ERRORS = {status: {"model": answers.Error} for status in STATUSES}
 
@@ -50,7 +51,7 @@ def _user_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
     status = error.status if isinstance(error, RefusedError) else 422
     answer = _told(request, status, str(error))
-    if isinstance(error, TooManyError):
+    if isinstance(error, RefusedError) and error.wait:
         answer.headers["Retry-After"] = str(int(error.wait) + 1)
     return answer
 
@@ -73,6 +74,9 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _database_down(request: Request, error: Exception) -> Response:
+    reason = getattr(error, "orig", None)
+    if FULL & {getattr(reason, "sqlite_errorname", ""), getattr(reason, "sqlstate", "")}:
+        return _user_error(request, NoSpaceError())
     LOG.warning("%s %s: %s", request.method, request.url.path, " ".join(str(error).split()))
     answer = _told(request, 503, "the league's database does not answer; try again in a moment")
     answer.headers["Retry-After"] = "2"

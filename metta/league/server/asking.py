@@ -72,6 +72,11 @@ SignedIn = Annotated[Caller, Depends(need_user)]
 Worker = Annotated[Caller, Depends(need_worker)]
 
 
+def own_address(request: Request, league: League) -> str:
+    """The server's address, as the caller knows it."""
+    return (league.settings.address or str(request.base_url)).rstrip("/")
+
+
 def audit(session: Session, request: Request, caller: Caller | None, action: str, subject: object = "") -> None:
     """Write down who did what, from where."""
     address = request.client.host if request.client else ""

@@ -7,9 +7,8 @@ from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse
 
 from metta.common.errors import UserError
-from metta.league.files import DiskFullError
 from metta.league.league import League
-from metta.league.problems import MissingError, NoSpaceError, RefusedError, TooLongError
+from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit
 from metta.league.server.figures import course, interval
@@ -167,10 +166,7 @@ def _take_in(request: Request, league: TheLeague, caller: Proven, file: UploadFi
             seasons.find_season(session, season)
     if (file.size or 0) > limits.upload_bytes:
         raise TooLongError(f"{file.size:,} bytes; {limits.upload_bytes:,} are allowed")
-    try:
-        league.files.write(f"uploads/{upload.id}", file.file.read())
-    except DiskFullError:
-        raise NoSpaceError("the league's disk is full; its keeper is to make room") from None
+    league.files.write(f"uploads/{upload.id}", file.file.read())
     version = keep_bundle(league, caller, upload, name)
     with league.database.transaction() as session:
         audit(session, request, caller, "upload", f"{policies.label(version)} {version.sha256}")

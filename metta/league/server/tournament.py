@@ -156,15 +156,19 @@ def show_match(league: TheLeague, match_id: Id) -> MatchInfo:
 
 @router.get("/configs/{config_id}")
 def show_config(league: TheLeague, config_id: Id) -> dict[str, Any]:
-    """What a pool plays: its season's missions."""
+    """What a pool plays: its season's missions; and how large the first is, as the original's client reads it."""
     with league.database.reading() as session:
         pool = session.get(Pool, config_id)
         if pool is None:
             raise MissingError(f"config {config_id}: there is none such")
         settings = seasons.settings_of(pool.season)
     missions = settings.build_missions()
-    return {"missions": [mission.model_dump(mode="json", exclude_defaults=True) for mission in missions.values()],
-            "action_timeout_ms": settings.action_timeout_ms}  # fmt: skip
+    first = next(iter(missions.values()))
+    return {
+        "missions": [mission.model_dump(mode="json", exclude_defaults=True) for mission in missions.values()],
+        "action_timeout_ms": settings.action_timeout_ms,
+        "game": {"num_agents": first.agents, "max_steps": first.max_steps},
+    }
 
 
 @router.get("/policies/{version_id}/memberships")

@@ -11,19 +11,18 @@ from pydantic import BaseModel, Field
 
 from metta.league.accounts import Caller
 from metta.league.bundles import check_bundle
-from metta.league.files import DiskFullError, Folder, TooLargeError
+from metta.league.files import Folder
 from metta.league.league import League
 from metta.league.problems import (
     BadRequestError,
     ConflictError,
     ForbiddenError,
     MissingError,
-    NoSpaceError,
     RefusedError,
     TooLongError,
 )
 from metta.league.server.answers import Uploaded, UploadPlace, VersionInfo, Versions
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
+from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, own_address
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
@@ -48,7 +47,7 @@ def begin(request: Request, league: TheLeague, caller: SignedIn) -> UploadPlace:
     key = f"uploads/{upload.id}"
     place = league.files.address("PUT", key, UPLOAD_TIME, limit)
     return UploadPlace(
-        upload_url=place if "://" in place else _base(request, league) + place,
+        upload_url=place if "://" in place else own_address(request, league) + place,
         s3_key=key,
         upload_id=upload.id,
         expires_in=int(UPLOAD_TIME.total_seconds()),
@@ -79,7 +78,9 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
 
 
 def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Version:
-    """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed."""
+    """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed.
+
+    What is kept is what was looked at: whoever uploads may still put something else there."""
     key, limit = f"uploads/{upload.id}", league.settings.limits.upload_bytes
     size = league.files.size(key)
     if size is None:
@@ -98,7 +99,8 @@ def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Ve
             league.files.remove(key)
             raise
         content, size = sha256(data).hexdigest(), len(data)
-    league.files.move(key, f"bundles/{content}")
+        league.files.write(f"bundles/{content}", data)
+    league.files.remove(key)
     with league.database.transaction() as session:
         version, _ = policies.add_version(session, caller.user, name, content, size)
         session.get_one(Upload, upload.id).version_id = version.id
@@ -147,12 +149,7 @@ async def put_file(
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise TooLongError(f"{int(length):,} bytes; {most:,} are allowed")
-    try:
-        await folder.receive(key, request.stream(), most)
-    except TooLargeError:
-        raise TooLongError(f"more than {most:,} bytes") from None
-    except DiskFullError:
-        raise NoSpaceError("the league's disk is full; its keeper is to make room") from None
+    await folder.receive(key, request.stream(), most)
     return {"key": key}
 
 
@@ -196,8 +193,3 @@ def _check_open(league: League, upload_id: Id) -> None:
 
 def _uploaded(version: Version) -> Uploaded:
     return Uploaded(id=version.id, name=version.policy.name, version=version.number, status=version.status)
-
-
-def _base(request: Request, league: League) -> str:
-    """The server's address, as the caller knows it."""
-    return league.settings.address or str(request.base_url).rstrip("/")

@@ -41,7 +41,9 @@ UNKNOWN = "0" * 64  # digest of a policy that nobody has looked into yet
 
 @router.post("/leases")
 def lease(league: TheLeague, worker: Worker, hungry: Hungry) -> Jobs:
-    """Jobs to do, each under a lease of its own. None: ask again in a moment."""
+    """Jobs to do, each under a lease of its own. None: ask again in a moment. Where no room is left for what comes of
+    them, nothing is handed out."""
+    league.files.check_room()
     with league.database.transaction() as session:
         taken = jobs.lease(session, hungry.worker, hungry.engine, hungry.most, league.settings.jobs)
         return Jobs(jobs=[_sheet(league, session, job) for job in taken])

@@ -63,6 +63,18 @@ class User(Made):
     disabled_at: Mapped[datetime | None]
 
 
+class ProviderUser(Base):
+    """Who somebody is where they sign in elsewhere."""
+
+    __tablename__ = "provider_users"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), index=True)
+
+    user: Mapped[User] = relationship(lazy="joined")
+
+
 class Token(Made):
     """What a program or browser shows to act for a user. Only its hash is kept."""
 
