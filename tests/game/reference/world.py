@@ -127,7 +127,7 @@ class World:
         self.teams = {name: Team(name, mission.team_element_limit) for name in self.names}
         for name, team in mission.teams.items():
             for element in ELEMENTS:
-                self.teams[name].amounts[element] = team.initial_elements
+                self.teams[name].amounts[element] = team.stock_of(element)
         self.at: dict[Place, Thing | Cog] = {}
         self.things: list[Thing] = []
         self.cogs: list[Cog] = []
