@@ -101,6 +101,8 @@ class UserClass:
             found = getattr(import_module(module), attribute, None)
         except (Exception, SystemExit) as error:  # whatever the user's module raises
             problem = f"cannot import {module} ({told(error)}){self._nearest_module()}"
+            if isinstance(error, SyntaxError):
+                problem += f"; this is Python {sys.version_info.major}.{sys.version_info.minor}, it may need a later one"
             raise UserError(f"{self.origin}: {problem}") from error
         if not isinstance(found, type):
             near = suggest(
