@@ -50,7 +50,7 @@ def map_settings(builder: MapBuilderConfig) -> MapSettings:
         settings = map_settings(inner)
         return settings if builder.seed is None else settings.model_copy(update={"seed": builder.seed})
     if isinstance(inner, AsciiMapBuilderConfig):
-        return _drawn(inner, builder.seed)
+        return _framed(builder, inner)
     if not isinstance(inner, MachinaArenaConfig | SequentialMachinaArenaConfig):
         raise NotPlayableError(f"game.map_builder.instance: {type(inner).__name__} is not offered; {PLAYABLE}")
     return _arena(builder, inner)
@@ -66,6 +66,20 @@ def _drawn(drawn: AsciiMapBuilderConfig, seed: int | None) -> MapSettings:
     legend = {letter: name for name, letter in others.items()}
     data = {"picture": "\n".join(rows) + "\n", "legend": legend, "seed": seed}
     return validated(MapSettings, data, "game.map_builder")
+
+
+def _framed(builder: MapGenConfig, drawn: AsciiMapBuilderConfig) -> MapSettings:
+    """A picture within walls."""
+    usual = MapGenConfig()
+    for name in ("width", "height", "instances", "instance_object_remap", "set_team_by_instance"):
+        value = getattr(builder, name)
+        if value != getattr(usual, name) and (name, value) != ("instances", 1):
+            raise NotPlayableError(f"game.map_builder.{name}={value!r}: this engine draws characters only without it")
+    wide = builder.border_width
+    side = ["#"] * wide
+    walls = [["#"] * (drawn.width + 2 * wide)] * wide
+    rows = [*walls, *([*side, *row, *side] for row in drawn.map_data), *walls]
+    return _drawn(drawn.model_copy(update={"map_data": rows}), builder.seed)
 
 
 def _arena(builder: MapGenConfig, arena: Arena) -> MapSettings:

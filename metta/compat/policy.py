@@ -57,8 +57,8 @@ class AgentPolicy:
 
     @property
     def infos(self) -> dict[str, Any]:
-        """What the policy tells of its last step."""
-        return self._infos
+        """What the policy tells of its last step; nothing where a class has its own constructor only."""
+        return getattr(self, "_infos", {})
 
     @property
     def policy_env_info(self) -> PolicyEnvInterface:

@@ -257,11 +257,11 @@ def test_a_variant_of_ones_own_acts_on_mission_and_tree():
     mission = find_mission("cogsguard_arena", "basic").with_variants([Rich(), DarkSideVariant()])
     env = mission.make_env()
     played = mission_of(env)
-    assert (played.max_steps, played.teams["cogs"].initial_elements) == (50, 240)
+    assert (played.max_steps, played.teams["cogs"].stock_of("carbon")) == (50, 240)
     assert env.label.endswith(".rich.dark_side") and [one.name for one in mission.variants] == ["rich", "dark_side"]
     later = find_mission("cogsguard_arena", "basic")
     later.variants.append(Rich())  # after construction only the tree changes
-    assert mission_of(later.make_env()).teams["cogs"].initial_elements == 24
+    assert mission_of(later.make_env()).teams["cogs"].stock_of("carbon") == 24
 
 
 def test_missions_are_found_as_there():
