@@ -60,7 +60,9 @@ def _drawn(drawn: AsciiMapBuilderConfig, seed: int | None) -> MapSettings:
     """The same picture in our characters, and letters for what these do not have."""
     ours = {name: char for char, name in PICTURE.items()}
     used = dict.fromkeys(char for row in drawn.map_data for char in row)
-    names = {char: drawn.char_to_map_name.get(char, PICTURE.get(char, char)) for char in used}
+    if unknown := [char for char in used if char not in drawn.char_to_map_name]:
+        raise NotPlayableError(f"game.map_builder: unknown character '{unknown[0]}', char_to_map_name lacks it")
+    names = {char: drawn.char_to_map_name[char] for char in used}
     others = dict(zip(dict.fromkeys(name for name in names.values() if name not in ours), OTHERS, strict=False))
     rows = ["".join({**ours, **others}[names[char]] for char in row) for row in drawn.map_data]
     legend = {letter: name for name, letter in others.items()}

@@ -28,7 +28,7 @@ TREE = CONFIG | _from(
 PUFFER = _from("puffer", "MettaGridPufferEnv PufferMettaGridEnv=MettaGridPufferEnv")
 SITES = _from(
     "catalogue",
-    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES make_cogsguard_arena_site make_cogsguard_machina1_site",
+    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES get_map make_cogsguard_arena_site make_cogsguard_machina1_site",
 )
 COG = {"CogConfig": "metta.game.mission:CogSettings", "CogTeam": "metta.game.mission:TeamSettings"}
 MISSION = _from(

@@ -32,10 +32,8 @@ class Window:
         self.whole = self.shape == EnvInfo.window and obs.num_tokens == TOKENS
         paid = {value.name for agent in game.agents for one in agent.rewards.values() for value in one.nums
                 if isinstance(value, StatValue)}  # fmt: skip
-        if unpaid := paid.intersection(self.uncounted):
-            raise NoSuchWindowError(
-                f"game.obs: this engine counts {', '.join(unpaid)} in windows of 11 x 11 cells only"
-            )
+        if paid.intersection(self.uncounted):
+            raise NoSuchWindowError(f"game.obs: this engine counts {VISITED}, which is paid, of 11 x 11 cells only")
         self._seen = np.zeros(0, np.uint8)
         self.written = self.dropped = self.free = 0
 

@@ -1,7 +1,7 @@
 """Plays the retired packages themselves and writes down what they show. For a Python that has them.
 
-    python recorder.py small OUT.npz: the game of `small_game`, for tests/fixtures/compat/small.npz
-    python recorder.py policies FOLDER: what their policies do in 150 steps, and the weights of those that have some
+python recorder.py small OUT.npz: the game of `small_game`, for tests/fixtures/compat/small.npz
+python recorder.py policies FOLDER: what their policies do in 150 steps, and the weights of those that have some
 """
 
 import logging
@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import torch
 from cogames.cli.mission import get_mission
 from mettagrid.map_builder.ascii import AsciiMapBuilder
 from mettagrid.mapgen.mapgen import MapGen
@@ -102,6 +101,8 @@ def observed(info: PolicyEnvInterface, agent: int, raw: np.ndarray) -> AgentObse
 
 def choices(policy, info: PolicyEnvInterface, seen: list[list[AgentObservation]]) -> np.ndarray:
     """Flat ids of what a policy does on observations, int [steps, agents]."""
+    import torch
+
     random.seed(SEED)
     torch.manual_seed(SEED)
     names = [*info.action_names, *info.vibe_action_names]
@@ -113,6 +114,9 @@ def choices(policy, info: PolicyEnvInterface, seen: list[list[AgentObservation]]
 
 
 def record_policies(folder: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
     env = get_mission("cogsguard_arena.basic", cogs=AGENTS)[1]
     env.game.map_builder.seed = MAP_SEED
     info = PolicyEnvInterface.from_mg_cfg(env)
@@ -143,6 +147,5 @@ def _class(path: str):
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
     what, where = sys.argv[1], Path(sys.argv[2])
     np.savez_compressed(where, **play_small()) if what == "small" else record_policies(where)
