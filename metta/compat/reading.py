@@ -4,13 +4,14 @@ Values are read where `metta.compat.writing` puts them. Then the mission is writ
 the engine cannot play what somebody has edited, and the place is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from metta.common.errors import suggest
 from metta.common.settings import short_repr, validated
 from metta.compat.config import AgentConfig, EventConfig, GameConfig, MettaGridConfig, StatValue
-from metta.compat.errors import NotPlayableError, as_value_errors
+from metta.compat.errors import NotPlayableError, UnknownResourceError, as_value_errors
 from metta.compat.maps import map_settings
 from metta.compat.window import Window, usual
 from metta.compat.writing import OURS, tree_of
@@ -33,6 +34,7 @@ def mission_of(config: MettaGridConfig) -> Mission:
     Window(game)
     if game.num_agents > len(game.agents):
         raise NotPlayableError(f"game.num_agents={game.num_agents}: game.agents has only {len(game.agents)}")
+    _check_resources(game)
     if game.max_steps == 0:
         raise NotPlayableError("game.max_steps=0: this engine has no endless episodes")
     with as_value_errors(), _complete():
@@ -41,6 +43,24 @@ def mission_of(config: MettaGridConfig) -> Mission:
     for path, theirs, ours in _differences(_rules(config), _rules(played), "game"):
         raise NotPlayableError(f"{path}={short_repr(theirs)}: this engine cannot play that, only {short_repr(ours)}")
     return mission
+
+
+def _check_resources(game: GameConfig) -> None:
+    """Raises UnknownResourceError for an amount or a limit of what is no resource of the game."""
+    owners = {
+        **{f"agents.{index}": agent.inventory for index, agent in enumerate(game.agents)},
+        **{f"objects.{name}": one.inventory for name, one in game.objects.items()},
+        **{f"collectives.{name}": one.inventory for name, one in game.collectives.items()},
+    }
+    named: list[tuple[str, Iterable[str]]] = [("actions.move.consumed_resources", game.actions.move.consumed_resources)]
+    for owner, inventory in owners.items():
+        named.append((f"{owner}.inventory.initial", inventory.initial))
+        for key, limit in inventory.limits.items():
+            named.append((f"{owner}.inventory.limits.{key}", [*limit.resources, *limit.modifiers]))
+    for path, names in named:
+        for name in names:
+            if name not in game.resource_names:
+                raise UnknownResourceError(f"game.{path}: no resource {name}{suggest(name, game.resource_names)}")
 
 
 @contextmanager

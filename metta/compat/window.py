@@ -12,28 +12,24 @@ TOKENS = EnvInfo.num_tokens
 VISITED = "cell.visited"  # counts cells of the engine's window
 
 
-class NoSuchWindowError(NotPlayableError, RuntimeError):
-    """A window that this engine cannot show."""
-
-
 class Window:
     """The cells around an agent that it sees, and how many tokens of them."""
 
     def __init__(self, game: GameConfig) -> None:
-        """Raises NoSuchWindowError for sides that are even or larger than the engine's, and for more tokens."""
+        """Raises NotPlayableError for sides that are even or larger than the engine's, and for more tokens."""
         obs = game.obs
         for name in ("width", "height"):
             if not (1 <= (side := getattr(obs, name)) <= 2 * REACH + 1 and side % 2):
-                raise NoSuchWindowError(f"game.obs.{name}={side}: this engine shows odd numbers of cells, 1 to 11")
+                raise NotPlayableError(f"game.obs.{name}={side}: this engine shows odd numbers of cells, 1 to 11")
         if not 1 <= obs.num_tokens <= TOKENS:
-            raise NoSuchWindowError(f"game.obs.num_tokens={obs.num_tokens}: this engine shows 1 to {TOKENS}")
+            raise NotPlayableError(f"game.obs.num_tokens={obs.num_tokens}: this engine shows 1 to {TOKENS}")
         self.shape, self.token_shape = (obs.height, obs.width), (obs.num_tokens, obs.token_dim)
         self.uncounted = () if self.shape == EnvInfo.window else (VISITED,)  # statistics that are of the engine's only
         self.whole = self.shape == EnvInfo.window and obs.num_tokens == TOKENS
         paid = {value.name for agent in game.agents for one in agent.rewards.values() for value in one.nums
                 if isinstance(value, StatValue)}  # fmt: skip
         if paid.intersection(self.uncounted):
-            raise NoSuchWindowError(f"game.obs: this engine counts {VISITED}, which is paid, of 11 x 11 cells only")
+            raise NotPlayableError(f"game.obs: this engine counts {VISITED}, which is paid, of 11 x 11 cells only")
         self._seen = np.zeros(0, np.uint8)
         self.written = self.dropped = self.free = 0
 

@@ -12,7 +12,7 @@ import pytest
 from cogames.cli.mission import find_mission, get_mission, load_mission_set, parse_variants
 from cogames.cogs_vs_clips.clip_difficulty import EASY, MEDIUM
 from cogames.cogs_vs_clips.cog import CogConfig, CogTeam
-from cogames.cogs_vs_clips.mission import CvCMission, NumCogsVariant
+from cogames.cogs_vs_clips.mission import CvCMission
 from cogames.cogs_vs_clips.missions import MISSIONS, get_core_missions, make_game
 from cogames.cogs_vs_clips.reward_variants import apply_reward_variants
 from cogames.cogs_vs_clips.sites import COGSGUARD_ARENA, get_map, make_cogsguard_arena_site
@@ -166,11 +166,6 @@ def _sorted(tokens: np.ndarray) -> np.ndarray:
     """Tokens of each agent in a fixed order: those of one inventory have none."""
     wide = tokens.astype(np.int64)
     return np.sort(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], axis=-1)
-
-
-def crowded() -> CvCMission:
-    """Eight cogs on a map with four pads."""
-    return CvCMission(name="crowded", description="", site=make_cogsguard_arena_site(4))
 
 
 def drawn(picture: str, **legend: str) -> AsciiMapBuilder.Config:
@@ -330,32 +325,3 @@ def test_missions_are_found_as_there():
     assert (name, env.label) == ("cogsguard_arena.basic", "cogsguard_arena.basic.easy.dark_side.num_cogs")
     assert mission.num_agents == env.game.num_agents == 3
     assert mission_of(get_mission("scout_tutorial")[1]).cog == load_mission("scout_tutorial").cog
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: get_mission("no_such_mission"), "Could not find mission name or site no_such_mission"),
-        (lambda: get_mission("a.b.c"), "at most one"),
-        (lambda: get_mission("missing.yaml"), "File not found: missing.yaml"),
-        (lambda: get_mission("basic", difficulty="eazy"), "Unknown difficulty 'eazy'. Available difficulties: easy"),
-        (lambda: parse_variants(["dark_sid"]), "Unknown variant 'dark_sid'.*dark_side"),
-        (lambda: load_mission_set("hard"), "unknown mission set 'hard'"),
-        (lambda: apply_reward_variants(basic(), variants="milestones_2"), "unknown reward variant 'milestones_2'"),
-        (lambda: find_mission("cogsguard_arena").with_variants([NumCogsVariant(num_cogs=30)]), "between 1 and 20"),
-        (lambda: basic(cogs=9), "num_cogs=9: the teams have 8 agents"),
-        (lambda: Simulator().new_simulation(crowded().make_env()), "room for 1 to 4 agents of a team, not 8"),
-        (lambda: basic().override("game.max_step", 3), "did you mean max_steps"),
-        (lambda: setattr(basic(), "no_such_field", 1), "no field"),
-    ],
-)
-def test_errors_are_value_errors_that_name_what_there_is(call: Callable[[], Any], message: str):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-def test_a_field_that_there_is_not_is_a_validation_error():
-    with pytest.raises(ValidationError):
-        CvCMission(name="x", description="", site=COGSGUARD_ARENA, max_stepps=3)
-    with pytest.raises(ValidationError):
-        CogTeam(welth=3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
-from mettagrid.policy.policy import AgentPolicy, MultiAgentPolicy, PolicySpec
+from mettagrid.policy.policy import AgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 
 from metta.common.errors import UserError
@@ -160,35 +160,6 @@ def test_the_loader_knows_short_names_and_paths():
     spec = PolicySpec(class_path="tests.compat.user_policies.TurningPolicy", init_kwargs={"stride": "2"})
     policy = initialize_or_load_policy(TOLD, spec)
     assert isinstance(policy.agent_policy(0), AgentPolicy) and spec.name == "TurningPolicy"
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("nothing", "Invalid symbol name: nothing"),
-        ("no_such_module.Policy", "No module named 'no_such_module'"),
-        ("tests.compat.user_policies.Missing", "Could not load symbol"),
-    ],
-)
-def test_a_class_that_is_not_there_is_a_module_not_found_error(path: str, message: str):
-    with pytest.raises(ModuleNotFoundError, match=message):
-        initialize_or_load_policy(TOLD, PolicySpec(class_path=path))
-
-
-def test_errors_of_policies_are_those_of_the_original(tmp_path: Path):
-    with pytest.raises(TypeError, match="is not a MultiAgentPolicy"):
-        initialize_or_load_policy(
-            TOLD,
-            PolicySpec(class_path="tests.compat.user_policies.Turner", init_kwargs={"agent_id": 0, "stride": 1}),
-        )
-    with pytest.raises(FileNotFoundError):
-        initialize_or_load_policy(
-            TOLD, PolicySpec(class_path="tests.compat.user_policies.TurningPolicy", data_path=str(tmp_path / "none"))
-        )
-    with pytest.raises(NotImplementedError, match="MultiAgentPolicy does not implement step_batch"):
-        MultiAgentPolicy(TOLD).step_batch(np.zeros((1, 200, 3), np.uint8), np.zeros(1, np.int32))
-    with pytest.raises(ValueError, match="short name 'starter' belongs to"):
-        type(MultiAgentPolicy)("Mine", (MultiAgentPolicy,), {"short_names": ["starter"], "__module__": "mine"})
 
 
 def test_such_a_class_plays_whole_episodes():

@@ -98,9 +98,9 @@ def test_demonstrations_of_raw_tokens_train_the_tutorials_net_alone():
         sim.step()
     net = TutorialPolicyNet(info)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    observations, labels = torch.tensor(np.stack(seen)).float(), torch.tensor(done)
+    observations, labels = torch.tensor(np.stack(seen[:STEPS])).float(), torch.tensor(done[:STEPS])
     losses = []
-    for _ in range(4):
+    for _ in range(3):
         memory = torch.zeros(len(labels), 1, net.hidden_size), torch.zeros(len(labels), 1, net.hidden_size)
         logits, values = net(observations, memory)
         loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -108,7 +108,9 @@ def test_demonstrations_of_raw_tokens_train_the_tutorials_net_alone():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert logits.shape == (3 * STEPS, 5) and values.shape == (3 * STEPS, 1) and losses[-1] < losses[0]
+    assert (
+        len(seen) == 3 * STEPS and logits.shape == (STEPS, 5) and values.shape == (STEPS, 1) and losses[-1] < losses[0]
+    )
 
 
 class HomesickImpl(StarterCogPolicyImpl):
@@ -156,9 +158,9 @@ def curriculum() -> MettaGridConfig:
 def test_training_writes_what_playing_and_evaluating_take(tmp_path: Path):
     device, console = resolve_training_device(Console(), "cpu"), Console(file=StringIO())
     train(
-        env_cfg=None, env_cfg_supplier=curriculum, policy_class_path="tutorial", device=device, num_steps=100,
+        env_cfg=None, env_cfg_supplier=curriculum, policy_class_path="tutorial", device=device, num_steps=50,
         initial_weights_path=None, checkpoints_path=tmp_path, seed=1, minibatch_size=64, batch_size=128,
-        vector_num_envs=2, vector_num_workers=1, checkpoint_interval=1, log_outputs=True,
+        vector_num_envs=1, vector_num_workers=1, checkpoint_interval=1, log_outputs=True,
     )  # fmt: skip
     (whole,) = tmp_path.glob("*.pt")
     run = tmp_path / whole.stem
@@ -166,7 +168,7 @@ def test_training_writes_what_playing_and_evaluating_take(tmp_path: Path):
     assert spec.class_path == "cogames.policy.tutorial_policy.TutorialPolicy"
     weights = torch.load(run / str(spec.data_path), weights_only=True)
     assert weights.keys() == torch.load(whole, weights_only=True).keys() and "_rnn.weight_ih_l0" in weights
-    assert torch.load(run / "trainer_state.pt", weights_only=True)["agent_step"] >= 100
+    assert torch.load(run / "trainer_state.pt", weights_only=True)["agent_step"] >= 50
 
     trained, other = parse_policy_spec(f"class=tutorial,data={whole}"), parse_policy_spec("starter")
     play(console, arena(cogs=2), trained, "arena", save_replay_file=tmp_path / "one.json.z")
