@@ -77,7 +77,8 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.policy": {},
     "mettagrid.policy.policy": _from(
         "policy", "AgentPolicy MultiAgentPolicy PolicySpec StatefulAgentPolicy StatefulPolicyImpl"
-    ),
+    )
+    | _from("policies.nim", "NimMultiAgentPolicy"),
     "mettagrid.policy.policy_env_interface": _from("environment", "PolicyEnvInterface"),
     "mettagrid.policy.policy_registry": _from("policy", "PolicyRegistryMeta get_policy_registry"),
     "mettagrid.policy.loader": _from(
@@ -174,7 +175,6 @@ OFFERED |= {f"{CVC}.{folder}cogsguard_tutorial": tutorial for folder in ("", "tu
 
 # What is not offered, with the way here.
 REFUSED: dict[str, str] = {
-    "mettagrid.policy.policy.NimMultiAgentPolicy": "metta runs no Nim; write a MultiAgentPolicy with step_batch",
     **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
        for name in ("lstm", "stateless", "puffer_default")},
     **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
-from mettagrid.policy.policy import AgentPolicy, PolicySpec
+from mettagrid.policy.policy import AgentPolicy, NimMultiAgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 
 from metta.common.errors import UserError
+from metta.compat.observation import decode
 from metta.eval.episodes import play_episodes
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
@@ -20,6 +21,7 @@ from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.interface import Policy
 from metta.policy.stored.uri import make_policy
 from tests.compat.conftest import Load
+from tests.compat.user_policies import CompiledPolicy, Library
 
 MISSION = load_mission("cogsguard_arena.basic")
 INFO = env_info(MISSION)
@@ -68,6 +70,21 @@ def test_every_episode_has_new_objects():
 
 def test_a_batched_class_gives_flat_ids_with_vibes():
     np.testing.assert_array_equal(play(make_policy(f"{CLASSES}.BatchedPolicy", INFO), 12)[10, 0], [10, 11, 0, 1])
+
+
+def test_a_compiled_core_reads_and_writes_arrays_by_their_addresses():
+    info = PolicyEnvInterface.from_info(env_info(MISSION.model_copy(update={"num_agents": 4})))
+    seen = RECORDED["observations"][5]
+    values = np.where(seen[..., 2] == 255, 0, seen[..., 2]).astype(int).sum(1) % 12
+    policy, chosen = CompiledPolicy(info), np.zeros(4, np.int32)
+    policy.step_batch(seen, chosen)
+    np.testing.assert_array_equal(chosen, values)
+    agent = policy.agent_policy(2)
+    assert agent.step(decode(2, seen[2], info.obs_features)).name == info.all_action_names[values[2]]
+    assert agent.infos == {"agent": 2}
+    some, two = NimMultiAgentPolicy(info, Library, agent_ids=[1, 3]), np.zeros(2, np.int32)
+    some.step_batch(seen[[1, 3]], two)
+    np.testing.assert_array_equal(two, values[[1, 3]])
 
 
 def test_an_agent_that_fails_stands_still_and_the_others_play_on():
