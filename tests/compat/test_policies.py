@@ -1,6 +1,7 @@
 """Classes written for mettagrid play here unchanged: as they do there, wherever a policy is named."""
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
 from mettagrid.policy.policy import AgentPolicy, NimMultiAgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
+from mettagrid.util.uri_resolvers.schemes import policy_spec_from_uri
 
 from metta.common.errors import UserError
 from metta.compat.observation import decode
@@ -177,6 +179,34 @@ def test_the_loader_knows_short_names_and_paths():
     spec = PolicySpec(class_path="tests.compat.user_policies.TurningPolicy", init_kwargs={"stride": "2"})
     policy = initialize_or_load_policy(TOLD, spec)
     assert isinstance(policy.agent_policy(0), AgentPolicy) and spec.name == "TurningPolicy"
+
+
+def test_a_policy_is_named_by_its_uri_or_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "src/ours_of_uris").mkdir(parents=True)
+    (tmp_path / "src/ours_of_uris/policy.py").write_text(
+        "from tests.compat.user_policies import TurningPolicy as Turn\n"
+    )
+    (tmp_path / "stride").write_text("2")
+    (tmp_path / "policy_spec.json").write_text(
+        json.dumps({"class_path": "ours_of_uris.policy.Turn", "data_path": "stride", "init_kwargs": {"device": "cuda"}})
+    )
+    packed = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("policy_spec.json", "stride", "src/ours_of_uris/policy.py"):
+            archive.write(tmp_path / name, name)
+    for uri in (str(tmp_path), tmp_path.as_uri(), f"{packed.as_uri()}?stride=4"):
+        spec = policy_spec_from_uri(uri)
+        assert spec.init_kwargs["device"] == "cpu" and spec.init_kwargs.get("stride", 4) == 4
+        policy = initialize_or_load_policy(TOLD, spec)
+        assert type(policy).__name__ == "TurningPolicy" and policy._stride == 2  # as its data says
+    spec = policy_spec_from_uri("metta://policy/random?vibe_action_p=1&quick=true")
+    assert spec.class_path == "mettagrid.policy.random_agent.RandomMultiAgentPolicy"
+    assert spec.init_kwargs == {"vibe_action_p": 1, "quick": True}
+    with pytest.raises(FileNotFoundError, match=r"policy_spec\.json not found"):
+        policy_spec_from_uri(str(tmp_path / "src"))
+    with pytest.raises(ValueError, match="cogames -p and policy_uri= read others"):
+        policy_spec_from_uri("s3://bucket/bundle.zip")
 
 
 def test_such_a_class_plays_whole_episodes():

@@ -34,6 +34,8 @@ from mettagrid.simulator import Action, Simulator
 from mettagrid.simulator.rollout import Rollout
 from rich.console import Console
 
+from tests.compat.conftest import Load
+
 STEPS = 12
 
 
@@ -182,6 +184,23 @@ def test_training_writes_what_playing_and_evaluating_take(tmp_path: Path):
     assert len(list((tmp_path / "replays").iterdir())) == 2 and (tmp_path / "one.json.z").is_file()
     told = console.file.getvalue()
     assert "Steps: 12" in told and '"mission_name": "arena"' in told and "cogames replay" in told
+
+
+def test_the_originals_template_is_trained_saved_and_played(tmp_path: Path, load_original: Load):
+    template = load_original("cogames.policy.trainable_policy_template")
+    path = f"{template.__name__}.MyTrainablePolicy"
+    env, folder = arena(cogs=2), tmp_path / "train_dir"
+    train(env, path, torch.device("cpu"), None, 40, folder, 1, 32, 16, vector_num_envs=2, log_outputs=True)
+    (weights,) = folder.glob("*.pt")
+    first, again = (
+        initialize_or_load_policy(PolicyEnvInterface.from_mg_cfg(env), PolicySpec(class_path=path, data_path=data))
+        for data in (None, str(weights))
+    )
+    assert type(again) is template.MyTrainablePolicy
+    assert any((a != b).any() for a, b in zip(first.network().parameters(), again.network().parameters(), strict=True))
+    rollout = Rollout(env, [again.agent_policy(agent) for agent in range(2)])
+    rollout.run_until_done()
+    assert rollout.is_done() and rollout._sim.current_step == STEPS
 
 
 def test_what_cannot_be_trained_or_evaluated_says_so():
