@@ -203,7 +203,8 @@ ENVIRONMENTS: dict[str, Row] = {
     "agent": (lambda: simulation().agent(99), IndexError, ""),
     "feature": (lambda: simulation().get_feature(200), KeyError, "200"),
     "action by name": (lambda: simulation().agent(0).set_action("move_up"), KeyError, "move_up"),
-    "inventory": (lambda: simulation().agent(0).set_inventory({"hp": 3}), ValueError, "agents.i..inventory.initial"),
+    "inventory": (lambda: simulation().agent(0).set_inventory({"hpp": 3}), ValueError, "no resource hpp.*hp"),
+    "amount": (lambda: simulation().agent(0).set_inventory({"hp": -1}), TypeError, "amounts are 0 to 65535"),
     "step infos": (lambda: environment(step_info_keys=["reward"]), ValueError, "'reward' is none of game/"),
     "another number of agents": (
         lambda: environment().set_mg_config(get_mission("cogsguard_arena.basic", cogs=2)[1]), RuntimeError, "2 agents",

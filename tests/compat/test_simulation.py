@@ -96,6 +96,32 @@ def test_actions_stay_until_they_are_set_again():
     assert sim.episode_stats["agent"][2]["action.invalid_index"] == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ({"miner": 1, "carbon": 100, "hp": 60}, {"hp": 60, "carbon": 4, "miner": 1}),  # the last comes first
+        ({"hp": 500, "energy": 5, "heart": 30}, {"energy": 5, "hp": 100}),  # without hp no heart
+        ({"scout": 1, "aligner": 1}, {}),
+        ({}, {}),
+        ({"hp": 30, "scout": 1, "aligner": 1, "solar": 9}, {"hp": 30, "solar": 9}),
+    ],
+)
+def test_what_an_agent_holds_is_replaced_within_its_limits(given: dict[str, int], held: dict[str, int]):
+    """What mettagrid 0.8.4 gives."""
+    sim = simulation(cogs=2, variants_arg=["no_weather"])
+    agent = sim.agent(0)
+    agent.set_inventory(given)
+    names = sim.resource_names
+    (me,) = [one for one in sim.grid_objects().values() if one.get("agent_id") == 0]
+    assert {names[item]: amount for item, amount in me["inventory"].items()} == held
+    assert agent.inventory == {"energy": 100, "hp": 50, "solar": 1}  # seen after the next step
+    stats = sim.episode_stats["agent"][0]
+    assert (stats["energy.lost"], stats["hp.lost"], stats["death"]) == (100, 50, 1)
+    assert all(stats[f"{name}.gained"] == amount for name, amount in held.items())
+    sim.step()
+    assert set(agent.inventory) - {"energy", "hp"} == set(held) - {"energy", "hp"}
+
+
 def test_handlers_are_told_in_order_and_a_closed_simulation_stands_still():
     diary = Diary()
     sim = simulation(diary, steps=2)
