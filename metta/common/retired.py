@@ -32,7 +32,7 @@ def offer_retired_names() -> None:
     They were for Python 3.12, whose `typing.override` is added where it is missing.
     """
     if not hasattr(typing, "override"):
-        vars(typing)["override"] = _override
+        typing.__dict__["override"] = _override
     if not any(isinstance(finder, RetiredNames) for finder in sys.meta_path):
         sys.meta_path.append(RetiredNames())
 

@@ -102,7 +102,7 @@ class UserClass:
         except (Exception, SystemExit) as error:  # whatever the user's module raises
             problem = f"cannot import {module} ({told(error)}){self._nearest_module()}"
             if isinstance(error, SyntaxError):
-                problem += f"; this is Python {sys.version_info.major}.{sys.version_info.minor}, it may need a later one"
+                problem += f"; it may need a later Python than {sys.version_info.major}.{sys.version_info.minor}"
             raise UserError(f"{self.origin}: {problem}") from error
         if not isinstance(found, type):
             near = suggest(
