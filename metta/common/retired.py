@@ -5,10 +5,12 @@ installed it is never asked.
 """
 
 import sys
-from collections.abc import Sequence
+import typing
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 PACKAGES = ("mettagrid", "cogames")
 
@@ -25,6 +27,16 @@ class RetiredNames:
 
 
 def offer_retired_names() -> None:
-    """From now on, `import mettagrid` and `import cogames` find our names where the packages are not installed."""
+    """From now on, `import mettagrid` and `import cogames` find our names where the packages are not installed.
+
+    They were for Python 3.12, whose `typing.override` is added where it is missing.
+    """
+    if not hasattr(typing, "override"):
+        typing.__dict__["override"] = _override
     if not any(isinstance(finder, RetiredNames) for finder in sys.meta_path):
         sys.meta_path.append(RetiredNames())
+
+
+def _override(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Says to readers and checkers that a base class has the method."""
+    return method

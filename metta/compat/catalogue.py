@@ -11,6 +11,7 @@ import yaml
 from metta.common.errors import suggest
 from metta.compat.config import MettaGridConfig
 from metta.compat.errors import as_value_errors
+from metta.compat.map_config import AsciiMapBuilderConfig, MapGenConfig
 from metta.compat.maps import builder_of
 from metta.compat.missions import CoGameMissionVariant, CoGameSite, CvCMission
 from metta.compat.variants import (
@@ -74,6 +75,16 @@ def make_cogsguard_arena_site(num_agents: int = 10) -> CoGameSite:
 def make_cogsguard_machina1_site(num_agents: int = 10) -> CoGameSite:
     """Machina 1 for exactly so many cogs."""
     return _with_pads("cogsguard_machina_1", num_agents)
+
+
+def get_map(map_name: str) -> MapGenConfig:
+    """The map of a `.map` file of one's own. Raises FileNotFoundError: the files of `cogames` are not offered."""
+    if not Path(map_name).is_file():
+        raise FileNotFoundError(
+            f"Map not found: {map_name}; metta has no maps of cogames, its missions on drawn maps: cogames missions"
+        )
+    drawn = AsciiMapBuilderConfig.from_uri(map_name)
+    return MapGenConfig(instance=drawn, instances=1, fixed_spawn_order=False, instance_border_width=0)
 
 
 def cvc_mission(full: str) -> CvCMission:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gymnasium.spaces import Box, Discrete
 
     from metta.compat.config import MettaGridConfig
+    from metta.compat.window import Window
 
 
 class PolicyEnvInterface(BaseModel):
@@ -28,7 +29,9 @@ class PolicyEnvInterface(BaseModel):
     egocentric_shape: tuple[int, int]
 
     @classmethod
-    def from_info(cls, info: EnvInfo, move_energy_cost: int | None = None) -> "PolicyEnvInterface":
+    def from_info(
+        cls, info: EnvInfo, move_energy_cost: int | None = None, window: "Window | None" = None
+    ) -> "PolicyEnvInterface":
         """The same of our own description, which does not say what a move costs: by default the game's price."""
         usual = CogSettings().action_cost["energy"]
         return cls(
@@ -38,18 +41,19 @@ class PolicyEnvInterface(BaseModel):
             vibe_action_names=list(info.action_names[PLAIN_ACTIONS:]),
             move_energy_cost=usual if move_energy_cost is None else move_energy_cost,
             num_agents=info.num_agents,
-            observation_shape=info.observation_shape,
-            egocentric_shape=info.window,
+            observation_shape=window.token_shape if window else info.observation_shape,
+            egocentric_shape=window.shape if window else info.window,
         )
 
     @classmethod
     def from_mg_cfg(cls, mg_cfg: "MettaGridConfig") -> "PolicyEnvInterface":
         """Of a configured game. Raises UserError for one that this engine cannot play."""
         from metta.compat.reading import mission_of  # here because a policy alone needs no missions
+        from metta.compat.window import Window
         from metta.game.observation import env_info
 
         mission = mission_of(mg_cfg)
-        return cls.from_info(env_info(mission), mission.cog.action_cost.get("energy"))
+        return cls.from_info(env_info(mission), mission.cog.action_cost.get("energy"), Window(mg_cfg.game))
 
     @property
     def obs_height(self) -> int:

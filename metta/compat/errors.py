@@ -6,8 +6,14 @@ from contextlib import contextmanager
 from metta.common.errors import UserError
 
 
-class NotPlayableError(UserError, ValueError):
-    """A mission, a map or an edit of them that this engine cannot play, by name."""
+class NotPlayableError(UserError, ValueError, RuntimeError):
+    """A mission, a map or an edit of them that this engine cannot play, by name: there a ValueError or RuntimeError."""
+
+
+class UnknownResourceError(NotPlayableError, KeyError):
+    """A name that is no resource of the game."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
 @contextmanager

@@ -23,6 +23,11 @@ def resolve_policy_class_path(policy: str) -> str:
     return get_policy_registry().get(policy, policy)
 
 
+def get_policy_class_shorthand(policy: str) -> str | None:
+    """The short name of a class path, if it has one."""
+    return {path: name for name, path in get_policy_registry().items()}.get(policy)
+
+
 def load_symbol(full_name: str) -> Any:
     """What a dotted path names, attributes of attributes too. Raises ModuleNotFoundError."""
     parts = full_name.split(".")

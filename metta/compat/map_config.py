@@ -3,10 +3,14 @@
 `metta.compat.maps` makes our map settings of them.
 """
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+DEFAULT_CHARACTERS = {"#": "wall", ".": "empty", "@": "agent.agent"}
 
 
 class SceneConfig(BaseModel):
@@ -111,6 +115,17 @@ class SequentialMachinaArenaConfig(_Arena):
 class MapBuilderConfig(SceneConfig):
     """Anything that draws a map."""
 
+    @classmethod
+    def from_uri(cls, uri: str | Path) -> Self:
+        """Of a YAML or JSON file, as `.map` files are."""
+        return cls.from_str(Path(uri).read_text())
+
+    @classmethod
+    def from_str(cls, data: str | bytes) -> Self:
+        """Of YAML or JSON. Raises ValidationError for what is not offered."""
+        wanted: Any = AnyMapBuilder if cls is MapBuilderConfig else cls
+        return TypeAdapter(wanted).validate_python(yaml.safe_load(data))
+
     def create(self) -> "MapBuilder":
         return MapBuilder(self)
 
@@ -122,8 +137,32 @@ class AsciiMapBuilderConfig(MapBuilderConfig):
         "mettagrid.map_builder.ascii.AsciiMapBuilder.Config"
     )
     seed: int | None = None
-    map_data: list[list[str]]
+    map_data: list[list[str]]  # or rows of text, or one text, when it is made
     char_to_map_name: dict[str, str] = {}
+
+    @field_validator("map_data", mode="before")
+    @classmethod
+    def _cells(cls, value: Any) -> Any:
+        rows = value.splitlines() if isinstance(value, str) else value
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError(f"rows of {', '.join(sorted({str(len(row)) for row in rows}))} cells; all need as many")
+        return [list(row) for row in rows]
+
+    @field_validator("char_to_map_name")
+    @classmethod
+    def _with_usual(cls, value: dict[str, str]) -> dict[str, str]:
+        for char, name in DEFAULT_CHARACTERS.items():
+            if value.get(char, name) != name:
+                raise ValueError(f"'{char}' is always {name}, it cannot be {value[char]}")
+        return {**DEFAULT_CHARACTERS, **value}
+
+    @property
+    def width(self) -> int:
+        return len(self.map_data[0]) if self.map_data else 0
+
+    @property
+    def height(self) -> int:
+        return len(self.map_data)
 
 
 class MapGenConfig(MapBuilderConfig):

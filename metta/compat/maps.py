@@ -50,7 +50,7 @@ def map_settings(builder: MapBuilderConfig) -> MapSettings:
         settings = map_settings(inner)
         return settings if builder.seed is None else settings.model_copy(update={"seed": builder.seed})
     if isinstance(inner, AsciiMapBuilderConfig):
-        return _drawn(inner, builder.seed)
+        return _framed(builder, inner)
     if not isinstance(inner, MachinaArenaConfig | SequentialMachinaArenaConfig):
         raise NotPlayableError(f"game.map_builder.instance: {type(inner).__name__} is not offered; {PLAYABLE}")
     return _arena(builder, inner)
@@ -60,12 +60,28 @@ def _drawn(drawn: AsciiMapBuilderConfig, seed: int | None) -> MapSettings:
     """The same picture in our characters, and letters for what these do not have."""
     ours = {name: char for char, name in PICTURE.items()}
     used = dict.fromkeys(char for row in drawn.map_data for char in row)
-    names = {char: drawn.char_to_map_name.get(char, PICTURE.get(char, char)) for char in used}
+    if unknown := [char for char in used if char not in drawn.char_to_map_name]:
+        raise NotPlayableError(f"game.map_builder: unknown character '{unknown[0]}', char_to_map_name lacks it")
+    names = {char: drawn.char_to_map_name[char] for char in used}
     others = dict(zip(dict.fromkeys(name for name in names.values() if name not in ours), OTHERS, strict=False))
     rows = ["".join({**ours, **others}[names[char]] for char in row) for row in drawn.map_data]
     legend = {letter: name for name, letter in others.items()}
     data = {"picture": "\n".join(rows) + "\n", "legend": legend, "seed": seed}
     return validated(MapSettings, data, "game.map_builder")
+
+
+def _framed(builder: MapGenConfig, drawn: AsciiMapBuilderConfig) -> MapSettings:
+    """A picture within walls."""
+    usual = MapGenConfig()
+    for name in ("width", "height", "instances", "instance_object_remap", "set_team_by_instance"):
+        value = getattr(builder, name)
+        if value != getattr(usual, name) and (name, value) != ("instances", 1):
+            raise NotPlayableError(f"game.map_builder.{name}={value!r}: this engine draws characters only without it")
+    wide = builder.border_width
+    side = ["#"] * wide
+    walls = [["#"] * (drawn.width + 2 * wide)] * wide
+    rows = [*walls, *([*side, *row, *side] for row in drawn.map_data), *walls]
+    return _drawn(drawn.model_copy(update={"map_data": rows}), builder.seed)
 
 
 def _arena(builder: MapGenConfig, arena: Arena) -> MapSettings:

@@ -4,7 +4,6 @@ HOME = "metta.compat"
 CVC = "cogames.cogs_vs_clips"
 RULES = "games of other rules are not offered; missions of this one: docs/missions.md"
 NETS = "our nets are class=lstm and class=tutorial (docs/nets.md)"
-TRAINING = "train with tools/run.py train or with PuffeRL (docs/training.md, docs/coming-from-cogames.md)"
 
 
 def _from(place: str, names: str) -> dict[str, str]:
@@ -29,7 +28,7 @@ TREE = CONFIG | _from(
 PUFFER = _from("puffer", "MettaGridPufferEnv PufferMettaGridEnv=MettaGridPufferEnv")
 SITES = _from(
     "catalogue",
-    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES make_cogsguard_arena_site make_cogsguard_machina1_site",
+    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES get_map make_cogsguard_arena_site make_cogsguard_machina1_site",
 )
 COG = {"CogConfig": "metta.game.mission:CogSettings", "CogTeam": "metta.game.mission:TeamSettings"}
 MISSION = _from(
@@ -78,12 +77,16 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.policy": {},
     "mettagrid.policy.policy": _from(
         "policy", "AgentPolicy MultiAgentPolicy PolicySpec StatefulAgentPolicy StatefulPolicyImpl"
-    ),
+    )
+    | _from("policies.nim", "NimMultiAgentPolicy"),
     "mettagrid.policy.policy_env_interface": _from("environment", "PolicyEnvInterface"),
     "mettagrid.policy.policy_registry": _from("policy", "PolicyRegistryMeta get_policy_registry"),
     "mettagrid.policy.loader": _from(
-        "loading", "discover_and_register_policies initialize_or_load_policy resolve_policy_class_path"
+        "loading",
+        "discover_and_register_policies get_policy_class_shorthand initialize_or_load_policy resolve_policy_class_path",
     ),
+    "mettagrid.policy.prepare_policy_spec": _from("uris", "load_policy_spec_from_path"),
+    "mettagrid.policy.submission": _from("policy", "POLICY_SPEC_FILENAME SubmissionPolicySpec"),
     "mettagrid.policy.utils": _from("lstm_state", "LSTMState LSTMStateDict LSTMStateTuple"),
     "mettagrid.policy.token_encoder": _from("tokens", "coordinates"),
     "mettagrid.policy.noop": _from("policies.simple", "NoopAgentPolicy NoopPolicy"),
@@ -94,15 +97,26 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.renderer.miniscope.buffer": _from("text_map", "MapBuffer"),
     "mettagrid.renderer.miniscope.symbol": _from("text_map", "DEFAULT_SYMBOL_MAP get_symbol_for_object"),
     "mettagrid.runner": {},
-    "mettagrid.runner.rollout": _from("rollout", "resolve_env_for_seed run_episode_local"),
+    "mettagrid.runner.rollout": _from("rollout", "resolve_env_for_seed run_episode_local")
+    | _from("evaluating", "run_multi_episode_rollout"),
+    "mettagrid.simulator.multi_episode": {},
+    "mettagrid.simulator.multi_episode.rollout": _from("evaluating", "EpisodeRolloutResult MultiEpisodeRolloutResult"),
+    "mettagrid.simulator.multi_episode.summary": _from(
+        "evaluating",
+        "MultiEpisodeRolloutPolicySummary MultiEpisodeRolloutSummary build_multi_episode_rollout_summaries",
+    ),
     "mettagrid.util": {},
+    "mettagrid.util.uri_resolvers": {},
+    "mettagrid.util.uri_resolvers.schemes": _from("uris", "policy_spec_from_uri"),
     "mettagrid.util.module": _from("loading", "load_symbol"),
     "mettagrid.util.stats_writer": _from("handlers", "NoopStatsWriter StatsWriter"),
     "cogames": {},
     "cogames.core": MISSION,
     "cogames.device": _from("devices", "resolve_training_device"),
     "cogames.game": _from("catalogue", "load_mission_config load_mission_config_from_python save_mission_config"),
+    "cogames.evaluate": _from("evaluating", "evaluate"),
     "cogames.play": _from("rollout", "play run_episode_local"),
+    "cogames.train": _from("training", "train"),
     "cogames.cli": {},
     "cogames.cli.mission": _from(
         "catalogue",
@@ -164,9 +178,6 @@ OFFERED |= {f"{CVC}.{folder}cogsguard_tutorial": tutorial for folder in ("", "tu
 
 # What is not offered, with the way here.
 REFUSED: dict[str, str] = {
-    "mettagrid.policy.policy.NimMultiAgentPolicy": "metta runs no Nim; write a MultiAgentPolicy with step_batch",
-    "cogames.train": f"metta offers no cogames.train; {TRAINING}",
-    "cogames.evaluate": "metta offers no cogames.evaluate; cogames run plays policies and reports (docs/evaluation.md)",
     **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
        for name in ("lstm", "stateless", "puffer_default")},
     **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"

@@ -17,6 +17,7 @@ from metta.compat.observation import Action, AgentObservation
 from metta.policy.hosted.per_agent import AgentTeam
 from metta.policy.interface import Info, Policy
 
+POLICY_SPEC_FILENAME = "policy_spec.json"
 State = TypeVar("State")
 _CLASSES: dict[str, str] = {}  # class path by short name
 
@@ -56,8 +57,8 @@ class AgentPolicy:
 
     @property
     def infos(self) -> dict[str, Any]:
-        """What the policy tells of its last step."""
-        return self._infos
+        """What the policy tells of its last step; nothing where a class has its own constructor only."""
+        return getattr(self, "_infos", {})
 
     @property
     def policy_env_info(self) -> PolicyEnvInterface:
@@ -172,3 +173,9 @@ class PolicySpec(BaseModel):
         """The class, and the file of weights if there is one."""
         data = [Path(self.data_path).name] if self.data_path else []
         return "-".join([self.class_path.rpartition(".")[2], *data])
+
+
+class SubmissionPolicySpec(PolicySpec):
+    """The spec of a bundle; its paths are those in the bundle."""
+
+    setup_script: str | None = None

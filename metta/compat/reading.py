@@ -4,16 +4,18 @@ Values are read where `metta.compat.writing` puts them. Then the mission is writ
 the engine cannot play what somebody has edited, and the place is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from metta.common.errors import suggest
 from metta.common.settings import short_repr, validated
 from metta.compat.config import AgentConfig, EventConfig, GameConfig, MettaGridConfig, StatValue
-from metta.compat.errors import NotPlayableError, as_value_errors
+from metta.compat.errors import NotPlayableError, UnknownResourceError, as_value_errors
 from metta.compat.maps import map_settings
+from metta.compat.window import Window, usual
 from metta.compat.writing import OURS, tree_of
-from metta.game.mission import MOST, Mission
+from metta.game.mission import Mission
 from metta.game.resources import CLIPS, ELEMENTS, GEAR, ROLE, ROLES
 from metta.game.rewards import ROLE_ENTRIES
 
@@ -24,10 +26,15 @@ WEALTHIEST = 1000
 
 
 def mission_of(config: MettaGridConfig) -> Mission:
-    """Raises NotPlayableError that names the first thing of the tree which this engine cannot play."""
+    """Raises NotPlayableError that names the first thing of the tree which this engine cannot play.
+
+    The window is not part of it: `metta.compat.window` shows what of the engine's an agent sees.
+    """
     game = config.game
+    Window(game)
     if game.num_agents > len(game.agents):
         raise NotPlayableError(f"game.num_agents={game.num_agents}: game.agents has only {len(game.agents)}")
+    _check_resources(game)
     if game.max_steps == 0:
         raise NotPlayableError("game.max_steps=0: this engine has no endless episodes")
     with as_value_errors(), _complete():
@@ -36,6 +43,24 @@ def mission_of(config: MettaGridConfig) -> Mission:
     for path, theirs, ours in _differences(_rules(config), _rules(played), "game"):
         raise NotPlayableError(f"{path}={short_repr(theirs)}: this engine cannot play that, only {short_repr(ours)}")
     return mission
+
+
+def _check_resources(game: GameConfig) -> None:
+    """Raises UnknownResourceError for an amount or a limit of what is no resource of the game."""
+    owners = {
+        **{f"agents.{index}": agent.inventory for index, agent in enumerate(game.agents)},
+        **{f"objects.{name}": one.inventory for name, one in game.objects.items()},
+        **{f"collectives.{name}": one.inventory for name, one in game.collectives.items()},
+    }
+    named: list[tuple[str, Iterable[str]]] = [("actions.move.consumed_resources", game.actions.move.consumed_resources)]
+    for owner, inventory in owners.items():
+        named.append((f"{owner}.inventory.initial", inventory.initial))
+        for key, limit in inventory.limits.items():
+            named.append((f"{owner}.inventory.limits.{key}", [*limit.resources, *limit.modifiers]))
+    for path, names in named:
+        for name in names:
+            if name not in game.resource_names:
+                raise UnknownResourceError(f"game.{path}: no resource {name}{suggest(name, game.resource_names)}")
 
 
 @contextmanager
@@ -95,40 +120,29 @@ def plain_name(label: str) -> str:
 
 
 def _teams(game: GameConfig) -> Data:
-    """Teams in the order of their agents, with stocks that follow from size and wealth."""
+    """Teams in the order of their agents."""
     found: Data = {}
-    names = [name for name in game.collectives if name != CLIPS]
-    for name in names:
+    for name in (name for name in game.collectives if name != CLIPS):
         short = next(key.removesuffix(":hub") for key, one in game.objects.items()
                      if key.endswith(":hub") and one.collective == name)  # fmt: skip
         size = sum(agent.collective == name for agent in game.agents)
-        held = game.collectives[name].inventory.initial
-        if len({held.get(element, 0) for element in ELEMENTS}) > 1 or set(held) - set(ELEMENTS):
-            path = f"game.collectives.{name}.inventory.initial"
-            raise NotPlayableError(f"{path}={held}: this engine gives a team as much of each element, and nothing else")
-        size, wealth = _wealth(name, held.get(ELEMENTS[0], 0), size, len(names) == 1)
-        hearts = game.objects[f"{short}:hub"].inventory.initial.get("heart", 0)
         found[name] = {
             "name": name,
             "short_name": short,
             "num_agents": size,
-            "wealth": wealth,
-            "initial_hearts": hearts,
+            "initial_hearts": game.objects[f"{short}:hub"].inventory.initial.get("heart", 0),
+            **_stock(game.collectives[name].inventory.initial, size),
         }
     return found
 
 
-def _wealth(team: str, stock: int, agents: int, alone: bool) -> tuple[int, int]:
-    """Size and wealth of a team that starts with so much of each element: 3 x size x wealth. The size of a team that
-    plays alone is free: the mission says how many play."""
-    for size in (agents, *range(1, 256)) if alone else (agents,):
-        wealth = -(-stock // (3 * size))
-        if wealth <= WEALTHIEST and min(MOST, 3 * size * wealth) == stock:
-            return size, wealth
-    raise NotPlayableError(
-        f"game.collectives.{team}.inventory.initial: this engine starts with a multiple of "
-        f"{3 if alone else 3 * agents} of each element, not {stock}"
-    )
+def _stock(held: dict[str, int], agents: int) -> Data:
+    """What a team of so many agents starts with as wealth, 3 x agents x wealth of each element, or else resource by
+    resource."""
+    first, stocks = held.get(ELEMENTS[0], 0), dict.fromkeys(ELEMENTS, 0) | held
+    wealth = first // max(1, 3 * agents)
+    even = stocks == dict.fromkeys(ELEMENTS, 3 * agents * wealth) and wealth <= WEALTHIEST
+    return {"wealth": wealth} if even else {"wealth": 0, "stocks": stocks}
 
 
 def _cog(game: GameConfig, agent: AgentConfig) -> Data:
@@ -243,14 +257,19 @@ def _rules(config: MettaGridConfig) -> Data:
     agents = [_stripped(agent) for agent in game["agents"][: game["num_agents"]]]
     return {
         **{key: value for key, value in game.items() if key not in UNREAD},
+        "obs": usual(config.game.obs).model_dump(mode="json"),
         "agents": dict(enumerate(agents)),
         "objects": {key: _stripped(one) for key, one in game["objects"].items()},
+        "collectives": {key: _stripped(one) for key, one in game["collectives"].items()},
         "events": {key: kept for key, one in game["events"].items() if (kept := _event(one, game["max_steps"]))},
     }
 
 
 def _stripped(one: Data) -> Data:
-    return {key: value for key, value in one.items() if key not in SHOWN}
+    """What of an agent, an object or a team is a rule; to start with nothing is to start without."""
+    held = one["inventory"]
+    initial = {item: amount for item, amount in held["initial"].items() if amount}
+    return {**{key: value for key, value in one.items() if key not in SHOWN}, "inventory": {**held, "initial": initial}}
 
 
 def _event(event: Data, steps: int) -> Data | None:

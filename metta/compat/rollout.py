@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from metta.compat.simulation import Simulator, SimulatorEventHandler
 from metta.compat.text_map import map_text
 
 MODES = ("unicode", "log", "none", None)
+WINDOWS = ("gui", "vibescope")
 logger = logging.getLogger(__name__)
 
 
@@ -170,13 +172,17 @@ def play(
     game_name: str,
     seed: int = 42,
     device: str = "cpu",
-    render_mode: str | None = "none",
+    render_mode: str | None = "gui",
     save_replay: Path | None = None,
     save_replay_file: Path | None = None,
     autostart: bool = False,
 ) -> None:
-    """Play an episode with one policy and print its rewards."""
-    replay_path = save_replay_file or (Path(save_replay) / f"{game_name}.json.z" if save_replay else None)
+    """Play an episode with one policy and say how it went. Where a window is asked for, say what shows one."""
+    if render_mode in WINDOWS:
+        console.print(f"render_mode={render_mode}: metta opens no window here; cogames play -r gui does")
+        render_mode = "none"
+    folder = Path(save_replay) / f"{uuid.uuid4()}.json.z" if save_replay else None
+    replay_path = Path(save_replay_file) if save_replay_file else folder
     result, _ = run_episode_local(
         policy_specs=[policy_spec],
         assignments=[0] * env_cfg.game.num_agents,
@@ -184,10 +190,13 @@ def play(
         replay_path=replay_path,
         seed=seed,
         device=device,
-        render_mode="none" if render_mode in ("gui", "vibescope") else render_mode,
+        render_mode=render_mode,
         autostart=autostart,
     )
-    console.print(f"Episode complete: {game_name}, {result.steps} steps, rewards {result.rewards}")
+    console.print(f"Episode Complete! {game_name}\nSteps: {result.steps}", highlight=False)
+    console.print(f"Score per cog: {sum(result.rewards) / len(result.rewards):.2f}", highlight=False)
+    if replay_path:
+        console.print(f"Replay saved: cogames replay {replay_path}", soft_wrap=True, highlight=False)
 
 
 class PolicySpecWithProportion(PolicySpec):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metta.compat.errors import NotPlayableError
 from metta.compat.grid_objects import BoundingBox
+from metta.compat.inventory import set_inventory
 from metta.compat.observation import Action, AgentObservation, ObservationToken, decode
 from metta.game.observation import PLAIN_ACTIONS, collectives
 
@@ -65,9 +65,12 @@ class SimulationAgent:
         return {name.removeprefix("inv:"): amount for name, amount in _folded(own).items()}
 
     def set_inventory(self, inventory: dict[str, int]) -> None:
-        raise NotPlayableError(
-            "set_inventory: inventories are the engine's; agents[i].inventory.initial sets the first"
-        )
+        """What it holds from now on, as far as its limits go, and nothing else. It is seen after the next step.
+
+        Raises ValueError for a resource that there is not.
+        """
+        limits = list(self._sim.config.game.agents[self.id].inventory.limits.values())
+        set_inventory(self._sim._batch, self.id, inventory, self._sim.resource_names, limits)
 
 
 def _folded(tokens: list[ObservationToken]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from metta.compat.observation import (
 )
 from metta.compat.reading import mission_of
 from metta.compat.simulated import Core, SimulationAgent
+from metta.compat.window import Window
 from metta.game.engine.batch import EnvBatch, Episode
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
@@ -32,7 +33,7 @@ MOST_TYPES = 25  # names, padded with ""
 class Buffers:
     """Arrays that the engine reads and writes, by agent."""
 
-    observations: np.ndarray  # uint8 [N, 200, 3]
+    observations: np.ndarray  # uint8 [N, 200, 3], of a smaller window fewer
     terminals: np.ndarray  # bool [N]
     truncations: np.ndarray  # bool [N]
     rewards: np.ndarray  # float32 [N]
@@ -124,8 +125,9 @@ class Simulation:
         with as_value_errors():
             maps = _map(self.mission, map_number)
             self._batch = EnvBatch(self.mission, 1, maps=maps, seed=seed & 0xFFFFFFFF, auto_reset=False)
-        self.policy_env_info = PolicyEnvInterface.from_info(self._batch.info, config.game.actions.move
-                                                            .consumed_resources.get("energy"))  # fmt: skip
+        self._window = Window(config.game)
+        price = config.game.actions.move.consumed_resources.get("energy")
+        self.policy_env_info = PolicyEnvInterface.from_info(self._batch.info, price, self._window)
         self._buffers = buffers or new_buffers(self.num_agents, self.observation_shape)
         if self._buffers.vibe_actions is None:
             self._buffers.vibe_actions = np.zeros(self.num_agents, dtype_actions)
@@ -140,7 +142,9 @@ class Simulation:
         buffers.rewards[:], buffers.actions[:], buffers.masks[:] = 0, 0, True
         buffers.terminals[:] = buffers.truncations[:] = False
         self._vibe_actions[:] = 0
-        self._batch.reset(buffers.observations)
+        self._window.begin()
+        self._batch.reset(self._window.of_engine(buffers.observations))
+        self._window.show(buffers.observations)
         self.episode_rewards = np.zeros(self.num_agents, dtype_rewards)
 
     def _tell(self, what: str) -> None:
@@ -219,10 +223,15 @@ class Simulation:
         """Statistics so far: game, agent (one each), collective. What nobody did is left out."""
         so_far: Episode = self._batch.statistics(0)
         agents = [
-            {name: float(values[agent]) for name, values in so_far.agent.items() if values[agent]}
+            {
+                name: float(values[agent])
+                for name, values in so_far.agent.items()
+                if values[agent] and name not in self._window.uncounted
+            }
             for agent in range(self.num_agents)
         ]
-        return {"game": so_far.game, "agent": agents, "collective": so_far.collective}
+        game = so_far.game | self._window.statistics()
+        return {"game": game, "agent": agents, "collective": so_far.collective}
 
     def grid_objects(
         self, bbox: BoundingBox | None = None, ignore_types: Sequence[str] | None = None
@@ -252,7 +261,8 @@ class Simulation:
         acts = np.where(changing, move_and_vibe(moves, vibes - PLAIN_ACTIONS), moves)
         acts = np.where(buffers.actions > self._last_action, buffers.actions, acts).astype(np.int32)
         ends = buffers.terminals, buffers.truncations
-        self._batch.step(acts, buffers.observations, buffers.rewards, *ends)
+        self._batch.step(acts, self._window.of_engine(buffers.observations), buffers.rewards, *ends)
+        self._window.show(buffers.observations)
         self._batch.take_episodes()
         self.episode_rewards += buffers.rewards
         self._tell("on_step")

@@ -28,7 +28,7 @@ from metta.compat.config import (
 from metta.compat.map_config import AnyMapBuilder
 from metta.game.mission import Mission, RewardEntry, TeamSettings
 from metta.game.observation import SPECIAL_JUNCTION, SPECIAL_TEAM, resources
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, ROLE, ROLES, VIBES
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, ROLE, ROLES, VIBES
 from metta.game.rewards import reward_entries
 
 SYMBOLS: dict[str, str] = dict(zip(VIBES, ("😐", "❤️", "⚙️", "🌀", "🔗", "⛏️", "🔭"), strict=True))
@@ -150,7 +150,7 @@ def _collectives(mission: Mission) -> dict[str, CollectiveConfig]:
             name=name,
             inventory=InventoryConfig(
                 limits={"resources": limit.model_copy(deep=True)},
-                initial=dict.fromkeys(ELEMENTS, team.initial_elements),
+                initial={item: team.stock_of(item) for item in RESOURCES if item in ELEMENTS or team.stock_of(item)},
             ),
         )
         for name, team in mission.teams.items()

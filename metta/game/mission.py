@@ -99,6 +99,7 @@ class TeamSettings(Settings):
     name: str = Field(default="cogs", description="the team's key once more")
     short_name: str = Field(default="c", description="prefix of the types of its hub and stations")
     wealth: int = Field(default=1, ge=0, le=1000, description="initial elements: agents x 3 x wealth of each")
+    stocks: Amounts = Field(default={}, description="initial resources of the team, where not those of its wealth")
     initial_hearts: Quantity | None = Field(default=None, description="hearts in the hub; null: 5 x wealth")
     num_agents: int = Field(default=8, ge=1, le=255, description="cogs of the team")
 
@@ -106,9 +107,10 @@ class TeamSettings(Settings):
     def hub_hearts(self) -> int:
         return 5 * self.wealth if self.initial_hearts is None else self.initial_hearts
 
-    @property
-    def initial_elements(self) -> int:
-        return min(MOST, self.num_agents * 3 * self.wealth)
+    def stock_of(self, resource: str) -> int:
+        """What the team owns at the start, whatever the limit."""
+        usual = min(MOST, self.num_agents * 3 * self.wealth) if resource in ELEMENTS else 0
+        return self.stocks.get(resource, usual)
 
 
 class CostSettings(Settings):
@@ -269,8 +271,13 @@ class Mission(Settings):
 
     @property
     def rules(self) -> str:
-        """Digest of everything that decides how it is played: all but what it says of itself to people."""
-        return digest(self.model_dump_json(exclude={"name", "description"}))  # as text: the order of teams matters
+        """Digest of everything that decides how it is played: all but what it says of itself to people.
+
+        Stocks that follow from the wealth are left out: the digest is that of missions from before there were others.
+        """
+        usual = {key: {"stocks"} for key, team in self.teams.items() if not team.stocks}
+        said: dict[str, Any] = {"name": True, "description": True, "teams": usual}
+        return digest(self.model_dump_json(exclude=said))  # as text: the order of teams matters
 
     @property
     def label(self) -> str:

@@ -17,14 +17,19 @@ Load = Callable[[str], ModuleType]
 
 
 @pytest.fixture(scope="session")
-def packages() -> Path:
-    """The folder in which the retired packages are installed."""
+def original() -> str:
+    """A Python that has the retired packages."""
     try:
-        python = find_original(None)
+        return str(find_original(None))
     except NotInstalledError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def packages(original: str) -> Path:
+    """The folder in which the retired packages are installed."""
     where = "import importlib.util as u; print(u.find_spec('cogames').origin)"
-    found = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
+    found = subprocess.run([original, "-c", where], capture_output=True, text=True, check=True)
     return Path(found.stdout.strip()).parents[1]
 
 

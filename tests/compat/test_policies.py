@@ -1,16 +1,19 @@
 """Classes written for mettagrid play here unchanged: as they do there, wherever a policy is named."""
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
-from mettagrid.policy.policy import AgentPolicy, MultiAgentPolicy, PolicySpec
+from mettagrid.policy.policy import AgentPolicy, NimMultiAgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
+from mettagrid.util.uri_resolvers.schemes import policy_spec_from_uri
 
 from metta.common.errors import UserError
+from metta.compat.observation import decode
 from metta.eval.episodes import play_episodes
 from metta.game.missions import load_mission
 from metta.game.observation import env_info
@@ -20,6 +23,7 @@ from metta.policy.hosted.submission import create_bundle, validate_bundle
 from metta.policy.interface import Policy
 from metta.policy.stored.uri import make_policy
 from tests.compat.conftest import Load
+from tests.compat.user_policies import CompiledPolicy, Library
 
 MISSION = load_mission("cogsguard_arena.basic")
 INFO = env_info(MISSION)
@@ -68,6 +72,21 @@ def test_every_episode_has_new_objects():
 
 def test_a_batched_class_gives_flat_ids_with_vibes():
     np.testing.assert_array_equal(play(make_policy(f"{CLASSES}.BatchedPolicy", INFO), 12)[10, 0], [10, 11, 0, 1])
+
+
+def test_a_compiled_core_reads_and_writes_arrays_by_their_addresses():
+    info = PolicyEnvInterface.from_info(env_info(MISSION.model_copy(update={"num_agents": 4})))
+    seen = RECORDED["observations"][5]
+    values = np.where(seen[..., 2] == 255, 0, seen[..., 2]).astype(int).sum(1) % 12
+    policy, chosen = CompiledPolicy(info), np.zeros(4, np.int32)
+    policy.step_batch(seen, chosen)
+    np.testing.assert_array_equal(chosen, values)
+    agent = policy.agent_policy(2)
+    assert agent.step(decode(2, seen[2], info.obs_features)).name == info.all_action_names[values[2]]
+    assert agent.infos == {"agent": 2}
+    some, two = NimMultiAgentPolicy(info, Library, agent_ids=[1, 3]), np.zeros(2, np.int32)
+    some.step_batch(seen[[1, 3]], two)
+    np.testing.assert_array_equal(two, values[[1, 3]])
 
 
 def test_an_agent_that_fails_stands_still_and_the_others_play_on():
@@ -162,33 +181,32 @@ def test_the_loader_knows_short_names_and_paths():
     assert isinstance(policy.agent_policy(0), AgentPolicy) and spec.name == "TurningPolicy"
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("nothing", "Invalid symbol name: nothing"),
-        ("no_such_module.Policy", "No module named 'no_such_module'"),
-        ("tests.compat.user_policies.Missing", "Could not load symbol"),
-    ],
-)
-def test_a_class_that_is_not_there_is_a_module_not_found_error(path: str, message: str):
-    with pytest.raises(ModuleNotFoundError, match=message):
-        initialize_or_load_policy(TOLD, PolicySpec(class_path=path))
-
-
-def test_errors_of_policies_are_those_of_the_original(tmp_path: Path):
-    with pytest.raises(TypeError, match="is not a MultiAgentPolicy"):
-        initialize_or_load_policy(
-            TOLD,
-            PolicySpec(class_path="tests.compat.user_policies.Turner", init_kwargs={"agent_id": 0, "stride": 1}),
-        )
-    with pytest.raises(FileNotFoundError):
-        initialize_or_load_policy(
-            TOLD, PolicySpec(class_path="tests.compat.user_policies.TurningPolicy", data_path=str(tmp_path / "none"))
-        )
-    with pytest.raises(NotImplementedError, match="MultiAgentPolicy does not implement step_batch"):
-        MultiAgentPolicy(TOLD).step_batch(np.zeros((1, 200, 3), np.uint8), np.zeros(1, np.int32))
-    with pytest.raises(ValueError, match="short name 'starter' belongs to"):
-        type(MultiAgentPolicy)("Mine", (MultiAgentPolicy,), {"short_names": ["starter"], "__module__": "mine"})
+def test_a_policy_is_named_by_its_uri_or_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "src/ours_of_uris").mkdir(parents=True)
+    (tmp_path / "src/ours_of_uris/policy.py").write_text(
+        "from tests.compat.user_policies import TurningPolicy as Turn\n"
+    )
+    (tmp_path / "stride").write_text("2")
+    (tmp_path / "policy_spec.json").write_text(
+        json.dumps({"class_path": "ours_of_uris.policy.Turn", "data_path": "stride", "init_kwargs": {"device": "cuda"}})
+    )
+    packed = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("policy_spec.json", "stride", "src/ours_of_uris/policy.py"):
+            archive.write(tmp_path / name, name)
+    for uri in (str(tmp_path), tmp_path.as_uri(), f"{packed.as_uri()}?stride=4"):
+        spec = policy_spec_from_uri(uri)
+        assert spec.init_kwargs["device"] == "cpu" and spec.init_kwargs.get("stride", 4) == 4
+        policy = initialize_or_load_policy(TOLD, spec)
+        assert type(policy).__name__ == "TurningPolicy" and policy._stride == 2  # as its data says
+    spec = policy_spec_from_uri("metta://policy/random?vibe_action_p=1&quick=true")
+    assert spec.class_path == "mettagrid.policy.random_agent.RandomMultiAgentPolicy"
+    assert spec.init_kwargs == {"vibe_action_p": 1, "quick": True}
+    with pytest.raises(FileNotFoundError, match=r"policy_spec\.json not found"):
+        policy_spec_from_uri(str(tmp_path / "src"))
+    with pytest.raises(ValueError, match="cogames -p and policy_uri= read others"):
+        policy_spec_from_uri("s3://bucket/bundle.zip")
 
 
 def test_such_a_class_plays_whole_episodes():

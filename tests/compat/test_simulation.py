@@ -91,13 +91,35 @@ def test_actions_stay_until_they_are_set_again():
         sim.step()
     stats = sim.episode_stats["agent"]
     assert stats[0]["action.change_vibe.success"] == 2 and stats[1]["action.move.success"] == 2
-    with pytest.raises(KeyError):
-        sim.agent(0).set_action("move_up")
-    with pytest.raises(AttributeError):
-        sim.agent(0).set_action(3)
     sim._c_sim.actions()[:] = 99
     sim.step()
     assert sim.episode_stats["agent"][2]["action.invalid_index"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ({"miner": 1, "carbon": 100, "hp": 60}, {"hp": 60, "carbon": 4, "miner": 1}),  # the last comes first
+        ({"hp": 500, "energy": 5, "heart": 30}, {"energy": 5, "hp": 100}),  # without hp no heart
+        ({"scout": 1, "aligner": 1}, {}),
+        ({}, {}),
+        ({"hp": 30, "scout": 1, "aligner": 1, "solar": 9}, {"hp": 30, "solar": 9}),
+    ],
+)
+def test_what_an_agent_holds_is_replaced_within_its_limits(given: dict[str, int], held: dict[str, int]):
+    """What mettagrid 0.8.4 gives."""
+    sim = simulation(cogs=2, variants_arg=["no_weather"])
+    agent = sim.agent(0)
+    agent.set_inventory(given)
+    names = sim.resource_names
+    (me,) = [one for one in sim.grid_objects().values() if one.get("agent_id") == 0]
+    assert {names[item]: amount for item, amount in me["inventory"].items()} == held
+    assert agent.inventory == {"energy": 100, "hp": 50, "solar": 1}  # seen after the next step
+    stats = sim.episode_stats["agent"][0]
+    assert (stats["energy.lost"], stats["hp.lost"], stats["death"]) == (100, 50, 1)
+    assert all(stats[f"{name}.gained"] == amount for name, amount in held.items())
+    sim.step()
+    assert set(agent.inventory) - {"energy", "hp"} == set(held) - {"energy", "hp"}
 
 
 def test_handlers_are_told_in_order_and_a_closed_simulation_stands_still():
@@ -109,12 +131,6 @@ def test_handlers_are_told_in_order_and_a_closed_simulation_stands_still():
     sim.close()
     sim.close()
     assert diary.lines == ["start 0", "step 1", "step 2", "end", "close"]
-    with pytest.raises(AttributeError):
-        sim.step()
-    with pytest.raises(IndexError):
-        sim.agent(3)
-    with pytest.raises(KeyError):
-        sim.get_feature(200)
 
 
 def test_the_next_simulation_has_the_next_map_and_the_same_number_the_same():
@@ -149,9 +165,6 @@ def test_an_episode_ends_with_its_statistics_and_the_next_step_begins_another():
     assert told[3]["attributes"]["steps"] == 4 and told[3]["agent"]["action.move.success"] > 0
     env.step(np.zeros(3, np.int32))
     assert env.current_simulation.current_step == 1 and not env.terminals.any()
-    env.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        _ = env.current_simulation
 
 
 @pytest.mark.parametrize(
@@ -171,14 +184,6 @@ def test_moves_and_vibes_come_in_one_number_or_two(actions: list[Any], done: set
     env.step(np.array(actions))
     stats = env.current_simulation.episode_stats["agent"][0]
     assert {name for name in stats if name.startswith("action") and name.endswith("success")} == done
-
-
-@pytest.mark.parametrize("actions", [[0, 5, 0], [40, 40, 40], [-1, 0, 0], [0, 0], [[0] * 3] * 3, [np.nan] * 3])
-def test_what_is_no_action_is_a_value_error(actions: list[Any]):
-    env = environment()
-    env.reset()
-    with pytest.raises(ValueError):
-        env.step(np.array(actions))
 
 
 def test_pufferlibs_buffers_are_written_after_the_reset():
@@ -204,8 +209,6 @@ def test_chosen_statistics_come_with_every_step():
     infos = env.step(np.zeros(3, np.int32))[4]
     assert infos["collective/cogs/carbon.amount"] == 24 and infos["attributes/steps"] == 1
     assert infos["_per_agent_infos"][2] == {"reward_step": 0}
-    with pytest.raises(ValueError, match="step_info_keys: 'reward' is none of"):
-        MettaGridPufferEnv(Simulator(), config(), step_info_keys=["reward"])
 
 
 def test_the_first_played_episode_is_cut_at_a_random_step():
@@ -230,8 +233,6 @@ def test_the_pettingzoo_environment_passes_the_librarys_own_checks():
     parallel_api_test(env, num_cycles=12)
     seen, _ = env.reset(seed=1)
     assert list(seen) == [0, 1, 2] and env.action_space(0).n == 5
-    with pytest.raises(ValueError, match="action 5 of agent 0"):
-        env.step({0: 5})
 
 
 def test_a_replay_tells_each_thing_once_and_changes_by_step(tmp_path: Path):
@@ -272,10 +273,6 @@ def test_an_episode_is_played_by_classes_of_policies(tmp_path: Path):
     )
     assert result.steps == 10 and len(result.rewards) == 3 and replay is not None
     assert result.stats["agent"][1]["action.noop.success"] == 10
-    with pytest.raises(ValueError, match="assignments"):
-        run_episode_local(policy_specs=specs, assignments=[0], env=config())
-    with pytest.raises(ValueError, match="cannot read 'speed=3'"):
-        parse_policy_spec("class=noop,speed=3")
 
 
 def test_agents_without_a_policy_stand_still():

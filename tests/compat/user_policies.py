@@ -1,10 +1,18 @@
 """Policies as people wrote them for mettagrid: `class=tests.compat.user_policies.NAME`."""
 
+import ctypes
+import json
 from dataclasses import dataclass
 
 import numpy as np
 from mettagrid.mettagrid_c import dtype_actions
-from mettagrid.policy.policy import AgentPolicy, MultiAgentPolicy, StatefulAgentPolicy, StatefulPolicyImpl
+from mettagrid.policy.policy import (
+    AgentPolicy,
+    MultiAgentPolicy,
+    NimMultiAgentPolicy,
+    StatefulAgentPolicy,
+    StatefulPolicyImpl,
+)
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 from mettagrid.simulator import Action, AgentObservation
 
@@ -88,3 +96,28 @@ class FailingPolicy(TurningPolicy):
 
     def agent_policy(self, agent_id):
         return AgentPolicy(self._policy_env_info) if agent_id == 1 else super().agent_policy(agent_id)
+
+
+class Library:
+    """Reads and writes as a compiled one does: an agent's action is the sum of its tokens' values."""
+
+    def __init__(self, config):
+        self.agents = json.loads(config)["num_agents"]
+        assert len(json.loads(config)["actions"]) == 12
+
+    def step_batch(self, agent_ids, count, num_agents, num_tokens, token_dim, observations, num_actions, actions):
+        assert num_agents == self.agents
+        tokens = (ctypes.c_uint8 * (num_agents * num_tokens * token_dim)).from_address(observations)
+        chosen = (ctypes.c_int32 * num_agents).from_address(actions)
+        for agent in agent_ids[:count]:
+            first = agent * num_tokens * token_dim
+            values = tokens[first + 2 : first + num_tokens * token_dim : token_dim]
+            chosen[agent] = sum(value for value in values if value != 255) % num_actions
+
+    def get_infos_json(self, agent):
+        return json.dumps({"agent": agent}).encode()
+
+
+class CompiledPolicy(NimMultiAgentPolicy):
+    def __init__(self, policy_env_info):
+        super().__init__(policy_env_info, Library)

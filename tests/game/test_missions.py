@@ -48,7 +48,7 @@ def changes(mission: Mission, base: Mission) -> dict[str, Any]:
 
 def test_the_missions_are_those_of_the_table():
     rows = {
-        name: (m.agents, m.max_steps, m.teams["cogs"].hub_hearts, m.teams["cogs"].initial_elements, m.cog.heart_limit)
+        name: (m.agents, m.max_steps, m.teams["cogs"].hub_hearts, m.teams["cogs"].stock_of("carbon"), m.cog.heart_limit)
         for name, m in ((name, load_mission(name)) for name in mission_names())
         if name not in EVALUATED
     }

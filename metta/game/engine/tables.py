@@ -247,7 +247,7 @@ class TableBuilder:
         teams = []
         for name in self.collectives:
             team = mission.teams.get(name)
-            teams.append([team.initial_elements if team and item in ELEMENTS else 0 for item in self.resources])
+            teams.append([team.stock_of(item) if team else 0 for item in self.resources])
         self.put(L.S_TEAM, teams)
 
     def _entry_source(self, stat: str) -> list[int]:

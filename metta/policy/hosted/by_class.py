@@ -96,6 +96,8 @@ class UserClass:
             found = getattr(import_module(module), attribute, None)
         except (Exception, SystemExit) as error:  # whatever the user's module raises
             problem = f"cannot import {module} ({told(error)}){self._nearest_module()}"
+            if isinstance(error, SyntaxError):
+                problem += f"; it may need a later Python than {sys.version_info.major}.{sys.version_info.minor}"
             raise UserError(f"{self.origin}: {problem}") from error
         if not isinstance(found, type):
             near = suggest(

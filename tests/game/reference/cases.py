@@ -169,7 +169,10 @@ extractor = some(
     miner_amount=counts,
 )  # fmt: skip
 station = st.fixed_dictionaries({"uses": st.none() | st.integers(1, 3) | st.just(255)})
-means = {"wealth": st.integers(0, 40) | st.just(1000), "initial_hearts": st.none() | counts}
+means = {
+    "wealth": st.integers(0, 40) | st.just(1000), "initial_hearts": st.none() | counts,
+    "stocks": st.dictionaries(st.sampled_from([*ELEMENTS, "heart"]), counts),
+}  # fmt: skip
 team = some(**means)
 quirks = st.dictionaries(st.sampled_from(sorted(QuirkSettings.model_fields)), st.booleans(), max_size=6)
 entries = st.dictionaries(

@@ -7,7 +7,7 @@ import numpy as np
 
 from metta.game.maps import cells
 from metta.game.mission import Mission
-from metta.game.resources import CLIPS, ELEMENTS, GEAR, VIBES
+from metta.game.resources import CLIPS, ELEMENTS, GEAR, RESOURCES, VIBES
 from tests.game.reference.bag import MOST, Bag
 
 Place = tuple[int, int]
@@ -126,8 +126,7 @@ class World:
         self.written = self.dropped = self.observations = 0
         self.teams = {name: Team(name, mission.team_element_limit) for name in self.names}
         for name, team in mission.teams.items():
-            for element in ELEMENTS:
-                self.teams[name].amounts[element] = team.initial_elements
+            self.teams[name].amounts.update({item: team.stock_of(item) for item in RESOURCES})
         self.at: dict[Place, Thing | Cog] = {}
         self.things: list[Thing] = []
         self.cogs: list[Cog] = []
