@@ -19,6 +19,7 @@ from benchmarks import (
     interval_coverage,
     npc_cost,
     policies,
+    puffer,
     reproduction,
     sweep_overhead,
     train_throughput,
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 ALL = (
     adapters, checkpoint_stall, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report,
     interval_coverage,
-    npc_cost, policies, reproduction, sweep_overhead, train_throughput,
+    npc_cost, policies, puffer, reproduction, sweep_overhead, train_throughput,
 )  # fmt: skip
 
 
