@@ -1,17 +1,19 @@
 """The original's side of a paired measurement: runs under a Python that has cogames and mettagrid.
 
-The other side (`benchmarks.original`) starts it with the work's name and its settings as JSON; then it gets a line of
-JSON for each round and answers with one. Its own words, those of the libraries among them, go to standard error.
+Cells of a notebook run under any Python. The other side (`benchmarks.original`) starts it with the work's name and its
+settings as JSON; then it gets a line of JSON for each round and answers with one. Its own words, those of the libraries
+among them, go to standard error.
 """
 
 # pyright: basic, reportMissingImports=false
 
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,11 @@ class Channel:
 
 
 def versions():
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def mission_config(name, agents=None, steps=None, seed=None):
@@ -125,6 +131,36 @@ def train(channel, mission, agents, envs, policy, batch, minibatch, folder):
     )
 
 
+def notebook(channel, cells):
+    """Epochs of PuffeRL, or steps of its environments alone, as the cells of a notebook set them up; one a round."""
+    space = {"__name__": "__main__"}
+    for cell in cells:
+        exec(compile(cell, "cell", "exec"), space)
+    trainer, vecenv = space["trainer"], space["vecenv"]
+    trainer.print_dashboard = lambda *args, **kwargs: None
+    agents = vecenv.num_agents
+    actions = np.random.default_rng(0).integers(0, MOVES, (PREPARED, agents))
+
+    def train():
+        trainer.evaluate()
+        trainer.train()
+        return trainer.config["batch_size"]
+
+    def env(steps):
+        for step in range(steps):
+            vecenv.recv()
+            vecenv.send(actions[step % PREPARED])
+        return steps * agents
+
+    rounds = {"train": train, "env": env}
+    said = {"versions": versions(), "parameters": trainer.model_size, "threads": space["torch"].get_num_threads()}
+    request = channel.answer({**said, "batch": trainer.config["batch_size"], "agents": agents})
+    while True:
+        start = time.process_time()
+        steps = rounds[request.pop("round")](**request)
+        request = channel.answer({"agent_steps": steps, "seconds": time.process_time() - start})
+
+
 def evaluate(channel, mission, policy, steps):
     """Episodes of `cogames scrimmage`, one a round, from its map to its statistics."""
     from mettagrid.policy.loader import resolve_policy_class_path
@@ -186,5 +222,5 @@ def play(channel, mission, seeds, folder):
 
 
 if __name__ == "__main__":
-    works = {work.__name__: work for work in (env, train, evaluate, play)}
+    works = {work.__name__: work for work in (env, train, notebook, evaluate, play)}
     works[sys.argv[1]](Channel(), **json.loads(sys.argv[2]))

@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
-from benchmarks import carry_over, env_throughput, evaluation, train_throughput
+from benchmarks import carry_over, env_throughput, evaluation, puffer, train_throughput
 from benchmarks.original import VARIABLE, NotInstalledError, Original, Pairs, find_original
 from metta.common.errors import UserError
 
-COMPARING = {"env_throughput": env_throughput, "evaluation": evaluation, "train_throughput": train_throughput}
+COMPARING = {
+    "env_throughput": env_throughput, "evaluation": evaluation, "puffer": puffer, "train_throughput": train_throughput,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -80,6 +82,15 @@ def test_environments_are_measured_in_turns(original: str, capsys: pytest.Captur
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert row["pairs"] == 3 and row["ratio"] > 1
     assert row["original"]["cogames"] == "0.8.1" and row["original"]["mettagrid"] == "0.8.4"
+
+
+@pytest.mark.slow
+def test_the_aligner_notebook_is_measured_in_turns(original: str, capsys: pytest.CaptureFixture[str]):
+    words = ["--against", "original", "--original-python", original, "--pairs", "1", "--steps", "20", "--json"]
+    assert puffer.main(words) == 0
+    training, alone = json.loads(capsys.readouterr().out)["rows"]
+    assert training["parameters"] == 2_538_566 and training["threads"] == 1
+    assert training["original"]["pufferlib-core"].startswith("3.0") and alone["ratio"] > 1
 
 
 @pytest.mark.slow

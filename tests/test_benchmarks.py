@@ -22,6 +22,7 @@ from benchmarks import (
     league_matches,
     npc_cost,
     policies,
+    puffer,
     reproduction,
     sweep_overhead,
     train_throughput,
@@ -32,8 +33,8 @@ __all__ = ["postgres"]
 ROOT = Path(__file__).parents[1]
 ALL = (
     adapters, checkpoint_stall, cloning, curriculum_cost, env_profile, env_throughput, evaluation, gpu_report,
-    interval_coverage, league_load, league_matches,
-    npc_cost, policies, reproduction, sweep_overhead, train_throughput,
+    interval_coverage, league_load, league_matches, npc_cost, policies, puffer, reproduction, sweep_overhead,
+    train_throughput,
 )  # fmt: skip
 
 

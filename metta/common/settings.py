@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -51,6 +52,14 @@ class Settings(BaseModel):
         if isinstance(value, int) and not -MOST <= value <= MOST:
             raise ValueError(f"does not fit 64 bits; should be at most {MOST:,} in size")
         return value
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what differs from the defaults, as a file has it."""
+        from metta.common.documents import as_text  # here because most settings are never shown
+
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        text = as_text("yaml", said) if said else "the defaults"
+        return f"<b>{type(self).__name__}</b><pre>{escape(text)}</pre>"
 
 
 def _as_meant(value: Any, annotation: Any) -> Any:

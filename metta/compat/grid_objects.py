@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,26 @@ class GridObjects:
         self.type_names = ["agent", *config.game.objects]
         self._types = {name: self._type(name, one.tags) for name, one in config.game.objects.items()}
         self._kinds = [self._type("agent", agent.tags) for agent in config.game.agents]
-        walls = [(int(r), int(c), None) for r, c in np.argwhere(batch.map(0) == WALL)]
-        things = [(thing["row"], thing["col"], None) for thing in batch.objects(0)]
-        agents = [(r, c, agent) for agent, (r, c) in enumerate(batch.positions()[0].tolist())]
-        everything = sorted([*walls, *things, *agents], key=lambda one: one[:2])
-        self._ids = {(None if a is not None else (r, c), a): k for k, (r, c, a) in enumerate(everything, 1)}
-        self._walls = {self._ids[(r, c), None]: self._thing(self._types["wall"], r, c) for r, c, _ in walls}
+        self._first = batch.positions()[0].tolist()  # places of agents at the start, by which their ids count
+
+    # Most episodes are played without anybody looking: what follows is made when somebody does.
+
+    @cached_property
+    def _wall_places(self) -> list[tuple[int, int]]:
+        return [(int(r), int(c)) for r, c in np.argwhere(self._batch.map(0) == WALL)]
+
+    @cached_property
+    def _ids(self) -> dict[tuple[tuple[int, int] | None, int | None], int]:
+        """By place, or of agents by number."""
+        things = [(thing["row"], thing["col"]) for thing in self._batch.objects(0)]
+        still = [(place, place, None) for place in (*self._wall_places, *things)]
+        moving = [(tuple(place), None, agent) for agent, place in enumerate(self._first)]
+        everything = sorted([*still, *moving], key=lambda one: one[0])
+        return {(place, agent): number for number, (_, place, agent) in enumerate(everything, 1)}
+
+    @cached_property
+    def _walls(self) -> dict[int, dict[str, Any]]:
+        return {self._ids[place, None]: self._thing(self._types["wall"], *place) for place in self._wall_places}
 
     def present(self, bbox: BoundingBox | None, ignore_types: Sequence[str]) -> dict[int, dict[str, Any]]:
         """What is there now by id, new dictionaries."""

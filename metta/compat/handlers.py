@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from metta.compat.config import AgentConfig, StatValue
 from metta.compat.simulation import SimulatorEventHandler
 from metta.compat.step_infos import attributes
+
+DIVERSITIES = ("gain_diversity", "deposit_diversity")
 
 
 class StatsWriter(ABC):
@@ -56,7 +59,8 @@ class StatsTracker(SimulatorEventHandler):
 
     def on_episode_end(self) -> None:
         sim, stats = self._sim, self._sim.episode_stats
-        label, agents = sim.config.label, stats["agent"]
+        label = sim.config.label
+        agents = [_of_agent(*one) for one in zip(sim.config.game.agents, stats["agent"], strict=False)]
         self._rewards[label] = float(sim.episode_rewards.mean())
         self._deposits[label] = stats["game"].get("chest.heart.deposited", 0.0)
         names = dict.fromkeys(name for own in agents for name in own)
@@ -65,13 +69,18 @@ class StatsTracker(SimulatorEventHandler):
             "game": stats["game"],
             "agent": {name: sum(own.get(name, 0.0) for own in agents) / len(agents) for name in names},
             "per_agent": {str(agent): dict(own) for agent, own in enumerate(agents)},
-            "collective": stats["collective"],
+            "collective": _of_teams(sim.config.game.agents, stats["collective"]),
             "per_label_rewards": self._rewards,
             "per_label_chest_deposits": self._deposits,
             "attributes": {**attributes(sim), "completion_time": time.time()},
             "timing_per_epoch": {"msec/global": 1000 * took},
             "timing_cumulative": {"active_frac/global": 1.0},
         }
+        if type(self._writer) is not NoopStatsWriter:  # the usual one, for which nothing need be gathered
+            self._record(agents)
+
+    def _record(self, agents: list[dict[str, float]]) -> None:
+        sim = self._sim
         metrics = {agent: {"reward": float(sim.episode_rewards[agent]), **own} for agent, own in enumerate(agents)}
         groups = {one["agent_id"]: one["agent:group"] for one in sim.grid_objects(ignore_types=["wall"]).values()
                   if "agent_id" in one}  # fmt: skip
@@ -82,6 +91,24 @@ class StatsTracker(SimulatorEventHandler):
 
     def on_close(self) -> None:
         self._writer.close()
+
+
+def _rewarded(config: AgentConfig, scope: str) -> dict[str, float]:
+    """Zeros for the statistics that an agent's rewards read: they are told though nothing happened."""
+    values = [value for one in config.rewards.values() for value in (*one.nums, *one.denoms)]
+    return {value.name: 0.0 for value in values if isinstance(value, StatValue) and value.scope == scope}
+
+
+def _of_agent(config: AgentConfig, did: dict[str, float]) -> dict[str, float]:
+    """Diversities are told only where they are asked for."""
+    asked = {one["stat_name"] for one in config.log_sum_stats}
+    kept = {name: value for name, value in did.items() if name in asked or name not in DIVERSITIES}
+    return _rewarded(config, "agent") | kept
+
+
+def _of_teams(agents: list[AgentConfig], did: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    rewarded = {config.collective: _rewarded(config, "collective") for config in agents}
+    return {name: rewarded.get(name, {}) | values for name, values in did.items()}
 
 
 def _flat(path: str, value: Any) -> dict[str, str]:

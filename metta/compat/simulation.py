@@ -255,11 +255,7 @@ class Simulation:
         """All agents act as they were last told to. Raises AttributeError after `close`."""
         if self._closed:
             raise AttributeError("the simulation is closed")
-        buffers, vibes = self._buffers, self._vibe_actions
-        moves = np.where(buffers.actions < PLAIN_ACTIONS, buffers.actions, 0)
-        changing = vibes >= PLAIN_ACTIONS
-        acts = np.where(changing, move_and_vibe(moves, vibes - PLAIN_ACTIONS), moves)
-        acts = np.where(buffers.actions > self._last_action, buffers.actions, acts).astype(np.int32)
+        buffers, acts = self._buffers, self._flat_actions()
         ends = buffers.terminals, buffers.truncations
         self._batch.step(acts, self._window.of_engine(buffers.observations), buffers.rewards, *ends)
         self._window.show(buffers.observations)
@@ -268,6 +264,15 @@ class Simulation:
         self._tell("on_step")
         if self.is_done():
             self._tell("on_episode_end")
+
+    def _flat_actions(self) -> np.ndarray:
+        """What agents do as the engine counts it, int32 [N]: their moves, or moves with vibes."""
+        actions, vibes = self._buffers.actions, self._vibe_actions
+        if not vibes.any() and actions.max() < PLAIN_ACTIONS:  # the usual case, at a fifth of the time
+            return np.ascontiguousarray(actions, np.int32)
+        moves = np.where(actions < PLAIN_ACTIONS, actions, 0)
+        acts = np.where(vibes >= PLAIN_ACTIONS, move_and_vibe(moves, vibes - PLAIN_ACTIONS), moves)
+        return np.where(actions > self._last_action, actions, acts).astype(np.int32)
 
     @property
     def _last_action(self) -> int:

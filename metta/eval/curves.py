@@ -79,15 +79,13 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
     `curves` maps each metric to the points of each run, by name; `path` may be a file that is open. Raises UserError if
     the file cannot be written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure  # not pyplot, whose backend is the notebook's
     from matplotlib.lines import Line2D
 
     names = list(dict.fromkeys(name for runs in curves.values() for name in runs))
     few = len(names) <= 10
-    shades = pyplot.colormaps["tab10" if few else "turbo"](range(10) if few else np.linspace(0.05, 0.95, len(names)))
+    shades = colormaps["tab10" if few else "turbo"](range(10) if few else np.linspace(0.05, 0.95, len(names)))
     colors = dict(zip(names, shades, strict=False))
     columns = 2 if len(curves) == 4 else min(COLUMNS, len(curves))
     faint = 0.3 if len(names) <= 3 else 0.12
@@ -95,7 +93,8 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
     width, height = WIDTH * columns, HEIGHT * lines + 0.4
     across = max(1, int(width / (0.07 * max(map(len, names), default=1) + 0.55)))  # names in a row of the legend
     foot = 0.2 * -(-len(names) // across) + 0.1 if len(names) > 1 else 0.0
-    figure, axes = pyplot.subplots(lines, columns, figsize=(width, height + foot), squeeze=False)
+    figure = Figure(figsize=(width, height + foot))
+    axes = figure.subplots(lines, columns, squeeze=False)
     unit, size = _unit(curves)
     for axis, (metric, runs) in zip(axes.flat, curves.items(), strict=False):
         for name, run in runs.items():
@@ -119,8 +118,6 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
         figure.savefig(path, dpi=120, format="png")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        pyplot.close(figure)
 
 
 def _unit(curves: Mapping[str, Mapping[str, Points]]) -> tuple[str, float]:

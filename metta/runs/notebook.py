@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ def metric_frame(*names: str, folder: str | Path = "train_dir") -> "DataFrame":
 class Curves:
     """Learning curves that notebooks display."""
 
-    picture: bytes  # PNG
+    picture: bytes = field(repr=False)  # PNG
     running: bool  # whether more of them is to come
 
     def _repr_png_(self) -> bytes:

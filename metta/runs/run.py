@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from html import escape
 from typing import Any, Protocol
 
 from metta.common.errors import UserError, suggest
@@ -37,6 +38,21 @@ class Run:
     def setting(self, path: str) -> Any:
         """The value at a dotted path of the tree, None where there is none."""
         return at(self.config, path)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        score = next((self.metrics[name] for name in (SCORE, SCORE_NOW) if name in self.metrics), None)
+        rows = {
+            "run": self.name,
+            "state": self.state,
+            "created": f"{self.created:%Y-%m-%d %H:%M} UTC",
+            "agent-steps": f"{self.steps:,}",
+            "reward": "-" if score is None else f"{score:.3f}",
+            "policy": self.uri or "-",
+            "place": self.place,
+        }
+        cells = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
+        return f"<table>{cells}</table>"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Replays in a notebook: the same page, inline."""
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from metta.view.page import replay_page, replay_to_show
@@ -11,7 +11,7 @@ from metta.view.page import replay_page, replay_to_show
 class InlineReplay:
     """A replay that notebooks display; everything it needs is saved with the notebook."""
 
-    page: str
+    page: str = field(repr=False)
     height: int  # pixels
 
     def _repr_html_(self) -> str:

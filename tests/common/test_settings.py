@@ -81,3 +81,9 @@ def test_arguments_of_an_environment_of_another_library_are_its_own_affair() -> 
 def test_a_truth_value_or_a_time_is_no_number(path: str, value: object) -> None:
     with pytest.raises(UserError, match=rf"^{re.escape(path)}=.*should be a valid"):
         validated(RunConfig, tree(path, value), "")
+
+
+def test_settings_show_in_a_notebook_what_differs_from_the_defaults() -> None:
+    shown = build_mission(MissionSettings(name="aligner_tutorial", max_steps=500))._repr_html_()
+    assert "<b>Mission</b>" in shown and "\nmax_steps: 500\n" in shown and "\nrewards:\n- aligner" in shown
+    assert "thick_skinned" not in shown and "the defaults" in MissionSettings()._repr_html_()

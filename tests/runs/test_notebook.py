@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from metta.common.errors import UserError
+from metta.runs.local import LocalRuns
 from metta.runs.notebook import metric_frame, run_frame, show_curves
 from tests.runs.conftest import line, tree
 
@@ -39,7 +40,13 @@ def test_epochs_are_rows_of_metrics_with_nothing_where_nothing_was_reported(fold
 def test_curves_show_themselves_and_a_wrong_name_is_one_line(folder: Path) -> None:
     shown = show_curves(folder=folder)
     assert shown._repr_png_().startswith(b"\x89PNG") and not shown.running
+    assert len(repr(shown)) < 80, "the picture is saved with the notebook once"
     with pytest.raises(UserError, match=r"no run 'fsat'.*fast"):
         show_curves("fsat", folder=folder)
     with pytest.raises(UserError, match=r"overview/rewrd.*overview/reward"):
         show_curves(metrics=["overview/rewrd"], folder=folder)
+
+
+def test_a_run_shows_itself(folder: Path) -> None:
+    shown = LocalRuns(folder).chosen(["slow"])[0]._repr_html_()
+    assert "<td>slow</td>" in shown and "<td>1.500</td>" in shown and "slow:v2" in shown
