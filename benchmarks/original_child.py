@@ -15,6 +15,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def train(channel, mission, agents, envs, policy, batch, minibatch, folder):
 
 def notebook(channel, cells):
     """Epochs of PuffeRL, or steps of its environments alone, as the cells of a notebook set them up; one a round."""
-    space = {"__name__": "__main__"}
+    space: dict[str, Any] = {"__name__": "__main__"}
     for cell in cells:
         exec(compile(cell, "cell", "exec"), space)
     trainer, vecenv = space["trainer"], space["vecenv"]

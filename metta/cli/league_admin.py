@@ -412,6 +412,8 @@ def _password(file: Path | None) -> str:
     from metta.common.files import read_text
 
     if file is None:
+        if not sys.stdin.isatty():
+            raise UserError("there is no terminal to ask for the password: --password-file FILE, - for standard input")
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
     return (sys.stdin.readline(1000) if str(file) == "-" else read_text(file, 1000)).rstrip("\r\n")
 

@@ -22,6 +22,7 @@ Scope = Literal["user", "worker", "admin", "browser"]
 PREFIX = "cogames_"  # by which scanners for leaked secrets find a token
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")  # what no name holds
+MACHINE = "workers"  # the account of the workers that a server starts
 SHORTEST, LONGEST = 8, 200  # characters of a password
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's least; a sign-in takes ~30 ms
 NOBODY = HASHER.hash(secrets.token_hex(8))  # verified where there is no such user: that takes as long
@@ -54,11 +55,21 @@ def add_user(session: Session, name: str, password: str | None, email: str | Non
     """A new account; without a password nobody signs in to it. Raises UserError for a name that is taken or wrong."""
     if len(name) > NAME or not NAMES.fullmatch(name):
         raise UserError(f"account {name[:NAME]}: a name has at most {NAME} letters, digits and . _ - within")
-    if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())):
+    if name.lower() == MACHINE or session.scalar(select(User.id).where(func.lower(User.name) == name.lower())):
         raise UserError(f"account {name}: the name is taken")
     user = User(name=name, password=None if password is None else _hashed(password), email=email, admin=admin)
     session.add(user)
     session.flush()
+    return user
+
+
+def machine_user(session: Session) -> User:
+    """The account of the workers that a server starts, to which nobody signs in."""
+    user = session.scalar(select(User).where(User.name == MACHINE))
+    if user is None:
+        user = User(name=MACHINE, password=None)
+        session.add(user)
+        session.flush()
     return user
 
 
@@ -109,7 +120,8 @@ def user_at_provider(session: Session, identity: Identity, make: bool) -> User:
 def _free_name(session: Session, wanted: str) -> str:
     """The name that somebody has elsewhere, as one that is free here."""
     plain = FOREIGN.sub("-", wanted).strip("._-")[: NAME - 10] or "player"
-    taken = set(session.scalars(select(func.lower(User.name)).where(func.lower(User.name).startswith(plain.lower()))))
+    taken = {*session.scalars(select(func.lower(User.name)).where(func.lower(User.name).startswith(plain.lower())))}
+    taken.add(MACHINE)
     numbered = (f"{plain}-{number}" for number in count(2))
     return plain if plain.lower() not in taken else next(name for name in numbered if name.lower() not in taken)
 

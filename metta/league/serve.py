@@ -19,7 +19,6 @@ from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
 
-MACHINE = "workers"  # account of the workers that a server starts
 LOOK = 0.5  # seconds between looks at the workers
 REST = 5.0  # seconds before a worker that has ended is started anew
 GRACE = 10  # seconds for requests and matches under way
@@ -93,10 +92,7 @@ def _workers(league: League, address: str) -> Iterator[None]:
 
 def _token(league: League) -> str:
     with league.database.transaction() as session:
-        try:
-            user = accounts.find_user(session, MACHINE)
-        except UserError:
-            user = accounts.add_user(session, MACHINE, None)
+        user = accounts.machine_user(session)
         return accounts.issue_token(session, user, "worker", f"{socket.gethostname()} {os.getpid()}")
 
 

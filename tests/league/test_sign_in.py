@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import func, select
 
+from metta.common.errors import UserError
 from metta.league import accounts
 from metta.league.store.schema import Audit, User, now
 from tests.cli.conftest import Cogames, cogames
@@ -104,9 +105,18 @@ NAMES = [
     ({"preferred_username": "<script>"}, "script"),
     ({"preferred_username": "../" * 100}, "player"),
     ({"preferred_username": None}, "player-2"),
+    ({"preferred_username": "Workers"}, "Workers-2"),
     ({"preferred_username": 7, "email": "carl@college.example"}, "carl"),
     ({"preferred_username": "x" * 500}, "x" * 54),
 ]
+
+
+def test_nobody_takes_the_name_of_the_workers(make: MakeLeague):
+    with make().league.database.transaction() as session:
+        with pytest.raises(UserError, match="account Workers: the name is taken"):
+            accounts.add_user(session, "Workers", PASSWORD)
+        assert accounts.machine_user(session) is accounts.machine_user(session)
+        assert accounts.sign_in(session, accounts.MACHINE, PASSWORD) is None
 
 
 def test_a_name_from_there_takes_no_account_that_is_here(make: MakeLeague, provider: Provider):
