@@ -247,14 +247,11 @@ def _with_agents(mission: Mission, cogs: int, where: str) -> dict[str, Any]:
 def _checked(mission: Mission, where: str) -> Mission:
     """The mission, when the engine can play it and its picture has room for everybody."""
     from metta.game.engine.tables import TableBuilder  # here because lists of missions are wanted at once
-    from metta.game.maps.recipe import check_room
 
     with _located(where, ""):
         TableBuilder(mission, (1, 1), 1)
         if mission.map.picture:
             check_maps(mission, drawn_map(mission)[None])
-        else:
-            check_room(mission.map, mission.team_sizes)
     return mission
 
 

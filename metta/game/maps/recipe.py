@@ -103,21 +103,16 @@ def _groups(site: MapSettings) -> Groups:
     return groups
 
 
-def check_room(site: MapSettings, agents: Sequence[int]) -> None:
-    """Raise UserError where a hub has no room for the agents of its team; `agents` are the sizes of the teams."""
-    room = pad_room(site.hub)
-    for size in agents:
-        if not 1 <= size <= room:
-            raise UserError(f"site {site.site} has room for 1 to {room} agents of a team, not {size}")
-
-
 def build_recipe(site: MapSettings, agents: Sequence[int]) -> Recipe:
     """Numbers for the compiled generator; `agents` are the sizes of the teams.
 
     Raises:
         UserError: a hub has no room for the agents of its team.
     """
-    check_room(site, agents)
+    room = pad_room(site.hub)
+    for size in agents:
+        if not 1 <= size <= room:
+            raise UserError(f"site {site.site} has room for 1 to {room} agents of a team, not {size}")
     return Recipe(
         height=site.height,
         width=site.width,
