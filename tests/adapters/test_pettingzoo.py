@@ -31,11 +31,11 @@ def test_the_last_step_tells_the_statistics_and_leaves_no_agents():
     env = tiny()
     observations, _ = env.reset(seed=0)
     total = dict.fromkeys(env.agents, 0.0)
-    infos, steps = {}, 0
+    infos, steps, draw = {}, 0, np.random.default_rng(0)
     while env.agents:
         kept = {agent: view.copy() for agent, view in observations.items()}
         previous = observations
-        actions = {agent: int(env.action_space(agent).sample()) for agent in env.agents}
+        actions = {agent: int(draw.integers(env.action_space(agent).n)) for agent in env.agents}
         observations, rewards, terminals, truncations, infos = env.step(actions)
         total = {agent: total[agent] + rewards[agent] for agent in total}
         steps += 1
