@@ -15,6 +15,7 @@ from typing import Protocol
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import printable
+from metta.common.processes import ROOT
 from metta.policy.hosted.child import BOOT
 from metta.policy.hosted.wire import Wire
 
@@ -139,7 +140,8 @@ class Child(Process):
         """`folder`, if any, is where it works and first looks for modules, then in its `src`."""
         ours, theirs = socket.socketpair()
         life, hold = os.pipe()
-        path = [folder, os.path.join(folder, "src"), *sys.path] if folder else sys.path
+        path = [*([folder, os.path.join(folder, "src")] if folder else []), *sys.path]
+        path += [str(ROOT)] * (str(ROOT) not in path)  # installed from a checkout it is on nobody's path
         command = hosting.command(folder, "-u", "-c", BOOT, str(theirs.fileno()), str(life), *path)
 
         def close() -> None:

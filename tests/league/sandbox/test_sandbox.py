@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from metta.common.errors import UserError
+from metta.common.processes import ROOT
 from metta.league.sandbox import probe as probing
 from metta.league.sandbox.bubblewrap import Bubblewrap
 from metta.league.sandbox.probe import probe
@@ -80,6 +81,14 @@ def test_every_attempt_is_refused_and_told_and_the_match_goes_on(
     assert "True" in said["threads"]
     assert found.result.faults == [{}, {}] and reports["Tries"].failure == ""
     assert gone(place)
+
+
+def test_this_package_is_found_where_it_runs_from_a_checkout(
+    sandbox: Bubblewrap, place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path or ".").resolve() != ROOT])
+    _, reports = play(place, [pack(place, "good", {"mine.py": GOOD}, class_path="mine.Good")], sandbox)
+    assert reports["good"].failure == ""
 
 
 def test_what_floods_hangs_or_dies_stands_still_and_the_others_play_on(sandbox: Bubblewrap, place: Path):
