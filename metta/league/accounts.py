@@ -65,11 +65,9 @@ def add_user(session: Session, name: str, password: str | None, email: str | Non
 
 def machine_user(session: Session) -> User:
     """The account of the workers that a server starts, to which nobody signs in."""
-    user = session.scalar(select(User).where(User.name == MACHINE))
-    if user is None:
-        user = User(name=MACHINE, password=None)
-        session.add(user)
-        session.flush()
+    user = session.scalar(select(User).where(User.name == MACHINE)) or User(name=MACHINE, password=None)
+    session.add(user)
+    session.flush()
     return user
 
 

@@ -21,18 +21,10 @@ from tests.league.conftest import MakeLeague, Playground, bundle, listening
 
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
 
-from tests.policy.stored.sources.servers import serve_s3
+from tests.policy.stored.sources.servers import bucket
 
+__all__ = ["bucket"]
 PREFIX = "league/ours/"
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An empty bucket."""
-    with serve_s3("cogs") as (bucket, environment):
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        yield bucket
 
 
 @pytest.fixture

@@ -29,6 +29,12 @@ class Observations:
         """Episodes of each block, float64 [blocks]."""
         return np.bincount(self.blocks).astype(np.float64)
 
+    @cached_property
+    def matches_played(self) -> np.ndarray:
+        """Matches of each policy, int64 [policies]."""
+        played = np.unique(self.policies * len(self.values) + self.matches[self.episodes])
+        return np.bincount(played // len(self.values), minlength=self.count)
+
     def without_blocks(self, values: np.ndarray) -> np.ndarray:
         """Values of episodes, [episodes], less the mean of their block."""
         return values - (np.bincount(self.blocks, values) / self.block_sizes)[self.blocks]

@@ -43,8 +43,7 @@ def standings(table: Table | None, policies: Iterable[str], score: Score) -> lis
     counted = np.array([policy in wanted for policy in table.names])
     seen = observe(table)
     values, ends = values_over_replacement(seen, counted) if score == "replacement" else _by_shares(table)
-    pairs = np.unique(seen.policies * len(seen.values) + seen.matches[seen.episodes])  # a policy in a match
-    matches, ratings = np.bincount(pairs // len(seen.values), minlength=seen.count), skills(table)
+    ratings = skills(table)
     values, (low, high) = np.round(values[counted], DIGITS) + 0.0, np.round(ends[counted], DIGITS).T + 0.0
     ranks, first, last = _ranks(values, low, high)
     found = [
@@ -54,7 +53,7 @@ def standings(table: Table | None, policies: Iterable[str], score: Score) -> lis
             ci95=(float(low[k]), float(high[k])),
             rank=int(ranks[k]),
             ranks=(int(first[k]), int(last[k])),
-            matches=int(matches[number]),
+            matches=int(seen.matches_played[number]),
             rating=round(ratings[number], DIGITS) + 0.0,
         )
         for k, number in enumerate(np.flatnonzero(counted))

@@ -71,9 +71,7 @@ def _reaches(seen: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Of many policies, each is taken by itself; what is not known of a partner met once in n matches adds 1/n.
     held = np.bincount(seen.policies, seen.shares**2, seen.count)
     reach = seen.shares / held[seen.policies]
-    played = np.unique(seen.policies * len(seen.values) + seen.matches[seen.episodes])
-    matches = np.bincount(played // len(seen.values), minlength=seen.count)
-    variance = np.divide(1 + 1 / np.maximum(matches, 1), held, out=np.zeros(seen.count), where=held > 0)
+    variance = np.divide(1 + 1 / np.maximum(seen.matches_played, 1), held, out=np.zeros(seen.count), where=held > 0)
     return reach, np.bincount(seen.episodes, seen.shares * reach, len(seen.values)), variance
 
 

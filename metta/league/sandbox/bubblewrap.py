@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-import metta
+from metta.common.processes import ROOT
 from metta.common.settings import Settings
 from metta.league.sandbox import enter
 from metta.league.sandbox.system_calls import filter_program
@@ -65,7 +65,7 @@ class Bubblewrap:
             },
             "filter": filter_program(platform.machine()).hex(),
             "bubblewrap": [self.program, *self._walls(Path(os.path.abspath(folder)), setup)],
-            "environment": {**ENVIRONMENT, "PYTHONPATH": str(_package().parent)},
+            "environment": {**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
             "inside": within,
         }  # fmt: skip
         return [sys.executable, "-I", "-S", enter.__file__, "outside", json.dumps(plan)]
@@ -106,14 +106,10 @@ def _own(place: str, size: int) -> list[str]:
     return ["--perms", "1777", "--size", str(size), "--tmpfs", place]
 
 
-def _package() -> Path:
-    return Path(next(iter(metta.__path__)))
-
-
 def _python() -> list[Path]:
     """Folders of this Python, of what is installed for it, and of this package; none that lies in another."""
     installed = [path for path in sys.path if Path(path).name in INSTALLED and Path(path).is_dir()]
-    wanted = sorted({Path(path) for path in (sys.base_prefix, sys.prefix, *installed)} | {_package()})
+    wanted = sorted({Path(path) for path in (sys.base_prefix, sys.prefix, *installed)} | {ROOT / "metta"})
     known = [Path(path) for path in SYSTEM]
     found: list[Path] = []
     for path in wanted:

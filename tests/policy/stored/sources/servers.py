@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -99,6 +101,15 @@ def serve_s3(name: str) -> Iterator[tuple[Any, dict[str, str]]]:
         bucket.objects.delete()
         bucket.delete()
         moto.stop()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket `cogs` at the server that the environment names."""
+    with serve_s3("cogs") as (bucket, environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield bucket
 
 
 def graphql(site: Site, request: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,12 @@ from metta.policy.stored.sources.cache import Remote
 from metta.policy.stored.sources.place import SPEC
 from metta.policy.stored.uri import find_bundle
 from metta.rl.util.policy_loader import load_policy_from_checkpoint
-from tests.policy.stored.sources.servers import serve_s3
+from tests.policy.stored.sources.servers import bucket
 
 pytest.importorskip("boto3", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto, of the extra dev")
+__all__ = ["bucket"]
 Plays = Callable[..., bool]
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket `cogs` at the server that the environment names."""
-    with serve_s3("cogs") as (bucket, settings):
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        yield bucket
 
 
 def upload(bucket: Any, folder: Path, prefix: str) -> None:
