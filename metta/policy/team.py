@@ -73,6 +73,11 @@ class TeamPolicy:
         teller = next((policy for policy in self.policies if tells(policy)), None)
         if teller:
             self.role_names, self.task_names = teller.role_names, teller.task_names
+        names = self.role_names, self.task_names
+        self._tellers = [
+            policy if tells(policy) and (policy.role_names, policy.task_names) == names else None
+            for policy in self.policies
+        ]
 
     def reset(self, num_envs: int, num_agents: int, seed: int) -> None:
         self.reset_each(num_agents, each_seed(seed, num_envs))
@@ -148,9 +153,9 @@ class TeamPolicy:
         if what not in self._heard:
             told = self._heard[what] = np.full((*self.seats.shape, *width), missing, np.int32)
             rows = np.arange(len(self.seats))[:, None]
-            for policy, places in zip(self.policies, self._places, strict=True):
-                if tells(policy) and (policy.role_names, policy.task_names) == (self.role_names, self.task_names):
-                    told[rows, places] = getattr(policy, what)
+            for teller, places in zip(self._tellers, self._places, strict=True):
+                if teller:
+                    told[rows, places] = getattr(teller, what)
         return self._heard[what]
 
     def end_episodes(self, ended: np.ndarray) -> None:

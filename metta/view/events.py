@@ -36,14 +36,18 @@ class Watcher:
             for team in match.mission.teams
         }
         self._names = (*collectives(match.mission), NEUTRAL)  # by owner id; -1 is the last
-        self._states, self._counts = match.batch.object_states(0), match.batch.statistics(0).agent
+        self._states, self._counts = self._look(), match.batch.statistics(0).agent
 
     def look(self) -> list[Event]:
         """Events since the last call."""
         before, self._counts = self._counts, self._match.batch.statistics(0).agent
         self._gains = {name: self._counts[name] - before[name] for name in WATCHED if name in self._counts}
-        old, self._states = self._states, self._match.batch.object_states(0)
+        old, self._states = self._states, self._look()
         return [*self._changed_junctions(old), *self._hearts(old), *self._gear(), *self._deaths()]
+
+    def _look(self) -> np.ndarray:
+        """Owner and stock of the things, int32 [O, 2]."""
+        return self._match.batch.object_states()[0, : len(self._things)]
 
     def _event(self, text: str, owner: str) -> Event:
         return Event(self._match.step, text, owner)

@@ -67,7 +67,7 @@ class LiveMatch:
     def wish(self, wish: Wish) -> None:
         """Do as a watcher asks. Raises UserError for an agent or action that there is not, and for a wish of one who
         does not hold the controls."""
-        header = self.match.recorder.header
+        header = self.match.recording.header
         if wish.agent is not None and wish.agent >= len(header.agents):
             raise UserError(f"there is no agent {wish.agent}")
         if wish.action is not None and wish.action >= len(header.actions):
@@ -110,14 +110,14 @@ class LiveMatch:
                 self._change.notify_all()
 
     def _news(self, watcher: int) -> Iterator[dict[str, Any] | None]:
-        recorder, told, known = self.match.recorder, 1, self._standing(watcher)
-        start = {"watcher": watcher, "header": recorder.header.model_dump_json(), "state": _text(recorder.states[0])}
-        over, most = False, len(recorder.deltas)  # first all that was played before the watcher came
+        recording, told, known = self.match.recording, 1, self._standing(watcher)
+        start = {"watcher": watcher, "header": recording.header.model_dump_json(), "state": _text(recording.states[0])}
+        over, most = False, len(recording.deltas)  # first all that was played before the watcher came
         while not self._closed and not over:
-            deltas = recorder.deltas[told : told + most]
+            deltas = recording.deltas[told : told + most]
             told += len(deltas)
-            over = self._over and told == len(recorder.deltas)
-            news = {"deltas": [_text(delta) for delta in deltas], "values": recorder.header.values}
+            over = self._over and told == len(recording.deltas)
+            news = {"deltas": [_text(delta) for delta in deltas], "values": recording.header.values}
             yield start | news | known | {"ended": over, "error": self.error}
             start, most = {}, CHUNK_STEPS
             while not over and not self._wait(watcher, told, known):
@@ -138,7 +138,7 @@ class LiveMatch:
 
     def _has_news(self, watcher: int, told: int, known: dict[str, Any]) -> bool:
         self._controls.pass_on()
-        return len(self.match.recorder.deltas) > told or known != self._standing(watcher) or self._over or self._closed
+        return len(self.match.recording.deltas) > told or known != self._standing(watcher) or self._over or self._closed
 
     def _standing(self, watcher: int) -> dict[str, Any]:
         """What a watcher is told of pace and controls."""

@@ -26,8 +26,9 @@ class Match:
         begin_episodes(policy, self.batch.num_agents, [seed])
         self.returns = np.zeros(self.batch.num_agents, np.float32)
         self.step = 0
-        self.recorder = Recorder(self.batch, seed=seed, policies=[policy.name])  # as contests name it
-        self.recorder.start(policy)
+        self._recorder = Recorder(self.batch, [(seed, seed)], [policy.name])  # as contests name it
+        self._recorder.start(policy)
+        [self.recording] = self._recorder.recordings
 
     @property
     def ended(self) -> bool:
@@ -52,17 +53,17 @@ class Match:
         self.batch.step(actions, self._observations, self._rewards, *self._ends)
         self.step += 1
         self.returns = self.returns + self._rewards[0]
-        self.recorder.step(actions, self._rewards, values)
+        self._recorder.step(actions, self._rewards, values)
 
 
 @contextmanager
 def kept(match: Match, path: Path | None) -> Iterator[None]:
     """Write the episode to a file while it is played, and say so at the end. Raises UserError where that fails."""
     if path:
-        match.recorder.grow(path)
+        match.recording.grow(path)
     try:
         yield
     finally:
         if path:
-            match.recorder.save(path)
+            match.recording.save(path)
             print(f"replay of {match.step} steps: {path}")

@@ -80,10 +80,10 @@ def test_a_broken_replay_gets_one_line(cogames: Cogames, tmp_path: Path):
 
 def test_a_replay_that_was_cut_is_shown_with_a_word_on_it(cogames: Cogames, tmp_path: Path):
     match = make_match("noop", steps=9)
-    match.recorder.grow(tmp_path / "game.replay")
+    match.recording.grow(tmp_path / "game.replay")
     for _ in range(5):
         match.advance()
-    match.recorder.close()
+    match.recording.close()
     done = cogames("replay", "game.replay", "--html", "game.html")
     assert done.code == 0 and "game.replay: cut after step 5: " in done.err and len(done.err.splitlines()) == 1
 

@@ -336,7 +336,7 @@ def test_every_episode_can_be_kept_as_a_replay_that_says_who_played_what(tmp_pat
     assert [agent.policy for agent in replay.header.agents] == result.rows[0].seats
     with pytest.raises(UserError, match=r"seed42\.replay exists"):
         run_contest(kept)
-    left = record("noop", steps=3).recorder
+    left = record("noop", steps=3).recording
     left.header.max_steps = 20
     for file in files:  # as if the evaluation had been killed
         left.grow(tmp_path / file)

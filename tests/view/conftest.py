@@ -42,7 +42,7 @@ def play(match: Match, path: Path) -> Played:
     while not match.ended:
         match.advance()
         played.observations.append(match.observations.copy())
-    match.recorder.save(path)
+    match.recording.save(path)
     return played
 
 

@@ -57,7 +57,7 @@ def test_a_watcher_who_comes_late_hears_everything(live: LiveMatch):
     news = heard(live)
     first, last = news[0], news[-1]
     deltas = [base64.b64decode(delta) for each in news for delta in each["deltas"]]
-    assert deltas == live.match.recorder.deltas[1:] and len(deltas) == 60
+    assert deltas == live.match.recording.deltas[1:] and len(deltas) == 60
     assert json.loads(first["header"])["max_steps"] == 60 and last["ended"] and not last["error"]
 
 
@@ -88,12 +88,12 @@ def test_only_the_watcher_who_holds_the_controls_is_obeyed(live: LiveMatch):
 
 
 def test_an_agent_that_was_taken_over_does_what_it_is_told_and_else_nothing(live: LiveMatch):
-    east = live.match.recorder.header.actions.index("move_east")
+    east = live.match.recording.header.actions.index("move_east")
     live.wish(Wish(agent=2))
     for step, action in enumerate((east, None, east), 1):
         live.wish(Wish(step=True) if action is None else Wish(action=action))
         wait_for(live, step)
-    replay = parse_replay(live.match.recorder.to_bytes(), "live")
+    replay = parse_replay(live.match.recording.to_bytes(), "live")
     actions = [replay.state(step)[: 8 * replay.header.agent_width].reshape(8, -1)[2, 3] for step in (1, 2, 3)]
     assert actions == [east, 0, east]
 

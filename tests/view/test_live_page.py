@@ -58,7 +58,7 @@ def test_the_keyboard_takes_a_cog_over(page: Any):
             moved[3] += way
         assert batch.successes()[0].all() and (batch.positions()[0] == moved).all()
         press("3")
-        header = live.match.recorder.header
+        header = live.match.recording.header
         assert header.vibes[batch.vibes()[0, 3]] == header.vibes[2] and batch.vibes()[0, :3].tolist() == [0, 0, 0]
         page.keyboard.press("t")
         page.keyboard.press(".")
@@ -170,7 +170,7 @@ def test_without_its_server_the_page_goes_on_with_what_it_has(page: Any, chromiu
     page.goto((tmp_path / "shared.html").as_uri())
     until(page, f"viewer.last.value === {steps}")
     shown = page.evaluate(f"Array.from(viewer.game.value.recording.state({steps}))")
-    assert shown == live.match.recorder.state.tolist()
+    assert shown == live.match.recording.state.tolist()
 
 
 def test_a_cog_that_was_taken_over_goes_where_the_map_is_clicked(page: Any):

@@ -31,16 +31,16 @@ def test_it_ends_with_the_episode():
     while not match.ended:
         match.advance()
         steps.append(match.step)
-    assert steps == [1, 2, 3] and match.recorder.done is False
+    assert steps == [1, 2, 3] and len(match.recording.deltas) == 4
 
 
 def test_agents_that_somebody_else_moves_do_not_change_what_the_policy_does_with_the_others(tmp_path: Path):
     match = make_match("cogsguard?gear=10", steps=20)
     match.advance({3: 0, 5: 0})
-    match.recorder.save(tmp_path / "a.replay")
+    match.recording.save(tmp_path / "a.replay")
     alone = make_match("cogsguard?gear=10", steps=20)
     alone.advance()
-    alone.recorder.save(tmp_path / "b.replay")
+    alone.recording.save(tmp_path / "b.replay")
     action = AGENT_COLUMNS.index("action")
     moved, own = rows(tmp_path / "a.replay", 1)[:, action], rows(tmp_path / "b.replay", 1)[:, action]
     others = [0, 1, 2, 4, 6, 7]
@@ -54,7 +54,7 @@ def test_a_trained_policys_value_estimates_are_recorded(tmp_path: Path):
     policy = NeuralPolicy(build_net("lstm", {"hidden_size": 8}, env_info(mission)))
     match = Match(mission, policy, 1)
     seen = match.observations.copy()
-    match.recorder.grow(tmp_path / "net.replay")
+    match.recording.grow(tmp_path / "net.replay")
     match.advance()
     policy.reset(1, mission.agents, 1)
     expected = policy.advise(seen[None]).values.numpy()
@@ -62,7 +62,7 @@ def test_a_trained_policys_value_estimates_are_recorded(tmp_path: Path):
     recorded = rows(tmp_path / "net.replay", 1)[:, AGENT_COLUMNS.index("value")] / 1000
     assert expected.any()
     np.testing.assert_allclose(recorded, expected.ravel(), atol=6e-4)
-    match.recorder.close()
+    match.recording.close()
 
 
 @pytest.mark.parametrize("name", mission_names())
@@ -70,5 +70,5 @@ def test_every_mission_can_be_watched_and_recorded(name: str, tmp_path: Path):
     mission = build_mission(MissionSettings(name=name, max_steps=2))
     match = Match(mission, make_policy("random", env_info(mission)), 1)
     match.advance()
-    match.recorder.save(tmp_path / "some.replay")
-    np.testing.assert_array_equal(read_replay(tmp_path / "some.replay").state(1), match.recorder.state)
+    match.recording.save(tmp_path / "some.replay")
+    np.testing.assert_array_equal(read_replay(tmp_path / "some.replay").state(1), match.recording.state)

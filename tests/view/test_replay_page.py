@@ -195,8 +195,8 @@ def test_a_damaged_file_gets_a_line(damage: Any, page: Any, played: Played, tmp_
 
 
 def test_a_replay_that_was_cut_shows_its_steps_and_says_so(page: Any, played: Played, tmp_path: Path):
-    played.match.recorder.grow(tmp_path / "cut.replay")
-    played.match.recorder.close()
+    played.match.recording.grow(tmp_path / "cut.replay")
+    played.match.recording.close()
     open_replay(page, (tmp_path / "cut.replay").read_bytes()[:-1], tmp_path)
     assert page.inner_text("[data-cut]") == "cut after step 999"
     read = "step => Array.from(viewer.game.value.recording.state(step))"

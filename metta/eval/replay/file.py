@@ -14,7 +14,7 @@ from metta.common.errors import UserError
 from metta.common.files import read_bytes
 from metta.common.settings import first_problem
 from metta.eval.replay.header import ReplayHeader
-from metta.eval.replay.numbers import fold, pack, unfold, unpack
+from metta.eval.replay.numbers import fold, pack, pack_parts, unfold, unpack
 
 MAGIC, VERSION = b"COGREPLY", 1
 CHUNK_STEPS = 100
@@ -29,12 +29,21 @@ def encode_state(state: np.ndarray) -> bytes:
     return pack(fold(state))
 
 
-def encode_delta(before: np.ndarray, after: np.ndarray) -> bytes:
-    """Number of changes, then for each the places skipped and the difference."""
-    places = np.flatnonzero(after != before)
-    gaps = np.diff(places, prepend=-1) - 1
-    changes = np.stack([gaps, fold(after[places] - before[places])], -1).ravel()
-    return pack(np.concatenate([[len(places)], changes]))
+def encode_deltas(states: np.ndarray) -> list[bytes]:
+    """From each of the states, int64 [steps + 1, size], to the next: number of changes, then for each the places
+    skipped and the difference."""
+    steps, places = np.nonzero(states[1:] != states[:-1])
+    counts = np.bincount(steps, minlength=len(states) - 1)
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    before = np.concatenate([[-1], places[:-1]])
+    before[starts[counts > 0]] = -1
+    numbers = np.empty(len(counts) + 2 * len(places), np.int64)
+    at = 2 * np.arange(len(places)) + steps + 1
+    numbers[2 * starts + np.arange(len(counts))] = counts
+    numbers[at] = places - before - 1
+    numbers[at + 1] = fold(states[steps + 1, places] - states[steps, places])
+    return pack_parts(numbers, 2 * counts + 1)
 
 
 def encode_start(header: ReplayHeader) -> bytes:

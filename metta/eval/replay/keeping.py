@@ -1,7 +1,7 @@
 """Replays of the episodes of an evaluation, a file for each, written while they are played."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,13 @@ import numpy as np
 from metta.common.errors import UserError
 from metta.eval.replay.file import read_replay
 from metta.eval.replay.recorder import Recorder
+from metta.eval.replay.recording import Recording
 from metta.game.engine.batch import Batch
 from metta.policy.interface import Policy
 from metta.policy.team import TeamPolicy
 
 SUFFIX = ".replay"
+DELAY = 0.5  # seconds after which a step that was played is in its file
 
 
 def replay_name(mission: str, seed: int, policies: Sequence[str] = ()) -> str:
@@ -45,38 +47,36 @@ class BatchRecorder:
         which of them each agent is, where who is watched does not say."""
         self._folder, self._names, self._seeds, self._policies = folder, names, seeds, list(policies)
         self._said_seats = seats
-        self._recorders: list[Recorder] = []
+        self._recorder: Recorder | None = None
         self._team: TeamPolicy | None = None
 
     def begin(self, batch: Batch, policy: Policy) -> None:
         self._team = policy if isinstance(policy, TeamPolicy) else None
-        self._recorders = [
-            Recorder(
-                batch,
-                env,
-                seed=seed,
-                map_seed=map_seed,
-                policies=self._policies,
-                policy_of=self._said_seats or (self._team.seats[env].tolist() if self._team else None),
-            )
-            for env, (seed, map_seed) in enumerate(self._seeds)
-        ]
-        for recorder, name in zip(self._recorders, self._names, strict=True):
-            recorder.start(policy)
-            recorder.grow(self._folder / name)
+        seats = self._team.seats if self._team else None
+        if self._said_seats:
+            seats = np.tile(self._said_seats, (batch.num_envs, 1))
+        self._recorder = Recorder(batch, self._seeds, self._policies, seats, DELAY)
+        self._recorder.start(policy)
+        for recording, name in self._recordings():
+            recording.grow(self._folder / name)
 
     def step(self, actions: np.ndarray, rewards: np.ndarray) -> None:
-        values = self._team.values if self._team else None
-        for recorder in self._recorders:
-            recorder.step(actions, rewards, values)
+        assert self._recorder
+        self._recorder.step(actions, rewards, self._team.values if self._team else None)
 
     def save(self) -> dict[int, str]:
         """Write the whole replays; file by environment. Raises UserError where that fails."""
-        for recorder, name in zip(self._recorders, self._names, strict=True):
-            recorder.save(self._folder / name)
+        for recording, name in self._recordings():
+            recording.save(self._folder / name)
         return dict(enumerate(self._names))
 
     def close(self) -> None:
         """Leave the files of episodes that do not come to their end as they are."""
-        for recorder in self._recorders:
-            recorder.close()
+        for recording, _ in self._recordings():
+            recording.close()
+
+    def _recordings(self) -> Iterator[tuple[Recording, str]]:
+        """All that was played, and the name of its file."""
+        if self._recorder:
+            self._recorder.flush()
+            yield from zip(self._recorder.recordings, self._names, strict=True)

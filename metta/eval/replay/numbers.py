@@ -3,6 +3,8 @@
 Signed ones are folded first: 0, -1, 1, -2, … become 0, 1, 2, 3, …
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 MOST_BYTES = 5  # of one number: 32 bits
@@ -21,12 +23,24 @@ def unfold(values: np.ndarray) -> np.ndarray:
 
 def pack(values: np.ndarray) -> bytes:
     """Bytes of unsigned numbers below 2^35."""
+    return _octets(values)[0].tobytes()
+
+
+def pack_parts(values: np.ndarray, lengths: np.ndarray) -> list[bytes]:
+    """As `pack`, of parts that follow each other, of which each has so many numbers, one at least."""
+    octets, sizes = _octets(values)
+    ends = np.cumsum(sizes)[np.cumsum(lengths) - 1].tolist()
+    return [octets[start:end].tobytes() for start, end in pairwise([0, *ends])]
+
+
+def _octets(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of numbers, uint8, and how many each takes."""
     septets = values[:, None].astype(np.int64) >> np.arange(0, 7 * MOST_BYTES, 7)
     used = septets > 0
     used[:, 0] = True
     more = np.zeros_like(used)
     more[:, :-1] = used[:, 1:]
-    return ((septets & 127) | (more << 7))[used].astype(np.uint8).tobytes()
+    return ((septets & 127) | (more << 7))[used].astype(np.uint8), used.sum(1)
 
 
 def unpack(data: bytes) -> np.ndarray:

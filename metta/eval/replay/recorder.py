@@ -1,135 +1,172 @@
-"""Recording one environment of a batch while it is played."""
+"""Recording the episodes of a batch while they are played."""
 
-from pathlib import Path
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from metta.common.errors import UserError
-from metta.common.files import write_atomic
-from metta.eval.replay.file import CHUNK_STEPS, encode_delta, encode_file, encode_state
-from metta.eval.replay.growing import GrowingFile
+from metta.eval.replay.file import CHUNK_STEPS
 from metta.eval.replay.header import AGENT_COLUMNS, NONE, ReplayHeader, make_header
+from metta.eval.replay.recording import Recording
 from metta.game.engine.batch import Batch
-from metta.policy.interface import Policy, Telling, tells
+from metta.policy.interface import Policy, tells
+from metta.policy.team import NOWHERE
 
 COLUMN = {name: index for index, name in enumerate(AGENT_COLUMNS)}
 REWARD_UNIT, VALUE_UNIT = 1e-6, 1e-3
 MOST = 2**31 - 1
 
 
-class Recorder:
-    """Keeps the episode of one environment: `start` after the batch's reset, `step` after each of its steps.
+class Seen(NamedTuple):
+    """What a step shows of all environments; of several steps, with an axis before."""
 
-    A batch that resets by itself shows no state of the last step, so there the recording ends one step early.
+    positions: np.ndarray  # [E, A, 2]
+    vibes: np.ndarray  # [E, A], as all that follow
+    actions: np.ndarray
+    successes: np.ndarray
+    rewards: np.ndarray
+    values: np.ndarray
+    roles: np.ndarray
+    tasks: np.ndarray
+    targets: np.ndarray  # [E, A, 2], from each agent's hub
+    inventories: np.ndarray  # [E, A, R]
+    objects: np.ndarray  # [E, O, 2]
+    teams: np.ndarray  # inventories [E, C, R]
+
+
+class Recorder:
+    """Keeps the episodes of a batch: `start` after its reset, `step` after each of its steps.
+
+    A batch that resets by itself shows no state of the last step, so there a recording ends one step early.
     """
 
-    header: ReplayHeader
+    recordings: list[Recording]  # of each environment
 
     def __init__(
         self,
         batch: Batch,
-        env: int = 0,
-        *,
-        seed: int = 0,
-        map_seed: int | None = None,
+        seeds: Sequence[tuple[int, int]],
         policies: list[str],
-        policy_of: list[int] | None = None,
+        seats: np.ndarray | None = None,
+        delay: float = 0.0,
     ) -> None:
-        """`seed` is that of the episode, and of its map unless that has another; `policies` names who plays,
-        `policy_of` which of them each agent is (default: the first)."""
-        self._batch, self._env = batch, env
-        self._seeds = seed, seed if map_seed is None else map_seed
-        self._policies, self._policy_of = policies, policy_of or [0] * batch.num_agents
-        self.states: list[bytes] = []  # key states, every CHUNK_STEPS steps
-        self.deltas: list[bytes] = []  # from the state before; that of step 0 is empty
-        self.state = np.zeros(0, np.int64)
-        self.done = False
-        self._file: GrowingFile | None = None
+        """`seeds` are of each environment those of its episode and of its map; `policies` names who plays, `seats`
+        which of them each agent is, int [E, A] (default: the first). What was played is recorded after `delay` seconds
+        at the latest: many steps at once take a tenth of the time."""
+        self._batch, self._seeds, self._policies, self._delay = batch, seeds, policies, delay
+        self._seats = np.zeros((batch.num_envs, batch.num_agents), np.int64) if seats is None else seats
+        self._waiting: list[Seen] = []  # of the steps that are not recorded yet
 
     def start(self, policy: Policy) -> None:
-        """Keep the state in which the episode begins. `policy` is asked what its agents are about, if it tells."""
+        """Keep the states in which the episodes begin. `policy` is asked what its agents are about, if it tells."""
+        batch, envs = self._batch, range(self._batch.num_envs)
         self._telling = policy if tells(policy) else None
-        roles, tasks = (policy.role_names, policy.task_names) if tells(policy) else ((), ())
-        self.header = make_header(
-            self._batch, self._env, self._seeds, self._policies, self._policy_of, list(roles), list(tasks)
-        )
-        hubs = [(o["row"], o["col"], o["owner"]) for o in self._batch.objects(self._env) if o["type"].endswith(":hub")]
-        names = [self.header.collectives[agent.team] for agent in self.header.agents]
-        self._hubs = np.array([next(((r, c) for r, c, owner in hubs if owner == name), (0, 0)) for name in names])
-        self._origin_known = bool(hubs)
-        self.states, self.deltas, self.done = [], [], False
-        agents = self._batch.num_agents
-        self.state = self._observe(np.zeros(agents, np.int32), np.zeros(agents), None, 0)
-        self.states.append(encode_state(self.state))
-        self.deltas.append(b"")
-
-    def grow(self, path: Path) -> None:
-        """Write the file from here on step by step, so that it outlives this process; `save` ends that."""
-        self.close()
-        self._file = GrowingFile(path, self.header, self.states, self.deltas)
+        roles, tasks = (list(policy.role_names), list(policy.task_names)) if tells(policy) else ([], [])
+        headers = [
+            make_header(batch, env, self._seeds[env], self._policies, self._seats[env].tolist(), roles, tasks)
+            for env in envs
+        ]
+        hubs = [_hubs(batch, env, headers[env]) for env in envs]
+        self._hubs = np.array([places or [(0, 0)] * batch.num_agents for places in hubs])
+        self._origin_known = np.array([bool(places) for places in hubs])
+        self._step, self._over, self._has_values = 0, np.zeros(len(envs), bool), False
+        self._waiting.clear()
+        shape = (len(envs), batch.num_agents)
+        self._untold = np.full(shape, NONE), np.full(shape, NONE), np.full((*shape, 2), NOWHERE)
+        begun = self._look(np.zeros(shape, np.int32), np.zeros(shape), None)
+        begun.successes[:] = False
+        starts = self._agents(_stacked([begun]))
+        self.recordings = [
+            Recording(header, _states(_stacked([begun]), starts, env, header)[0]) for env, header in enumerate(headers)
+        ]
 
     def step(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None = None) -> None:
         """Keep what a step did. actions int [E, A], rewards float [E, A], values: the policy's estimates [E, A]."""
-        self.done = self.done or int(self._batch.steps()[self._env]) != len(self.deltas)
-        if self.done:
+        self._step += 1
+        over = self._over | (self._batch.steps() != self._step)
+        tells_values = values is not None and not self._has_values
+        if tells_values or (over != self._over).any():
+            self.flush()
+            self._over = over
+        if self._over.all():
             return
-        e = self._env
-        if values is not None and not self.header.values:
-            self.header.values = True
-            if self._file:
-                self.grow(self._file.path)  # the header has changed
-        state = self._observe(actions[e], rewards[e], None if values is None else values[e], len(self.deltas))
-        self.deltas.append(encode_delta(self.state, state))
-        self.state = state
-        if (len(self.deltas) - 1) % CHUNK_STEPS == 0:
-            self.states.append(encode_state(state))
-        if self._file:
-            self._file.add()
+        if tells_values:
+            self._has_values = True
+            for recording in self.recordings:
+                recording.tell_values()
+        if not self._waiting:
+            self._due = time.monotonic() + self._delay
+        self._waiting.append(self._look(actions, rewards, values))
+        if time.monotonic() >= self._due or len(self._waiting) == CHUNK_STEPS:
+            self.flush()
 
-    def to_bytes(self) -> bytes:
-        """The replay file of what has been recorded so far."""
-        return encode_file(self.header, self.states, self.deltas)
+    def flush(self) -> None:
+        """Record what has been played so far."""
+        if not self._waiting:
+            return
+        seen = _stacked(self._waiting)
+        agents = self._agents(seen)
+        self._waiting.clear()
+        for env in np.flatnonzero(~self._over).tolist():
+            recording = self.recordings[env]
+            recording.add(_states(seen, agents, env, recording.header))
 
-    def save(self, path: Path) -> None:
-        """Write the whole replay file. Raises UserError where that fails."""
-        self.close()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, self.to_bytes())
-        except OSError as error:
-            raise UserError(f"{path}: the replay cannot be written ({error.strerror})") from None
+    def is_over(self, env: int) -> bool:
+        """Whether the batch has gone on to another episode there."""
+        return bool(self._over[env])
 
-    def close(self) -> None:
-        """End a file that grows, as it is."""
-        if self._file:
-            self._file.close()
-        self._file = None
+    def _look(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None) -> Seen:
+        """What can be seen now, in arrays of its own."""
+        batch, telling = self._batch, self._telling if self._step else None
+        return Seen(
+            batch.positions(),
+            batch.vibes(),
+            actions.copy(),
+            batch.successes(),
+            rewards.copy(),
+            np.zeros(rewards.shape) if values is None else values.copy(),
+            *((telling.roles.copy(), telling.tasks.copy(), telling.targets.copy()) if telling else self._untold),
+            batch.inventories(),
+            batch.object_states(),
+            batch.team_inventory(),
+        )
 
-    def _observe(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None, step: int) -> np.ndarray:
-        """The present state as numbers, int64 [header.size]."""
-        batch, e = self._batch, self._env
-        agents = np.full((batch.num_agents, self.header.agent_width), NONE, np.int64)
-        agents[:, : COLUMN["col"] + 1] = batch.positions()[e]
-        agents[:, COLUMN["vibe"]] = batch.vibes()[e]
-        agents[:, COLUMN["action"]] = np.clip(actions, -1, 255)
-        agents[:, COLUMN["success"]] = batch.successes()[e] if step else 0
-        agents[:, COLUMN["reward"]] = _units(rewards, REWARD_UNIT)
-        agents[:, COLUMN["value"]] = 0 if values is None else _units(values, VALUE_UNIT)
-        if self._telling and step:
-            self._write_intents(self._telling, agents)
-        agents[:, len(AGENT_COLUMNS) :] = batch.inventories()[e]
-        return np.concatenate([agents.ravel(), batch.object_states(e).ravel(), batch.team_inventory()[e].ravel()])
+    def _agents(self, seen: Seen) -> np.ndarray:
+        """The agents' part of states, int64 [steps, E, A, W]."""
+        agents = np.empty((*seen.vibes.shape, len(AGENT_COLUMNS) + seen.inventories.shape[-1]), np.int64)
+        agents[..., : COLUMN["col"] + 1] = seen.positions
+        agents[..., COLUMN["vibe"]] = seen.vibes
+        agents[..., COLUMN["action"]] = np.clip(seen.actions, -1, 255)
+        agents[..., COLUMN["success"]] = seen.successes
+        agents[..., COLUMN["reward"]] = _units(seen.rewards, REWARD_UNIT)
+        agents[..., COLUMN["value"]] = _units(seen.values, VALUE_UNIT)
+        agents[..., COLUMN["role"]] = seen.roles
+        agents[..., COLUMN["task"]] = seen.tasks
+        targets = seen.targets + self._hubs
+        inside = (targets >= 0) & (targets < self._batch.map_shape)
+        known = inside.all(-1) & self._origin_known[:, None]
+        agents[..., COLUMN["target_row"] : COLUMN["target_col"] + 1] = np.where(known[..., None], targets, NONE)
+        agents[..., len(AGENT_COLUMNS) :] = seen.inventories
+        return agents
 
-    def _write_intents(self, telling: Telling, agents: np.ndarray) -> None:
-        """Write roles, tasks and targets."""
-        agents[:, COLUMN["role"]] = telling.roles[self._env]
-        agents[:, COLUMN["task"]] = telling.tasks[self._env]
-        targets = telling.targets[self._env] + self._hubs
-        inside = (targets >= 0) & (targets < (len(self.header.map), len(self.header.map[0])))
-        known = inside.all(1) & self._origin_known
-        agents[:, COLUMN["target_row"] : COLUMN["target_col"] + 1] = np.where(known[:, None], targets, NONE)
+
+def _hubs(batch: Batch, env: int, header: ReplayHeader) -> list[tuple[int, int]]:
+    """Row and column of the hub of each agent's team; none where no team has one."""
+    hubs = {o["owner"]: (o["row"], o["col"]) for o in reversed(batch.objects(env)) if o["type"].endswith(":hub")}
+    return [hubs.get(header.collectives[agent.team], (0, 0)) for agent in header.agents] if hubs else []
+
+
+def _stacked(steps: Sequence[Seen]) -> Seen:
+    return Seen(*(np.stack(arrays) for arrays in zip(*steps, strict=True)))
+
+
+def _states(seen: Seen, agents: np.ndarray, env: int, header: ReplayHeader) -> np.ndarray:
+    """The states of an environment, int64 [steps, header.size]."""
+    parts = (agents[:, env], seen.objects[:, env, : len(header.objects)], seen.teams[:, env])
+    return np.concatenate([part.reshape(len(agents), -1) for part in parts], 1)
 
 
 def _units(amounts: np.ndarray, unit: float) -> np.ndarray:
     """Whole numbers of a unit, within 32 bits; what is no number counts as 0."""
-    return np.clip(np.nan_to_num(np.round(np.asarray(amounts, np.float64) / unit)), -MOST, MOST).astype(np.int64)
+    return np.clip(np.nan_to_num(np.round(np.asarray(amounts, np.float64) / unit)), -MOST, MOST).astype(np.int32)

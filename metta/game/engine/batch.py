@@ -246,15 +246,17 @@ class Batch(ABC):
             )
         return found
 
-    def object_states(self, e: int) -> np.ndarray:
-        """Owner (collective id, -1 none, -2: object gone) and stock of environment `e`'s objects, int32 [O, 2].
+    def object_states(self) -> np.ndarray:
+        """Owner (collective id, -1 none, -2: object gone) and stock of every object, int32 [E, O, 2].
 
-        They come in the order in which `objects` lists them at the start of the episode.
+        They come in the order in which `objects` lists them at the start of the episode; rows beyond those of an
+        environment are of no object.
         """
         s = self._host_state()
-        rows = s.objects[e, : int(s.env[e, L.EN_OBJECTS])]
-        there = (s.cells[e, rows[:, L.OB_CELL]] & L.CODE_MASK) == L.CELL_FIRST + self.num_agents + np.arange(len(rows))
-        return np.stack([np.where(there, rows[:, L.OB_OWNER], -2), rows[:, L.OB_STOCK]], -1)
+        codes = s.cells[np.arange(self.num_envs)[:, None], s.objects[:, :, L.OB_CELL]] & L.CODE_MASK
+        states = s.objects[:, :, [L.OB_OWNER, L.OB_STOCK]]
+        states[:, :, 0][codes != L.CELL_FIRST + self.num_agents + np.arange(s.objects.shape[1])] = -2
+        return states
 
     def steps(self) -> np.ndarray:
         """Steps that the present episode of every environment has had, int32 [E]."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from metta.eval.replay.recorder import Recorder
+from metta.eval.replay.recording import Recording
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission, MissionSettings
@@ -21,6 +22,7 @@ class Recorded:
     """What was seen while an environment of three was recorded: an entry per step, that of the start first."""
 
     recorder: Recorder
+    recording: Recording  # of that environment
     batch: EnvBatch
     actions: list[np.ndarray]
     rewards: list[np.ndarray]
@@ -31,8 +33,10 @@ class Recorded:
     intents: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def record(uri: str, steps: int = STEPS, envs: int = 3, env: int = ENV, auto_reset: bool = False) -> Recorded:
-    """Play the arena and record one environment of a batch, with values that count the steps."""
+def record(
+    uri: str, steps: int = STEPS, envs: int = 3, env: int = ENV, auto_reset: bool = False, delay: float = 0.0
+) -> Recorded:
+    """Play the arena and record a batch, with values that count the steps."""
     mission: Mission = build_mission(MissionSettings(name="cogsguard_arena.basic", max_steps=steps))
     policy: Policy = make_policy(uri, env_info(mission))
     batch = EnvBatch(mission, envs, maps=build_pool(mission, envs, 7), seed=7, auto_reset=auto_reset)
@@ -41,9 +45,9 @@ def record(uri: str, steps: int = STEPS, envs: int = 3, env: int = ENV, auto_res
     rewards, ends = np.zeros(shape, np.float32), (np.zeros(shape, bool), np.zeros(shape, bool))
     batch.reset(observations)
     policy.reset(envs, batch.num_agents, 7)
-    recorder = Recorder(batch, env, seed=7, policies=[uri])
+    recorder = Recorder(batch, [(7, 7)] * envs, [uri], delay=delay)
     recorder.start(policy)
-    seen = Recorded(recorder, batch, [], [], [], [], [], [], [])
+    seen = Recorded(recorder, recorder.recordings[env], batch, [], [], [], [], [], [], [])
 
     def note(actions: np.ndarray) -> None:
         seen.actions.append(actions[env].copy())
@@ -61,6 +65,7 @@ def record(uri: str, steps: int = STEPS, envs: int = 3, env: int = ENV, auto_res
         batch.step(actions, observations, rewards, *ends)
         recorder.step(actions, rewards, np.full(shape, step / 4))
         note(actions)
+    recorder.flush()
     return seen
 
 
@@ -72,5 +77,5 @@ def recorded() -> Recorded:
 @pytest.fixture
 def replay_file(recorded: Recorded, tmp_path: Path) -> Path:
     path = tmp_path / "arena.replay"
-    recorded.recorder.save(path)
+    recorded.recording.save(path)
     return path

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from metta.common.errors import UserError
-from metta.eval.replay.file import CHUNK, START, parse_replay, read_replay
+from metta.eval.replay.file import CHUNK, START, encode_deltas, parse_replay, read_replay
 from metta.eval.replay.header import ReplayHeader
 from metta.eval.replay.numbers import fold, pack, unfold, unpack
 
@@ -172,3 +172,17 @@ def test_keys_that_a_later_writer_adds_are_passed_over(replay_file: Path):
 def test_the_page_on_replays_explains_every_key_of_the_header():
     page = (Path(__file__).parents[3] / "docs" / "replays.md").read_text()
     assert [key for key in ReplayHeader.model_fields if f"`{key}`" not in page] == []
+
+
+SHAPES = st.tuples(st.integers(2, 6), st.integers(1, 8))
+
+
+@given(arrays(np.int64, SHAPES, elements=st.sampled_from([0, 1, -300, 70_000])))
+def test_states_follow_from_the_one_before(states: np.ndarray):
+    for before, after, delta in zip(states, states[1:], encode_deltas(states), strict=False):
+        numbers = unpack(delta)
+        count, gaps, differences = numbers[0], numbers[1::2], unfold(numbers[2::2])
+        assert len(gaps) == len(differences) == count
+        read = before.copy()
+        read[np.cumsum(gaps + 1) - 1] += differences
+        np.testing.assert_array_equal(read, after)

@@ -18,15 +18,15 @@ SHORT = 2 * CHUNK_STEPS + 1
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an episode of which SHORT of STEPS steps have been played."""
     path = tmp_path_factory.mktemp("grown") / "a.replay"
-    recorder = record("cogsguard?gear=10", steps=SHORT).recorder
-    recorder.header.max_steps = STEPS
-    recorder.grow(path)
-    recorder.close()
+    recording = record("cogsguard?gear=10", steps=SHORT).recording
+    recording.header.max_steps = STEPS
+    recording.grow(path)
+    recording.close()
     return path
 
 
 def test_every_step_is_in_the_file_as_soon_as_it_is_played(tmp_path: Path):
-    played = record("random", steps=CHUNK_STEPS + 2).recorder
+    played = record("random", steps=CHUNK_STEPS + 2).recording
     states, deltas = played.states[:1], played.deltas[:1]
     file = GrowingFile(tmp_path / "a.replay", played.header, states, deltas)
     for step in range(1, CHUNK_STEPS + 3):
@@ -42,8 +42,8 @@ def test_every_step_is_in_the_file_as_soon_as_it_is_played(tmp_path: Path):
 def test_it_reads_as_the_whole_file_does_but_says_that_it_is_cut(grown: Path):
     replay, whole = read_replay(grown).check(), record("cogsguard?gear=10", steps=SHORT)
     assert replay.is_cut and replay.steps == SHORT
-    np.testing.assert_array_equal(replay.state(SHORT), whole.recorder.state)
-    packed = parse_replay(whole.recorder.to_bytes(), "packed").check()
+    np.testing.assert_array_equal(replay.state(SHORT), whole.recording.state)
+    packed = parse_replay(whole.recording.to_bytes(), "packed").check()
     assert not packed.is_cut
     for step in (0, 1, CHUNK_STEPS - 1, CHUNK_STEPS, SHORT - 1):
         np.testing.assert_array_equal(replay.state(step), packed.state(step))
@@ -81,17 +81,17 @@ def test_damage_in_an_open_chunk_is_refused_in_one_line(grown: Path):
 
 
 def test_a_whole_file_takes_the_place_of_the_growing_one(tmp_path: Path):
-    recorder = record("random", steps=5).recorder
-    recorder.grow(tmp_path / "a.replay")
-    recorder.save(tmp_path / "a.replay")
-    assert (tmp_path / "a.replay").read_bytes() == recorder.to_bytes()
+    recording = record("random", steps=5).recording
+    recording.grow(tmp_path / "a.replay")
+    recording.save(tmp_path / "a.replay")
+    assert (tmp_path / "a.replay").read_bytes() == recording.to_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["a.replay"]
 
 
 def test_an_episode_played_to_its_end_is_not_cut(tmp_path: Path):
-    recorder = record("random", steps=5).recorder
-    recorder.grow(tmp_path / "a.replay")
-    recorder.close()
+    recording = record("random", steps=5).recording
+    recording.grow(tmp_path / "a.replay")
+    recording.close()
     assert not read_replay(tmp_path / "a.replay").is_cut and not is_left(tmp_path / "a.replay")
 
 
@@ -102,7 +102,7 @@ def test_only_a_replay_that_was_broken_off_may_be_replaced(grown: Path, replay_f
 
 def test_a_disk_that_takes_nothing_stops_no_game_but_is_named_at_the_end(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    recorder = record("random", steps=3).recorder
-    recorder.grow(tmp_path / "file" / "a.replay")
+    recording = record("random", steps=3).recording
+    recording.grow(tmp_path / "file" / "a.replay")
     with pytest.raises(UserError, match="the replay cannot be written"):
-        recorder.save(tmp_path / "file" / "a.replay")
+        recording.save(tmp_path / "file" / "a.replay")

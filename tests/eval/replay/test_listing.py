@@ -21,7 +21,7 @@ def test_the_score_is_the_mean_return_of_the_agents(recorded: Recorded, replay_f
 
 def test_each_gets_a_line_and_the_newest_comes_first(recorded: Recorded, tmp_path: Path):
     for age, name in enumerate(["b.replay", "a.replay", "without_suffix"]):
-        recorded.recorder.save(tmp_path / name)
+        recorded.recording.save(tmp_path / name)
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     head, *lines = list_replays(tmp_path)
     score = f"{mean_score(read_replay(tmp_path / 'b.replay')):.3f}"
@@ -33,15 +33,15 @@ def test_each_gets_a_line_and_the_newest_comes_first(recorded: Recorded, tmp_pat
 
 
 def test_a_cut_one_and_a_damaged_one_say_so_and_other_files_are_passed_over(recorded: Recorded, tmp_path: Path):
-    recorded.recorder.save(tmp_path / "whole.replay")
+    recorded.recording.save(tmp_path / "whole.replay")
     (tmp_path / "damaged.replay").write_bytes((tmp_path / "whole.replay").read_bytes()[:-9])
-    left = record("random", steps=3).recorder
+    left = record("random", steps=3).recording
     left.header.max_steps = 9
     left.grow(tmp_path / "cut.replay")
     left.close()
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "folder.replay").mkdir()
-    recorded.recorder.save(partial(tmp_path / "half.replay"))
+    recorded.recording.save(partial(tmp_path / "half.replay"))
     lines = {line.split()[0]: line for line in list_replays(tmp_path)[1:]}
     assert set(lines) == {"whole.replay", "damaged.replay", "cut.replay"}
     assert "3 of 9 (cut)" in lines["cut.replay"] and "(cut)" not in lines["whole.replay"]

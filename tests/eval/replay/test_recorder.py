@@ -10,9 +10,10 @@ from metta.eval.replay.file import CHUNK_STEPS, parse_replay, read_replay
 from metta.eval.replay.header import AGENT_COLUMNS, GONE, NONE
 from metta.eval.replay.recorder import REWARD_UNIT, VALUE_UNIT, Recorder
 from metta.policy.simple import NoopPolicy
-from tests.eval.replay.conftest import STEPS, Recorded, record
+from tests.eval.replay.conftest import ENV, STEPS, Recorded, record
 
 KILOBYTE = 1000
+LONG = 1e9  # seconds
 
 
 def agents_at(replay_path: Path, step: int) -> dict[str, np.ndarray]:
@@ -69,7 +70,7 @@ def test_what_the_policy_tells_is_kept_under_its_names(recorded: Recorded, repla
 
 
 def test_a_policy_that_tells_nothing_has_no_roles_and_no_targets():
-    replay = parse_replay(record("random", steps=3).recorder.to_bytes(), "random")
+    replay = parse_replay(record("random", steps=3).recording.to_bytes(), "random")
     agents = replay.state(3)[: 8 * replay.header.agent_width].reshape(8, -1)
     assert replay.header.roles == [] and replay.header.tasks == []
     assert (agents[:, AGENT_COLUMNS.index("role") : AGENT_COLUMNS.index("target_col") + 1] == NONE).all()
@@ -85,25 +86,34 @@ def test_the_header_names_mission_players_and_map(recorded: Recorded, replay_fil
 
 
 def test_agents_of_several_policies_are_told_apart(recorded: Recorded):
-    recorder = Recorder(recorded.batch, policies=["one", "two"], policy_of=[0, 1] * 4)
+    seats = np.array([[0, 1] * 4, [1, 0] * 4, [0] * 8])
+    recorder = Recorder(recorded.batch, [(7, 7)] * 3, ["one", "two"], seats)
     recorder.start(NoopPolicy())
-    assert [agent.policy for agent in recorder.header.agents] == [0, 1] * 4
+    who = [[agent.policy for agent in recording.header.agents] for recording in recorder.recordings]
+    np.testing.assert_array_equal(who, seats)
+
+
+def test_steps_that_are_recorded_together_are_as_if_recorded_one_by_one(recorded: Recorded):
+    together = record("cogsguard?gear=10", delay=LONG).recorder
+    for one, other in zip(recorded.recorder.recordings, together.recordings, strict=True):
+        assert one.to_bytes() == other.to_bytes()
+        np.testing.assert_array_equal(one.state, other.state)
 
 
 def test_a_batch_that_resets_by_itself_ends_the_recording_a_step_early():
     seen = record("random", steps=5, auto_reset=True)
-    replay = parse_replay(seen.recorder.to_bytes(), "cut")
-    assert seen.recorder.done and replay.steps == 4
+    replay = parse_replay(seen.recording.to_bytes(), "cut")
+    assert seen.recorder.is_over(ENV) and replay.steps == 4
 
 
 def test_an_episode_of_a_thousand_steps_is_small():
     for uri in ("cogsguard?gear=10", "random"):
-        size = len(record(uri, steps=1000, envs=1, env=0).recorder.to_bytes())
+        size = len(record(uri, steps=1000, envs=1, env=0).recording.to_bytes())
         assert 5 * KILOBYTE < size < 60 * KILOBYTE, f"{uri}: {size}"
 
 
 def test_a_place_that_cannot_be_written_is_named_in_one_line(recorded: Recorded, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file/a\.replay: the replay cannot be written \(.*\)$"):
-        recorded.recorder.save(tmp_path / "file" / "a.replay")
+        recorded.recording.save(tmp_path / "file" / "a.replay")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

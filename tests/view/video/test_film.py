@@ -77,10 +77,10 @@ def test_a_cog_is_drawn_on_its_way_between_two_steps(played: Played):
 
 def test_the_course_tells_scores_and_junctions_as_the_game_does(played: Played):
     course = course_of(read_replay(played.path))
-    header = played.match.recorder.header
+    header = played.match.recording.header
     team = header.agents[0].team
     assert course.scores[-1][team] == pytest.approx(played.match.returns.mean(), abs=1e-3)
-    states = played.match.batch.object_states(0)
+    states = played.match.batch.object_states()[0]
     junctions = [header.types[thing.type].name == "junction" for thing in header.objects]
     assert course.held[-1][team] == (states[junctions, 0] == team).sum()
     assert len(course.changes) > 50 and course.changes[0].step >= 1
