@@ -142,8 +142,14 @@ def _conduct(session: Session, season: Season, plays: bool) -> None:
 
 
 def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Mission], pool: Pool) -> None:
-    """Plan matches of a pool, as many as may be outstanding."""
+    """Plan matches of a pool, as many as may be outstanding. Those that wait when somebody comes are planned anew: the
+    newcomer is a partner too."""
     rules = settings.pool(pool.name)
+    valid = select(func.count()).select_from(Entry).join(Version).where(Entry.pool_id == pool.id)
+    entrants = session.scalars(valid.where(Version.status == "valid")).one()
+    if entrants != pool.planned_for:
+        matches.withdraw(session, pool.id)
+        pool.planned_for = entrants
     under_way = select(func.count(Match.id)).where(Match.pool_id == pool.id, Match.status.in_(("pending", "running")))
     room = settings.outstanding - (session.scalar(under_way) or 0)
     left = select(Entry.id).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None))

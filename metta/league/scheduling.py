@@ -1,9 +1,10 @@
 """Which matches a pool is to play next: those that tell most.
 
 First come policies of which the fewest matches are played or under way, then those whose interval is widest; their
-partner is whom they have met least, of those again the one that is due first. The match of a certain number of a policy
-has the same mission, seats and seeds whoever it is, so that all are compared on the same. A match that failed is none:
-another takes its place, with whoever is then due.
+partner is whom they have met least, of those again the one that is due first. Who has all its matches is asked as if it
+had been met once more: a newcomer still meets everybody, and where others lack matches too, mostly those. The match of
+a certain number of a policy has the same mission, seats and seeds whoever it is, so that all are compared on the same.
+A match that failed is none: another takes its place, with whoever is then due.
 """
 
 import heapq
@@ -81,13 +82,13 @@ class _Queue:
         """Who plays with a policy, if anybody else is there; keys that are looked at are added to those taken."""
         taken += [heapq.heappop(self._heap) for _ in range(min(CANDIDATES, len(self._heap)))]
         others = [key for key in taken if key[-1] != policy]
-        best = min(others, key=lambda key: (self._tried(policy, key[-1]), key), default=None)
+        best = min(others, key=lambda key: (self._reluctance(policy, key[-1]), key), default=None)
         return None if best is None else best[-1]
 
-    def _tried(self, policy: str, partner: str) -> int:
-        """Matches of the two, and those that the partner has made fail, with whomever."""
+    def _reluctance(self, policy: str, partner: str) -> int:
+        """Matches of the two, those that the partner has made fail, with whomever, and one where it needs no more."""
         met = self._met(policy).get(partner, 0) + self._new[frozenset((policy, partner))]
-        return met + self._failed[partner]
+        return met + self._failed[partner] + (self._planned[partner] >= self._pool.matches)
 
 
 def _lineup(pool: Pool, number: int, policy: str, partner: str | None) -> Lineup:

@@ -2,35 +2,73 @@
 
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from metta.league.commissioner import Commissioner
 from metta.league.league import SQLITE
 from metta.league.rating.ranking import recompute, standings
 from metta.league.records import Lineup, Pool, Result
 from metta.league.scheduling import met_in, plan
-from metta.league.store import policies, results, seasons
-from metta.league.store.schema import Entry, Match, MatchPlayer, Standing, now
+from metta.league.store import jobs, policies, results, seasons
+from metta.league.store.schema import Entry, Job, Match, MatchPlayer, Standing, now
 from tests.league.conftest import MakeLeague, Playground, bundle, short_season
 
+MATCHES = 6
 NAMES = ("role", "random", "miner", "noop")
 
 
 @pytest.fixture
-def playground(make_league: MakeLeague, address: str) -> Playground:
-    """A league with four versions that have played nothing yet, on each database."""
+def empty_league(make_league: MakeLeague, address: str) -> Playground:
+    """A league whose season nobody has entered yet, on each database."""
     settings = {} if address.endswith(SQLITE) else {"database": address}
-    found = make_league(short_season(pools=[{"name": "competition", "matches": 6}]), **settings)
+    return make_league(short_season(pools=[{"name": "competition", "matches": MATCHES}]), **settings)
+
+
+@pytest.fixture
+def playground(empty_league: Playground) -> Playground:
+    """A league with four versions that have played nothing yet."""
     for name in NAMES:
-        found.upload("anna", name, bundle(name))
-    with found.league.database.transaction() as session:
-        for version in policies.list_versions(session):
-            policies.judge(session, version.id, None, version.sha256, "script")
-    return found
+        enter(empty_league, name)
+    return empty_league
+
+
+def enter(playground: Playground, name: str) -> uuid.UUID:
+    """A version that is valid enters the season."""
+    version_id = uuid.UUID(playground.upload("anna", name, bundle(name))["id"])
+    with playground.league.database.transaction() as session:
+        policies.judge(session, version_id, None, version_id.hex * 2, "script")
+        session.execute(update(Job).where(Job.kind == jobs.VALIDATE).values(status="done"))
+    return version_id
+
+
+def retire(playground: Playground, version_id: uuid.UUID) -> None:
+    with playground.league.database.transaction() as session:
+        seasons.retire(session, session.scalars(select(Entry).where(Entry.version_id == version_id)).one(), "has left")
+
+
+def lease(playground: Playground, most: int) -> list[Job]:
+    """A worker takes so many matches."""
+    league = playground.league
+    with league.database.transaction() as session:
+        return jobs.lease(session, "worker", league.engine, most, league.settings.jobs)
+
+
+def planned(playground: Playground) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
+    """Who plays in each match that has not ended. What is counted of the policies, and the jobs, must say the same."""
+    with playground.league.database.reading() as session:
+        found = session.scalars(select(Match).where(Match.status.in_(("pending", "running")))).all()
+        players = {match.id: frozenset(player.version_id for player in match.players) for match in found}
+        counted = {entry.version_id: entry.pending for entry in session.scalars(select(Entry))}
+        open_jobs = session.scalars(select(Job.subject).where(Job.kind == jobs.MATCH, Job.status != "done")).all()
+        rows = session.scalars(select(MatchPlayer.match_id)).all()
+    assert counted == {**dict.fromkeys(counted, 0), **Counter(one for own in players.values() for one in own)}
+    assert sorted(open_jobs) == sorted(players) and set(rows) >= set(players)
+    return players
 
 
 def add_results(playground: Playground, count: int, ago: timedelta = timedelta(0), status: str = "completed") -> None:
@@ -146,3 +184,59 @@ def test_line_ups_of_two_teams_are_read_back_as_they_were(playground: Playground
     lineup = Lineup("duel#2", (str(second), str(first)), (4, 2), (3, 4), (5, 6), ("cogs", "clips"))
     [found] = published(playground, 100)
     assert found == Result(found.match, "competition", lineup, ((1.0, 2.0), (3.0, 4.0)))
+
+
+def test_matches_that_wait_when_somebody_comes_are_planned_anew_and_those_of_a_worker_go_on(empty_league: Playground):
+    first, second = enter(empty_league, "role"), enter(empty_league, "noop")
+    empty_league.commissioner.look()
+    alone = planned(empty_league)
+    assert Counter(alone.values()) == {frozenset((first, second)): MATCHES}
+    begun = {job.subject for job in lease(empty_league, 2)}
+    third = enter(empty_league, "miner")
+    empty_league.commissioner.look()
+    found = planned(empty_league)
+    assert set(alone) & set(found) == begun
+    assert Counter(one for own in found.values() for one in own) == {first: MATCHES, second: MATCHES, third: MATCHES}
+    empty_league.commissioner.look()
+    assert planned(empty_league) == found
+
+
+def test_who_is_retired_plays_no_match_that_waits_and_the_partners_get_others(playground: Playground):
+    playground.commissioner.look()
+    before = planned(playground)
+    gone = next(iter(before[lease(playground, 1)[0].subject]))
+    retire(playground, gone)
+    left = planned(playground)
+    assert sum(gone in players for players in left.values()) == 1
+    assert all(match in left for match, players in before.items() if gone not in players)
+    playground.commissioner.look()
+    counts = Counter(one for players in planned(playground).values() for one in players)
+    assert counts.pop(gone) == 1 and set(counts.values()) <= {MATCHES, MATCHES + 1} and len(counts) == 3
+
+
+def test_a_match_that_was_tried_is_not_withdrawn_and_one_that_was_given_back_is(playground: Playground):
+    playground.commissioner.look()
+    tried, returned = lease(playground, 2)
+    with playground.league.database.transaction() as session:
+        assert tried.lease and returned.lease
+        jobs.fail(session, tried.id, tried.lease, "out of memory", playground.league.settings.jobs)
+        jobs.give_back(session, returned.id, returned.lease)
+    for players in list(planned(playground).values()):
+        for version_id in players:
+            retire(playground, version_id)
+    assert set(planned(playground)) == {tried.subject}
+
+
+def test_matches_are_withdrawn_or_handed_out_while_others_do_the_same(playground: Playground):
+    """Two servers and two workers at once: each match is handed out once or taken back, and all counts are right."""
+    playground.commissioner.look()
+    before = planned(playground)
+    [one, other, *_] = sorted({version for players in before.values() for version in players})
+    with ThreadPoolExecutor(4) as pool:
+        taken = [pool.submit(lease, playground, 4) for _ in range(2)]
+        left_by = [pool.submit(retire, playground, leaver) for leaver in (one, other)]
+    assert [future.result() for future in left_by] == [None, None]
+    held = [job.subject for future in taken for job in future.result()]
+    left = planned(playground)
+    assert len(held) == len(set(held)) and set(held) <= set(left) <= set(before)
+    assert all(match in held or not {one, other} & players for match, players in left.items())

@@ -1,5 +1,7 @@
 """Which matches a pool plays next."""
 
+import math
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -65,6 +67,63 @@ def test_everybody_plays_its_number_of_matches_however_many_are_planned_at_a_tim
     entered = played_out(pool(count, matches=matches), at_once).entrants
     assert all(one.completed >= matches for one in entered)
     assert sum(one.completed for one in entered) <= count * matches + count  # a last one left over needs a partner
+
+
+def arrive(pool: Pool) -> Pool:
+    return replace(pool, entrants=(*pool.entrants, Entrant(f"p{len(pool.entrants):05}")))
+
+
+@settings(max_examples=40)
+@given(
+    count=st.integers(2, 9), matches=st.integers(1, 12), played=st.lists(st.integers(0, 12), max_size=8),
+    order=st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_whoever_comes_when_everybody_plays_its_number_and_little_more_than_is_due(
+    count: int, matches: int, played: list[int], order: random.Random
+):
+    """What waits is planned anew when somebody comes; `played` is how many matches are by then. Due is what a policy
+    is to play, and its share of what each that came later is to play, if all played when they came."""
+    now, due = pool(0, matches=matches, seed=order.randrange(99)), list[float]()
+    for place in range(count):
+        due = [own + matches / place for own in due]
+        due.append(matches)
+        now = arrive(now)
+        lineups = plan(now, 100)
+        order.shuffle(lineups)
+        now = after(now, lineups[: played[place] if place < len(played) else 0])
+    entered = played_out(now, 100).entrants
+    assert all(one.completed >= matches for one in entered)
+    assert all(one.completed <= math.ceil(own) + 1 for one, own in zip(entered, due, strict=True))
+    if not any(played):
+        assert all(one.completed <= matches + 1 for one in entered)
+
+
+@settings(max_examples=40)
+@given(done=st.lists(st.integers(0, 12), min_size=2, max_size=9), matches=st.integers(1, 12))
+def test_nobody_is_asked_beyond_its_number_while_others_lack_matches_that_were_met_no_more_often(
+    done: list[int], matches: int
+):
+    now = pool(0, matches=matches, entrants=tuple(Entrant(f"p{k}", completed=number) for k, number in enumerate(done)))
+    planned, met = {one.policy: one.completed for one in now.entrants}, Counter[frozenset[str]]()
+    for lineup in plan(now, 100):
+        players = frozenset(lineup.policies)
+        beyond = [policy for policy in players if planned[policy] >= matches]
+        assert len(beyond) <= 1
+        for partner in beyond:
+            [policy] = players - {partner}
+            lacking = [other for other in planned if planned[other] < matches and other != policy]
+            assert all(met[frozenset((policy, other))] > met[players] for other in lacking)
+        met[players] += 1
+        planned.update({policy: planned[policy] + 1 for policy in players})
+
+
+def test_a_season_that_many_enter_one_by_one_has_no_more_matches_than_one_that_all_enter_at_once():
+    """Two workers play three matches before the next comes; with room for a hundred to wait."""
+    now = pool(0, matches=21)
+    for _ in range(9):
+        now = arrive(now)
+        now = after(now, plan(now, 100)[:3])
+    assert {one.completed for one in played_out(now, 100).entrants} <= {21, 22}
 
 
 def test_the_same_pool_gives_the_same_plan_and_another_seed_another():

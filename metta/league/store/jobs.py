@@ -79,6 +79,7 @@ def give_back(session: Session, job_id: Id, lease: Id) -> Job:
     """A worker that is stopped has not begun with a job: it counts as no attempt. Raises ConflictError as `finish`."""
     job = _held(session, job_id, lease)
     job.status, job.attempts, job.lease, job.leased_until, job.run_after = "ready", job.attempts - 1, None, None, now()
+    job.worker = job.worker if job.attempts else None
     return job
 
 

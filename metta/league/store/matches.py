@@ -1,15 +1,18 @@
 """Matches in the database: planned, played, looked at."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, union_all, update
+from sqlalchemy import delete, func, select, union_all, update
 from sqlalchemy.orm import Session, aliased, undefer
 
 from metta.league.problems import ConflictError, MissingError
 from metta.league.store import jobs
 from metta.league.store.schema import Entry, Id, Job, Match, MatchPlayer, Pool, Season, Version, now
+
+AT_ONCE = 500  # matches that are withdrawn by one statement
 
 
 def plan_match(
@@ -24,6 +27,26 @@ def plan_match(
     count(session, pool.id, {version.id for version, _, _ in players}, pending=1)
     jobs.add_job(session, jobs.MATCH, match.id, pool.season.engine)
     return match
+
+
+def withdraw(session: Session, pool_id: Id, version_id: Id | None = None) -> None:
+    """Take back the matches of a pool that no worker has ever had: all, or those of a version. What a worker has, or
+    had, goes on."""
+    query = select(Match.id).join(Job, Job.subject == Match.id).where(Job.status == "ready", Job.worker.is_(None))
+    query = query.where(Match.pool_id == pool_id, Match.status == "pending")
+    if version_id is not None:
+        query = query.where(Match.id.in_(select(MatchPlayer.match_id).where(MatchPlayer.version_id == version_id)))
+    waiting = session.scalars(query.with_for_update(of=Job, skip_locked=True)).all()  # what is leased now is locked
+    players = Counter[Id]()
+    for first in range(0, len(waiting), AT_ONCE):
+        some = waiting[first : first + AT_ONCE]
+        within = select(MatchPlayer.match_id, MatchPlayer.version_id).where(MatchPlayer.match_id.in_(some)).distinct()
+        players.update(row.version_id for row in session.execute(within))
+        session.execute(delete(MatchPlayer).where(MatchPlayer.match_id.in_(some)))
+        session.execute(delete(Job).where(Job.subject.in_(some)))
+        session.execute(delete(Match).where(Match.id.in_(some)))
+    for player, number in sorted(players.items()):
+        count(session, pool_id, {player}, pending=-number)
 
 
 def count(session: Session, pool_id: Id, versions: set[Id], **changes: int) -> None:

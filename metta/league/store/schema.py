@@ -169,6 +169,7 @@ class Pool(Made):
     season_id: Mapped[Id] = mapped_column(ForeignKey("seasons.id"))
     name: Mapped[str] = mapped_column(String(NAME))
     place: Mapped[int]  # in the order in which policies go through
+    planned_for: Mapped[int] = mapped_column(default=0)  # valid versions in it, also retired ones, at the last plan
 
     season: Mapped[Season] = relationship(back_populates="pools", lazy="joined")
 
@@ -261,7 +262,7 @@ class Job(Made):
     attempts: Mapped[int] = mapped_column(default=0)
     lease: Mapped[Id | None]
     leased_until: Mapped[datetime | None]
-    worker: Mapped[str | None] = mapped_column(String(NAME))
+    worker: Mapped[str | None] = mapped_column(String(NAME))  # who has it, or had it last
     error: Mapped[str | None]  # of the last attempt
 
 

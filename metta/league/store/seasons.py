@@ -12,6 +12,7 @@ from metta.common.errors import suggest
 from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
+from metta.league.store import matches
 from metta.league.store.policies import label
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, User, Version, now
 
@@ -115,9 +116,10 @@ def note(session: Session, pool: Pool, version: Version, action: str, notes: str
 
 
 def retire(session: Session, entry: Entry, notes: str) -> None:
-    """Take a version out of a pool, for a reason that its owner reads."""
+    """Take a version out of a pool, for a reason that its owner reads; its matches that wait are not played."""
     if entry.retired_at is None:
         entry.retired_at = now()
+        matches.withdraw(session, entry.pool_id, entry.version_id)
         note(session, entry.pool, entry.version, "retired", notes)
 
 
