@@ -293,12 +293,12 @@ def matches(
     match: Annotated[str | None, typer.Argument(help="a match, shown in full")] = None,
     season: Season = None,
     policy: Named = None,
-    limit: Annotated[int, typer.Option(help="how many, newest first", min=1, max=500)] = 20,
+    limit: Annotated[int, typer.Option(help="how many, those that ended last first", min=1, max=500)] = 20,
     json: AsJson = False,
     server: Server = SERVER,
     login_server: LoginServer = None,
 ) -> None:
-    """List the matches of a season, newest first, or show one."""
+    """List the matches of a season, those that ended last first, or show one."""
     name, version = split_policy(policy) if policy else (None, None)
     if told(context, {"match": match, "season": season, "policy": policy, "server": server}):
         return

@@ -150,8 +150,7 @@ def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Missio
     if entrants != pool.planned_for:
         matches.withdraw(session, pool.id)
         pool.planned_for = entrants
-    under_way = select(func.count(Match.id)).where(Match.pool_id == pool.id, Match.status.in_(("pending", "running")))
-    room = settings.outstanding - (session.scalar(under_way) or 0)
+    room = settings.outstanding - matches.under_way(session, [pool]).total()
     left = select(Entry.id).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None))
     left = left.where(Entry.completed + Entry.pending < rules.matches)
     if room <= 0 or session.scalar(left.limit(1)) is None:

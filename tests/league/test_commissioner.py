@@ -14,6 +14,7 @@ from metta.league.league import SQLITE
 from metta.league.rating.ranking import recompute, standings
 from metta.league.records import Lineup, Pool, Result
 from metta.league.scheduling import met_in, plan
+from metta.league.seasons import DEFAULT
 from metta.league.store import jobs, policies, results, seasons
 from metta.league.store.schema import Entry, Job, Match, MatchPlayer, Standing, now
 from tests.league.conftest import MakeLeague, Playground, bundle, short_season
@@ -240,3 +241,21 @@ def test_matches_are_withdrawn_or_handed_out_while_others_do_the_same(playground
     left = planned(playground)
     assert len(held) == len(set(held)) and set(held) <= set(left) <= set(before)
     assert all(match in held or not {one, other} & players for match, players in left.items())
+
+
+def test_matches_are_listed_those_that_ended_last_first_and_those_that_wait_at_the_end(playground: Playground):
+    playground.commissioner.look()
+    add_results(playground, 12)  # each ended a second before the one that was added earlier
+    add_results(playground, 1, timedelta(hours=1), status="failed")
+    listed = playground.get(f"/tournament/seasons/{DEFAULT}/matches")
+    assert [one["status"] for one in listed[:13]] == ["completed"] * 12 + ["failed"]
+    ended = [one["episode"]["finished_at"] for one in listed[:12]]
+    assert ended == sorted(ended, reverse=True)
+    assert [one["status"] for one in listed[13:]] == ["pending"] * 12
+    pages = [playground.get(f"/tournament/seasons/{DEFAULT}/matches", limit=5, offset=k) for k in range(0, 30, 5)]
+    assert [one for page in pages for one in page] == listed
+    own = listed[0]["players"][0]["policy"]["id"]
+    own_list = playground.get(f"/tournament/seasons/{DEFAULT}/matches", policy_version_ids=own)
+    assert own_list == [one for one in listed if own in {player["policy"]["id"] for player in one["players"]}]
+    page = playground.web.get(f"/seasons/{DEFAULT}").text
+    assert page.count('class="badge completed"') == 10 and "badge pending" not in page and "12 waiting" in page

@@ -20,6 +20,7 @@ from metta.view.page import content_policy, replay_page
 
 router = APIRouter(include_in_schema=False)
 LINES = 100  # of a table on a page
+RECENT = 10  # matches on the page of a season
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
@@ -41,7 +42,8 @@ def season_page(request: Request, league: TheLeague, caller: Browser, name: str,
             "season": season, "settings": seasons.settings_of(season), "status": status_of(season), "page": page,
             "entrants": entrants, "active": active, "more": len(lines) == LINES, "own": _own(caller, lines),
             "lines": [(line, interval(line, lines)) for line in lines],
-            "recent": matches.list_matches(session, season, limit=10),
+            "recent": [match for match in matches.list_matches(session, season, limit=RECENT) if match.finished_at],
+            "under_way": matches.under_way(session, season.pools),
         }  # fmt: skip
     return render(request, league, "season", caller, values)
 

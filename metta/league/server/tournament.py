@@ -93,7 +93,7 @@ def season_matches(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[MatchInfo]:
-    """Matches of a season, newest first: all, or those of some versions."""
+    """Matches of a season, those that ended last first, then those that have not ended: all, or of some versions."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
         found = matches.list_matches(session, season, policy_version_ids, limit, offset)

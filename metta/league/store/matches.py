@@ -12,7 +12,9 @@ from metta.league.problems import ConflictError, MissingError
 from metta.league.store import jobs
 from metta.league.store.schema import Entry, Id, Job, Match, MatchPlayer, Pool, Season, Version, now
 
+OPEN = ("pending", "running")  # what a match is that has not ended
 AT_ONCE = 500  # matches that are withdrawn by one statement
+LAST_FIRST = (Match.finished_at.is_(None), Match.finished_at.desc(), Match.created_at.desc(), Match.id)
 
 
 def plan_match(
@@ -109,25 +111,33 @@ def get_match(session: Session, match_id: Id) -> Match:
 def list_matches(
     session: Session, season: Season, versions: Sequence[Id] | None = None, limit: int = 100, offset: int = 0
 ) -> list[Match]:
-    """Matches of a season, newest first; those of some versions alone if there are any."""
-    newest = (Match.created_at.desc(), Match.id)
+    """Matches of a season, those that ended last first, then those that have not ended; those of some versions alone
+    if there are any."""
+    pools = [pool.id for pool in season.pools]
     if versions:
-        query = select(Match.id).where(Match.pool_id.in_([pool.id for pool in season.pools]))
+        query = select(Match.id).where(Match.pool_id.in_(pools))
         query = query.where(Match.id.in_(select(MatchPlayer.match_id).where(MatchPlayer.version_id.in_(versions))))
-    else:  # of each pool its newest, as an index gives them; those of all at once would be sorted, however many
-        parts = [select(Match.id).where(Match.pool_id == pool.id).order_by(*newest) for pool in season.pools]
-        some = [part.limit(limit + offset).subquery() for part in parts]
-        query = union_all(*(select(part.c.id) for part in some))
-    chosen = select(Match).where(Match.id.in_(query)).order_by(*newest)
+    else:  # of each pool its last, as an index gives them; those of all at once would be sorted, however many
+        ended = [select(Match.id).where(Match.pool_id == pool, Match.finished_at.is_not(None)) for pool in pools]
+        parts = [part.order_by(Match.finished_at.desc()).limit(limit + offset).subquery() for part in ended]
+        parts.append(select(Match.id).where(Match.pool_id.in_(pools), Match.status.in_(OPEN)).subquery())
+        query = union_all(*(select(part.c.id) for part in parts))
+    chosen = select(Match).where(Match.id.in_(query)).order_by(*LAST_FIRST)
     return list(session.scalars(chosen.limit(limit).offset(offset)))
 
 
 def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
-    """Matches of a version in all seasons, newest first."""
+    """Matches of a version in all seasons, as `list_matches`."""
     query = (
         select(Match).join(MatchPlayer, MatchPlayer.match_id == Match.id).where(MatchPlayer.version_id == version_id)
     )
-    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
+    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit)))
+
+
+def under_way(session: Session, pools: Sequence[Pool]) -> Counter[str]:
+    """How many matches of some pools wait (pending) and are being played (running)."""
+    query = select(Match.status, func.count()).where(Match.pool_id.in_([pool.id for pool in pools]))
+    return Counter(dict(session.execute(query.where(Match.status.in_(OPEN)).group_by(Match.status)).tuples()))
 
 
 @dataclass(frozen=True)
@@ -159,10 +169,10 @@ def head_to_head(session: Session, version_id: Id, limit: int = 50) -> list[Riva
 
 
 def logs_of(session: Session, version_id: Id, limit: int) -> list[MatchPlayer]:
-    """Newest matches of a version in which something was printed or went wrong; for its owner."""
+    """Last matches of a version in which something was printed or went wrong; for its owner."""
     query = select(MatchPlayer).options(undefer(MatchPlayer.log)).join(Match, MatchPlayer.match_id == Match.id)
     query = query.where(MatchPlayer.version_id == version_id, MatchPlayer.log.is_not(None))
-    return list(session.scalars(query.order_by(Match.created_at.desc()).limit(limit)))
+    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit)))
 
 
 def retry(session: Session, match_id: Id) -> None:
