@@ -27,7 +27,7 @@ from metta.league.seasons import PoolSettings, SeasonSettings
 from metta.league.server.answers import status_of
 from metta.league.server.work import give_up
 from metta.league.settings import LeagueSettings
-from metta.league.store import jobs, matches, policies, results, seasons
+from metta.league.store import history, jobs, matches, policies, results, seasons
 from metta.league.store.schema import (
     Duty,
     Entry,
@@ -35,7 +35,6 @@ from metta.league.store.schema import (
     Match,
     MatchPlayer,
     Pool,
-    RankPoint,
     Season,
     Standing,
     Version,
@@ -116,6 +115,8 @@ class Commissioner:
             _keep(session, season, lines, counted)
             same = results.active_policies(session, season.pools[-1]) == active
             season.ranked, season.ranked_results, season.ranked_at = counted if same else seasons.STALE, number, now()
+        with self._league.database.transaction() as session:
+            history.thin_out(session, season_id)
 
 
 def _take_duty(session: Session, name: str) -> bool:
@@ -211,10 +212,7 @@ def _keep(session: Session, season: Season, lines: list[records.Standing], count
     if rows:
         session.execute(insert(Standing), rows)
     moved = [row for row in rows if before.get(row["version_id"]) != row["rank"]]
-    if moved:
-        kept = ("season_id", "version_id", "rank", "score")
-        points = [{**{key: row[key] for key in kept}, "results": counted, "at": now()} for row in moved]
-        session.execute(insert(RankPoint), points)
+    history.add_points(session, season.id, counted, moved)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from metta.league.server.asking import TheLeague, audit
 from metta.league.server.figures import course, interval
 from metta.league.server.html import Browser, Proven, SignedInBrowser, go, render
 from metta.league.server.uploads import keep_bundle
-from metta.league.store import matches, policies, seasons
+from metta.league.store import history, matches, policies, seasons
 from metta.league.store.schema import Id
 from metta.view.page import content_policy, replay_page
 
@@ -66,7 +66,7 @@ def policy_page(request: Request, league: TheLeague, caller: Browser, version_id
             "played": matches.matches_of(session, version_id, LINES),
             "rivals": matches.head_to_head(session, version_id),
             "logs": matches.logs_of(session, version_id, 5) if owned else [],
-            "courses": [(name, course(*ranks)) for name, ranks in seasons.courses_of(session, version_id).items()],
+            "courses": [(name, course(*ranks)) for name, ranks in history.courses_of(session, version_id).items()],
         }
     return render(request, league, "policy", caller, values)
 

@@ -137,7 +137,7 @@ def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
 def under_way(session: Session, pools: Sequence[Pool]) -> Counter[str]:
     """How many matches of some pools wait (pending) and are being played (running)."""
     query = select(Match.status, func.count()).where(Match.pool_id.in_([pool.id for pool in pools]))
-    return Counter(dict(session.execute(query.where(Match.status.in_(OPEN)).group_by(Match.status)).tuples()))
+    return Counter(dict(session.execute(query.where(Match.status.in_(OPEN)).group_by(Match.status)).all()))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from metta.league.problems import ConflictError, ForbiddenError, MissingError, T
 from metta.league.seasons import SeasonSettings
 from metta.league.store import matches
 from metta.league.store.policies import label
-from metta.league.store.schema import Change, Entry, Id, Policy, Pool, RankPoint, Season, Standing, User, Version, now
+from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, User, Version, now
 
 STALE = -1  # no number of results
 BEST_FIRST = (Standing.rank, Standing.version_id)  # of one rank are those with one score
@@ -183,16 +183,6 @@ def page_of_standings(session: Session, season: Season, limit: int, offset: int)
     """Some lines of the leaderboard."""
     query = select(Standing).where(Standing.season_id == season.id).order_by(*BEST_FIRST)
     return list(session.scalars(query.limit(limit).offset(offset)))
-
-
-def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoint], int]]:
-    """Ranks that a version had, oldest first, and how many results there are by now, by season."""
-    query = select(Season, RankPoint).join(Season, RankPoint.season_id == Season.id)
-    query = query.where(RankPoint.version_id == version_id).order_by(Season.name, Season.version, RankPoint.results)
-    found: dict[str, tuple[list[RankPoint], int]] = {}
-    for season, point in session.execute(query):
-        found.setdefault(f"{season.name} v{season.version}", ([], season.results))[0].append(point)
-    return found
 
 
 def entrants(session: Session, season: Season) -> tuple[int, int]:
