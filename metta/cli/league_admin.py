@@ -119,11 +119,14 @@ def worker(
     if parent:
         end_with_parent(parent)
     token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
+    from metta.common.logging import note
     from metta.league.client import Client
     from metta.league.sandbox.probe import sandbox_here
     from metta.league.worker import Worker
 
-    Worker(Client(server, token), trust_code, None if trust_code else sandbox_here()).run(stop)
+    if sandbox := None if trust_code else sandbox_here():
+        note(sandbox.bounded)
+    Worker(Client(server, token), trust_code, sandbox).run(stop)
     return 0
 
 

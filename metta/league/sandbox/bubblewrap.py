@@ -12,17 +12,19 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from metta.common.processes import ROOT
 from metta.common.settings import Settings
 from metta.league.sandbox import enter
+from metta.league.sandbox.groups import Bounds, Groups
 from metta.league.sandbox.system_calls import filter_program
 
 MEGABYTE = 1 << 20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 SYSTEM_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
 INSTALLED = ("site-packages", "dist-packages")
+WALLS = 4  # processes of bubblewrap around that of the code
 BUNDLE = "/run/bundle"  # where files lie that are copied for a script to change
 RIGHTS = ("CAP_CHOWN", "CAP_SETGID", "CAP_SETUID")  # of root, until it has become nobody
 ENVIRONMENT = {
@@ -42,6 +44,10 @@ class Limits(Settings):
     disk_bytes: PositiveInt = Field(default=64 * MEGABYTE, description="what it keeps in /tmp, and in /dev/shm")
     setup_bytes: PositiveInt = Field(default=512 * MEGABYTE, description="its folder, if a script sets it up")
     core_bytes: NonNegativeInt = Field(default=0, description="size of a core dump")
+    total_bytes: PositiveInt = Field(
+        default=2048 * MEGABYTE, description="memory, with what it keeps in /tmp and /dev/shm; needs control groups"
+    )
+    cores: PositiveFloat = Field(default=1.0, description="processors at a time; needs control groups")
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,22 @@ class Bubblewrap:
 
     program: str  # where bubblewrap lies
     limits: Limits = field(default_factory=Limits)
+    groups: Groups | None = None  # where control groups can be made
+
+    @property
+    def bounded(self) -> str:
+        """What is bounded for a sandbox in all, for people."""
+        names = ", ".join(self.groups.places) if self.groups else "nothing: none can be made here"
+        return f"sandbox: control groups bound {names}"
 
     def __call__(self, folder: Path, setup: str = "") -> list[str]:
         """Words before a command whose code lies in `folder`: it cannot change it, but for a copy where there is a
         script of the bundle's own, `setup`, to run first."""
         limits, within = self.limits, {"threads": self.limits.threads, "setup": setup, "copy": BUNDLE if setup else ""}
+        bounds = Bounds(limits.total_bytes, limits.threads + WALLS, limits.cores)
         plan = {
             "parent": os.getpid(),
-            "groups": [],
+            "groups": self.groups.make(bounds) if self.groups else [],
             "limits": {
                 "RLIMIT_AS": limits.memory_bytes, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_NOFILE": limits.open_files,
                 "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": limits.core_bytes, "RLIMIT_MEMLOCK": 0,

@@ -13,6 +13,7 @@ from metta.common.errors import UserError, printable
 from metta.common.logging import warn
 from metta.league.sandbox import walls
 from metta.league.sandbox.bubblewrap import ENVIRONMENT, Bubblewrap, Limits
+from metta.league.sandbox.groups import find_groups
 from metta.league.sandbox.system_calls import MACHINES
 
 PROGRAM = "bwrap"
@@ -50,7 +51,7 @@ def sandbox_here() -> Bubblewrap | None:
 
 
 def probe(limits: Limits | None = None) -> Probe:
-    """Run a script in a sandbox that tries its walls."""
+    """Run a script in a sandbox that tries its walls; in control groups, where they can be made and entered."""
     if sys.platform != "linux":
         return Probe(None, {}, f"a sandbox needs Linux, this is {sys.platform}")
     if platform.machine() not in MACHINES:
@@ -58,7 +59,13 @@ def probe(limits: Limits | None = None) -> Probe:
     program = shutil.which(PROGRAM)
     if program is None:
         return Probe(None, {}, f"there is no {PROGRAM}: {INSTALL}")
-    sandbox = Bubblewrap(program, limits or Limits())
+    limits, groups = limits or Limits(), find_groups()
+    found = _tried(Bubblewrap(program, limits, groups))
+    return found if found.sandbox or not groups else _tried(Bubblewrap(program, limits))
+
+
+def _tried(sandbox: Bubblewrap) -> Probe:
+    """What comes of the script in a sandbox."""
     with TemporaryDirectory() as folder:
         bundle = Path(folder, "bundle")
         bundle.mkdir()

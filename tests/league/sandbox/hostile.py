@@ -206,6 +206,16 @@ class MemoryFlood(Policy):
             kept.append(mmap.mmap(-1, 1 << 26))
 
 
+class TakesALittleEverywhere(Policy):
+    """Of each kind of memory as much as it may have: 60 MiB each."""
+
+    def attack(self):
+        self.kept = bytearray(os.urandom(1)) * (60 << 20)
+        for folder in ("/tmp", "/dev/shm"):
+            with open(f"{folder}/kept", "wb") as file:
+                file.write(self.kept)
+
+
 class OutputFlood(Policy):
     def attack(self):
         while True:
