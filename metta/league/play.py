@@ -6,7 +6,9 @@ loaded, crashes, hangs or floods its output stands still for the rest, and a rep
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,7 @@ from metta.eval.playing import Progress, close_policies, keep_in, play_match, re
 from metta.eval.replay.keeping import SUFFIX
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
+from metta.league.sandbox.bubblewrap import secret_file
 from metta.policy.hosted.client import HostedPolicy, UnbuiltError
 from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.hosted.submission_code import code_content, play_code
@@ -32,6 +35,7 @@ from metta.rl.machine import one_thread_each
 
 FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
 Kind = Literal["net", "script", "code", "none"]
+NO_SECRETS: Mapping[str, str] = {}
 
 
 class Job(BaseModel):
@@ -76,8 +80,10 @@ def play_job(
     sandbox: Sandbox | None = None,
     trust_code: bool = False,
     progress: Progress | None = None,
+    secrets: Sequence[Mapping[str, str]] = (),
 ) -> JobResult:
-    """Play a match; replays go to `folder`. `progress` hears of every step, and can end it early.
+    """Play a match; replays go to `folder`. `progress` hears of every step, and can end it early. `secrets`: of each
+    player values that are in the environment of its process alone, in the sandbox.
 
     Raises:
         UserError: this worker cannot play it: its code is another version than the match's, a bundle is another than
@@ -90,11 +96,11 @@ def play_job(
         raise UserError(f"the match is for engine {match.engine[:SHOWN]}, this worker has {engine[:SHOWN]}")
     log = ActionLog()
     hosting = Hosting(match.action_timeout_ms, job.policy_seconds, sandbox, job.output_bytes)
-    info, players = env_info(match.mission), list[_Seated]()
+    info, players, kept = env_info(match.mission), list[_Seated](), ExitStack()
     try:
-        for player in match.players:
-            path = fetch_policy(player)
-            players.append(_seat(player, path, replace(info, num_agents=player.seats), hosting, trust_code))
+        for player, told in zip(match.players, secrets or [NO_SECRETS] * len(match.players), strict=True):
+            path, seats = fetch_policy(player), replace(info, num_agents=player.seats)
+            players.append(_seat(player, path, seats, _telling(hosting, told, kept), trust_code))
         players = [player.ready() for player in players]  # the processes of all start at once
         policies = [player.policy for player in players]
         record = keep_in(folder, _numbered) if job.replays else record_nothing
@@ -102,6 +108,7 @@ def play_job(
             result = play_match(match, policies, progress, record, [log], forgiving=True)
     finally:
         close_policies([player.policy for player in players])
+        kept.close()
     return JobResult(
         result=result,
         sha256=result.digest,
@@ -109,6 +116,13 @@ def play_job(
         actions=[b64encode(data) for data in log.packed()],
         replays=[row.replay for row in result.episodes if row.replay],
     )
+
+
+def _telling(hosting: Hosting, secrets: Mapping[str, str], kept: ExitStack) -> Hosting:
+    """How a policy is held that is told secrets."""
+    if hosting.prefix is None or not secrets:
+        return hosting
+    return replace(hosting, prefix=partial(hosting.prefix, secrets=kept.enter_context(secret_file(secrets))))
 
 
 def look_at(bundle: Path) -> tuple[Kind, Digest]:

@@ -44,6 +44,9 @@ class Sheet(_Said):
     seconds: int = Field(description="after which the lease runs out without a heartbeat")
     job: Job = Field(description="a match to be played; to validate a version: a few steps of it alone")
     bundles: list[Bundle] = Field(description="of each player")
+    secrets: list[dict[str, str]] = Field(
+        default=[], repr=False, description="environment values of each player, for its process alone"
+    )
     replays: list[str] = Field(default=[], description="where the replay of each episode is to be put; none: nowhere")
 
 

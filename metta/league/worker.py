@@ -113,7 +113,7 @@ class Worker:
         [player] = sheet.job.match.players
         known = player.model_copy(update={"policy": digest})
         job = sheet.job.model_copy(update={"match": sheet.job.match.model_copy(update={"players": (known,)})})
-        done = play_job(job, lambda player: path, folder, self._sandbox, self._trust_code)
+        done = play_job(job, lambda player: path, folder, self._sandbox, self._trust_code, secrets=sheet.secrets)
         [report], [causes] = done.players, done.result.causes
         if problems := [report.failure] if report.failure else list(causes.values()):
             log = f"; it wrote: {report.log[-MOST_SHOWN:]}" if report.log.strip() else ""
@@ -126,9 +126,8 @@ class Worker:
         paths = {player.policy: path for player, path in zip(players, self._bundles(sheet, folder), strict=True)}
         with TemporaryDirectory(dir=folder, prefix="replays-") as name:
             replays = Path(name)
-            done = play_job(
-                sheet.job, lambda player: paths[player.policy], replays, self._sandbox, self._trust_code, progress
-            )
+            fetch, trust = (lambda player: paths[player.policy]), self._trust_code
+            done = play_job(sheet.job, fetch, replays, self._sandbox, trust, progress, sheet.secrets)
             for file, address in zip(done.replays, sheet.replays, strict=True):
                 self._client.put_file(address, replays / file, "application/octet-stream")
         reports = [report.model_dump(mode="json") for report in done.players]

@@ -9,6 +9,8 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,9 +66,9 @@ class Bubblewrap:
         names = ", ".join(self.groups.places) if self.groups else "nothing: none can be made here"
         return f"sandbox: control groups bound {names}"
 
-    def __call__(self, folder: Path, setup: str = "") -> list[str]:
+    def __call__(self, folder: Path, setup: str = "", secrets: str = "") -> list[str]:
         """Words before a command whose code lies in `folder`: it cannot change it, but for a copy where there is a
-        script of the bundle's own, `setup`, to run first."""
+        script of the bundle's own, `setup`, to run first. `secrets`: as of `secret_file`."""
         limits, within = self.limits, {"threads": self.limits.threads, "setup": setup, "copy": BUNDLE if setup else ""}
         bounds = Bounds(limits.total_bytes, limits.threads + WALLS, limits.cores)
         plan = {
@@ -77,6 +79,7 @@ class Bubblewrap:
                 "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": limits.core_bytes, "RLIMIT_MEMLOCK": 0,
                 "RLIMIT_MSGQUEUE": 0,
             },
+            "secrets": secrets,
             "filter": filter_program(platform.machine()).hex(),
             "bubblewrap": [self.program, *self._walls(Path(os.path.abspath(folder)), setup)],
             "environment": {**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
@@ -108,6 +111,16 @@ class Bubblewrap:
         words += [*_to(bundle), "--ro-bind", str(folder), str(bundle)]
         words += [*_to(folder), *_own(str(folder), limits.setup_bytes)] if setup else []
         return [*words, "--remount-ro", "/", "--chdir", str(folder)]
+
+
+@contextmanager
+def secret_file(values: Mapping[str, str]) -> Iterator[str]:
+    """A file in memory with values of an environment, for processes of this user while it lasts: its path. Command
+    lines and folders can be seen by others."""
+    with os.fdopen(os.memfd_create("secrets"), "w") as file:
+        json.dump(values, file)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 def _to(place: Path) -> list[str]:

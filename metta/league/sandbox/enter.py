@@ -44,7 +44,10 @@ def outside(plan: dict, command: list[str]) -> None:
     handle = os.memfd_create("filter", 0)  # is inherited
     os.write(handle, bytes.fromhex(plan["filter"]))
     os.lseek(handle, 0, os.SEEK_SET)
-    within = {**plan["inside"], "user": FIRST_USER + os.getpid() if os.getuid() == 0 else None}
+    within = {**plan["inside"], "user": FIRST_USER + os.getpid() if os.getuid() == 0 else None, "secrets": None}
+    if plan["secrets"]:
+        within["secrets"] = os.open(plan["secrets"], os.O_RDONLY)
+        os.set_inheritable(within["secrets"], True)
     enter = [sys.executable, "-I", "-S", __file__, "inside", json.dumps(within)]
     words = [*plan["bubblewrap"], "--seccomp", str(handle), "--", *enter, *command]
     os.execve(words[0], words, plan["environment"])
@@ -62,6 +65,9 @@ def inside(plan: dict, command: list[str]) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+    if plan["secrets"] is not None:
+        with open(plan["secrets"]) as file:
+            os.environ.update(json.load(file))
     resource.setrlimit(resource.RLIMIT_NPROC, (plan["threads"], plan["threads"]))
     if plan["setup"]:
         command = [sys.executable, "-u", "-c", SET_UP, plan["setup"], *command]

@@ -26,9 +26,9 @@ MOST_SAID = 200  # characters of what a process says last
 class Sandbox(Protocol):
     """Walls around the code of one policy."""
 
-    def __call__(self, folder: Path, setup: str = "") -> Sequence[str]:
+    def __call__(self, folder: Path, setup: str = "", secrets: str = "") -> Sequence[str]:
         """Words before a command whose code lies in a folder, which it may read; `setup` is a script in there that is
-        run before it."""
+        run before it, `secrets` a file with further values of its environment (JSON), there until it has started."""
         ...
 
 
