@@ -1,5 +1,8 @@
 """Commands of who takes part in a league: log in, upload, submit, and look at what came of it."""
 
+import os
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +36,7 @@ from metta.common.errors import UserError
 
 if TYPE_CHECKING:
     from metta.league.client import Client
+    from metta.policy.hosted.process import Sandbox
 
 NAME = 64  # characters of a policy's name
 Named = Annotated[str | None, typer.Option("-p", "--policy", help="only this policy: NAME or NAME:v3")]
@@ -49,6 +53,10 @@ def upload(
     no_submit: Annotated[bool, typer.Option("--no-submit", help="enter no season")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="try it out, upload nothing")] = False,
     skip_validation: Annotated[bool, typer.Option("--skip-validation", help="do not try it out here first")] = False,
+    secret_env: Annotated[
+        list[str] | None,
+        typer.Option("--secret-env", help="NAME=VALUE in the environment of its process alone, or NAME of yours"),
+    ] = None,
     checkpoints: Checkpoints = CHECKPOINTS,
     server: Server = SERVER,
     login_server: LoginServer = None,
@@ -65,15 +73,17 @@ def upload(
 
     asked = None if dry_run and not season else client(server, login_server)
     entered = None if asked is None else season_of(asked, season)
+    secrets = _secrets(secret_env or [])
+    os.environ.update(secrets)  # for the processes here that look at one's own code without a sandbox
     with TemporaryDirectory(prefix="metta-upload-") as folder:
         bundle = Path(folder) / "bundle.zip"
         create_bundle(policy, bundle, pairs(kwargs), include_files or [], setup_script, checkpoints)
         if not skip_validation:
-            _try_out(asked, entered, bundle, policy)
+            _try_out(asked, entered, bundle, policy, secrets)
         if dry_run or asked is None or entered is None:
             print("Dry run complete: nothing was uploaded")
             return
-        done = _upload(asked, bundle, name, None if no_submit else entered["name"])
+        done = _upload(asked, bundle, name, None if no_submit else entered["name"], secrets)
     print(f"Upload complete: {done['name']}:v{done['version']}")
     if done.get("submit_error"):
         raise UserError(f"uploaded, but not entered in '{entered['name']}': {done['submit_error']}")
@@ -83,12 +93,22 @@ def upload(
         print(f"To submit to a tournament: cogames submit {done['name']}:v{done['version']}")
 
 
-def _upload(asked: "Client", bundle: Path, name: str, season: str | None) -> dict[str, Any]:
+def _secrets(texts: list[str]) -> dict[str, str]:
+    """What --secret-env says; of a name alone the value is this process's."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals and name not in os.environ:
+            raise UserError(f"--secret-env {name}: neither NAME=VALUE nor set here (${name})")
+        found[name] = value if equals else os.environ[name]
+    return found
+
+
+def _upload(asked: "Client", bundle: Path, name: str, season: str | None, secrets: dict[str, str]) -> dict[str, Any]:
     place = asked.post("/stats/policies/submit/presigned-url")
     asked.put_file(place["upload_url"], bundle)
-    return asked.post(
-        "/stats/policies/submit/complete", {"upload_id": place["upload_id"], "name": name, "season": season}
-    )
+    said = {"upload_id": place["upload_id"], "name": name, "season": season, "policy_secret_env": secrets or None}
+    return asked.post("/stats/policies/submit/complete", said)
 
 
 def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
@@ -101,13 +121,16 @@ def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
     return next((season for season in known if season["is_default"]), known[0])
 
 
-def _try_out(asked: "Client | None", season: dict[str, Any] | None, bundle: Path, policy: str) -> None:
+def _try_out(
+    asked: "Client | None", season: dict[str, Any] | None, bundle: Path, policy: str, secrets: dict[str, str]
+) -> None:
     """Play some steps of what the season plays, in the league's sandbox where this machine has one. Raises UserError
     for a policy that does not act."""
     from metta.common.defaults import ACTION_TIMEOUT_MS, MISSION
     from metta.common.settings import validated
     from metta.game.mission import Mission
     from metta.game.missions import load_mission
+    from metta.league.sandbox.bubblewrap import secret_file
     from metta.league.sandbox.probe import probe
     from metta.policy.hosted.submission import validate_bundle
 
@@ -116,7 +139,11 @@ def _try_out(asked: "Client | None", season: dict[str, Any] | None, bundle: Path
         pool = next(pool for pool in season["pools"] if pool["name"] == season["entry_pool"])
         config = asked.get(f"/tournament/configs/{pool['config_id']}")
         mission, limit = validated(Mission, config["missions"][0], "season"), config["action_timeout_ms"]
-    report = validate_bundle(bundle, mission, action_timeout_ms=limit, sandbox=probe().sandbox)
+    sandbox: Sandbox | None = probe().sandbox
+    with ExitStack() as kept:
+        if secrets and sandbox:
+            sandbox = partial(sandbox, secrets=kept.enter_context(secret_file(secrets)))
+        report = validate_bundle(bundle, mission, action_timeout_ms=limit, sandbox=sandbox)
     if not report.ok:
         raise UserError(f"{policy}: validation failed: {'; '.join(report.lines()[2:-1])}")
     print(f"Validation passed: {report.policy}, {report.steps} steps of {report.mission}")

@@ -19,15 +19,15 @@ from metta.common.files import PARTIAL, disk_full, ensure_writable, fsync_path
 from metta.league.problems import NoSpaceError, TooLongError, UnavailableError
 
 LOG = logging.getLogger("uvicorn.error")
-KEY = re.compile(r"(?:uploads|bundles|results|replays)/[0-9a-f-]{32,64}(?:-\d{1,20})?")
+KEY = re.compile(r"(?:uploads|bundles|results|replays|secrets)/[0-9a-f-]{32,64}(?:-\d{1,20})?")
 Method = Literal["GET", "PUT"]
 ROOM = 64 << 20  # bytes that are to be free before anything is begun that leaves files
 SECONDS = 10  # for an answer of a bucket
 
 
 class Files(Protocol):
-    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID. All raise UnavailableError where they are
-    elsewhere and nobody answers."""
+    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID, secrets/DIGEST. All raise UnavailableError
+    where they are elsewhere and nobody answers."""
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
         """Where to get or put a file; good for a while. `most`: bytes of one to put. What begins with / is below the

@@ -13,6 +13,7 @@ from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.schema import Season
 from metta.league.store.seasons import add_season
+from metta.league.vault import Vault
 
 if TYPE_CHECKING:
     from metta.league.oidc import Provider
@@ -29,6 +30,7 @@ class League:
     database: Database
     files: Files
     engine: str  # version of the code that plays
+    vault: Vault
     forms_key: bytes  # signs forms
     provider: "Provider | None" = None  # where people sign in, beside here
     checking: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
@@ -49,7 +51,8 @@ def open_league(settings: LeagueSettings) -> League:
     with database.transaction() as session:
         if session.query(Season.id).first() is None:
             add_season(session, find_season(DEFAULT), engine)
-    return League(settings, database, files, engine, database.key("forms"), _provider(settings, database))
+    vault = Vault(files, database.key("secrets"))
+    return League(settings, database, files, engine, vault, database.key("forms"), _provider(settings, database))
 
 
 def _provider(settings: LeagueSettings, database: Database) -> "Provider | None":

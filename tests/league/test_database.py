@@ -9,11 +9,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from metta.common.errors import UserError
 from metta.common.processes import child_environment
 from metta.league.store.database import Database
-from metta.league.store.schema import Base, Season, now
+from metta.league.store.schema import Base, Season, Upload, Version, now
 
 
 def test_an_empty_database_gets_the_schema_of_the_code(address: str):
@@ -44,6 +45,40 @@ def test_an_older_database_keeps_what_is_in_it(address: str):
     with database.reading() as session:
         [season] = session.scalars(select(Season))
         assert (season.id, season.name, season.results, season.ranked_at) == (row["id"], "autumn", 3, None)
+
+
+def test_versions_of_before_have_no_secrets_and_what_refers_to_them_still_does(address: str):
+    """On SQLite their table is made anew."""
+    database = Database(address)
+    database.migrate("0003")
+    keys = {name: uuid.uuid4() for name in ("users", "policies", "versions", "uploads")}
+    own = {name: key if address[0] == "p" else key.hex for name, key in keys.items()}
+    version = {
+        "policy_id": own["policies"],
+        "number": 1,
+        "sha256": "a" * 64,
+        "size": 1,
+        "status": "valid",
+        "kind": "net",
+    }
+    rows = {
+        "users": {"name": "anna", "admin": False},
+        "policies": {"user_id": own["users"], "name": "mine"},
+        "versions": version,
+        "uploads": {"user_id": own["users"], "version_id": own["versions"], "expires_at": now()},
+    }
+    with database.engine.begin() as connection:
+        for name, row in rows.items():
+            table = Table(name, MetaData(), autoload_with=connection)
+            connection.execute(table.insert(), {"id": own[name], "created_at": now(), **row})
+    database.migrate()
+    with database.reading() as session:
+        assert session.get_one(Upload, keys["uploads"]).version_id == keys["versions"]
+        assert session.get_one(Version, keys["versions"]).secrets == ""
+    with database.transaction() as session:
+        session.add(Version(policy_id=keys["policies"], number=2, sha256="a" * 64, size=1, secrets="b" * 64))
+    with pytest.raises(IntegrityError), database.transaction() as session:
+        session.add(Upload(user_id=keys["users"], version_id=uuid.uuid4(), expires_at=now()))
 
 
 def test_migrating_again_changes_nothing_and_secrets_stay(address: str):

@@ -4,7 +4,6 @@ from importlib.util import find_spec
 
 from metta.common.errors import MissingExtraError
 
-for library, name in (("authlib", "authlib"), ("fastapi", "fastapi"), ("uvicorn", "uvicorn"), ("jinja2", "jinja2"),
-                      ("python_multipart", "python-multipart")):  # fmt: skip
+for library in ("authlib", "cryptography", "fastapi", "uvicorn", "jinja2", "python_multipart"):
     if find_spec(library) is None:
-        raise MissingExtraError(name, "league")
+        raise MissingExtraError(library.replace("_", "-"), "league")

@@ -1,5 +1,6 @@
 """Routes by which policies come in: an address to upload to, the upload itself, and what it becomes."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from metta.league.accounts import Caller
 from metta.league.bundles import check_bundle
@@ -26,16 +27,21 @@ from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, ow
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
+from metta.league.vault import check_secrets
 from metta.league.work import Bundle
 
 router = APIRouter(tags=["policies"])
 MOST = 1 << 31  # of a page's number
+NO_SECRETS: Mapping[str, str] = {}
 
 
 class Completion(BaseModel):
     upload_id: Id
     name: str = Field(max_length=1000)
     season: str | None = Field(default=None, max_length=200, description="season to enter, if any")
+    policy_secret_env: dict[str, SecretStr] | None = Field(
+        default=None, description="values of the environment of the policy's process alone: at most 10"
+    )
 
 
 @router.post("/stats/policies/submit/presigned-url")
@@ -56,8 +62,11 @@ def begin(request: Request, league: TheLeague, caller: SignedIn) -> UploadPlace:
 
 @router.post("/stats/policies/submit/complete")
 def complete(request: Request, league: TheLeague, caller: SignedIn, completion: Completion) -> Uploaded:
-    """Make a version of what was uploaded. The same content under the same name is the same version."""
+    """Make a version of what was uploaded. The same content under the same name, with the same secret values, is the
+    same version; the values are never shown."""
     name = policies.check_name(completion.name)
+    told = {key: value.get_secret_value() for key, value in (completion.policy_secret_env or {}).items()}
+    check_secrets(told)
     with league.database.reading() as session:
         upload = policies.own_upload(session, caller.user, completion.upload_id)
         season = seasons.find_season(session, completion.season) if completion.season else None
@@ -65,7 +74,7 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
             return _uploaded(policies.get_version(session, upload.version_id))
     if upload.expires_at <= now():
         raise BadRequestError(f"upload {upload.id}: its time is over, begin anew")
-    version = keep_bundle(league, caller, upload, name)
+    version = keep_bundle(league, caller, upload, name, told)
     answer = _uploaded(version)
     with league.database.transaction() as session:
         audit(session, request, caller, "upload", f"{policies.label(version)} {version.sha256}")
@@ -77,7 +86,9 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
     return answer
 
 
-def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Version:
+def keep_bundle(
+    league: League, caller: Caller, upload: Upload, name: str, told: Mapping[str, str] = NO_SECRETS
+) -> Version:
     """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed.
 
     What is kept is what was looked at: whoever uploads may still put something else there."""
@@ -101,8 +112,9 @@ def keep_bundle(league: League, caller: Caller, upload: Upload, name: str) -> Ve
         content, size = sha256(data).hexdigest(), len(data)
         league.files.write(f"bundles/{content}", data)
     league.files.remove(key)
+    secrets = league.vault.keep(told)
     with league.database.transaction() as session:
-        version, _ = policies.add_version(session, caller.user, name, content, size)
+        version, _ = policies.add_version(session, caller.user, name, content, size, secrets)
         session.get_one(Upload, upload.id).version_id = version.id
     return version
 

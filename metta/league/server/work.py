@@ -127,11 +127,11 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     replays: list[str] = []
     if job.kind == jobs.VALIDATE:
         version = policies.get_version(session, job.subject)
-        match, bundles = _trial(session, version), [bundle_of(league, version)]
+        match, versions = _trial(session, version), [version]
     else:
         row = matches.get_match(session, job.subject)
         row.status, match = "running", Match.model_validate(row.spec)
-        bundles = [bundle_of(league, player.version) for player in row.players]
+        versions = [player.version for player in row.players]
         keys = _replays(row, match).values()
         replays = [league.files.address("PUT", key, DOWNLOAD_TIME, MOST_REPLAY) for key in keys]
     return Sheet(
@@ -141,7 +141,8 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
         attempt=job.attempts,
         seconds=league.settings.jobs.lease_seconds,
         job=Job(match=match, replays=bool(replays)),
-        bundles=bundles,
+        bundles=[bundle_of(league, version) for version in versions],
+        secrets=[league.vault.values(version.secrets) for version in versions],
         replays=replays,
     )
 

@@ -51,13 +51,27 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         scripts = ScriptDirectory.from_config(config)
-        with self._told(), self.engine.begin() as connection:
+        with self._told(), self._changing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
             if (found := _revision(connection)) and found not in {one.revision for one in scripts.walk_revisions()}:
                 raise UserError(f"{self}: made by a newer version of metta (schema {found})")
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction that changes tables. SQLite may make one anew, to which others refer meanwhile."""
+        with self.engine.connect() as connection:
+            driver = connection.connection
+            if self.is_sqlite:
+                driver.cursor().execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if self.is_sqlite:
+                    driver.cursor().execute("PRAGMA foreign_keys=ON")
 
     def key(self, name: str) -> bytes:
         """A secret that all servers of this database share."""

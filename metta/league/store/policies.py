@@ -43,19 +43,24 @@ def check_name(name: str) -> str:
     return name
 
 
-def add_version(session: Session, user: User, name: str, sha256: str, size: int) -> tuple[Version, bool]:
-    """The version of a policy that has this content, and whether it is new: then it is to be validated."""
+def add_version(
+    session: Session, user: User, name: str, sha256: str, size: int, secrets: str = ""
+) -> tuple[Version, bool]:
+    """The version of a policy that has this content and these secret values (their digest), and whether it is new: then
+    it is to be validated."""
     session.scalar(select(User.id).where(User.id == user.id).with_for_update())  # one upload of a user at a time
     policy = session.scalar(select(Policy).where(Policy.user_id == user.id, Policy.name == name))
     if policy is None:
         policy = Policy(user_id=user.id, name=name, user=user)
         session.add(policy)
         session.flush()
-    found = session.scalar(select(Version).where(Version.policy_id == policy.id, Version.sha256 == sha256))
+    same = Version.policy_id == policy.id, Version.sha256 == sha256, Version.secrets == secrets
+    found = session.scalar(select(Version).where(*same))
     if found is not None:
         return found, False
     last = session.scalar(select(func.max(Version.number)).where(Version.policy_id == policy.id))
-    version = Version(policy_id=policy.id, number=(last or 0) + 1, sha256=sha256, size=size, policy=policy)
+    number = (last or 0) + 1
+    version = Version(policy_id=policy.id, number=number, sha256=sha256, size=size, secrets=secrets, policy=policy)
     session.add(version)
     session.flush()
     jobs.add_job(session, jobs.VALIDATE, version.id)

@@ -113,15 +113,16 @@ class Policy(Made):
 
 
 class Version(Made):
-    """A version of a policy: one content, for good."""
+    """A version of a policy: one content, with what it is told in secret, for good."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("policy_id", "number"), UniqueConstraint("policy_id", "sha256"))
+    __table_args__ = (UniqueConstraint("policy_id", "number"), UniqueConstraint("policy_id", "sha256", "secrets"))
 
     policy_id: Mapped[Id] = mapped_column(ForeignKey("policies.id"))
     number: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))  # of the uploaded file
     size: Mapped[int] = mapped_column(BigInteger)
+    secrets: Mapped[str] = mapped_column(String(64), default="")  # digest of its secret values; empty: none
     status: Mapped[str] = mapped_column(String(16), default="validating")  # then valid or refused
     reason: Mapped[str | None]  # why it was refused
     digest: Mapped[str | None] = mapped_column(String(64))  # of all that decides what it does
