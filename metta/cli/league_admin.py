@@ -1,9 +1,7 @@
 """`cogames league`: serve a league, work for one, and keep it: accounts, seasons, matches, what can be checked."""
 
 import os
-import signal
 import sys
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,7 +101,6 @@ def worker(
         Path | None, typer.Option(help="file with a worker's token, - for standard input", allow_dash=True)
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="run uploaded code unguarded")] = False,
-    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Play matches for a league until Ctrl-C; start as many as you like, on any machine."""
     if told(context, {"server": server, "token_file": token_file, "trust_code": trust_code}):
@@ -111,22 +108,11 @@ def worker(
     if token_file is None:
         raise UserError("--token-file: a worker shows a token (cogames league user token NAME --scope worker)")
     from metta.common.files import read_text
-    from metta.common.ranks import end_with_parent
-
-    stop = threading.Event()
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, lambda *_: stop.set())
-    if parent:
-        end_with_parent(parent)
-    token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
-    from metta.common.logging import note
     from metta.league.client import Client
-    from metta.league.sandbox.probe import sandbox_here
-    from metta.league.worker import Worker
+    from metta.league.worker import work
 
-    if sandbox := None if trust_code else sandbox_here():
-        note(sandbox.bounded)
-    Worker(Client(server, token), trust_code, sandbox).run(stop)
+    token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
+    work(Client(server, token), trust_code)
     return 0
 
 

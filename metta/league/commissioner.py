@@ -2,7 +2,6 @@
 process of its own, so that no reader waits for it."""
 
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -15,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from metta.common.background import in_background
 from metta.common.logging import warn
-from metta.common.ranks import end_with_parent
 from metta.eval.match import Match as MatchSpec
 from metta.eval.match import Player
+from metta.executors.process import received
 from metta.game.mission import Mission
 from metta.league import records
 from metta.league.league import League, open_league
@@ -216,10 +215,8 @@ def _keep(session: Session, season: Season, lines: list[records.Standing], count
 
 
 def main() -> None:
-    """Conduct the seasons of a league until its server is gone: `sys.argv` is the number of the server's process, its
-    settings come as JSON from standard input."""
-    end_with_parent(int(sys.argv[1]))
-    league = open_league(LeagueSettings.model_validate_json(sys.stdin.read()))
+    """Conduct the seasons of a league until its server is gone, which gives its settings."""
+    league = open_league(LeagueSettings.model_validate_json(received()))
     Commissioner(league).conduct(threading.Event())
 
 

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,17 +11,19 @@ import uvicorn
 
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
-from metta.common.processes import child_environment
 from metta.common.ranks import available_cores
+from metta.executors.process import Task, start_process
 from metta.league import accounts
 from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
+from metta.league.worker import Hiring
 
 LOOK = 0.5  # seconds between looks at the workers
 REST = 5.0  # seconds before a worker that has ended is started anew
 GRACE = 10  # seconds for requests and matches under way
 BACKLOG = 512
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def serve(settings: LeagueSettings) -> int:
@@ -59,8 +60,8 @@ def _listening(settings: LeagueSettings) -> Iterator[socket.socket]:
 @contextmanager
 def _commissioner(league: League) -> Iterator[None]:
     """Who conducts the seasons, in a process of its own: ranking keeps a core busy."""
-    command = ["-m", "metta.league.commissioner", str(os.getpid())]
-    keeper = _Keeper("the commissioner", command, league.settings.model_dump_json())
+    given = league.settings.model_dump_json()
+    keeper = _Keeper(Task(name="the commissioner", module="metta.league.commissioner", given=given))
     try:
         yield
     finally:
@@ -76,10 +77,8 @@ def _workers(league: League, address: str) -> Iterator[None]:
         yield
         return
     token = _token(league)
-    trust = ["--trust-code"] * league.settings.trust_code
-    words = ["--server", address, "--token-file", "-", "--parent", str(os.getpid()), *trust]
-    command = ["-m", "metta.cli.cogames", "league", "worker", *words]
-    crew = [_Keeper("a worker", command, token) for _ in range(number)]
+    given = Hiring(server=address, token=token, trust_code=league.settings.trust_code).model_dump_json()
+    crew = [_Keeper(Task(name="a worker", module="metta.league.worker", given=given)) for _ in range(number)]
     try:
         yield
     finally:
@@ -97,30 +96,20 @@ def _token(league: League) -> str:
 
 
 class _Keeper:
-    """Keeps a process of this Python running: one that has ended is started anew."""
+    """Keeps a task running: a process that has ended is started anew."""
 
-    def __init__(self, name: str, words: list[str], said: str) -> None:
-        """`said` is what it reads from standard input."""
-        self._name, self._words, self._said, self._over = name, words, said, threading.Event()
-        self._process = self._start()
+    def __init__(self, task: Task) -> None:
+        self._task, self._over = task, threading.Event()
+        self._process = start_process(task, ONE_THREAD)
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**child_environment(), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, *self._words]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
-        assert process.stdin
-        with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(self._said.encode())
-        return process
 
     def _keep(self) -> None:
         while not self._over.wait(LOOK):
             if self._process.poll() is not None:
-                warn(f"{self._name} ended with exit code {self._process.returncode}; another one takes its place")
+                warn(f"{self._task.name} ended with exit code {self._process.returncode}; another one takes its place")
                 if not self._over.wait(REST):
-                    self._process = self._start()
+                    self._process = start_process(self._task, ONE_THREAD)
 
     def stop(self) -> None:
         """End it: it has some seconds to finish."""

@@ -1,8 +1,11 @@
-"""A worker: leases jobs of a league's server, plays them, and says what came of them, until it is told to stop."""
+"""A worker: leases jobs of a league's server, plays them, and says what came of them, until it is told to stop. As a
+module it is one beside a server, which gives it what `Hiring` says."""
 
 import hashlib
 import os
+import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,13 +14,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from metta.common.background import in_background
+from metta.common.commands import guarded
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
+from metta.common.settings import Settings
 from metta.eval.episodes import StopPlayingError
 from metta.eval.match import engine_version
 from metta.eval.playing import Progress
+from metta.executors.process import received
 from metta.league.client import Client, NoAnswerError, ServerError
 from metta.league.play import Sandbox, look_at, play_job
+from metta.league.sandbox.probe import sandbox_here
 from metta.league.work import Bundle, Jobs, Lost, Sheet
 
 IDLE = 1.0  # seconds between questions for work
@@ -190,6 +197,30 @@ class Worker:
                 self._current[1].stopped.set()
 
 
+class Hiring(Settings):
+    """What a worker beside a server is given."""
+
+    server: str
+    token: str
+    trust_code: bool
+
+
+def work(client: Client, trust_code: bool) -> None:
+    """Work until this process is told to stop (SIGINT, SIGTERM). Raises UserError as `Worker.run`."""
+    stop = threading.Event()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda *_: stop.set())
+    if sandbox := None if trust_code else sandbox_here():
+        note(sandbox.bounded)
+    Worker(client, trust_code, sandbox).run(stop)
+
+
+def main() -> int:
+    given = Hiring.model_validate_json(received())
+    work(Client(given.server, given.token), given.trust_code)
+    return 0
+
+
 def _make_room(folder: Path, size: int) -> None:
     """Forget the bundles that were used longest ago."""
     kept = sorted(folder.glob("*.zip"), key=lambda path: path.stat().st_mtime)
@@ -204,3 +235,7 @@ def _make_room(folder: Path, size: int) -> None:
 def _told(error: UserError, bundle: Bundle, path: Path) -> str:
     """What is wrong with a bundle, in words that tell nothing of where it lay."""
     return str(error).replace(str(path), bundle.name).replace(path.name, bundle.name)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

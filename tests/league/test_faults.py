@@ -109,7 +109,7 @@ def free_port() -> int:
 
 def kill_a_worker(server: Server) -> None:
     children = psutil.Process(server.pid).children()
-    next(child for child in children if "worker" in child.cmdline()).send_signal(signal.SIGKILL)
+    next(child for child in children if "metta.league.worker" in child.cmdline()).send_signal(signal.SIGKILL)
 
 
 def end(server: Server) -> None:
