@@ -1,11 +1,13 @@
 """A league on this machine: the server, who conducts the seasons, and workers for the cores there are."""
 
+import asyncio
 import os
+import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import uvicorn
 
@@ -31,17 +33,41 @@ def serve(settings: LeagueSettings) -> int:
     with _listening(settings) as listener:
         port = listener.getsockname()[1]
         league = open_league(settings.model_copy(update={"port": port}))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(league), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
-                backlog=BACKLOG, timeout_graceful_shutdown=GRACE,
-            )
+        config = uvicorn.Config(
+            make_app(league), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
+            backlog=BACKLOG, timeout_graceful_shutdown=GRACE,
         )  # fmt: skip
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-        with _commissioner(league), _workers(league, f"http://{near}:{port}"), suppress(KeyboardInterrupt):
+        with ExitStack() as crew, _until_told():
+            crew.enter_context(_commissioner(league))
+            crew.enter_context(_workers(league, f"http://{near}:{port}"))
             note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
-            server.run(sockets=[listener])
+            _Server(config, crew.close).run(sockets=[listener])
     return 0
+
+
+@contextmanager
+def _until_told() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what is done in here, and nothing else: the server handles them, then they come again."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Server(uvicorn.Server):
+    """Answers until all who work for it have stopped, so that they can tell their results."""
+
+    def __init__(self, config: uvicorn.Config, stop_crew: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop_crew = stop_crew
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._stop_crew)
+        await super().shutdown(sockets)
 
 
 @contextmanager
@@ -72,16 +98,20 @@ def _commissioner(league: League) -> Iterator[None]:
 def _workers(league: League, address: str) -> Iterator[None]:
     """Workers beside the server, with a token of their own that is taken back at the end."""
     wanted = league.settings.workers
-    number = available_cores() if wanted is None else wanted
+    number, cores = available_cores() if wanted is None else wanted, _cores()
     if not number:
         yield
         return
     token = _token(league)
     given = Hiring(server=address, token=token, trust_code=league.settings.trust_code).model_dump_json()
-    crew = [_Keeper(Task(name="a worker", module="metta.league.worker", given=given)) for _ in range(number)]
+    task = Task(name="a worker", module="metta.league.worker", given=given)
+    # With a core of its own no worker's policies slow down another's, and the processes of a match share its caches.
+    crew = [_Keeper(task, {cores[k % len(cores)]} if number >= len(cores) > 1 else None) for k in range(number)]
     try:
         yield
     finally:
+        for keeper in crew:
+            keeper.ask_to_stop()
         for keeper in crew:
             keeper.stop()
         with league.database.transaction() as session:
@@ -95,27 +125,44 @@ def _token(league: League) -> str:
         return accounts.issue_token(session, user, "worker", f"{socket.gethostname()} {os.getpid()}")
 
 
+def _cores() -> list[int]:
+    """Cores that this process may use; none where that is not known."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
 class _Keeper:
     """Keeps a task running: a process that has ended is started anew."""
 
-    def __init__(self, task: Task) -> None:
-        self._task, self._over = task, threading.Event()
-        self._process = start_process(task, ONE_THREAD)
+    def __init__(self, task: Task, cores: set[int] | None = None) -> None:
+        """`cores` are those that it runs on; None: any."""
+        self._task, self._cores, self._over = task, cores, threading.Event()
+        self._process = self._start()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = start_process(self._task, ONE_THREAD)
+        if self._cores:
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(process.pid, self._cores)
+        return process
 
     def _keep(self) -> None:
         while not self._over.wait(LOOK):
             if self._process.poll() is not None:
                 warn(f"{self._task.name} ended with exit code {self._process.returncode}; another one takes its place")
                 if not self._over.wait(REST):
-                    self._process = start_process(self._task, ONE_THREAD)
+                    self._process = self._start()
 
-    def stop(self) -> None:
-        """End it: it has some seconds to finish."""
+    def ask_to_stop(self) -> None:
+        """It has some seconds to finish, until it is stopped."""
         self._over.set()
         self._thread.join()
         self._process.terminate()
+
+    def stop(self) -> None:
+        """End it."""
+        self.ask_to_stop()
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:

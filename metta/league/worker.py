@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,10 +45,11 @@ class Worker:
         self._held: dict[str, Sheet] = {}
         self._current: tuple[str, Progress] | None = None
         self._lock = threading.Lock()
+        self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a server that is gone is waited for. Raises UserError where it refuses."""
-        wait = IDLE
+        wait, self._stop = IDLE, stop
         with TemporaryDirectory(prefix="metta-league-") as folder, in_background(self._beat, "heartbeat"):
             while not stop.is_set():
                 try:
@@ -64,7 +64,7 @@ class Worker:
                         raise
                     stop.wait(max(IDLE, error.wait))
                     continue
-                self._do_all(jobs, Path(folder), stop)
+                self._do_all(jobs, Path(folder))
                 if not jobs:
                     stop.wait(IDLE)
 
@@ -72,12 +72,12 @@ class Worker:
         """Do what there is to do now, without signs of life; False where there was nothing."""
         jobs = self._lease()
         with TemporaryDirectory(prefix="metta-league-") as folder:
-            self._do_all(jobs, Path(folder), threading.Event())
+            self._do_all(jobs, Path(folder))
         return bool(jobs)
 
-    def _do_all(self, jobs: list[Sheet], folder: Path, stop: threading.Event) -> None:
+    def _do_all(self, jobs: list[Sheet], folder: Path) -> None:
         for sheet in jobs:
-            if stop.is_set():
+            if self._stop.is_set():
                 with suppress(UserError):  # its lease runs out
                     self._tell(sheet, "returned", {})
             else:
@@ -161,8 +161,8 @@ class Worker:
             self._tell(sheet, "failed", {"error": error[:MOST_SHOWN]})
 
     def _tell(self, sheet: Sheet, what: str, document: dict[str, Any]) -> None:
-        """Tell the server; where it does not answer, again: what counts is counted once. Raises ServerError,
-        NoAnswerError."""
+        """Tell the server; where it does not answer, again until this is to stop: what counts is counted once. Raises
+        ServerError, NoAnswerError."""
         for attempt in range(TRIES):
             try:
                 self._client.post(f"/work/jobs/{sheet.id}/{what}", {"lease": str(sheet.lease), **document})
@@ -172,9 +172,8 @@ class Worker:
                     note(f"{sheet.kind} {sheet.id}: lost, another worker has it")
                     return
                 again = isinstance(error, NoAnswerError) or error.status in (429, 503, 507)
-                if not again or attempt == TRIES - 1:
+                if not again or attempt == TRIES - 1 or self._stop.wait(min(LONGEST_WAIT, 0.5 * 2**attempt)):
                     raise
-                time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt))
 
     def _beat(self, over: threading.Event) -> None:
         wait = IDLE

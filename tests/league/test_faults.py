@@ -117,6 +117,22 @@ def end(server: Server) -> None:
     server.wait(60)
 
 
+def test_who_is_told_to_end_gives_back_what_is_not_played_and_leaves_nobody_behind(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / SQLITE}")
+    prepare(database, tmp_path)
+    server = begin(tmp_path, free_port())
+    until(lambda: ended(database) >= 1)
+    helpers = psutil.Process(server.pid).children(recursive=True)
+    assert len(helpers) == 3  # two workers, the commissioner
+    server.terminate()
+    assert server.wait(60) == 0
+    assert not [helper for helper in helpers if helper.is_running()]
+    assert "warning" not in (tmp_path / "log").read_text()
+    with database.reading() as session:
+        assert set(session.scalars(select(Job.status))) == {"done", "ready"}  # none is under way
+    database.engine.dispose()
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_nothing_is_lost_or_counted_twice_when_all_are_killed(kind: str, tmp_path: Path):

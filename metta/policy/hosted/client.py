@@ -141,7 +141,7 @@ class HostedPolicy:
     def _ask(self, observations: np.ndarray) -> np.ndarray:
         shape = observations.shape[:2]
         seconds = self._limit(*shape)
-        message = {"shape": observations.shape, "dtype": str(observations.dtype)}
+        message = {"shape": observations.shape, "dtype": observations.dtype.str}
         try:
             answer = self._call(message, self._ended.tobytes() + observations.tobytes(), seconds)
         except LateError:

@@ -24,10 +24,15 @@ class Wire:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._come = bytearray()
+        # The last texts, as most are as the one before.
+        self._sent: tuple[dict[str, Any], bytes] = ({}, b"{}")
+        self._received: tuple[bytes, dict[str, Any]] = (b"{}", {})
 
     def send(self, text: dict[str, Any], payload: bytes = b"", seconds: float | None = None) -> None:
         """Raise GoneError if it cannot be delivered; within a time it must be, as half a message is none."""
-        data = json.dumps(text).encode()
+        if text != self._sent[0]:
+            self._sent = text, json.dumps(text).encode()
+        data = self._sent[1]
         self._end.settimeout(seconds)
         try:
             self._end.sendall(b"".join((HEAD.pack(len(data), len(payload)), data, payload)))
@@ -44,15 +49,21 @@ class Wire:
         if text > MOST_TEXT or payload > most:
             raise GoneError("it sends what is no message")
         self._fill(HEAD.size + text + payload, deadline)
-        message = self._come
-        self._come = message[HEAD.size + text + payload :]
-        try:
-            content = json.loads(message[HEAD.size : HEAD.size + text])
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            raise GoneError("it sends what is no message")
-        return content, message[HEAD.size + text : HEAD.size + text + payload]
+        end = HEAD.size + text + payload
+        message, self._come = self._come[:end], self._come[end:]
+        return self._read(bytes(message[HEAD.size : HEAD.size + text])), message[HEAD.size + text :]
+
+    def _read(self, data: bytes) -> dict[str, Any]:
+        """A text that has come. Raise GoneError for what is none."""
+        if data != self._received[0]:
+            try:
+                content = json.loads(data)
+            except (ValueError, RecursionError):
+                content = None
+            if not isinstance(content, dict):
+                raise GoneError("it sends what is no message")
+            self._received = data, content
+        return self._received[1]
 
     def _fill(self, wanted: int, deadline: float | None) -> None:
         """Read until that many bytes have come; what lies ready is taken even when it is too late."""

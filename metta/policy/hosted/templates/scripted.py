@@ -47,9 +47,7 @@ class MyPolicy:
         """What is around: names of things by (rows down, columns right); what is true of oneself; did the last move
         succeed?"""
         things, mine, moved = {}, {}, False
-        for place, feature, value in observation.tolist():
-            if place == NOWHERE:
-                break
+        for place, feature, value in observation[observation[:, 0] != NOWHERE].tolist():
             name = self.features[feature]
             row, column = (place >> 4) - MIDDLE, (place & 15) - MIDDLE
             if place == WHOLE:
