@@ -138,7 +138,7 @@ class AsciiMapBuilderConfig(MapBuilderConfig):
     )
     seed: int | None = None
     map_data: list[list[str]]  # or rows of text, or one text, when it is made
-    char_to_map_name: dict[str, str] = {}
+    char_to_map_name: dict[str, str] = Field(default={}, validate_default=True)
 
     @field_validator("map_data", mode="before")
     @classmethod
