@@ -3,6 +3,7 @@
 HOME = "metta.compat"
 CVC = "cogames.cogs_vs_clips"
 RULES = "games of other rules are not offered; missions of this one: docs/missions.md"
+MAPS = "maps are those of MapGen's arenas, AsciiMapBuilder and RandomMapBuilder"
 NETS = "our nets are class=lstm and class=tutorial (docs/nets.md)"
 
 
@@ -28,7 +29,8 @@ TREE = CONFIG | _from(
 PUFFER = _from("puffer", "MettaGridPufferEnv PufferMettaGridEnv=MettaGridPufferEnv")
 SITES = _from(
     "catalogue",
-    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES get_map make_cogsguard_arena_site make_cogsguard_machina1_site",
+    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 HELLO_WORLD MACHINA_1 SITES get_map make_cogsguard_arena_site "
+    "make_cogsguard_machina1_site",
 )
 COG = {"CogConfig": "metta.game.mission:CogSettings", "CogTeam": "metta.game.mission:TeamSettings"}
 MISSION = _from(
@@ -66,9 +68,12 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.envs.pettingzoo_env": _from("pettingzoo", "MettaGridPettingZooEnv"),
     "mettagrid.envs.early_reset_handler": _from("handlers", "EarlyResetHandler"),
     "mettagrid.envs.stats_tracker": _from("handlers", "StatsTracker"),
-    "mettagrid.map_builder": {},
-    "mettagrid.map_builder.map_builder": _from("map_config", "AnyMapBuilderConfig=AnyMapBuilder MapBuilderConfig"),
-    "mettagrid.map_builder.ascii": _from("map_config", "AsciiMapBuilder"),
+    "mettagrid.map_builder": _from("map_config", "GameMap MapBuilder MapBuilderConfig"),
+    "mettagrid.map_builder.map_builder": _from(
+        "map_config", "AnyMapBuilderConfig=AnyMapBuilder GameMap MapBuilder MapBuilderConfig"
+    ),
+    "mettagrid.map_builder.ascii": _from("map_config", "AsciiMapBuilder AsciiMapBuilderConfig"),
+    "mettagrid.map_builder.random_map": _from("map_config", "RandomMapBuilder RandomMapBuilderConfig"),
     "mettagrid.mapgen": {},
     "mettagrid.mapgen.mapgen": _from("map_config", "MapGen MapGenConfig"),
     "mettagrid.mapgen.scenes": {},
@@ -181,5 +186,11 @@ REFUSED: dict[str, str] = {
     **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
        for name in ("lstm", "stateless", "puffer_default")},
     **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"
-       for place in ("builder", "map_builder.random_map", "config.mettagrid_config.WallConfig")},
+       for place in ("builder", "config.mettagrid_config.WallConfig")},
+    **{f"mettagrid.map_builder.{name}": f"metta offers no mettagrid.map_builder.{name}; {MAPS}"
+       for name in ("maze", "perimeter_incontext")},
+    f"{CVC}.sites.TRAINING_FACILITY": "metta offers no TRAINING_FACILITY, on which cogames cannot play a mission; "
+                                      "the smallest site: get_mission('cogsguard_tutorial')[2].site",
+    f"{CVC}.sites.EVALS": "metta offers no EVALS, it has no maps of cogames; a file of your own: get_map('FILE.map'), "
+                          "missions of ours: load_mission_set('diagnostic_evals')",
 }  # fmt: skip

@@ -41,5 +41,5 @@ def _played(tree: MettaGridConfig) -> Mission:
     """Its map is left out: a trace brings the grid."""
     if not Window(tree.game).whole:
         raise NotPlayableError("game.obs: traces are compared with windows of 11 x 11 cells and 200 tokens only")
-    bare = tree.game.model_copy(update={"map_builder": AsciiMapBuilderConfig(map_data=[["."]])})
+    bare = tree.game.model_copy(update={"map_builder": AsciiMapBuilderConfig(map_data=[["."]], char_to_map_name={})})
     return mission_of(tree.model_copy(update={"game": bare}))
