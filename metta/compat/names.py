@@ -4,7 +4,7 @@ HOME = "metta.compat"
 CVC = "cogames.cogs_vs_clips"
 RULES = "games of other rules are not offered; missions of this one: docs/missions.md"
 MAPS = "maps are those of MapGen's arenas, AsciiMapBuilder and RandomMapBuilder"
-NETS = "our nets are class=lstm and class=tutorial (docs/nets.md)"
+FILES = "a file of yours with such a class plays; nets of ours: class=lstm, class=tutorial (docs/nets.md)"
 
 
 def _from(place: str, names: str) -> dict[str, str]:
@@ -43,7 +43,8 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.base_config": _from("config", "Config"),
     "mettagrid.mettagrid_c": _from(
         "observation",
-        "PackedCoordinate dtype_actions dtype_masks dtype_observations dtype_rewards dtype_terminals dtype_truncations",
+        "PackedCoordinate dtype_actions dtype_masks dtype_observations dtype_rewards dtype_success dtype_terminals "
+        "dtype_truncations",
     ),
     "mettagrid.simulator": SEEN | RUN,
     "mettagrid.simulator.interface": SEEN | _from("simulation", "SimulatorEventHandler"),
@@ -55,7 +56,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.config.mettagrid_config": TREE,
     "mettagrid.config.obs_config": _from("config", "GlobalObsConfig ObsConfig"),
     "mettagrid.config.event_config": _from("config", "EventConfig"),
-    "mettagrid.config.reward_config": _from("config", "AgentReward reward"),
+    "mettagrid.config.reward_config": _from("config", "AgentReward reward statReward"),
     "mettagrid.config.game_value": _from("config", "InventoryValue StatValue inv stat"),
     "mettagrid.config.action_config": _from(
         "config", "ActionConfig ActionsConfig AttackActionConfig ChangeVibeActionConfig MoveActionConfig"
@@ -94,6 +95,8 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.policy.submission": _from("policy", "POLICY_SPEC_FILENAME SubmissionPolicySpec"),
     "mettagrid.policy.utils": _from("lstm_state", "LSTMState LSTMStateDict LSTMStateTuple"),
     "mettagrid.policy.token_encoder": _from("tokens", "coordinates"),
+    "mettagrid.policy.lstm": _from("policies.nets", "LSTMAgentPolicy LSTMPolicy LSTMPolicyNet obs_to_obs_tensor"),
+    "mettagrid.policy.stateless": _from("policies.nets", "StatelessPolicy StatelessPolicyNet"),
     "mettagrid.policy.noop": _from("policies.simple", "NoopAgentPolicy NoopPolicy"),
     "mettagrid.policy.random_agent": _from("policies.simple", "RandomAgentPolicy RandomMultiAgentPolicy"),
     "mettagrid.renderer": {},
@@ -169,7 +172,7 @@ OFFERED: dict[str, dict[str, str]] = {
         "VARIANTS",
     ),
     f"{CVC}.evals": {},
-    f"{CVC}.evals.difficulty_variants": _from("variants", "DifficultyLevel"),
+    f"{CVC}.evals.difficulty_variants": _from("variants", "DIFFICULTY_VARIANTS DifficultyLevel"),
     f"{CVC}.tutorials": {},
 }
 
@@ -181,10 +184,52 @@ for role in ("aligner", "miner", "scout", "scrambler"):
 tutorial = _from("catalogue", "CogsGuardTutorialMission")
 OFFERED |= {f"{CVC}.{folder}cogsguard_tutorial": tutorial for folder in ("", "tutorials.")}
 
+# What a module also has because it imports it from another, and people take it from there.
+AGAIN = {
+    "mettagrid.simulator": "ReplayLogWriter",
+    "mettagrid.simulator.interface": "ObservationFeatureSpec PackedCoordinate",
+    "mettagrid.simulator.simulator": "Action AgentObservation CHANGE_VIBE_PREFIX Location ObservationFeatureSpec "
+                                     "ObservationToken",
+    "mettagrid.simulator.rollout": "AgentPolicy Renderer Simulator SimulatorEventHandler",
+    "mettagrid.config.mettagrid_config": "ActionConfig AnyMapBuilderConfig AsciiMapBuilder AttackActionConfig "
+                                         "CardinalDirection CardinalDirections ChangeVibeActionConfig IdMap "
+                                         "InventoryValue MoveActionConfig RandomMapBuilder StatValue",
+    "mettagrid.config.reward_config": "InventoryValue StatValue",
+    "mettagrid.config.action_config": "Action VIBES Vibe",
+    "mettagrid.envs.mettagrid_puffer_env": "Buffers MettaGridConfig PolicyEnvInterface PolicySpec Simulation Simulator "
+                                           "dtype_actions dtype_masks dtype_observations dtype_rewards "
+                                           "dtype_terminals dtype_truncations",
+    "mettagrid.policy.policy": "Action AgentObservation PolicyEnvInterface PolicyRegistryMeta Simulation",
+    "mettagrid.policy.policy_env_interface": "CHANGE_VIBE_PREFIX MettaGridConfig ObservationFeatureSpec",
+    "mettagrid.policy.loader": "AgentPolicy MultiAgentPolicy PolicyEnvInterface PolicySpec get_policy_registry "
+                               "load_symbol",
+    "mettagrid.runner.rollout": "EpisodeReplay EpisodeRolloutResult MultiEpisodeRolloutResult PolicySpec Rollout",
+    "cogames.core": "AnyMapBuilderConfig MettaGridConfig",
+    "cogames.cli.mission": "CoGameMissionVariant CoGameSite CvCMission HIDDEN_VARIANTS MAP_MISSION_DELIMITER "
+                           "NumCogsVariant SITES VARIANTS get_cogsguard_difficulty load_mission_config",
+    "cogames.cli.policy": "PolicySpec policy_spec_from_uri resolve_policy_class_path",
+    "cogames.policy": "MultiAgentPolicy",
+    **{f"cogames.policy.{name}": "MultiAgentPolicy PolicyEnvInterface StatefulAgentPolicy"
+       for name in ("role_policies", "starter_agent", "tutorial_policy")},
+    f"{CVC}.mission": "ClipsConfig CogConfig CogTeam CvCConfig MettaGridConfig WeatherConfig",
+    f"{CVC}.missions": "COGSGUARD_ARENA COGSGUARD_MACHINA_1 CvCMission make_cogsguard_machina1_site",
+    f"{CVC}.cog": "CvCConfig",
+    f"{CVC}.team": "CvCConfig",
+    f"{CVC}.sites": "BaseHub BaseHubConfig CoGameSite DistributionConfig DistributionType MachinaArena MapGen "
+                    "SequentialMachinaArena",
+    f"{CVC}.terrain": "BaseHub BaseHubConfig CoGameMissionVariant DistributionConfig MapGen",
+    f"{CVC}.variants": "CoGameMissionVariant CvCConfig MettaGridConfig",
+}  # fmt: skip
+PLACES = {name: place for offered in OFFERED.values() for name, place in offered.items()}
+for module, names in AGAIN.items():
+    OFFERED[module] = OFFERED[module] | {name: PLACES[name] for name in names.split()}
+
 # What is not offered, with the way here.
 REFUSED: dict[str, str] = {
-    **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
-       for name in ("lstm", "stateless", "puffer_default")},
+    **{name: f"metta offers no {name}; {FILES}"
+       for name in ("mettagrid.policy.puffer_default", "mettagrid.policy.pufferlib", "cogames.policy.pufferlib_policy",
+                    "cogames.policy.trainable_policy_template", "cogames.policy.chaos_monkey",
+                    "cogames.policy.tutorial_overlay_policy")},
     **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"
        for place in ("builder", "config.mettagrid_config.WallConfig")},
     **{f"mettagrid.map_builder.{name}": f"metta offers no mettagrid.map_builder.{name}; {MAPS}"
