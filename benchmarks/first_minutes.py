@@ -129,8 +129,8 @@ def page(shown: Sequence[Shown], figures: dict[str, dict[str, float]]) -> str:
         "What a terminal shows after a fresh clone, with nothing compiled; written by", "",
         "```bash", "python benchmarks/first_minutes.py --write", "```", "",
         f"on {machine()['cores']} cores ({machine()['cpu']}). Packages were there already; `cogames setup` is what "
-        "`make setup` does once they are. Times are minutes and seconds from the start of each command; of what "
-        "is drawn again and again the first and the last are shown.", "",
+        "`make train` and `make setup` do once those of the core are. Times are minutes and seconds from the start of "
+        "each command; of what is drawn again and again the first and the last are shown.", "",
     ]  # fmt: skip
     for each in shown:
         lines += ["```text", f"$ {each.typed.command}", *_thinned(each.lines), "```", ""]

@@ -11,7 +11,12 @@ import yaml
 from metta.common.errors import suggest
 from metta.compat.config import MettaGridConfig
 from metta.compat.errors import as_value_errors
-from metta.compat.map_config import AsciiMapBuilderConfig, MapGenConfig
+from metta.compat.map_config import (
+    AsciiMapBuilderConfig,
+    MachinaArenaConfig,
+    MapGenConfig,
+    SequentialMachinaArenaConfig,
+)
 from metta.compat.maps import builder_of
 from metta.compat.missions import CoGameMissionVariant, CoGameSite, CvCMission
 from metta.compat.variants import (
@@ -65,6 +70,18 @@ def _with_pads(name: str, cogs: int) -> CoGameSite:
 COGSGUARD_ARENA = _site("cogsguard_arena", OUR_SITES["cogsguard_arena"])
 COGSGUARD_MACHINA_1 = _site("cogsguard_machina_1", OUR_SITES["cogsguard_machina_1"])
 SITES = [COGSGUARD_MACHINA_1, COGSGUARD_ARENA]
+
+
+def _bare(name: str, side: int, arena: type[MachinaArenaConfig] | type[SequentialMachinaArenaConfig]) -> CoGameSite:
+    """A site of the original whose hub is an object that no mission has: it is played once `hub_object` is c:hub."""
+    builder = MapGenConfig(width=side, height=side, instance=arena(spawn_count=20))
+    return CoGameSite(
+        name=name, description=f"{side} x {side} cells, without stations", map_builder=builder, max_cogs=20
+    )
+
+
+HELLO_WORLD = _bare("hello_world", 100, MachinaArenaConfig)
+MACHINA_1 = _bare("machina_1", 88, SequentialMachinaArenaConfig)
 
 
 def make_cogsguard_arena_site(num_agents: int = 10) -> CoGameSite:

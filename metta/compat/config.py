@@ -110,6 +110,11 @@ def reward(
     return AgentReward(nums=values, denoms=denoms or [], weight=weight, max=max, per_tick=per_tick)
 
 
+def statReward(name: str, *, scope: Scope = "agent", delta: bool = False, **words: Any) -> AgentReward:  # noqa: N802
+    """A reward for one statistic; `words` are those of `reward`."""
+    return reward(StatValue(name=name, scope=scope, delta=delta), **words)
+
+
 class ResourceLimitsConfig(Config):
     """How much of some resources together is held: from `min` with nothing on to `max`, by what is held."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from metta.compat.environment import PolicyEnvInterface
 from metta.compat.policy import AgentPolicy, MultiAgentPolicy, PolicySpec, get_policy_registry
 
-OWN = ("metta.compat.policies.simple", "metta.compat.policies.starter", "metta.compat.policies.tutorial")
+OWN = tuple(f"metta.compat.policies.{name}" for name in ("simple", "starter", "nets", "tutorial"))
 
 
 def discover_and_register_policies(*packages: str) -> None:

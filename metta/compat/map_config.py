@@ -1,4 +1,4 @@
-"""Map builders of `mettagrid` as configuration: arenas of CoGsGuard, joined for several teams, and drawn maps.
+"""Map builders of `mettagrid` as configuration: arenas of CoGsGuard, joined for several teams, drawn and random maps.
 
 `metta.compat.maps` makes our map settings of them.
 """
@@ -50,7 +50,7 @@ class BaseHubConfig(SceneConfig):
     children: list[Any] = []
     seed: int | None = None
     transform: str = "identity"
-    hub_object: str = "c:hub"
+    hub_object: str = "hub"  # no mission has such an object: those of the game's own sites have c:hub
     corner_generator: str | None = None
     spawn_symbol: str = "agent.agent"
     spawn_count: int | None = None
@@ -62,26 +62,27 @@ class BaseHubConfig(SceneConfig):
     corner_bundle: Literal["extractors", "none", "custom"] = "extractors"
     cross_objects: list[str] | None = None
     cross_bundle: Literal["extractors", "none", "custom"] = "none"
-    cross_distance: int = 7
+    cross_distance: int = 4
     layout: str = "default"
     junction_object: str = "junction"
     randomize_spawn_positions: bool = False
-    stations: list[str] = ["c:aligner", "c:scrambler", "c:miner", "c:scout"]
+    stations: list[str] = []
 
 
 class _Arena(SceneConfig):
     children: list[Any] = []
     seed: int | None = None
     transform: str = "identity"
-    spawn_count: int = 20
+    spawn_count: int
     base_biome: str = "plains"
     base_biome_config: dict[str, Any] = {}
     balance_corners: bool = False
     balance_tolerance: float = 3.0
     max_balance_shortcuts: int = 10
+    building_coverage: float = 0.05
     building_names: list[str] | None = None
     building_weights: dict[str, float] | None = None
-    hub: BaseHubConfig = BaseHubConfig()
+    hub: BaseHubConfig = BaseHubConfig(cross_distance=7)
     biome_weights: dict[str, float] | None = None
     dungeon_weights: dict[str, float] | None = None
     biome_count: int | None = None
@@ -100,7 +101,6 @@ class MachinaArenaConfig(_Arena):
     type: Literal["cogames.cogs_vs_clips.terrain.MachinaArena.Config"] = (
         "cogames.cogs_vs_clips.terrain.MachinaArena.Config"
     )
-    building_coverage: float = 0.0175
 
 
 class SequentialMachinaArenaConfig(_Arena):
@@ -109,7 +109,6 @@ class SequentialMachinaArenaConfig(_Arena):
     type: Literal["cogames.cogs_vs_clips.terrain.SequentialMachinaArena.Config"] = (
         "cogames.cogs_vs_clips.terrain.SequentialMachinaArena.Config"
     )
-    building_coverage: float = 0.05
 
 
 class MapBuilderConfig(SceneConfig):
@@ -136,9 +135,8 @@ class AsciiMapBuilderConfig(MapBuilderConfig):
     type: Literal["mettagrid.map_builder.ascii.AsciiMapBuilder.Config"] = (
         "mettagrid.map_builder.ascii.AsciiMapBuilder.Config"
     )
-    seed: int | None = None
     map_data: list[list[str]]  # or rows of text, or one text, when it is made
-    char_to_map_name: dict[str, str] = {}
+    char_to_map_name: dict[str, str]
 
     @field_validator("map_data", mode="before")
     @classmethod
@@ -165,13 +163,31 @@ class AsciiMapBuilderConfig(MapBuilderConfig):
         return len(self.map_data)
 
 
+class RandomMapBuilderConfig(MapBuilderConfig):
+    """Objects on random cells within a border. Where they are too many, there are half as many of each, and again."""
+
+    type: Literal["mettagrid.map_builder.random_map.RandomMapBuilder.Config"] = (
+        "mettagrid.map_builder.random_map.RandomMapBuilder.Config"
+    )
+    seed: int | None = None
+    width: int = 10
+    height: int = 10
+    objects: dict[str, int] = {}
+    agents: int | dict[str, int] = 0
+    border_width: int = 0
+    border_object: str = "wall"
+
+
+Inner = MachinaArenaConfig | SequentialMachinaArenaConfig | AsciiMapBuilderConfig | RandomMapBuilderConfig
+
+
 class MapGenConfig(MapBuilderConfig):
     """A scene within a border of wall; several instances side by side for several teams."""
 
     type: Literal["mettagrid.mapgen.mapgen.MapGen.Config"] = "mettagrid.mapgen.mapgen.MapGen.Config"
     border_width: int = Field(default=5, ge=0)
     seed: int | None = None
-    instance: "MachinaArenaConfig | SequentialMachinaArenaConfig | AsciiMapBuilderConfig | MapGenConfig | None" = None
+    instance: "Inner | MapGenConfig | None" = None
     width: int | None = Field(default=None, ge=0)
     height: int | None = Field(default=None, ge=0)
     instances: int | None = None
@@ -185,7 +201,7 @@ class MapGenConfig(MapBuilderConfig):
     instance_object_remap: dict[str, str] = {}
 
 
-AnyMapBuilder = MapGenConfig | AsciiMapBuilderConfig
+AnyMapBuilder = MapGenConfig | AsciiMapBuilderConfig | RandomMapBuilderConfig
 
 
 class GameMap(BaseModel):
@@ -203,11 +219,14 @@ class MapBuilder:
         self.config = config
 
     def build(self) -> GameMap:
-        return self.build_for_num_agents(self.config.num_agents or 1 if isinstance(self.config, MapGenConfig) else 1)
+        """The map of the configured seed, or any, with all its pads."""
+        from metta.compat.maps import draw  # here because that draws with the engine
+
+        return GameMap(grid=draw(self.config))
 
     def build_for_num_agents(self, num_agents: int) -> GameMap:
-        """The map of the configured seed, or any, with pads for so many agents."""
-        from metta.compat.maps import draw  # here because that draws with the engine
+        """The same with pads for so many agents. Raises NotPlayableError (a ValueError) where there are not as many."""
+        from metta.compat.maps import draw
 
         return GameMap(grid=draw(self.config, num_agents))
 
@@ -220,6 +239,10 @@ class MapGen(MapBuilder):
 
 class AsciiMapBuilder(MapBuilder):
     Config = AsciiMapBuilderConfig
+
+
+class RandomMapBuilder(MapBuilder):
+    Config = RandomMapBuilderConfig
 
 
 class MachinaArena:

@@ -7,7 +7,7 @@ import numpy as np
 
 from metta.common.seeds import derive
 from metta.common.settings import validated
-from metta.compat.errors import NotPlayableError
+from metta.compat.errors import NotPlayableError, as_value_errors
 from metta.compat.map_config import (
     AsciiMapBuilderConfig,
     BaseHubConfig,
@@ -15,10 +15,13 @@ from metta.compat.map_config import (
     MachinaArenaConfig,
     MapBuilderConfig,
     MapGenConfig,
+    RandomMapBuilderConfig,
     SequentialMachinaArenaConfig,
 )
-from metta.game.maps.ascii import CHARACTERS
+from metta.compat.random_map import picture_of
+from metta.game.maps.ascii import CHARACTERS, MOST_SIDE
 from metta.game.maps.cells import KIND_MASK, TEAM_SHIFT
+from metta.game.maps.drawn import check_maps, drawn_map
 from metta.game.maps.names import PLAIN, names_of_cells
 from metta.game.maps.pool import build_pool
 from metta.game.maps.sites import EXTRACTORS, SITES, WEIGHTS, Distribution, MapSettings
@@ -36,19 +39,24 @@ PICTURE = {character: CELLS[code] for character, code in CHARACTERS.items()}  # 
 OTHERS = [letter for letter in ascii_letters if letter not in PICTURE]  # for what a picture has besides
 INSTANCE = "game.map_builder.instance"
 HUB = f"{INSTANCE}.hub"
-PLAYABLE = "this engine draws maps of MachinaArena, SequentialMachinaArena and characters"
+HUB_OBJECT = "c:hub"
+PLAYABLE = "this engine draws maps of MachinaArena, SequentialMachinaArena, RandomMapBuilder and characters"
 
 
 def map_settings(builder: MapBuilderConfig) -> MapSettings:
     """Raises NotPlayableError for a builder, or a setting of one, that this engine does not draw."""
     if isinstance(builder, AsciiMapBuilderConfig):
-        return _drawn(builder, builder.seed)
+        return _drawn(builder, None)
+    if isinstance(builder, RandomMapBuilderConfig):
+        return _drawn(picture_of(builder), builder.seed)
     if not isinstance(builder, MapGenConfig) or builder.instance is None:
         raise NotPlayableError(f"game.map_builder: {type(builder).__name__} is not offered; {PLAYABLE}")
     inner = builder.instance
     if isinstance(inner, MapGenConfig):
         settings = map_settings(inner)
         return settings if builder.seed is None else settings.model_copy(update={"seed": builder.seed})
+    if isinstance(inner, RandomMapBuilderConfig):
+        inner = picture_of(inner)
     if isinstance(inner, AsciiMapBuilderConfig):
         return _framed(builder, inner)
     if not isinstance(inner, MachinaArenaConfig | SequentialMachinaArenaConfig):
@@ -78,6 +86,8 @@ def _framed(builder: MapGenConfig, drawn: AsciiMapBuilderConfig) -> MapSettings:
         if value != getattr(usual, name) and (name, value) != ("instances", 1):
             raise NotPlayableError(f"game.map_builder.{name}={value!r}: this engine draws characters only without it")
     wide = builder.border_width
+    if 2 * wide > MOST_SIDE:
+        raise NotPlayableError(f"game.map_builder.border_width={wide}: this engine draws at most {MOST_SIDE} rows")
     side = ["#"] * wide
     walls = [["#"] * (drawn.width + 2 * wide)] * wide
     rows = [*walls, *([*side, *row, *side] for row in drawn.map_data), *walls]
@@ -163,10 +173,14 @@ def _hub(arena: Arena) -> dict[str, Any]:
 def _refuse_others(arena: Arena) -> None:
     """Raise NotPlayableError for settings that were changed and that nothing here reads."""
     unread = {"transform", "base_biome_config", "distribution"}
-    hub_unread = {"transform", "hub_object", "corner_generator", "spawn_symbol", "include_inner_wall", "cross_objects",
+    hub_unread = {"transform", "corner_generator", "spawn_symbol", "include_inner_wall", "cross_objects",
                   "cross_bundle", "layout"}  # fmt: skip
-    for where, one, names in ((INSTANCE, arena, unread), (HUB, arena.hub, hub_unread)):
-        usual = type(one)()
+    if arena.hub.hub_object != HUB_OBJECT:
+        raise NotPlayableError(f"{HUB}.hub_object={arena.hub.hub_object!r}: no such object, the game has {HUB_OBJECT}")
+    usual_arena = type(arena)(spawn_count=arena.spawn_count)
+    for where, one, usual, names in (
+        (INSTANCE, arena, usual_arena, unread), (HUB, arena.hub, BaseHubConfig(), hub_unread),
+    ):  # fmt: skip
         for name in sorted(names):
             if (value := getattr(one, name)) != getattr(usual, name):
                 raise NotPlayableError(f"{where}.{name}={value!r}: this engine draws maps only without it")
@@ -198,6 +212,8 @@ def builder_of(settings: MapSettings) -> MapGenConfig:
         max_biome_zone_fraction=biomes.max_fraction,
         max_dungeon_zone_fraction=dungeons.max_fraction,
         hub=BaseHubConfig(
+            hub_object=HUB_OBJECT,
+            cross_distance=7,
             hub_width=hub.size,
             hub_height=hub.size,
             outer_clearance=hub.clearance,
@@ -239,11 +255,16 @@ def _described(how: Distribution) -> DistributionConfig:
     return DistributionConfig(type=how.kind)
 
 
-def draw(builder: MapBuilderConfig, agents: int) -> np.ndarray:
-    """A map as names of cells, text [height, width]."""
-    mission = Mission(map=map_settings(builder), num_agents=agents)
-    (codes,) = build_pool(mission, 1, derive(int(np.random.randint(1 << 31)), "maps") >> 1)
-    return names_of_map(codes, mission)
+def draw(builder: MapBuilderConfig, agents: int | None = None) -> np.ndarray:
+    """A map as names of cells, text [height, width], with so many pads or all. Raises NotPlayableError."""
+    settings = map_settings(builder)
+    mission = Mission(map=settings, num_agents=agents or settings.hub.pads)
+    with as_value_errors():
+        if settings.picture and agents is None:
+            return names_of_map(drawn_map(mission), mission)
+        maps = build_pool(mission, 1, derive(int(np.random.randint(1 << 31)), "maps") >> 1)
+        check_maps(mission, maps)
+    return names_of_map(maps[0], mission)
 
 
 def names_of_map(codes: np.ndarray, mission: Mission) -> np.ndarray:

@@ -3,7 +3,8 @@
 HOME = "metta.compat"
 CVC = "cogames.cogs_vs_clips"
 RULES = "games of other rules are not offered; missions of this one: docs/missions.md"
-NETS = "our nets are class=lstm and class=tutorial (docs/nets.md)"
+MAPS = "maps are those of MapGen's arenas, AsciiMapBuilder and RandomMapBuilder"
+FILES = "a file of yours with such a class plays; nets of ours: class=lstm, class=tutorial (docs/nets.md)"
 
 
 def _from(place: str, names: str) -> dict[str, str]:
@@ -28,7 +29,8 @@ TREE = CONFIG | _from(
 PUFFER = _from("puffer", "MettaGridPufferEnv PufferMettaGridEnv=MettaGridPufferEnv")
 SITES = _from(
     "catalogue",
-    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 SITES get_map make_cogsguard_arena_site make_cogsguard_machina1_site",
+    "COGSGUARD_ARENA COGSGUARD_MACHINA_1 HELLO_WORLD MACHINA_1 SITES get_map make_cogsguard_arena_site "
+    "make_cogsguard_machina1_site",
 )
 COG = {"CogConfig": "metta.game.mission:CogSettings", "CogTeam": "metta.game.mission:TeamSettings"}
 MISSION = _from(
@@ -41,7 +43,8 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.base_config": _from("config", "Config"),
     "mettagrid.mettagrid_c": _from(
         "observation",
-        "PackedCoordinate dtype_actions dtype_masks dtype_observations dtype_rewards dtype_terminals dtype_truncations",
+        "PackedCoordinate dtype_actions dtype_masks dtype_observations dtype_rewards dtype_success dtype_terminals "
+        "dtype_truncations",
     ),
     "mettagrid.simulator": SEEN | RUN,
     "mettagrid.simulator.interface": SEEN | _from("simulation", "SimulatorEventHandler"),
@@ -53,7 +56,7 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.config.mettagrid_config": TREE,
     "mettagrid.config.obs_config": _from("config", "GlobalObsConfig ObsConfig"),
     "mettagrid.config.event_config": _from("config", "EventConfig"),
-    "mettagrid.config.reward_config": _from("config", "AgentReward reward"),
+    "mettagrid.config.reward_config": _from("config", "AgentReward reward statReward"),
     "mettagrid.config.game_value": _from("config", "InventoryValue StatValue inv stat"),
     "mettagrid.config.action_config": _from(
         "config", "ActionConfig ActionsConfig AttackActionConfig ChangeVibeActionConfig MoveActionConfig"
@@ -66,9 +69,12 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.envs.pettingzoo_env": _from("pettingzoo", "MettaGridPettingZooEnv"),
     "mettagrid.envs.early_reset_handler": _from("handlers", "EarlyResetHandler"),
     "mettagrid.envs.stats_tracker": _from("handlers", "StatsTracker"),
-    "mettagrid.map_builder": {},
-    "mettagrid.map_builder.map_builder": _from("map_config", "AnyMapBuilderConfig=AnyMapBuilder MapBuilderConfig"),
-    "mettagrid.map_builder.ascii": _from("map_config", "AsciiMapBuilder"),
+    "mettagrid.map_builder": _from("map_config", "GameMap MapBuilder MapBuilderConfig"),
+    "mettagrid.map_builder.map_builder": _from(
+        "map_config", "AnyMapBuilderConfig=AnyMapBuilder GameMap MapBuilder MapBuilderConfig"
+    ),
+    "mettagrid.map_builder.ascii": _from("map_config", "AsciiMapBuilder AsciiMapBuilderConfig"),
+    "mettagrid.map_builder.random_map": _from("map_config", "RandomMapBuilder RandomMapBuilderConfig"),
     "mettagrid.mapgen": {},
     "mettagrid.mapgen.mapgen": _from("map_config", "MapGen MapGenConfig"),
     "mettagrid.mapgen.scenes": {},
@@ -89,6 +95,8 @@ OFFERED: dict[str, dict[str, str]] = {
     "mettagrid.policy.submission": _from("policy", "POLICY_SPEC_FILENAME SubmissionPolicySpec"),
     "mettagrid.policy.utils": _from("lstm_state", "LSTMState LSTMStateDict LSTMStateTuple"),
     "mettagrid.policy.token_encoder": _from("tokens", "coordinates"),
+    "mettagrid.policy.lstm": _from("policies.nets", "LSTMAgentPolicy LSTMPolicy LSTMPolicyNet obs_to_obs_tensor"),
+    "mettagrid.policy.stateless": _from("policies.nets", "StatelessPolicy StatelessPolicyNet"),
     "mettagrid.policy.noop": _from("policies.simple", "NoopAgentPolicy NoopPolicy"),
     "mettagrid.policy.random_agent": _from("policies.simple", "RandomAgentPolicy RandomMultiAgentPolicy"),
     "mettagrid.renderer": {},
@@ -164,7 +172,7 @@ OFFERED: dict[str, dict[str, str]] = {
         "VARIANTS",
     ),
     f"{CVC}.evals": {},
-    f"{CVC}.evals.difficulty_variants": _from("variants", "DifficultyLevel"),
+    f"{CVC}.evals.difficulty_variants": _from("variants", "DIFFICULTY_VARIANTS DifficultyLevel"),
     f"{CVC}.tutorials": {},
 }
 
@@ -176,10 +184,58 @@ for role in ("aligner", "miner", "scout", "scrambler"):
 tutorial = _from("catalogue", "CogsGuardTutorialMission")
 OFFERED |= {f"{CVC}.{folder}cogsguard_tutorial": tutorial for folder in ("", "tutorials.")}
 
+# What a module also has because it imports it from another, and people take it from there.
+AGAIN = {
+    "mettagrid.simulator": "ReplayLogWriter",
+    "mettagrid.simulator.interface": "ObservationFeatureSpec PackedCoordinate",
+    "mettagrid.simulator.simulator": "Action AgentObservation CHANGE_VIBE_PREFIX Location ObservationFeatureSpec "
+                                     "ObservationToken",
+    "mettagrid.simulator.rollout": "AgentPolicy Renderer Simulator SimulatorEventHandler",
+    "mettagrid.config.mettagrid_config": "ActionConfig AnyMapBuilderConfig AsciiMapBuilder AttackActionConfig "
+                                         "CardinalDirection CardinalDirections ChangeVibeActionConfig IdMap "
+                                         "InventoryValue MoveActionConfig RandomMapBuilder StatValue",
+    "mettagrid.config.reward_config": "InventoryValue StatValue",
+    "mettagrid.config.action_config": "Action VIBES Vibe",
+    "mettagrid.envs.mettagrid_puffer_env": "Buffers MettaGridConfig PolicyEnvInterface PolicySpec Simulation Simulator "
+                                           "dtype_actions dtype_masks dtype_observations dtype_rewards "
+                                           "dtype_terminals dtype_truncations",
+    "mettagrid.policy.policy": "Action AgentObservation PolicyEnvInterface PolicyRegistryMeta Simulation",
+    "mettagrid.policy.policy_env_interface": "CHANGE_VIBE_PREFIX MettaGridConfig ObservationFeatureSpec",
+    "mettagrid.policy.loader": "AgentPolicy MultiAgentPolicy PolicyEnvInterface PolicySpec get_policy_registry "
+                               "load_symbol",
+    "mettagrid.runner.rollout": "EpisodeReplay EpisodeRolloutResult MultiEpisodeRolloutResult PolicySpec Rollout",
+    "cogames.core": "AnyMapBuilderConfig MettaGridConfig",
+    "cogames.cli.mission": "CoGameMissionVariant CoGameSite CvCMission HIDDEN_VARIANTS MAP_MISSION_DELIMITER "
+                           "NumCogsVariant SITES VARIANTS get_cogsguard_difficulty load_mission_config",
+    "cogames.cli.policy": "PolicySpec policy_spec_from_uri resolve_policy_class_path",
+    "cogames.policy": "MultiAgentPolicy",
+    **{f"cogames.policy.{name}": "MultiAgentPolicy PolicyEnvInterface StatefulAgentPolicy"
+       for name in ("role_policies", "starter_agent", "tutorial_policy")},
+    f"{CVC}.mission": "ClipsConfig CogConfig CogTeam CvCConfig MettaGridConfig WeatherConfig",
+    f"{CVC}.missions": "COGSGUARD_ARENA COGSGUARD_MACHINA_1 CvCMission make_cogsguard_machina1_site",
+    f"{CVC}.cog": "CvCConfig",
+    f"{CVC}.team": "CvCConfig",
+    f"{CVC}.sites": "BaseHub BaseHubConfig CoGameSite DistributionConfig DistributionType MachinaArena MapGen "
+                    "SequentialMachinaArena",
+    f"{CVC}.terrain": "BaseHub BaseHubConfig CoGameMissionVariant DistributionConfig MapGen",
+    f"{CVC}.variants": "CoGameMissionVariant CvCConfig MettaGridConfig",
+}  # fmt: skip
+PLACES = {name: place for offered in OFFERED.values() for name, place in offered.items()}
+for module, names in AGAIN.items():
+    OFFERED[module] = OFFERED[module] | {name: PLACES[name] for name in names.split()}
+
 # What is not offered, with the way here.
 REFUSED: dict[str, str] = {
-    **{f"mettagrid.policy.{name}": f"metta offers no mettagrid.policy.{name}; {NETS}"
-       for name in ("lstm", "stateless", "puffer_default")},
+    **{name: f"metta offers no {name}; {FILES}"
+       for name in ("mettagrid.policy.puffer_default", "mettagrid.policy.pufferlib", "cogames.policy.pufferlib_policy",
+                    "cogames.policy.trainable_policy_template", "cogames.policy.chaos_monkey",
+                    "cogames.policy.tutorial_overlay_policy")},
     **{f"mettagrid.{place}": f"metta offers no mettagrid.{place}; {RULES}"
-       for place in ("builder", "map_builder.random_map", "config.mettagrid_config.WallConfig")},
+       for place in ("builder", "config.mettagrid_config.WallConfig")},
+    **{f"mettagrid.map_builder.{name}": f"metta offers no mettagrid.map_builder.{name}; {MAPS}"
+       for name in ("maze", "perimeter_incontext")},
+    f"{CVC}.sites.TRAINING_FACILITY": "metta offers no TRAINING_FACILITY, on which cogames cannot play a mission; "
+                                      "the smallest site: get_mission('cogsguard_tutorial')[2].site",
+    f"{CVC}.sites.EVALS": "metta offers no EVALS, it has no maps of cogames; a file of your own: get_map('FILE.map'), "
+                          "missions of ours: load_mission_set('diagnostic_evals')",
 }  # fmt: skip

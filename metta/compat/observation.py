@@ -15,7 +15,7 @@ LARGEST = 14  # row and column of a place
 dtype_observations = np.dtype(np.uint8)
 dtype_actions = np.dtype(np.int32)
 dtype_rewards = np.dtype(np.float32)
-dtype_terminals = dtype_truncations = dtype_masks = np.dtype(bool)
+dtype_terminals = dtype_truncations = dtype_masks = dtype_success = np.dtype(bool)
 
 
 @dataclass

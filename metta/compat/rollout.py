@@ -14,6 +14,7 @@ from metta.compat.environment import PolicyEnvInterface
 from metta.compat.errors import NotPlayableError
 from metta.compat.handlers import StatsTracker, StatsWriter, TimeAveragedStatsHandler
 from metta.compat.loading import initialize_or_load_policy
+from metta.compat.map_config import AsciiMapBuilderConfig
 from metta.compat.policy import AgentPolicy, PolicySpec
 from metta.compat.replay import EpisodeReplay, InMemoryReplayWriter
 from metta.compat.simulation import Simulator, SimulatorEventHandler
@@ -111,10 +112,11 @@ class EpisodeResult:
 
 
 def resolve_env_for_seed(env: MettaGridConfig, seed: int) -> MettaGridConfig:
-    """A copy whose map has a seed: its own, or this one."""
+    """A copy whose map has a seed: its own, or this one. A drawn map needs none."""
     copy = env.model_copy(deep=True)
-    if copy.game.map_builder.seed is None:
-        copy.game.map_builder.seed = seed
+    builder = copy.game.map_builder
+    if not isinstance(builder, AsciiMapBuilderConfig) and builder.seed is None:
+        builder.seed = seed
     return copy
 
 

@@ -17,6 +17,7 @@ from metta.compat.observation import (
     dtype_observations,
     dtype_rewards,
 )
+from metta.compat.random_map import of_number
 from metta.compat.reading import mission_of
 from metta.compat.simulated import Core, SimulationAgent
 from metta.compat.window import Window
@@ -121,7 +122,7 @@ class Simulation:
         self._closed = False
         for handler in self._handlers:
             handler.set_simulation(self)
-        self.mission = mission_of(config)
+        self.mission = mission_of(of_number(config, map_number))
         with as_value_errors():
             maps = _map(self.mission, map_number)
             self._batch = EnvBatch(self.mission, 1, maps=maps, seed=seed & 0xFFFFFFFF, auto_reset=False)

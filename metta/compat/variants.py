@@ -310,10 +310,10 @@ KINDS: tuple[Any, ...] = (
     ForcedRoleVibesVariant,
 )  # fmt: skip
 LEVELS = ("standard", "hard", "single_use", "speed_run", "energy_crisis")
-VARIANTS: list[CoGameMissionVariant] = [
-    *(kind() for kind in KINDS),
-    *(DifficultyLevel(name=name, max_steps_override=600 if name == "speed_run" else None) for name in LEVELS),
+DIFFICULTY_VARIANTS = [
+    DifficultyLevel(name=name, max_steps_override=600 if name == "speed_run" else None) for name in LEVELS
 ]
+VARIANTS: list[CoGameMissionVariant] = [*(kind() for kind in KINDS), *DIFFICULTY_VARIANTS]
 HIDDEN_VARIANTS: list[CoGameMissionVariant] = [
     kind() for kind in (ClipsEasyVariant, ClipsMediumVariant, ClipsHardVariant, ClipsWaveOnlyVariant)
 ]

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,23 @@ from metta.game.engine.backends import Backend, make_batch
 from metta.game.maps.names import from_names
 from metta.game.mission import CogSettings, Mission
 from metta.game.missions import load_mission
-from metta.game.observation import collectives
-from metta.game.resources import CLIPS, ELEMENTS, RESOURCES, action_names
+from metta.game.observation import PLAIN_ACTIONS, EnvInfo, collectives
+from metta.game.resources import CLIPS, ELEMENTS, RESOURCES, action_names, move_and_vibe
 from metta.game.variants import with_environment_variants
 
 REWARD_TOLERANCE = 1e-6
 MOST_BYTES = 1 << 30  # a trace that unpacks to more is refused
-ARRAYS = ("grid", "actions", "success", "rewards", "pos", "inv", "vibe", "junctions", "owner", "hub_hearts",
-          "collective", "obs")  # fmt: skip
-ACTIONS = action_names(vibes=True)
+# Arrays by their axes: T steps, S states (T + 1), N agents, R resources, J junctions, B hubs, K tokens; digits as such.
+AXES = {
+    "grid": "HW", "actions": "TN", "success": "TN", "rewards": "TN", "pos": "SN2", "inv": "SNR", "vibe": "SN",
+    "junctions": "J2", "owner": "SJ", "hub_hearts": "SB", "collective": "S4", "obs": "SNK3",
+}  # fmt: skip
+OPTIONAL = {"vibes": "TN", "terminals": "TN"}  # vibes: of a step in which an agent moves too, 0 for none
+ACTIONS = {name: index for index, name in enumerate(action_names(vibes=True))}
 SPEED_RUN, SPEED_RUN_STEPS = "speed_run", 600
+
+
+Build = Callable[[dict[str, Any]], Mission]  # what a trace says of itself -> the mission that is compared
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,28 @@ def load_trace(path: Path) -> Trace:
         if size > MOST_BYTES:
             raise UserError(f"{path}: unpacks to {size} bytes, more than {MOST_BYTES}")
         with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("meta", *ARRAYS) if name not in file.files]
+            missing = [name for name in ("meta", *AXES) if name not in file.files]
             if missing:
                 raise UserError(f"{path}: not a trace, it lacks {', '.join(missing)}")
             meta = json.loads(str(file["meta"]))
-            return Trace(path.stem, meta, {name: file[name] for name in ARRAYS})
+            names = [*AXES, *(name for name in OPTIONAL if name in file.files)]
+            trace = Trace(path.stem, meta, {name: file[name] for name in names})
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a readable trace ({error})") from None
+    _check_shapes(trace, str(path))
+    return trace
+
+
+def _check_shapes(trace: Trace, where: str) -> None:
+    """Raise UserError unless all arrays are of one episode."""
+    sizes = {"2": 2, "3": 3, "4": len(ELEMENTS), "K": EnvInfo.num_tokens}
+    for name, array in trace.arrays.items():
+        axes = (AXES | OPTIONAL)[name]
+        known = [
+            ("S", size + 1) if axis == "T" else (axis, size) for axis, size in zip(axes, array.shape, strict=False)
+        ]
+        if array.ndim != len(axes) or any(sizes.setdefault(axis, size) != size for axis, size in known):
+            raise UserError(f"{where}: not a trace, {name} of shape {array.shape} does not fit its other arrays")
 
 
 def trace_mission(meta: dict[str, Any]) -> Mission:
@@ -74,7 +97,7 @@ def trace_mission(meta: dict[str, Any]) -> Mission:
         cog = {key: value for key, value in meta["cog"].items() if value is not None}
         unknown = set(cog) - set(CogSettings.model_fields)
         if unknown:
-            raise UserError(f"trace {meta['name']}: unknown cog settings {', '.join(sorted(unknown))}")
+            raise UserError(f"unknown cog settings {', '.join(sorted(unknown))}")
         mission = Mission.model_validate(
             {
                 "name": f"{meta['site']}.{meta['mission']}",
@@ -93,33 +116,39 @@ def trace_mission(meta: dict[str, Any]) -> Mission:
             mission = mission.model_copy(update={"max_steps": SPEED_RUN_STEPS, "built_steps": whole})
         return with_environment_variants(mission, meta["variants"])
     except (KeyError, ValueError) as error:
-        raise UserError(f"trace {meta.get('name', '?')}: cannot build its mission: {error}") from None
+        raise UserError(f"cannot build its mission: {error}") from None
 
 
 class Replay:
     """One trace on one environment, compared step by step."""
 
-    def __init__(self, trace: Trace, backend: Backend = "cpu"):
+    def __init__(self, trace: Trace, backend: Backend = "cpu", build: Build = trace_mission):
         self.trace, self.meta, self.arrays = trace, trace.meta, trace.arrays
-        self.mission = trace_mission(trace.meta)
+        self.mission = build(trace.meta)
         shorts = [team.short_name for team in self.mission.teams.values()]
         grid = from_names(self.arrays["grid"], shorts)
         self.batch = make_batch(backend, self.mission, 1, maps=grid[None], auto_reset=False)
         agents = self.batch.num_agents
-        self.obs = np.zeros((1, agents, 200, 3), np.uint8)
+        if agents != self.arrays["pos"].shape[1]:
+            raise UserError(f"{self.arrays['pos'].shape[1]} agents, its mission has {agents}")
+        self.obs = np.zeros((1, agents, *self.batch.info.observation_shape), np.uint8)
         self.rewards = np.zeros((1, agents), np.float32)
         self.terminals = np.zeros((1, agents), bool)
         self.truncations = np.zeros((1, agents), bool)
-        self.flat = self._action_ids()
-        self.features = self._feature_names()
         self.owners = self.meta.get("owners") or [*self.mission.teams, CLIPS]
+        try:
+            self.flat = self._flat_actions()
+            self.features = {int(key): name for key, name in self.meta["features"].items()}
+            self.recorded = [RESOURCES.index(name) for name in self.meta["resources"]]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"what it says of its arrays does not fit them ({error!r})") from None
 
-    def _action_ids(self) -> np.ndarray:
-        ids = [ACTIONS.index(name) for name in self.meta["actions"]]
-        return np.array(ids, np.int32)[self.arrays["actions"]]
-
-    def _feature_names(self) -> dict[int, str]:
-        return {int(key): name for key, name in self.meta["features"].items()}
+    def _flat_actions(self) -> np.ndarray:
+        """What the agents did as this engine numbers it, int32 [T, N]."""
+        ids = np.array([ACTIONS[name] for name in self.meta["actions"]], np.int32)
+        acts = ids[self.arrays["actions"]]
+        vibes = ids[self.arrays["vibes"]] if "vibes" in self.arrays else np.zeros_like(acts)
+        return np.where(vibes >= PLAIN_ACTIONS, move_and_vibe(acts, vibes - PLAIN_ACTIONS), acts)
 
     def run(self) -> Difference | None:
         """Play the whole trace; the first difference, or None."""
@@ -142,6 +171,9 @@ class Replay:
         expected = self.arrays["rewards"][step - 1]
         for agent in np.flatnonzero(np.abs(self.rewards[0] - expected) > REWARD_TOLERANCE):
             return Difference(step, f"agent {agent}, reward", f"{expected[agent]:.8g}", f"{self.rewards[0, agent]:.8g}")
+        ends = self.arrays["terminals"][step - 1] if "terminals" in self.arrays else self.terminals[0]
+        for agent in np.flatnonzero(ends != self.terminals[0]):
+            return Difference(step, f"agent {agent}, end", str(ends[agent]), str(self.terminals[0, agent]))
         return None
 
     def _compare_state(self, step: int) -> Difference | None:
@@ -151,8 +183,7 @@ class Replay:
                 return Difference(
                     step, f"agent {agent}, position", str(tuple(map(int, there))), str(tuple(map(int, here)))
                 )
-        recorded = [RESOURCES.index(name) for name in self.meta["resources"]]
-        inventory = batch.inventories()[0][:, recorded]
+        inventory = batch.inventories()[0][:, self.recorded]
         for agent, item in np.argwhere(inventory != arrays["inv"][step]):
             what = f"agent {agent}, inventory of {self.meta['resources'][item]}"
             return Difference(step, what, str(arrays["inv"][step, agent, item]), str(inventory[agent, item]))
@@ -267,7 +298,11 @@ def _pairs(tokens: list[tuple[str, str]]) -> str:
     return ", ".join(f"{name}={value}" for name, value in tokens)
 
 
-def check_trace(path: Path, backend: Backend = "cpu") -> tuple[int, Difference | None]:
+def check_trace(path: Path, backend: Backend = "cpu", build: Build = trace_mission) -> tuple[int, Difference | None]:
     """Replay one file: number of steps, and the first difference or None. Raises UserError for a bad file."""
-    replay = Replay(load_trace(path), backend)
+    trace = load_trace(path)
+    try:
+        replay = Replay(trace, backend, build)
+    except UserError as error:
+        raise UserError(f"{path}: {error}", error.about) from None
     return len(replay.flat), replay.run()

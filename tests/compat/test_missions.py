@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from cogames.cli.mission import find_mission, get_mission, load_mission_set, parse_variants
-from cogames.cogs_vs_clips.clip_difficulty import EASY, MEDIUM
+from cogames.cogs_vs_clips.clip_difficulty import EASY
 from cogames.cogs_vs_clips.cog import CogConfig, CogTeam
 from cogames.cogs_vs_clips.mission import CvCMission
 from cogames.cogs_vs_clips.missions import MISSIONS, get_core_missions, make_game
-from cogames.cogs_vs_clips.reward_variants import apply_reward_variants
 from cogames.cogs_vs_clips.sites import COGSGUARD_ARENA, get_map, make_cogsguard_arena_site
-from cogames.cogs_vs_clips.variants import VARIANTS, BraveheartVariant, DarkSideVariant, ThickSkinnedVariant
+from cogames.cogs_vs_clips.variants import VARIANTS, BraveheartVariant, DarkSideVariant
 from cogames.core import CoGameMissionVariant
 from cogames.game import load_mission_config, save_mission_config
 from mettagrid import MettaGridConfig
@@ -31,11 +30,10 @@ from pydantic import ValidationError
 
 from metta.compat.reading import mission_of
 from metta.game.missions import load_mission
-from tests.compat import recorder
+from tests.compat import edited, recorder
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/compat"
 TREES = json.loads(gzip.decompress((FIXTURES / "trees.json.gz").read_bytes()))
-ELEMENTS = ("oxygen", "carbon", "germanium", "silicon")
 MAPS_DIFFER = {"quadrant_buildings", "empty_base", "desert"}  # said in other words there
 
 
@@ -81,7 +79,7 @@ def test_the_aligner_tutorial_prints_what_the_notebook_shows():
     assert (list(game.events), list(game.collectives)) == (["weather_day", "weather_night"], ["cogs"])
     assert team.initial_hearts == 255  # the very object that was passed
     assert game.objects["c:hub"].inventory.initial == {"heart": 255}
-    assert game.collectives["cogs"].inventory.initial == dict.fromkeys(ELEMENTS, 36)
+    assert game.collectives["cogs"].inventory.initial == dict.fromkeys(edited.ELEMENTS, 36)
 
 
 def test_an_info_of_a_tree_has_five_moves_and_seven_vibes():
@@ -95,61 +93,6 @@ def test_an_info_of_a_tree_has_five_moves_and_seven_vibes():
     assert len(forced.obs_features) == 84 and forced.vibe_action_names == []
 
 
-def edited() -> MettaGridConfig:
-    """A mission built in Python, and seven edits by hand: as the recorded one."""
-    mission = CvCMission(
-        name="edited",
-        description="",
-        site=COGSGUARD_ARENA,
-        num_cogs=4,
-        max_steps=1000,
-        cog=CogConfig(heart_limit=3, cargo_limit=6),
-        teams={"cogs": CogTeam(num_agents=4, wealth=3)},
-        variants=[MEDIUM, ThickSkinnedVariant()],
-    )
-    env = mission.make_env()
-    apply_reward_variants(env, variants=["milestones"])
-    env.game.max_steps = 160
-    env.game.actions.move.consumed_resources = {"energy": 2}
-    env.game.collectives["cogs"].inventory.initial = dict.fromkeys(ELEMENTS, 60)
-    env.game.objects["c:hub"].inventory.initial = {"heart": 9}
-    env.game.events.clear()
-    for agent in env.game.agents:
-        agent.rewards["seen"] = reward(stat("cell.visited"), weight=0.001)
-        agent.rewards["mined"] = reward(stat("carbon.gained"), weight=0.1, max=1.5)
-    fewer = env.game.model_copy(update={"num_agents": 3, "agents": env.game.agents[:3]})
-    return env.model_copy(update={"game": fewer})
-
-
-def test_a_mission_with_edits_plays_step_for_step_as_the_original_did():
-    """160 recorded steps: gear, hearts, mining, junctions, moves and vibes in one step, the end."""
-    recorded = np.load(FIXTURES / "edited.npz")
-    names = sorted(set(recorded["grid"].ravel()))
-    letters = {name: chr(ord("a") + index) for index, name in enumerate(names)}
-    env = edited()
-    drawn = AsciiMapBuilder.Config(
-        map_data=[[letters[name] for name in row] for row in recorded["grid"]],
-        char_to_map_name={letter: str(name) for name, letter in letters.items()},
-    )
-    env.game.map_builder = MapGen.Config(instance=drawn, border_width=0)
-    sim = Simulator().new_simulation(env)
-
-    def stands_as(step: int) -> None:
-        np.testing.assert_array_equal(_sorted(sim._c_sim.observations()), _sorted(recorded["obs"][step]), f"{step}")
-        np.testing.assert_array_equal(sim._batch.inventories()[0], recorded["inv"][step], f"{step}")
-        np.testing.assert_array_equal(sim._batch.positions()[0], recorded["pos"][step], f"{step}")
-
-    stands_as(0)
-    for step, (moves, vibes) in enumerate(zip(recorded["moves"], recorded["vibes"], strict=True)):
-        sim._c_sim.actions()[:], sim._c_sim.vibe_actions()[:] = moves, vibes
-        sim.step()
-        np.testing.assert_allclose(sim._c_sim.rewards(), recorded["rewards"][step], atol=1e-6)
-        np.testing.assert_array_equal(sim.action_success, recorded["success"][step])
-        np.testing.assert_array_equal(sim._c_sim.terminals(), recorded["terminals"][step])
-        stands_as(step + 1)
-    assert sim.is_done() and (recorded["vibes"][recorded["moves"] > 0] > 0).any()
-
-
 def test_a_small_window_and_uneven_stocks_play_as_the_original_did():
     """120 recorded steps on a drawn map within walls: tokens in their order, how many were dropped, what teams own."""
     recorded = np.load(FIXTURES / "small.npz")
@@ -157,12 +100,6 @@ def test_a_small_window_and_uneven_stocks_play_as_the_original_did():
         np.testing.assert_array_equal(played, recorded[name], name)
     info = PolicyEnvInterface.from_mg_cfg(recorder.small_game())
     assert (info.observation_shape, info.egocentric_shape, info.obs_height, info.obs_width) == ((24, 3), (5, 7), 5, 7)
-
-
-def _sorted(tokens: np.ndarray) -> np.ndarray:
-    """Tokens of each agent in a fixed order: those of one inventory have none."""
-    wide = tokens.astype(np.int64)
-    return np.sort(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], axis=-1)
 
 
 def drawn(picture: str, **legend: str) -> AsciiMapBuilder.Config:
@@ -274,7 +211,7 @@ def test_a_map_file_of_ones_own_is_read(tmp_path: Path):
 
 
 def test_a_tree_survives_files_and_copies(tmp_path: Path):
-    env = edited()
+    env = edited.get_config()
     for name in ("env.yaml", "env.json"):
         save_mission_config(env, tmp_path / name)
         assert load_mission_config(tmp_path / name) == env

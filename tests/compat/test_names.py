@@ -42,7 +42,10 @@ def test_every_offered_name_is_there(module: str):
         ("import mettagrid.simulatr", "no module mettagrid.simulatr (did you mean mettagrid.simulator"),
         ("import cogames.curricula", "no module cogames.curricula"),
         ("from mettagrid.config.mettagrid_config import WallConfig", "games of other rules are not offered"),
-        ("import mettagrid.policy.lstm", "class=lstm"),
+        ("import mettagrid.policy.puffer_default", "class=lstm"),
+        ("from mettagrid.map_builder.maze import MazePrimMapBuilder", "AsciiMapBuilder and RandomMapBuilder"),
+        ("from cogames.cogs_vs_clips.sites import TRAINING_FACILITY", "get_mission('cogsguard_tutorial')"),
+        ("from cogames.cogs_vs_clips.sites import EVALS", "get_map('FILE.map')"),
     ],
 )
 def test_a_name_that_is_not_offered_is_told_the_way(statement: str, message: str):
@@ -93,6 +96,36 @@ def test_a_script_runs_unchanged(tmp_path: Path):
         text=True, timeout=300,
     )  # fmt: skip
     assert json.loads(done.stdout) == [3, ["--now"]], done.stderr
+
+
+ELSEWHERE = {  # names that later releases have there, and types that 0.8.4 takes from another module
+    "mettagrid": {"Action", "Config", "GameConfig", "MettaGridPufferEnv"},
+    "mettagrid.simulator": {"Buffers"},
+    "mettagrid.simulator.interface": {"Action"},
+    "cogames.core": {"CvCMission", "NumCogsVariant"},
+    "cogames.cogs_vs_clips.cog": {"CogTeam"},
+    "cogames.cogs_vs_clips.team": {"CogConfig"},
+}
+LACKING = """
+import importlib, json, sys
+for module, names in json.load(sys.stdin).items():
+    found = importlib.import_module(module)
+    if lacking := [name for name in names if not hasattr(found, name)]:
+        print(module, *lacking)
+"""
+
+
+@pytest.mark.soak
+def test_what_is_offered_is_where_the_original_has_it(original: str):
+    asked = {
+        module: [name for name in names if name not in ELSEWHERE.get(module, ())]
+        for module, names in OFFERED.items()
+        if ".tutorials" not in module
+    }
+    done = subprocess.run(
+        [original, "-I", "-c", LACKING], input=json.dumps(asked), capture_output=True, text=True, check=True
+    )
+    assert not done.stdout
 
 
 def test_the_guide_names_every_module_and_refusal():

@@ -10,7 +10,8 @@ import pytest
 import torch
 from cogames.cli.mission import get_mission
 from mettagrid import MettaGridConfig
-from mettagrid.policy.policy import MultiAgentPolicy
+from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
+from mettagrid.policy.policy import MultiAgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 from mettagrid.simulator.rollout import Rollout
 
@@ -41,7 +42,7 @@ def folder(original: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def loaded(path: str, folder: Path, load_original: Load) -> MultiAgentPolicy:
     """The policy from the packages' own file, with the weights that it had there."""
     module, _, name = path.rpartition(".")
-    for needed in {"cogames.policy.starter_agent", "mettagrid.policy.pufferlib", module}:
+    for needed in ("cogames.policy.starter_agent", "mettagrid.policy.pufferlib"):  # before what imports them
         load_original(needed)
     found = getattr(load_original(module), name)
     assert "metta" not in found.__init__.__code__.co_filename.split("/site-packages/")[0]
@@ -56,6 +57,20 @@ def test_a_policy_acts_on_what_the_original_saw_as_it_did(path: str, folder: Pat
     recorded = np.load(folder / "policies.npz")
     policy = loaded(path, folder, load_original)
     info = policy.policy_env_info
+    seen = [[observed(info, agent, raw) for agent, raw in enumerate(row)] for row in recorded["observations"]]
+    np.testing.assert_array_equal(choices(policy, info, seen), recorded[path])
+
+
+@pytest.mark.parametrize("name", ["lstm", "stateless", "tutorial", "noop", "random", "starter"])
+def test_a_policy_of_ours_acts_on_it_so_too(name: str, folder: Path):
+    """With the weights that the original saved."""
+    path = resolve_policy_class_path(name)
+    recorded = np.load(folder / "policies.npz")
+    info = PolicyEnvInterface.from_mg_cfg(arena())
+    weights = folder / f"{path}.pt"
+    policy = initialize_or_load_policy(
+        info, PolicySpec(class_path=path, data_path=str(weights) * weights.exists() or None)
+    )
     seen = [[observed(info, agent, raw) for agent, raw in enumerate(row)] for row in recorded["observations"]]
     np.testing.assert_array_equal(choices(policy, info, seen), recorded[path])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mettagrid.policy.loader import initialize_or_load_policy, resolve_policy_class_path
 from mettagrid.policy.policy import AgentPolicy, NimMultiAgentPolicy, PolicySpec
 from mettagrid.policy.policy_env_interface import PolicyEnvInterface
@@ -171,6 +172,38 @@ def test_the_originals_chaos_monkey_fails_at_its_step(load_original: Load):
     assert module.ChaosMonkeyPolicy.__module__ == "cogames.policy.chaos_monkey"
     with pytest.raises(RuntimeError):
         play(policy, 4)
+
+
+ENCODER = {"0.weight", "0.bias", "2.weight", "2.bias"}
+NETS = {
+    "lstm": (226_310, {f"_net.{key}" for key in ENCODER}, "_"),
+    "stateless": (94_214, {f"net.{key}" for key in ENCODER}, ""),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_small_net_has_the_weights_of_the_original_and_plays_with_them(name: str, tmp_path: Path):
+    parameters, encoder, before = NETS[name]
+    path = resolve_policy_class_path(name)
+    policy = initialize_or_load_policy(TOLD, PolicySpec(class_path=path))
+    net = policy.network()
+    assert sum(weight.numel() for weight in net.parameters()) == parameters
+    assert encoder | {f"{before}{head}_head.bias" for head in ("action", "value")} <= set(net.state_dict())
+    policy.save_policy_data(str(tmp_path / "weights.pt"))
+    actions = play(make_policy(f"class={path},data={tmp_path / 'weights.pt'}", INFO), 4)
+    assert actions.shape == (4, 2, 4) and ((actions >= 0) & (actions < 5)).all()
+
+
+def test_an_lstms_state_is_taken_and_given_back_as_pufferlib_does():
+    """In a dict batch first; rows of a segment one after the other."""
+    net = initialize_or_load_policy(TOLD, PolicySpec(class_path="mettagrid.policy.lstm.LSTMPolicy")).network()
+    tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 4, 200, 3), np.uint8))
+    whole, values = net(tokens, {"lstm_h": None, "lstm_c": None})
+    assert whole.shape == (12, 5) and values.shape == (12, 1)
+    state = {"lstm_h": torch.zeros(3, 128), "lstm_c": torch.zeros(3, 128)}
+    steps = [net.forward_eval(tokens[:, step], state)[0] for step in range(4)]
+    torch.testing.assert_close(torch.stack(steps, 1).reshape(12, 5), whole)
+    assert state["lstm_h"].shape == (3, 1, 128)
 
 
 def test_the_loader_knows_short_names_and_paths():

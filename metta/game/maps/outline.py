@@ -9,6 +9,13 @@ DEPTH_LOW, DEPTH_HIGH, HALF_LOW, HALF_HIGH = 2, 8, 2, 6
 
 
 @draw
+def reach(half, depth, row):
+    """Cells to each side of a triangle's middle: half * (1 - row / depth), rounded, halves to the even number."""
+    whole, rest = divmod(half * (depth - row), depth)
+    return whole + (2 * rest + (whole & 1) > depth)
+
+
+@draw
 def spikes(edge, stream):
     """Triangles along row 0 of a view of the map."""
     for anchor in range(0, edge.shape[1], PITCH):
@@ -17,8 +24,9 @@ def spikes(edge, stream):
         depth = between(stream, DEPTH_LOW, DEPTH_HIGH)
         half = between(stream, HALF_LOW, HALF_HIGH)
         for row in range(depth):
-            span = (2 * half * (depth - row) + depth) // (2 * depth)  # rounded
-            fill(edge, row, anchor - span, 1, 2 * span + 1, WALL)
+            span = reach(half, depth, row)
+            if span > 0:
+                fill(edge, row, anchor - span, 1, 2 * span + 1, WALL)
 
 
 @part
