@@ -19,7 +19,7 @@ MOST = 2**31 - 1
 
 
 class Seen(NamedTuple):
-    """What a step shows of all environments; of several steps, with an axis before."""
+    """What a step shows of E environments; of several steps, with an axis before."""
 
     positions: np.ndarray  # [E, A, 2]
     vibes: np.ndarray  # [E, A], as all that follow
@@ -41,7 +41,7 @@ class Recorder:
     A batch that resets by itself shows no state of the last step, so there a recording ends one step early.
     """
 
-    recordings: list[Recording]  # of each environment
+    recordings: list[Recording]  # of each environment that is recorded
 
     def __init__(
         self,
@@ -51,16 +51,16 @@ class Recorder:
         seats: np.ndarray | None = None,
         delay: float = 0.0,
     ) -> None:
-        """`seeds` are of each environment those of its episode and of its map; `policies` names who plays, `seats`
-        which of them each agent is, int [E, A] (default: the first). What was played is recorded after `delay` seconds
-        at the latest: many steps at once take a tenth of the time."""
+        """`seeds` are those of the episode and of its map of each environment that is recorded, the first ones of the
+        batch; `policies` names who plays, `seats` which of them each agent is, int [E, A] (default: the first). What
+        was played is recorded after `delay` seconds at the latest: many steps at once take a tenth of the time."""
         self._batch, self._seeds, self._policies, self._delay = batch, seeds, policies, delay
         self._seats = np.zeros((batch.num_envs, batch.num_agents), np.int64) if seats is None else seats
         self._waiting: list[Seen] = []  # of the steps that are not recorded yet
 
     def start(self, policy: Policy) -> None:
         """Keep the states in which the episodes begin. `policy` is asked what its agents are about, if it tells."""
-        batch, envs = self._batch, range(self._batch.num_envs)
+        batch, envs = self._batch, range(len(self._seeds))
         self._telling = policy if tells(policy) else None
         roles, tasks = (list(policy.role_names), list(policy.task_names)) if tells(policy) else ([], [])
         headers = [
@@ -72,7 +72,7 @@ class Recorder:
         self._origin_known = np.array([bool(places) for places in hubs])
         self._step, self._over, self._has_values = 0, np.zeros(len(envs), bool), False
         self._waiting.clear()
-        shape = (len(envs), batch.num_agents)
+        shape = (batch.num_envs, batch.num_agents)
         self._untold = np.full(shape, NONE), np.full(shape, NONE), np.full((*shape, 2), NOWHERE)
         begun = self._look(np.zeros(shape, np.int32), np.zeros(shape), None)
         begun.successes[:] = False
@@ -84,7 +84,7 @@ class Recorder:
     def step(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None = None) -> None:
         """Keep what a step did. actions int [E, A], rewards float [E, A], values: the policy's estimates [E, A]."""
         self._step += 1
-        over = self._over | (self._batch.steps() != self._step)
+        over = self._over | (self._batch.steps()[: len(self._over)] != self._step)
         tells_values = values is not None and not self._has_values
         if tells_values or (over != self._over).any():
             self.flush()
@@ -119,18 +119,20 @@ class Recorder:
     def _look(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None) -> Seen:
         """What can be seen now, in arrays of its own."""
         batch, telling = self._batch, self._telling if self._step else None
-        return Seen(
+        told = (telling.roles, telling.tasks, telling.targets) if telling else self._untold
+        seen = (
             batch.positions(),
             batch.vibes(),
-            actions.copy(),
+            actions,
             batch.successes(),
-            rewards.copy(),
-            np.zeros(rewards.shape) if values is None else values.copy(),
-            *((telling.roles.copy(), telling.tasks.copy(), telling.targets.copy()) if telling else self._untold),
+            rewards,
+            np.zeros(rewards.shape) if values is None else values,
+            *told,
             batch.inventories(),
             batch.object_states(),
             batch.team_inventory(),
         )
+        return Seen(*(part[: len(self._seeds)].copy() for part in seen))
 
     def _agents(self, seen: Seen) -> np.ndarray:
         """The agents' part of states, int64 [steps, E, A, W]."""

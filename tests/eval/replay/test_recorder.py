@@ -93,6 +93,14 @@ def test_agents_of_several_policies_are_told_apart(recorded: Recorded):
     np.testing.assert_array_equal(who, seats)
 
 
+def test_the_first_environments_of_a_batch_can_be_recorded_alone(recorded: Recorded):
+    recorder = Recorder(recorded.batch, [(7, 7)], ["one"])
+    recorder.start(NoopPolicy())
+    [recording] = recorder.recordings
+    np.testing.assert_array_equal(recording.state[:2], recorded.batch.positions()[0, 0])
+    assert len(recording.state) == recording.header.size
+
+
 def test_steps_that_are_recorded_together_are_as_if_recorded_one_by_one(recorded: Recorded):
     together = record("cogsguard?gear=10", delay=LONG).recorder
     for one, other in zip(recorded.recorder.recordings, together.recordings, strict=True):

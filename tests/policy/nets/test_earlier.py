@@ -65,7 +65,8 @@ def test_the_preset_of_today_has_the_same_parameters_and_draws_the_same_first_we
     net = ComponentNet(bundle.info, AgentSettings.model_validate(SAVED[name]).components, bundle.architecture.heads)
     now, saved = net.state_dict(), bundle.weights
     assert {key: part.shape for key, part in now.items()} == {key: part.shape for key, part in saved.items()}
-    assert all(torch.equal(part, saved[key]) for key, part in net.named_parameters())
+    for key, part in net.named_parameters():  # processors round matrix products differently
+        torch.testing.assert_close(part.data, saved[key], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NETS)
