@@ -33,7 +33,7 @@ train: $(STAMP)
 # in each.
 test: $(ALL)
 	@$(BIN)/python -m metta.cli.cogames setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # What needs a CUDA device; without one it is skipped and says so.
 test-gpu: $(ALL)

@@ -17,6 +17,20 @@ ARGUMENTS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+# Files that take a minute or more: they are begun first, so that no process ends long after the others.
+LONG = (
+    "game/test_cuda", "sweep/test_runs", "rl/test_trained_together", "test_notebooks", "rl/test_commands_together",
+    "rl/learning/test_learning_together", "rl/test_launcher", "test_end_to_end", "launch/test_ssh", "test_gpu_book",
+    "rl/test_machina1", "rl/run/test_wandb", "rl/run/test_interruptions", "game/test_reference",
+    "rl/experience/test_external", "test_package", "test_benchmarks",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files of tests for pytest-xdist, which hands them out one after the other (`--dist loadfile`)."""
+    first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(LONG)))
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:

@@ -213,13 +213,13 @@ def test_the_student_learns_what_its_teacher_sees(config: Config, monkeypatch: p
     settings = config(
         teacher=teacher("half_time"),
         agent={"name": "tutorial", "hidden_size": 64, "channels": [8, 16]},
-        trainer={"total_timesteps": 10_240, "update_epochs": 4, "optimizer": {"learning_rate": 0.005}},
+        trainer={"total_timesteps": 15_360, "update_epochs": 4, "optimizer": {"learning_rate": 0.005}},
         checkpointer={"epoch_interval": 100},
     )
     train(settings)
-    last = read_metrics(folder(settings) / "metrics.jsonl")[-5:]
+    last = read_metrics(folder(settings) / "metrics.jsonl")[-10:]
     for suffix in ("_teacher_led", "_student_led"):
-        assert np.mean([line[f"losses/teacher_agreement{suffix}"] for line in last]) > 0.75  # 0.5 for one action
+        assert np.mean([line[f"losses/teacher_agreement{suffix}"] for line in last]) > 0.7  # 0.5 for one action
 
 
 @pytest.mark.parametrize("critic", ["mse", "gtd_lambda"])
