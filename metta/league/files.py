@@ -1,5 +1,6 @@
 """Files of a league: uploaded bundles and replays, in a folder or an S3 bucket, behind addresses signed for a while."""
 
+import asyncio
 import hmac
 import logging
 import os
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from metta.common.errors import MissingExtraError, UserError
 from metta.common.files import PARTIAL, disk_full, ensure_writable, fsync_path
@@ -88,18 +89,21 @@ class Folder:
         return self.path(key).read_bytes()
 
     def write(self, key: str, data: bytes) -> None:
-        with self._filling(key) as file:
-            file.write(data)
+        with self._filling(key) as partial:
+            partial.write_bytes(data)
+            _put(partial, self.path(key))
 
     async def receive(self, key: str, chunks: AsyncIterator[bytes], most: int) -> None:
         """Keep what comes in. Raises TooLongError, NoSpaceError; nothing is left then."""
         size = 0
-        with self._filling(key) as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > most:
-                    raise TooLongError(f"more than {most:,} bytes")
-                file.write(chunk)
+        with self._filling(key) as partial:
+            with open(partial, "wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > most:
+                        raise TooLongError(f"more than {most:,} bytes")
+                    file.write(chunk)
+            await asyncio.to_thread(_put, partial, self.path(key))  # waits for the disk, others do not
 
     def check_room(self) -> None:
         free = shutil.disk_usage(self._path).free
@@ -112,16 +116,13 @@ class Folder:
         self.path(key).unlink(missing_ok=True)
 
     @contextmanager
-    def _filling(self, key: str) -> Iterator[Any]:
-        """A file that is there once it is whole."""
+    def _filling(self, key: str) -> Iterator[Path]:
+        """Where a file lies while it is not whole."""
         path = self.path(key)
         partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, "wb") as file:
-                yield file
-            fsync_path(partial)
-            os.replace(partial, path)
+            yield partial
         except OSError as error:
             raise NoSpaceError if disk_full(error) else error from None
         finally:
@@ -129,6 +130,12 @@ class Folder:
 
     def _sign(self, method: str, key: str, ends: int, most: int) -> str:
         return hmac.new(self._key, f"{method}\n{key}\n{ends}\n{most}".encode(), sha256).hexdigest()
+
+
+def _put(partial: Path, path: Path) -> None:
+    """A file that is whole comes to its place."""
+    fsync_path(partial)
+    os.replace(partial, path)
 
 
 class Bucket:

@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +31,7 @@ from metta.league.work import Bundle, Jobs, Lost, Sheet
 IDLE = 1.0  # seconds between questions for work
 LONGEST_WAIT = 30.0  # seconds between tries to reach a server that is gone
 TRIES = 8  # to tell a result
+UPLOADS = 4  # replays at a time
 BEATS = 4  # in the time after which a job is lost
 MOST_SHOWN = 2_000  # characters of a log or an error that are told
 CACHE_BYTES = 4 << 30  # of bundles that are kept
@@ -135,8 +138,9 @@ class Worker:
             replays = Path(name)
             fetch, trust = (lambda player: paths[player.policy]), self._trust_code
             done = play_job(sheet.job, fetch, replays, self._sandbox, trust, progress, sheet.secrets)
-            for file, address in zip(done.replays, sheet.replays, strict=True):
-                self._client.put_file(address, replays / file, "application/octet-stream")
+            put = partial(self._client.put_file, kind="application/octet-stream")
+            with ThreadPoolExecutor(UPLOADS) as pool:  # each waits for the server, and its disk
+                list(pool.map(put, sheet.replays, [replays / file for file in done.replays]))
         reports = [report.model_dump(mode="json") for report in done.players]
         return "played", {"result": done.result.model_dump(mode="json"), "players": reports}
 

@@ -85,6 +85,7 @@ class TeamPolicy:
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
         self._heard.clear()
         self.seats = np.stack([draw_seats(self.counts, self._blocks, seed) for seed in seeds])
+        self._rows = np.arange(len(seeds))[:, None]
         self._places = [
             np.nonzero(self.seats == index)[1].reshape(len(seeds), count) for index, count in enumerate(self.counts)
         ]
@@ -108,9 +109,8 @@ class TeamPolicy:
         if len(self.policies) == 1:
             return self._ask(0, observations)
         actions = np.zeros(observations.shape[:2], np.int32)
-        rows = np.arange(len(actions))[:, None]
         for index, places in enumerate(self._places):
-            actions[rows, places] = self._ask(index, observations[rows, places])
+            actions[self._rows, places] = self._ask(index, observations[self._rows, places])
         return actions
 
     def _ask(self, index: int, observations: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ class TeamPolicy:
         """What the policies tell, int32 [envs, agents, *width]; asked once a step, however many want to know."""
         if what not in self._heard:
             told = self._heard[what] = np.full((*self.seats.shape, *width), missing, np.int32)
-            rows = np.arange(len(self.seats))[:, None]
+            rows = self._rows
             for teller, places in zip(self._tellers, self._places, strict=True):
                 if teller:
                     told[rows, places] = getattr(teller, what)

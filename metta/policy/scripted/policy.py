@@ -82,7 +82,8 @@ class ScriptedPolicy:
     def targets(self) -> np.ndarray:
         """Row and column of each agent's target relative to the hub, int32 [E, A, 2]."""
         cells = self._state.agents[:, L.AG_GOAL]
-        return np.stack([cells // L.SIZE - L.HALF, cells % L.SIZE - L.HALF], -1).reshape(*self._shape, 2)
+        rows = cells // L.SIZE
+        return np.stack([rows, cells - rows * L.SIZE], -1).reshape(*self._shape, 2) - L.HALF
 
     @property
     def pending(self) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 NOWHERE = 0xFF  # place of the padding behind the last token
 WHOLE = 0xFE  # place of what is not in any cell: the step, the team's stock, the last action
 MIDDLE = 5  # row and column of the agent itself in the window of 11 x 11 cells
+HERE = MIDDLE << 4 | MIDDLE  # its place
 WANDER = 12  # steps that it walks one way when it sees nothing to do
 
 
@@ -36,7 +37,7 @@ class MyPolicy:
         wanted = "extractor" if mine.get(f"inv:{self.gear}") else f":{self.gear}"
         seen = [cell for cell, names in things.items() if any(name.endswith(wanted) for name in names)]
         if seen and moved:
-            return self.towards(min(seen, key=lambda cell: abs(cell[0]) + abs(cell[1])))
+            return self.towards(min(map(offset, seen), key=lambda way: abs(way[0]) + abs(way[1])))
         if not moved or self.left == 0:  # stuck, or nothing has come into sight: try another way
             others = [f"move_{way}" for way in ("north", "south", "west", "east")]
             self.direction, self.left = self.random.choice(others), WANDER
@@ -44,25 +45,28 @@ class MyPolicy:
         return self.direction
 
     def read(self, observation: np.ndarray) -> tuple[dict, dict, bool]:
-        """What is around: names of things by (rows down, columns right); what is true of oneself; did the last move
-        succeed?"""
+        """What is around: names of things by their place; what is true of oneself; did the last move succeed?"""
         things, mine, moved = {}, {}, False
         for place, feature, value in observation[observation[:, 0] != NOWHERE].tolist():
             name = self.features[feature]
-            row, column = (place >> 4) - MIDDLE, (place & 15) - MIDDLE
             if place == WHOLE:
                 moved |= name == "last_action_move" and value == 1
-            elif (row, column) == (0, 0):
+            elif place == HERE:
                 mine[name] = value
             elif name == "tag":
-                things.setdefault((row, column), []).append(self.tags[value])
+                things.setdefault(place, []).append(self.tags[value])
             elif name == "collective" and value == mine["collective"]:
-                things.setdefault((row, column), []).append("ours")
+                things.setdefault(place, []).append("ours")
         return things, mine, moved
 
-    def towards(self, cell: tuple[int, int]) -> str:
+    def towards(self, way: tuple[int, int]) -> str:
         """A step nearer; a step into a thing uses it."""
-        row, column = cell
-        if abs(row) > abs(column):
-            return "move_south" if row > 0 else "move_north"
-        return "move_east" if column > 0 else "move_west"
+        down, right = way
+        if abs(down) > abs(right):
+            return "move_south" if down > 0 else "move_north"
+        return "move_east" if right > 0 else "move_west"
+
+
+def offset(place: int) -> tuple[int, int]:
+    """How many rows down and columns right of the agent a place is, whose byte is row and column of the window."""
+    return (place >> 4) - MIDDLE, (place & 15) - MIDDLE
