@@ -203,11 +203,11 @@ def test_the_originals_template_is_trained_saved_and_played(tmp_path: Path, load
     assert rollout.is_done() and rollout._sim.current_step == STEPS
 
 
-def test_what_cannot_be_trained_or_evaluated_says_so():
+def test_what_cannot_be_trained_or_evaluated_says_so(tmp_path: Path):
     with pytest.raises(ValueError, match="Either env_cfg or env_cfg_supplier"):
-        train(None, "tutorial", torch.device("cpu"), None, 10, Path("x"), 0)
+        train(None, "tutorial", torch.device("cpu"), None, 10, tmp_path, 0)
     with pytest.raises(AssertionError, match=r"must be trainable \(network\(\) returned None\)"):
-        train(arena(), "starter", torch.device("cpu"), None, 10, Path("x"), 0, vector_num_envs=1)
+        train(arena(), "starter", torch.device("cpu"), None, 10, tmp_path, 0, vector_num_envs=1)
     for missions, specs, shares in (([], ["noop"], [1]), ([("a", arena())], [], []), ([("a", arena())], ["noop"], [0])):
         with pytest.raises(ValueError):
             evaluate(Console(), missions, [PolicySpec(class_path=name) for name in specs], shares, 1, 1000)
