@@ -1,8 +1,6 @@
 """Commands of who takes part in a league: log in, upload, submit, and look at what came of it."""
 
 import os
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +34,6 @@ from metta.common.errors import UserError
 
 if TYPE_CHECKING:
     from metta.league.client import Client
-    from metta.policy.hosted.process import Sandbox
 
 NAME = 64  # characters of a policy's name
 Named = Annotated[str | None, typer.Option("-p", "--policy", help="only this policy: NAME or NAME:v3")]
@@ -130,7 +127,7 @@ def _try_out(
     from metta.common.settings import validated
     from metta.game.mission import Mission
     from metta.game.missions import load_mission
-    from metta.league.sandbox.bubblewrap import secret_file
+    from metta.league.sandbox.bubblewrap import telling
     from metta.league.sandbox.probe import probe
     from metta.policy.hosted.submission import validate_bundle
 
@@ -139,10 +136,7 @@ def _try_out(
         pool = next(pool for pool in season["pools"] if pool["name"] == season["entry_pool"])
         config = asked.get(f"/tournament/configs/{pool['config_id']}")
         mission, limit = validated(Mission, config["missions"][0], "season"), config["action_timeout_ms"]
-    sandbox: Sandbox | None = probe().sandbox
-    with ExitStack() as kept:
-        if secrets and sandbox:
-            sandbox = partial(sandbox, secrets=kept.enter_context(secret_file(secrets)))
+    with telling(probe().sandbox, secrets) as sandbox:
         report = validate_bundle(bundle, mission, action_timeout_ms=limit, sandbox=sandbox)
     if not report.ok:
         raise UserError(f"{policy}: validation failed: {'; '.join(report.lines()[2:-1])}")

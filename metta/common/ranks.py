@@ -55,10 +55,14 @@ def find_place(environ: Mapping[str, str] = os.environ) -> Place:
     raise UserError(f"the environment's {told}: no rank among a number of processes; torchrun sets all four")
 
 
+def own_cores() -> list[int]:
+    """Numbers of the cores that this process may run on; none where the system does not tell."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
 def share_of_cores(processes: int) -> int:
     """Cores for each of so many processes of this machine, of those that this one may run on; at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes)
+    return max(1, (len(own_cores()) or os.cpu_count() or 1) // processes)
 
 
 def available_cores() -> int:

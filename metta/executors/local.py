@@ -4,7 +4,7 @@ import os
 import subprocess
 from typing import Self
 
-from metta.common.ranks import available_cores
+from metta.common.ranks import available_cores, own_cores
 from metta.executors.process import Task, start_process
 from metta.executors.settings import LocalSettings
 
@@ -18,7 +18,7 @@ class LocalExecutor:
     """Shares out this machine among so many places."""
 
     def __init__(self, places: int) -> None:
-        self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        self._cores = own_cores()
         self._gpus, self._places = _gpus(), places
         self._started: list[LocalProcess] = []
 
@@ -32,13 +32,7 @@ class LocalExecutor:
     def start(self, task: Task, place: int) -> "LocalProcess":
         cores, gpus = (_part(units, place, self._places) for units in (self._cores, self._gpus))
         environment = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
-        if cores:  # a child has those of its parent from the first moment on
-            os.sched_setaffinity(0, cores)
-        try:
-            self._started.append(LocalProcess(start_process(task, environment)))
-        finally:
-            if cores:
-                os.sched_setaffinity(0, self._cores)
+        self._started.append(LocalProcess(start_process(task, environment, cores)))
         return self._started[-1]
 
 

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import Field
@@ -25,14 +25,16 @@ class Task(Settings):
     folder: Path = Field(default_factory=Path.cwd)  # from which paths lead; on all nodes
 
 
-def start_process(task: Task, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
-    """Start a task below this process, with whose end it is asked to stop.
+def start_process(
+    task: Task, environment: Mapping[str, str] = {}, cores: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a task below this process, with whose end it is asked to stop, on some cores; by default on any.
 
     It has a session of its own: Ctrl-C at the terminal comes to it only from here.
     """
     path = task.folder / task.output if task.output else Path(os.devnull)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as output:
+    with open(path, "ab") as output, _on(cores):
         child = subprocess.Popen(
             (sys.executable, "-P", "-m", task.module),
             env={**child_environment(), **environment},
@@ -46,6 +48,20 @@ def start_process(task: Task, environment: Mapping[str, str] = {}) -> subprocess
     with suppress(BrokenPipeError), child.stdin as stdin:  # one that is gone already
         stdin.write(f"{os.getpid()}\n{task.given}".encode())
     return child
+
+
+@contextmanager
+def _on(cores: Collection[int]) -> Iterator[None]:
+    """Run on some cores meanwhile: a child has those of its parent from the first moment on."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def received() -> str:

@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +21,7 @@ from metta.eval.playing import Progress, close_policies, keep_in, play_match, re
 from metta.eval.replay.keeping import SUFFIX
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
-from metta.league.sandbox.bubblewrap import secret_file
+from metta.league.sandbox.bubblewrap import telling
 from metta.policy.hosted.client import HostedPolicy, UnbuiltError
 from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.hosted.submission_code import code_content, play_code
@@ -35,7 +34,6 @@ from metta.rl.machine import one_thread_each
 
 FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
 Kind = Literal["net", "script", "code", "none"]
-NO_SECRETS: Mapping[str, str] = {}
 
 
 class Job(BaseModel):
@@ -98,9 +96,10 @@ def play_job(
     hosting = Hosting(match.action_timeout_ms, job.policy_seconds, sandbox, job.output_bytes)
     info, players, kept = env_info(match.mission), list[_Seated](), ExitStack()
     try:
-        for player, told in zip(match.players, secrets or [NO_SECRETS] * len(match.players), strict=True):
+        for player, told in zip(match.players, secrets or [{}] * len(match.players), strict=True):
             path, seats = fetch_policy(player), replace(info, num_agents=player.seats)
-            players.append(_seat(player, path, seats, _telling(hosting, told, kept), trust_code))
+            held = replace(hosting, prefix=kept.enter_context(telling(sandbox, told)))
+            players.append(_seat(player, path, seats, held, trust_code))
         players = [player.ready() for player in players]  # the processes of all start at once
         policies = [player.policy for player in players]
         record = keep_in(folder, _numbered) if job.replays else record_nothing
@@ -116,13 +115,6 @@ def play_job(
         actions=[b64encode(data) for data in log.packed()],
         replays=[row.replay for row in result.episodes if row.replay],
     )
-
-
-def _telling(hosting: Hosting, secrets: Mapping[str, str], kept: ExitStack) -> Hosting:
-    """How a policy is held that is told secrets."""
-    if hosting.prefix is None or not secrets:
-        return hosting
-    return replace(hosting, prefix=partial(hosting.prefix, secrets=kept.enter_context(secret_file(secrets))))
 
 
 def look_at(bundle: Path) -> tuple[Kind, Digest]:

@@ -6,14 +6,15 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import uvicorn
 
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
-from metta.common.ranks import available_cores
+from metta.common.ranks import available_cores, own_cores
 from metta.executors.process import Task, start_process
 from metta.league import accounts
 from metta.league.league import League, open_league
@@ -98,7 +99,7 @@ def _commissioner(league: League) -> Iterator[None]:
 def _workers(league: League, address: str) -> Iterator[None]:
     """Workers beside the server, with a token of their own that is taken back at the end."""
     wanted = league.settings.workers
-    number, cores = available_cores() if wanted is None else wanted, _cores()
+    number, cores = available_cores() if wanted is None else wanted, own_cores()
     if not number:
         yield
         return
@@ -106,7 +107,7 @@ def _workers(league: League, address: str) -> Iterator[None]:
     given = Hiring(server=address, token=token, trust_code=league.settings.trust_code).model_dump_json()
     task = Task(name="a worker", module="metta.league.worker", given=given)
     # With a core of its own no worker's policies slow down another's, and the processes of a match share its caches.
-    crew = [_Keeper(task, {cores[k % len(cores)]} if number >= len(cores) > 1 else None) for k in range(number)]
+    crew = [_Keeper(task, [cores[k % len(cores)]] if number >= len(cores) > 1 else ()) for k in range(number)]
     try:
         yield
     finally:
@@ -125,27 +126,16 @@ def _token(league: League) -> str:
         return accounts.issue_token(session, user, "worker", f"{socket.gethostname()} {os.getpid()}")
 
 
-def _cores() -> list[int]:
-    """Cores that this process may use; none where that is not known."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-
 class _Keeper:
     """Keeps a task running: a process that has ended is started anew."""
 
-    def __init__(self, task: Task, cores: set[int] | None = None) -> None:
-        """`cores` are those that it runs on; None: any."""
-        self._task, self._cores, self._over = task, cores, threading.Event()
+    def __init__(self, task: Task, cores: Collection[int] = ()) -> None:
+        """`cores`: as of `start_process`."""
+        self._task, self._over = task, threading.Event()
+        self._start = partial(start_process, task, ONE_THREAD, cores)
         self._process = self._start()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = start_process(self._task, ONE_THREAD)
-        if self._cores:
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(process.pid, self._cores)
-        return process
 
     def _keep(self) -> None:
         while not self._over.wait(LOOK):

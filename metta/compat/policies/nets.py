@@ -3,8 +3,7 @@
 What `cogames train -p lstm` saved there plays here, with its `policy_spec.json` as a bundle.
 """
 
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 from metta.compat.environment import PolicyEnvInterface
 from metta.compat.lstm_state import LSTMState
 from metta.compat.observation import NOTHING, Action, AgentObservation
-from metta.compat.policy import AgentPolicy, MultiAgentPolicy, StatefulAgentPolicy, StatefulPolicyImpl
-from metta.policy.stored.forms.torch_file import load_torch
+from metta.compat.policies.with_net import WithNet, drawn, tokens_of
+from metta.compat.policy import AgentPolicy, StatefulAgentPolicy, StatefulPolicyImpl
 
 WIDTH = 128
 
@@ -30,18 +29,7 @@ def _encoder(shape: tuple[int, ...]) -> nn.Sequential:
 
 def obs_to_obs_tensor(obs: AgentObservation, obs_shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Tokens of an agent as a batch of one, uint8 [1, *obs_shape]; what is missing is (255, 0, 0)."""
-    return _tokens(obs, obs_shape, [NOTHING, 0, 0]).to(device)
-
-
-def _tokens(obs: AgentObservation, shape: tuple[int, ...], missing: Any) -> Tensor:
-    tokens = np.full(shape, missing, np.uint8)
-    for row, token in zip(tokens, obs.tokens, strict=False):
-        row[:] = token.raw_token
-    return torch.from_numpy(tokens)[None]
-
-
-def _drawn(logits: Tensor, info: PolicyEnvInterface) -> Action:
-    return Action(info.action_names[int(torch.distributions.Categorical(logits=logits).sample().item())])
+    return tokens_of(obs, obs_shape, [NOTHING, 0, 0]).to(device)
 
 
 class LSTMPolicyNet(nn.Module):
@@ -96,7 +84,7 @@ class LSTMAgentPolicy(StatefulPolicyImpl[LSTMState]):
         memory = {"lstm_h": state.hidden, "lstm_c": state.cell}
         with torch.no_grad():
             logits, _ = self._net(tokens, memory)
-        return _drawn(logits, self._policy_env_info), LSTMState.from_tuple((memory["lstm_h"], memory["lstm_c"]), 1)
+        return drawn(logits, self._policy_env_info), LSTMState.from_tuple((memory["lstm_h"], memory["lstm_c"]), 1)
 
 
 class StatelessPolicyNet(nn.Module):
@@ -127,36 +115,13 @@ class StatelessAgentPolicyImpl(AgentPolicy):
         """Of tokens as objects, or as an array uint8 [200, 3]."""
         info = self._policy_env_info
         whole = isinstance(obs, np.ndarray)
-        seen = torch.from_numpy(obs)[None] if whole else _tokens(obs, info.observation_shape, NOTHING)
+        seen = torch.from_numpy(obs)[None] if whole else tokens_of(obs, info.observation_shape, NOTHING)
         with torch.no_grad():
             logits, _ = self._net(seen.to(self._device))
-        return _drawn(logits, info)
+        return drawn(logits, info)
 
 
-Net = TypeVar("Net", bound=nn.Module)
-
-
-class _WithNet(MultiAgentPolicy, Generic[Net]):
-    """One network for all agents; weights are its state dict."""
-
-    _net: Net
-
-    def __init__(self, policy_env_info: PolicyEnvInterface, device: str | torch.device | None = "cpu") -> None:
-        super().__init__(policy_env_info, device=str(device or "cpu"))
-        self._device = torch.device(device or "cpu")
-
-    def network(self) -> Net:
-        return self._net
-
-    def load_policy_data(self, policy_data_path: str) -> None:
-        weights = load_torch(Path(policy_data_path).read_bytes(), policy_data_path, trust_pickle=False)
-        self._net.load_state_dict(weights)
-
-    def save_policy_data(self, policy_data_path: str) -> None:
-        torch.save(self._net.state_dict(), policy_data_path)
-
-
-class LSTMPolicy(_WithNet[LSTMPolicyNet]):
+class LSTMPolicy(WithNet[LSTMPolicyNet]):
     __module__ = "mettagrid.policy.lstm"
     short_names = ["lstm"]
 
@@ -172,7 +137,7 @@ class LSTMPolicy(_WithNet[LSTMPolicyNet]):
         return StatefulAgentPolicy(self._agent_policy, self._policy_env_info, agent_id=agent_id)
 
 
-class StatelessPolicy(_WithNet[StatelessPolicyNet]):
+class StatelessPolicy(WithNet[StatelessPolicyNet]):
     __module__ = "mettagrid.policy.stateless"
     short_names = ["stateless"]
 

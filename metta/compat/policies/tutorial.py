@@ -1,18 +1,16 @@
 """`tutorial` of `cogames`: the network of its notebooks, a CNN and an LSTM, with the same names of weights."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from metta.compat.environment import PolicyEnvInterface
 from metta.compat.lstm_state import LSTMState
 from metta.compat.observation import NOTHING, Action, AgentObservation
-from metta.compat.policy import MultiAgentPolicy, StatefulAgentPolicy, StatefulPolicyImpl
+from metta.compat.policies.with_net import WithNet, drawn, tokens_of
+from metta.compat.policy import StatefulAgentPolicy, StatefulPolicyImpl
 from metta.compat.tokens import coordinates
-from metta.policy.stored.forms.torch_file import load_torch
 
 SCALES = 256  # entries of the table of normalizations
 
@@ -89,39 +87,24 @@ class TutorialAgentPolicy(StatefulPolicyImpl[LSTMState]):
         return LSTMState(*torch.zeros(2, 1, self._net.hidden_size, device=self._device))
 
     def step_with_state(self, obs: AgentObservation, state: LSTMState) -> tuple[Action, LSTMState]:
-        tokens = np.full(self._policy_env_info.observation_shape, NOTHING, np.uint8)
-        for row, token in zip(tokens, obs.tokens, strict=False):
-            row[:] = token.raw_token
+        tokens = tokens_of(obs, self._policy_env_info.observation_shape, NOTHING)
         memory = {"lstm_h": state.hidden, "lstm_c": state.cell}
         with torch.no_grad():
-            logits, _ = self._net(torch.from_numpy(tokens)[None].to(self._device), memory)
-        chosen = int(torch.distributions.Categorical(logits=logits).sample().item())
-        return Action(self._policy_env_info.action_names[chosen]), LSTMState(memory["lstm_h"], memory["lstm_c"])
+            logits, _ = self._net(tokens.to(self._device), memory)
+        return drawn(logits, self._policy_env_info), LSTMState(memory["lstm_h"], memory["lstm_c"])
 
 
-class TutorialPolicy(MultiAgentPolicy):
-    """One network for all agents; weights are its state dict."""
-
+class TutorialPolicy(WithNet[TutorialPolicyNet]):
     __module__ = "cogames.policy.tutorial_policy"
     short_names = ["tutorial"]
 
     def __init__(self, policy_env_info: PolicyEnvInterface, device: str = "cpu", **kwargs: Any) -> None:
-        super().__init__(policy_env_info, device=device)
-        self._device = torch.device(device)
+        super().__init__(policy_env_info, device)
         self._net = TutorialPolicyNet(policy_env_info).to(self._device)
         self._core = TutorialAgentPolicy(self._net, self._device, policy_env_info)
-
-    def network(self) -> nn.Module:
-        return self._net
 
     def is_recurrent(self) -> bool:
         return True
 
     def agent_policy(self, agent_id: int) -> StatefulAgentPolicy[LSTMState]:
         return StatefulAgentPolicy(self._core, self._policy_env_info, agent_id=agent_id)
-
-    def load_policy_data(self, policy_data_path: str) -> None:
-        self._net.load_state_dict(load_torch(Path(policy_data_path).read_bytes(), policy_data_path, trust_pickle=False))
-
-    def save_policy_data(self, policy_data_path: str) -> None:
-        torch.save(self._net.state_dict(), policy_data_path)

@@ -76,9 +76,10 @@ class Recorder:
         self._untold = np.full(shape, NONE), np.full(shape, NONE), np.full((*shape, 2), NOWHERE)
         begun = self._look(np.zeros(shape, np.int32), np.zeros(shape), None)
         begun.successes[:] = False
-        starts = self._agents(_stacked([begun]))
+        seen = _stacked([begun])
+        agents = self._agents(seen)
         self.recordings = [
-            Recording(header, _states(_stacked([begun]), starts, env, header)[0]) for env, header in enumerate(headers)
+            Recording(header, _states(seen, agents, env, header)[0]) for env, header in enumerate(headers)
         ]
 
     def step(self, actions: np.ndarray, rewards: np.ndarray, values: np.ndarray | None = None) -> None:

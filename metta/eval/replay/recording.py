@@ -25,7 +25,8 @@ class Recording:
         """Take in the states after the next steps, int [steps, header.size]."""
         first = len(self.deltas)
         self.deltas += encode_deltas(np.concatenate([self.state[None], states]))
-        self.states += [encode_state(states[step - first]) for step in range(first, len(self.deltas)) if is_key(step)]
+        keys = range(first + -first % CHUNK_STEPS, len(self.deltas), CHUNK_STEPS)
+        self.states += [encode_state(states[step - first]) for step in keys]
         self.state = states[-1]
         if self._file:
             self._file.add()
@@ -59,8 +60,3 @@ class Recording:
         if self._file:
             self._file.close()
         self._file = None
-
-
-def is_key(step: int) -> bool:
-    """Whether a replay file holds the whole state after a step."""
-    return step % CHUNK_STEPS == 0

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -21,6 +22,7 @@ from metta.common.settings import Settings
 from metta.league.sandbox import enter
 from metta.league.sandbox.groups import Bounds, Groups
 from metta.league.sandbox.system_calls import filter_program
+from metta.policy.hosted.process import Sandbox
 
 MEGABYTE = 1 << 20
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -121,6 +123,16 @@ def secret_file(values: Mapping[str, str]) -> Iterator[str]:
         json.dump(values, file)
         file.flush()
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+@contextmanager
+def telling(sandbox: Sandbox | None, values: Mapping[str, str]) -> Iterator[Sandbox | None]:
+    """A sandbox, if there is one, whose code has further values in its environment."""
+    if sandbox is None or not values:
+        yield sandbox
+        return
+    with secret_file(values) as path:
+        yield partial(sandbox, secrets=path)
 
 
 def _to(place: Path) -> list[str]:

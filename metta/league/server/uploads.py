@@ -32,7 +32,6 @@ from metta.league.work import Bundle
 
 router = APIRouter(tags=["policies"])
 MOST = 1 << 31  # of a page's number
-NO_SECRETS: Mapping[str, str] = {}
 
 
 class Completion(BaseModel):
@@ -86,9 +85,7 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
     return answer
 
 
-def keep_bundle(
-    league: League, caller: Caller, upload: Upload, name: str, told: Mapping[str, str] = NO_SECRETS
-) -> Version:
+def keep_bundle(league: League, caller: Caller, upload: Upload, name: str, told: Mapping[str, str] = {}) -> Version:
     """The version that an uploaded file becomes. Raises UserError for a bad one, which is removed.
 
     What is kept is what was looked at: whoever uploads may still put something else there."""
