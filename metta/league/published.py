@@ -11,6 +11,7 @@ from metta.common.errors import UserError
 from metta.common.files import read_bytes
 from metta.eval.match import Match, engine_version
 from metta.league.client import Client
+from metta.league.names import match_path, season_path
 from metta.league.play import Job, Sandbox, play_job
 from metta.league.rating.published import Published, read_published
 from metta.league.records import Result
@@ -39,7 +40,7 @@ class Evidence(BaseModel):
 
 def fetch(client: Client, season: str) -> Published:
     """All results of a season that its leaderboard counts, and the leaderboard as the league publishes it."""
-    path = f"/tournament/seasons/{season}"
+    path = season_path(season)
     basis = Basis.model_validate(client.get(f"{path}/basis"))
     results: list[Result] = []
     after = None
@@ -77,7 +78,7 @@ class Again:
 def play_again(client: Client, match_id: str, trust_code: bool, sandbox: Sandbox | None = None) -> Again:
     """Play a match again and compare the hash of its result. Raises UserError where that cannot be: another version of
     the engine, or bundles of others."""
-    evidence = Evidence.model_validate(client.get(f"/tournament/matches/{match_id}/evidence"))
+    evidence = Evidence.model_validate(client.get(f"{match_path(match_id)}/evidence"))
     match = evidence.match
     if match.engine != engine_version():
         here = engine_version()[:SHOWN]

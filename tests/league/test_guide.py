@@ -119,7 +119,7 @@ def test_what_the_server_refuses_is_one_line_and_exit_1(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["upload", "-p", "role", "-n", "a:b"], "no ':'"),
+        (["upload", "-p", "role", "-n", "a:b"], "without ':'"),
         (["submit", "my-policy:best"], "NAME:v3"),
         (["seasons", "--versions"], "cogames seasons NAME --versions"),
         (["leaderboard", "--server", "nowhere"], "http://HOST:PORT"),
