@@ -31,7 +31,7 @@ from metta.cli.options import (
 )
 from metta.cli.output import Format, show, table
 from metta.common.errors import UserError, suggest
-from metta.league.names import check_policy_name, match_path, season_path
+from metta.league.names import check_policy_name, check_secrets, match_path, season_path
 
 if TYPE_CHECKING:
     from metta.league.client import Client
@@ -101,6 +101,7 @@ def _secrets(texts: list[str]) -> dict[str, str]:
         if not equals and name not in os.environ:
             raise UserError(f"--secret-env {name}: neither NAME=VALUE nor set here (${name})")
         found[name] = value if equals else os.environ[name]
+    check_secrets(found)
     return found
 
 

@@ -1,12 +1,15 @@
 """Names that people give: what they may be, and where a server tells of what they name. Needs nothing but Python."""
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from metta.common.errors import UserError
 from metta.league.problems import BadRequestError
 
 NAME = 64  # characters of names that people choose
+MOST_SECRETS, LONGEST_SECRET = 10, 2_000  # secret values of a version, characters of each
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 TOKEN = re.compile(r"[!-~]{1,1000}")  # what a header takes as it is
 
 
@@ -15,6 +18,17 @@ def check_policy_name(name: str) -> str:
     if not name.strip() or len(name) > NAME or ":" in name or not name.isprintable() or name != name.strip():
         raise BadRequestError(f"policy name: 1 to {NAME} characters on one line, without ':' and without outer spaces")
     return name
+
+
+def check_secrets(values: Mapping[str, str]) -> None:
+    """Raises BadRequestError for what is no environment, in words without the values."""
+    if len(values) > MOST_SECRETS:
+        raise BadRequestError(f"{len(values)} secret values; a version has at most {MOST_SECRETS}")
+    for name, value in values.items():
+        if not VARIABLE.fullmatch(name):
+            raise BadRequestError("secret values: names have at most 64 letters, digits and _, and begin with no digit")
+        if len(value) > LONGEST_SECRET or "\0" in value:
+            raise BadRequestError(f"secret value {name}: at most {LONGEST_SECRET:,} characters, none of them NUL")
 
 
 def season_path(name: str) -> str:

@@ -156,6 +156,24 @@ def test_other_names_are_refused_before_anything_is_packed(name: str, home: Path
 
 
 @pytest.mark.parametrize(
+    ("secrets", "expected"),
+    [
+        (["=x"], "names have at most 64 letters"),
+        (["A B=x"], "names have at most 64 letters"),
+        ([f"KEY={'x' * 2001}"], "KEY: at most 2,000 characters"),
+        ([f"K{number}=x" for number in range(11)], "11 secret values; a version has at most 10"),
+        (["NOT_SET"], "neither NAME=VALUE nor set here ($NOT_SET)"),
+    ],
+)
+def test_secret_values_are_looked_at_before_anything_is_asked(
+    secrets: list[str], expected: str, server: str, cogames: Cogames
+):
+    words = [word for secret in secrets for word in ("--secret-env", secret)]
+    done = cogames("upload", "-p", "role", "-n", "mine", *words)
+    assert done.code == 2 and expected in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("line", "expected"),
     [
         ("", None),

@@ -14,7 +14,7 @@ from metta.league.accounts import Caller
 from metta.league.bundles import check_bundle
 from metta.league.files import Folder
 from metta.league.league import League
-from metta.league.names import check_policy_name
+from metta.league.names import check_policy_name, check_secrets
 from metta.league.problems import (
     BadRequestError,
     ConflictError,
@@ -28,7 +28,6 @@ from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, ow
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
-from metta.league.vault import check_secrets
 from metta.league.work import Bundle
 
 router = APIRouter(tags=["policies"])
