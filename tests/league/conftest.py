@@ -228,9 +228,11 @@ class Served:
     process: subprocess.Popen[str]
 
 
-def serve(data: Path, *words: str, season: SeasonSettings | None = None) -> Served:
-    """Begin to serve a league with a short season."""
-    database = Database(f"sqlite:///{data / SQLITE}")
+def serve(data: Path, *words: str, season: SeasonSettings | None = None, address: str | None = None) -> Served:
+    """Begin to serve a league with a short season; `address`: of its database."""
+    if address:
+        words = (*words, "--database", address)
+    database = Database(address or f"sqlite:///{data / SQLITE}")
     database.migrate()
     with database.transaction() as session:
         add_season(session, season or short_season(), engine_version())
@@ -244,10 +246,24 @@ def serve(data: Path, *words: str, season: SeasonSettings | None = None) -> Serv
     return Served(line.split()[1], data, process)
 
 
+def one_worker() -> list[str]:
+    """Words of `serve` for a worker that runs uploaded code."""
+    return ["--workers", "1", *([] if probe().sandbox else ["--trust-code"])]
+
+
+@pytest.fixture
+def served_on(address: str, tmp_path: Path) -> Iterator[Served]:
+    """As `served`, on each database."""
+    found = serve(tmp_path / "league", *one_worker(), address=address)
+    yield found
+    found.process.terminate()
+    found.process.wait(30)
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A league with a worker that runs uploaded code."""
-    found = serve(tmp_path_factory.mktemp("league"), "--workers", "1", *([] if probe().sandbox else ["--trust-code"]))
+    found = serve(tmp_path_factory.mktemp("league"), *one_worker())
     yield found
     found.process.terminate()
     found.process.wait(30)

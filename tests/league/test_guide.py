@@ -61,15 +61,15 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_the_guide_as_it_stands(served: Served, person: Path, cogames: Cogames):
+def test_the_guide_as_it_stands(served_on: Served, person: Path, cogames: Cogames):
     printed: dict[str, str] = {}
     for command in commands():
         words = shlex.split(command)[1:]
         if words == ["login"]:
-            done = log_in(served.address, person, "guide")
+            done = log_in(served_on.address, person, "guide")
             assert done.returncode == 0 and "Authentication successful: guide" in done.stdout, done.stderr
             continue
-        printed[command] = (done := cogames(*words, "--server", served.address)).out
+        printed[command] = (done := cogames(*words, "--server", served_on.address)).out
         assert done.code == 0, f"{command}: {done.err}"
     assert (
         "Upload complete: my-policy:v3" in printed["cogames upload -p ./train_dir/my_run -n my-policy -f ./extra_data/"]
@@ -77,20 +77,20 @@ def test_the_guide_as_it_stands(served: Served, person: Path, cogames: Cogames):
     assert "Policy already submitted" in printed[f"cogames submit my-policy:v3 --season {DEFAULT}"]
 
     def ranked() -> bool:
-        lines = cogames("leaderboard", "--season", DEFAULT, "--json", "--server", served.address).document
+        lines = cogames("leaderboard", "--season", DEFAULT, "--json", "--server", served_on.address).document
         mine = [line for line in lines if line["user"] == "guide"]
         return {line["policy"]["version"] for line in mine} == {1, 2, 3} and all(line["matches"] > 3 for line in mine)
 
     until(ranked)
-    shown = cogames("submissions", "--server", served.address).out
+    shown = cogames("submissions", "--server", served_on.address).out
     assert all(f"my-policy:v{number}" in shown for number in (1, 2, 3)) and "refused" not in shown
-    assert "competition (active)" in cogames("submissions", "--season", DEFAULT, "--server", served.address).out
-    until(lambda: cogames("league", "recompute", "--season", DEFAULT, "--server", served.address).code == 0)
-    [match] = cogames("matches", "-p", "my-policy:v1", "--limit", "1", "--json", "--server", served.address).document
+    assert "competition (active)" in cogames("submissions", "--season", DEFAULT, "--server", served_on.address).out
+    until(lambda: cogames("league", "recompute", "--season", DEFAULT, "--server", served_on.address).code == 0)
+    [match] = cogames("matches", "-p", "my-policy:v1", "--limit", "1", "--json", "--server", served_on.address).document
     if all(player["policy"]["name"] == "my-policy" for player in match["players"]):
-        done = cogames("league", "verify", match["id"], "--trust-code", "--server", served.address)
+        done = cogames("league", "verify", match["id"], "--trust-code", "--server", served_on.address)
         assert done.code == 0 and "the same result" in done.out, done.err
-    assert json.loads(cogames("seasons", "--json", "--server", served.address).out)[0]["name"] == DEFAULT
+    assert json.loads(cogames("seasons", "--json", "--server", served_on.address).out)[0]["name"] == DEFAULT
     assert (person / "home/.metta/cogames.yaml").stat().st_mode & 0o777 == 0o600
 
 

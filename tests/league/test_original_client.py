@@ -1,4 +1,4 @@
-"""The client of the original, cogames 0.8.1, in a league of ours, from login to leaderboard."""
+"""The client of the original, cogames 0.8.1, in a league of ours on each database, from login to leaderboard."""
 
 import json
 import os
@@ -27,7 +27,7 @@ Typed = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def original(served: Served, tmp_path: Path) -> Iterator[Typed]:
+def original(served_on: Served, tmp_path: Path) -> Iterator[Typed]:
     """Types a command to the original's client: its exit code and what it prints."""
     python = os.environ.get(VARIABLE)
     if not python or subprocess.run([python, "-c", "import cogames"], capture_output=True, check=False).returncode:
@@ -43,7 +43,7 @@ def original(served: Served, tmp_path: Path) -> Iterator[Typed]:
     def call(*words: str) -> tuple[int, str]:
         """Without an address, as it is written for each command."""
         assert child.stdin and child.stdout
-        given = [part.format(served.address) for part in ADDRESSED.get(words[0], ADDRESSED["others"])]
+        given = [part.format(served_on.address) for part in ADDRESSED.get(words[0], ADDRESSED["others"])]
         print(json.dumps([*words, *given]), file=child.stdin, flush=True)
         answer = json.loads(child.stdout.readline())
         return answer["code"], answer["out"]
@@ -74,7 +74,7 @@ def test_the_original_client_plays_in_our_league(original: Typed):
     assert DEFAULT in original("submissions")[1]
 
 
-def test_the_original_client_reads_everything_else_that_it_asks_for(original: Typed, served: Served, tmp_path: Path):
+def test_the_original_client_reads_everything_else_that_it_asks_for(original: Typed, served_on: Served, tmp_path: Path):
     assert original("submissions")[1].split() == [
         "Error:",
         "Not",
@@ -85,7 +85,7 @@ def test_the_original_client_reads_everything_else_that_it_asks_for(original: Ty
         "login",
     ]
     assert original("login")[0] == 0
-    code, said = original("auth", "status", "--api-server", served.address)
+    code, said = original("auth", "status", "--api-server", served_on.address)
     assert code == 0 and tmp_path.name in said
     token = original("auth", "get-token")[1].strip()
     assert original("auth", "set-token", token)[0] == 0

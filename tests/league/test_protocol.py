@@ -38,6 +38,8 @@ def test_a_policy_goes_from_upload_to_the_leaderboard(playground: Playground, tm
     assert both["status"] == "completed" and len(both["assignments"]) == 8 and both["episode_id"] == both["id"]
     assert [player["num_agents"] for player in both["players"]] == [both["assignments"].count(k) for k in (0, 1)]
     assert playground.get("/tournament/my-memberships", "anna") == {done["id"]: [DEFAULT]}
+    again = playground.post(f"/tournament/seasons/{DEFAULT}/submissions", "anna", {"policy_version_id": done["id"]})
+    assert again.json() == {"pools": ["qualifying", "competition"], "already": True, "retired": None}
     history = playground.get(f"/tournament/policies/{done['id']}/memberships", "anna")
     assert [(entry["pool_name"], entry["action"]) for entry in history] == [
         ("qualifying", "entered"), ("competition", "promoted"),

@@ -95,10 +95,14 @@ class Entered:
 def enter(session: Session, caller: Caller, season: Season, version: Version) -> Entered:
     """Enter a version in a season, once: who is in already stays in, who was retired stays out. Raises ForbiddenError,
     ConflictError, TooManyError where it may not."""
-    pools = {pool.id: pool for pool in season.pools}
-    entries = list(session.scalars(select(Entry).where(Entry.version_id == version.id, Entry.pool_id.in_(pools))))
+    wanted = [pool.id for pool in season.pools]
+    entries = {
+        entry.pool_id: entry
+        for entry in session.scalars(select(Entry).where(Entry.version_id == version.id, Entry.pool_id.in_(wanted)))
+    }
     if entries:
-        active = [pools[entry.pool_id].name for entry in entries if entry.retired_at is None]
+        playing = {pool_id for pool_id, entry in entries.items() if entry.retired_at is None}
+        active = [pool.name for pool in season.pools if pool.id in playing]
         reasons = [] if active else [*why_retired(session, season, [version.id]).values()]
         return Entered(active, already=True, retired=reasons[-1] if reasons else None)
     _check_entry(session, caller, season, version)
