@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files of tests for pytest-xdist, which hands them out one after the other (`--dist loadfile`)."""
     first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(LONG)))
+
+
+@pytest.fixture(autouse=True)
+def whole_numbers() -> Iterator[None]:
+    """No test leaves a region of torch in which the tests after it would round."""
+    yield
+    if (torch := sys.modules.get("torch")) is not None:
+        open_regions = torch.autocast_increment_nesting() - 1
+        torch.autocast_decrement_nesting()
+        assert not open_regions and not torch.is_autocast_enabled("cpu")
 
 
 @pytest.fixture(scope="module")
