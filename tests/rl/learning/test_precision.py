@@ -104,7 +104,7 @@ def test_weights_that_have_changed_are_rounded_anew() -> None:
     with BF16.playing():
         before, _ = BF16.act(net, torch.ones(4, 6), state)
     with torch.no_grad():
-        net.critic.bias += 1
+        net.critic.bias.add_(1)
     with BF16.playing():
         after, _ = BF16.act(net, torch.ones(4, 6), state)
     torch.testing.assert_close(after.values, before.values + 1, rtol=1e-2, atol=1e-2)
@@ -126,7 +126,7 @@ def test_weights_are_rounded_anew_in_a_region_of_somebody_else(outer_region: Non
             played.append(BF16.act(net, torch.ones(4, 6), state)[0].values)
         learned.append(BF16.unroll(net, torch.ones(1, 4, 6), state, resets).values[0])
         with torch.no_grad():
-            net.critic.bias += 1
+            net.critic.bias.add_(1)
     for values in (played, learned):
         torch.testing.assert_close(values[1], values[0] + 1, rtol=1e-2, atol=1e-2)
 
