@@ -158,12 +158,10 @@ def _published(results: str | None, season: str | None, server: str) -> "Publish
 
 
 def _keep(path: Path, text: str) -> None:
-    from metta.common.files import write_atomic
+    from metta.common.files import write_atomic, writing
 
-    try:
+    with writing(f"--output {path}"):
         write_atomic(path, text)
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written ({error.strerror})") from None
 
 
 @league.command()
