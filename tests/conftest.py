@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from metta.common.ranks import available_cores
+
 # How long an example takes says how busy the machine is. Examples are the same in every run;
 # `pytest --hypothesis-profile explore` looks for others.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +29,11 @@ LONG = (
     "rl/test_machina1", "rl/run/test_wandb", "rl/run/test_interruptions", "game/test_reference",
     "rl/experience/test_external", "test_package", "test_benchmarks",
 )  # fmt: skip
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests also wait, for clocks and for each other's processes."""
+    return min(8, available_cores()) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
