@@ -46,10 +46,10 @@ def _nearest(numbers: Sequence[int], mark: float) -> int:
 
 
 def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoint], int]]:
-    """Ranks that a version had, oldest first, and how many results there are by now, by season."""
+    """Ranks that a version had, oldest first, and how many results there are by now, by season (NAME:vN)."""
     query = select(Season, RankPoint).join(Season, RankPoint.season_id == Season.id)
     query = query.where(RankPoint.version_id == version_id).order_by(Season.name, Season.version, RankPoint.results)
     found: dict[str, tuple[list[RankPoint], int]] = {}
     for season, point in session.execute(query):
-        found.setdefault(f"{season.name} v{season.version}", ([], season.results))[0].append(point)
+        found.setdefault(f"{season.name}:v{season.version}", ([], season.results))[0].append(point)
     return found
