@@ -73,6 +73,15 @@ def test_a_long_leaderboard_is_sorted_as_a_whole_and_shown_in_pages(crowd: Playg
             assert all(int(name[1:]) % 2 for name in names[LINES // 2 :])  # without a rating: last
 
 
+def test_a_season_s_page_is_everybody_s_but_for_one_s_own_lines_and_the_server_s_name(crowd: Playground):
+    place = f"/seasons/{DEFAULT}"
+    for name, own in ((None, 0), ("anna", 100), ("bert", 0), ("anna", 100)):
+        assert open_page(crowd, place, name).text.count('<tr class="own">') == own
+    for host in ("one.example", "two.example", "one.example"):
+        page = crowd.web.get(place, headers={**PAGE, "Host": host}).text
+        assert set(re.findall(r"\w+\.example", page)) == {host}
+
+
 def test_a_page_that_is_not_there_is_told_of(crowd: Playground):
     answer = open_page(crowd, f"/seasons/{DEFAULT}?page=4")
     assert answer.status_code == 404 and "page 4: there are 3" in answer.text

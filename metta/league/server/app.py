@@ -20,6 +20,7 @@ from metta.league.server import accounts, answers, pages, tournament, uploads, w
 from metta.league.server.boards import Boards
 from metta.league.server.guard import Guard
 from metta.league.server.html import PAGES, browser, here, refusal, wants_page
+from metta.league.server.kept import Kept
 
 LOG = logging.getLogger("uvicorn.error")
 FULL = {"SQLITE_FULL", "53100"}  # as the databases say that no space is left
@@ -34,6 +35,7 @@ def make_app(league: League) -> FastAPI:
         responses={**ERRORS},
     )  # fmt: skip
     app.state.league, app.state.boards = league, Boards()
+    app.state.pages = Kept(pages.FRESH, pages.STALE, pages.MOST)
     for router in (accounts.router, uploads.router, tournament.router, work.router, accounts.pages, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=str(PAGES / "static")))

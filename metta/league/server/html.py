@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from metta.common.errors import printable
 from metta.league.accounts import Caller
@@ -88,6 +89,11 @@ def render(
         "here": here(request), "server": own_address(request, league),
     }  # fmt: skip
     return HTMLResponse(TEMPLATES.get_template(f"{name}.html").render({**shown, **values}), status)
+
+
+def part(name: str, values: Mapping[str, Any]) -> Markup:
+    """A part of a page."""
+    return Markup(TEMPLATES.get_template(f"{name}.html").render(values))
 
 
 def refusal(request: Request, league: League, status: int, detail: str, caller: Caller | None = None) -> Response:

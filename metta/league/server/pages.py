@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from metta.common.errors import UserError
@@ -13,9 +14,9 @@ from metta.league.accounts import Caller
 from metta.league.league import League
 from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
-from metta.league.server.asking import TheLeague, audit
+from metta.league.server.asking import TheLeague, audit, own_address
 from metta.league.server.figures import course, interval, scale
-from metta.league.server.html import Browser, Proven, SignedInBrowser, go, render
+from metta.league.server.html import Browser, Proven, SignedInBrowser, go, part, render
 from metta.league.server.uploads import keep_bundle
 from metta.league.store import history, matches, policies, seasons
 from metta.league.store.schema import Id, Season
@@ -24,6 +25,7 @@ from metta.view.page import content_policy, replay_page
 router = APIRouter(include_in_schema=False)
 LINES = 100  # of a table on a page
 RECENT = 10  # matches on the page of a season
+FRESH, STALE, MOST = 0.5, 1.0, 64  # of the pages of seasons that are kept: seconds, and how many
 Page = Annotated[int, Query(ge=1, le=10_000)]
 Sort = Annotated[str, Query(pattern=f"^-?({'|'.join(seasons.ORDERS)})$")]
 
@@ -37,25 +39,36 @@ def home(request: Request, league: TheLeague, caller: Browser) -> Response:
 
 
 @router.get("/seasons/{name}")
-def season_page(
+async def season_page(
     request: Request, league: TheLeague, caller: Browser, name: str, page: Page = 1, sort: Sort = "rank"
 ) -> Response:
+    server = own_address(request, league)
+    title, body = await request.app.state.pages.get(
+        (name, page, sort, server), lambda _: _season_body(league, name, page, sort, server)
+    )
+    if caller:
+        body = body.replace(f'<tr data-by="{caller.user.name}">', Markup('<tr class="own">'))
+    return render(request, league, "season", caller, {"title": title, "body": body})
+
+
+def _season_body(league: League, name: str, page: int, sort: str, server: str) -> tuple[str, Markup]:
+    """Title and body of a season's page, which are everybody's."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        number = seasons.ranked(session, season)
-        pages = _pages(page, number)
+        pages = _pages(page, seasons.ranked(session, season))
         lines = seasons.leaderboard(session, season, sort, LINES, (page - 1) * LINES)
         entrants, active = seasons.entrants(session, season)
         recent = matches.list_matches(session, season, limit=RECENT)
+        settings = seasons.settings_of(season)
         values = {
-            "season": season, "settings": seasons.settings_of(season), "status": status_of(season),
+            "season": season, "settings": settings, "status": status_of(season), "server": server,
             "versions": seasons.versions_of(session, season.name), "entrants": entrants, "active": active,
-            "number": number, "page": page, "pages": pages, "sort": sort, "scale": scale(lines),
+            "page": page, "pages": pages, "sort": sort, "scale": scale(lines),
             "lines": [(line, interval(line, scale(lines))) for line in lines],
             "recent": [match for match in recent if match.finished_at],
             "under_way": matches.under_way(session, season.pools),
         }  # fmt: skip
-    return render(request, league, "season", caller, values)
+        return settings.display_name or season.name, part("season_body", values)
 
 
 def _pages(page: int, lines: int) -> int:
