@@ -8,7 +8,7 @@ import pytest
 from metta.league import accounts, records
 from metta.league.seasons import DEFAULT
 from metta.league.server.html import COOKIE
-from metta.league.store import policies, results, seasons
+from metta.league.store import history, policies, results, seasons
 from metta.league.store.schema import Entry, Standing
 from tests.league.conftest import MakeLeague, Playground, bundle, short_season
 
@@ -82,10 +82,23 @@ def test_a_season_s_page_is_everybody_s_but_for_one_s_own_lines_and_the_server_s
         assert set(re.findall(r"\w+\.example", page)) == {host}
 
 
+def test_a_leaderboard_shows_how_ranks_went(crowd: Playground):
+    with crowd.league.database.transaction() as session:
+        season = seasons.find_season(session, DEFAULT)
+        [best, *_] = seasons.leaderboard(session, season, limit=1)
+        for results_then, rank in ((1, 4), (2, 9), (3, 1)):
+            line = {"version_id": best.version_id, "rank": rank, "score": 0.0}
+            history.add_points(session, season.id, results_then, [line])
+    page = open_page(crowd, f"/seasons/{DEFAULT}").text
+    assert page.count("from rank 4 to 1, best 1, worst 9</title>") == page.count("polyline") == 1
+
+
 def test_a_page_that_is_not_there_is_told_of(crowd: Playground):
     answer = open_page(crowd, f"/seasons/{DEFAULT}?page=4")
     assert answer.status_code == 404 and "page 4: there are 3" in answer.text
     assert open_page(crowd, f"/seasons/{DEFAULT}?sort=colour").status_code == 422
+    for place in (f"/seasons/{DEFAULT}/matches", "/me"):
+        assert open_page(crowd, f"{place}?page=9", "anna").status_code == 404
 
 
 def test_one_s_policies_are_shown_in_pages(crowd: Playground):

@@ -49,10 +49,11 @@ def interval(line: Row[Any], scale: Scale) -> Interval:
 
 @dataclass(frozen=True)
 class Course:
-    """Ranks over time as points of a line, rank 1 at the top and the worst one at the bottom; the first and the newest
+    """Ranks over time as points of a line, the best at the top and the worst at the bottom; the first and the newest
     with the number of matches that had ended."""
 
     points: str
+    best: int
     worst: int
     first: int
     begun: int
@@ -60,16 +61,16 @@ class Course:
     results: int
 
 
-def course(points: Sequence[RankPoint], results: int) -> Course:
+def course(points: Sequence[RankPoint | Row[Any]], results: int) -> Course:
     """The course of a version's rank up to now, when its season has so many results; it keeps a rank until the next
     point."""
-    worst = max(point.rank for point in points)
+    best, worst = min(point.rank for point in points), max(point.rank for point in points)
     first, last = points[0].results, max(results, points[0].results + 1)
     steps: list[tuple[float, float]] = []
     for point in points:
         x = COURSE_WIDTH * (point.results - first) / (last - first)
-        y = MARGIN + (COURSE_HEIGHT - 2 * MARGIN) * (point.rank - 1) / max(1, worst - 1)
+        y = MARGIN + (COURSE_HEIGHT - 2 * MARGIN) * (point.rank - best) / max(1, worst - best)
         steps += [(x, steps[-1][1]), (x, y)] if steps else [(x, y)]
     steps.append((COURSE_WIDTH, steps[-1][1]))
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in steps)
-    return Course(line, worst, points[0].rank, first, points[-1].rank, results)
+    return Course(line, best, worst, points[0].rank, first, points[-1].rank, results)

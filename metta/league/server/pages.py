@@ -1,12 +1,14 @@
 """Pages for people: seasons with their leaderboards, policies, matches, and uploading."""
 
 import uuid
+from collections.abc import Sequence
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from metta.common.errors import UserError
@@ -15,7 +17,7 @@ from metta.league.league import League
 from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit, own_address
-from metta.league.server.figures import course, interval, scale
+from metta.league.server.figures import Course, Interval, course, interval, scale
 from metta.league.server.html import Browser, Proven, SignedInBrowser, go, part, render
 from metta.league.server.uploads import keep_bundle
 from metta.league.store import history, matches, policies, seasons
@@ -26,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 LINES = 100  # of a table on a page
 RECENT = 10  # matches on the page of a season
 FRESH, STALE, MOST = 0.5, 1.0, 64  # of the pages of seasons that are kept: seconds, and how many
-Page = Annotated[int, Query(ge=1, le=10_000)]
+Page = Annotated[int, Query(ge=1, le=1_000)]
 Sort = Annotated[str, Query(pattern=f"^-?({'|'.join(seasons.ORDERS)})$")]
 
 
@@ -64,11 +66,20 @@ def _season_body(league: League, name: str, page: int, sort: str, server: str) -
             "season": season, "settings": settings, "status": status_of(season), "server": server,
             "versions": seasons.versions_of(session, season.name), "entrants": entrants, "active": active,
             "page": page, "pages": pages, "sort": sort, "scale": scale(lines),
-            "lines": [(line, interval(line, scale(lines))) for line in lines],
+            "lines": _with_pictures(session, season, lines),
             "recent": [match for match in recent if match.finished_at],
             "under_way": matches.under_way(session, season.pools),
         }  # fmt: skip
         return settings.display_name or season.name, part("season_body", values)
+
+
+def _with_pictures(
+    session: Session, season: Season, lines: Sequence[Row[Any]]
+) -> list[tuple[Row[Any], Interval, Course | None]]:
+    """Lines of a leaderboard, each with its interval on the scale of all, and the course of its rank."""
+    points = history.newest_points(session, season.id, [line.version_id for line in lines])
+    courses = {version_id: course(some, season.results) for version_id, some in points.items()}
+    return [(line, interval(line, scale(lines)), courses.get(line.version_id)) for line in lines]
 
 
 def _pages(page: int, lines: int) -> int:
@@ -84,8 +95,16 @@ def season_matches(request: Request, league: TheLeague, caller: Browser, name: s
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
         found = matches.list_matches(session, season, None, LINES + 1, (page - 1) * LINES)
-        values = {"season": season, "settings": seasons.settings_of(season), "found": found[:LINES], "page": page}
-    return render(request, league, "matches", caller, {**values, "more": len(found) > LINES})
+        values = {"season": season, "settings": seasons.settings_of(season), **_part(page, found)}
+    return render(request, league, "matches", caller, values)
+
+
+def _part(page: int, found: Sequence[Any]) -> dict[str, Any]:
+    """A page of a table whose length nobody counts, of what was found from there on. Raises MissingError for one that
+    is empty."""
+    if page > 1 and not found:
+        raise MissingError(f"page {page}: there are fewer")
+    return {"page": page, "found": found[:LINES], "more": len(found) > LINES}
 
 
 @router.get("/policies/{version_id}")
@@ -99,9 +118,7 @@ def policy_page(request: Request, league: TheLeague, caller: Browser, version_id
             "owned": owned,
             "versions": policies.list_versions(session, version.policy.user, version.policy.name),
             "changes": seasons.changes_of(session, version_id),
-            "played": played[:LINES],
-            "page": page,
-            "more": len(played) > LINES,
+            **_part(page, played),
             "rivals": matches.head_to_head(session, version_id),
             "logs": matches.logs_of(session, version_id, 5) if owned else [],
             "courses": [(name, course(*ranks)) for name, ranks in history.courses_of(session, version_id).items()],
@@ -154,8 +171,8 @@ def my_page(request: Request, league: TheLeague, caller: SignedInBrowser, page: 
     with league.database.reading() as session:
         found = policies.list_versions(session, caller.user, limit=LINES + 1, offset=(page - 1) * LINES)
         entered = seasons.seasons_by_version(session, caller.user.id)
-        values = {"versions": found[:LINES], "entered": entered, "seasons": _open_seasons(session)}
-    return render(request, league, "me", caller, {**values, "page": page, "more": len(found) > LINES})
+        values = {**_part(page, found), "entered": entered, "seasons": _open_seasons(session)}
+    return render(request, league, "me", caller, values)
 
 
 @router.post("/me/submit")
