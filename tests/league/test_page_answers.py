@@ -126,14 +126,15 @@ def test_matches_are_shown_in_pages(playground: Playground, monkeypatch: pytest.
 
 def test_only_seasons_that_take_entries_are_offered(playground: Playground):
     with playground.league.database.transaction() as session:
-        over = short_season(name="over", default=False, ends_at="2020-01-01T00:00:00Z")
-        seasons.add_season(session, over, playground.league.engine)
+        earlier = short_season(name="earlier", default=False, ends_at="2020-01-01T00:00:00Z")
+        seasons.add_season(session, earlier, playground.league.engine)
         seasons.add_season(session, short_season(name="later", default=False), playground.league.engine)
     version = playground.upload("anna", "mine", bundle("random"))
     for place in ("/me", "/upload"):
         offered = re.findall(r"<option[^>]*>([^<]*)</option>", open_page(playground, place, "anna").text)
-        assert "over" not in offered and "later" in offered
-    page = open_page(playground, "/seasons/over").text
+        assert "earlier" not in offered and "later" in offered
+    assert re.findall(r'href="/seasons/([^"]+)"', open_page(playground, "/").text) == [DEFAULT, "later", "earlier"]
+    page = open_page(playground, "/seasons/earlier").text
     assert "cogames submit" not in page and "ended <time" in page and "2020-01-01 00:00 UTC" in page
     assert send(playground, "/me/submit", "anna", version_id=version["id"], season="later").status_code == 303
     assert "<option>" not in open_page(playground, "/me", "anna").text
@@ -200,7 +201,8 @@ def test_a_policy_s_way_is_shown_to_all_and_the_reasons_to_its_owner(playground:
     version = playground.upload("anna", "mine", bundle("mine.Policy", mine="import numby"))
     playground.work(trust_code=True)
     place, reason = f"/policies/{version['id']}", "No module named &#39;numby&#39;"
-    assert reason in open_page(playground, place, "anna").text and reason in open_page(playground, "/me", "anna").text
+    mine = open_page(playground, "/me", "anna").text
+    assert reason in open_page(playground, place, "anna").text and reason in mine and "retired</span>" in mine
     for other in (None, "bert"):
         page = open_page(playground, place, other).text
         assert "refused</span>" in page and "retired</span>" in page and "numby" not in page

@@ -42,7 +42,7 @@ class Interval:
 
 def interval(line: Row[Any], scale: Scale) -> Interval:
     """Where a score and its interval lie."""
-    text = f"{line.score:.2f}, 95 % interval {line.low:.2f} to {line.high:.2f}"
+    text = f"{line.score:z.2f}, 95 % interval {line.low:z.2f} to {line.high:z.2f}"
     zero = scale.place(0) if scale.least <= 0 <= scale.most else None
     return Interval(scale.place(line.low), scale.place(line.score), scale.place(line.high), zero, text)
 

@@ -21,6 +21,7 @@ from metta.league.settings import SESSION_TIME
 
 COOKIE = "cogames_session"
 PAGES = files("metta.league").joinpath("pages")
+NUMBER = "{:z.2f}".format  # a score, without a minus where it is 0.00
 TEMPLATES = Environment(
     loader=FileSystemLoader(str(PAGES)),
     autoescape=True,
@@ -28,6 +29,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.filters["number"] = NUMBER
 
 
 def browser(request: Request, league: TheLeague) -> Caller | None:

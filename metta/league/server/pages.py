@@ -37,6 +37,7 @@ def home(request: Request, league: TheLeague, caller: Browser) -> Response:
     with league.database.reading() as session:
         found = seasons.list_seasons(session)
         shown = [(season, seasons.settings_of(season), status_of(season)) for season in found]
+    shown.sort(key=lambda one: one[2] == "complete")
     return render(request, league, "home", caller, {"seasons": shown})
 
 

@@ -148,21 +148,21 @@ def entries_of(session: Session, season: Season, user_id: Id | None = None) -> l
     return list(found.values())
 
 
-def seasons_by_version(session: Session, user_id: Id) -> dict[Id, list[Season]]:
-    """The seasons that each version of a user is in."""
+def seasons_by_version(session: Session, user_id: Id) -> dict[Id, dict[Season, bool]]:
+    """The seasons that each version of a user is in, and whether it takes part in the last of the pools that it came
+    to."""
     rows = session.execute(
-        select(Version.id, Season)
+        select(Version.id, Season, Entry.retired_at)
         .join(Entry, Entry.version_id == Version.id)
         .join(Pool, Entry.pool_id == Pool.id)
         .join(Season, Pool.season_id == Season.id)
         .join(Policy, Version.policy_id == Policy.id)
         .where(Policy.user_id == user_id)
-        .order_by(Season.name, Season.version)
+        .order_by(Season.name, Season.version, Pool.place)
     )
-    found: defaultdict[Id, list[Season]] = defaultdict(list)
-    for version_id, season in rows:
-        if season not in found[version_id]:  # it is in several of its pools
-            found[version_id].append(season)
+    found: defaultdict[Id, dict[Season, bool]] = defaultdict(dict)
+    for version_id, season, retired_at in rows:
+        found[version_id][season] = retired_at is None
     return dict(found)
 
 
