@@ -59,7 +59,8 @@ def _sign_in_page(
     request: Request, league: League, next: str, name: str = "", problem: str = "", status: int = 200
 ) -> Response:
     values = {
-        "next": local(next), "problem": problem, "name": name, "open": league.settings.registration == "open",
+        "next": local(next), "here": local(next), "problem": problem, "name": name,
+        "open": league.settings.registration == "open",
         "provider": league.provider.name if league.provider else "",
     }  # fmt: skip
     return render(request, league, "sign_in", None, values, status)

@@ -251,7 +251,7 @@ class HistoryEntry(BaseModel):
 def status_of(season: Season) -> Literal["not_started", "in_progress", "complete"]:
     """How far a season is."""
     settings, moment = settings_of(season), now()
-    if season.disabled_at or (settings.ends_at and settings.ends_at <= moment):
+    if season.disabled_at or not season.canonical or (settings.ends_at and settings.ends_at <= moment):
         return "complete"
     return "not_started" if settings.starts_at and settings.starts_at > moment else "in_progress"
 

@@ -5,12 +5,12 @@ import time
 from collections import OrderedDict
 from hashlib import sha256
 
-from fastapi import HTTPException
-from fastapi.responses import JSONResponse
+from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metta.league.settings import Limits
+from metta.league.league import League
+from metta.league.server.html import refusal
 
 MOST_KNOWN = 100_000  # callers whose requests are counted
 SENT_LARGE = ("/files/", "/upload", "/work/jobs/")  # paths that take bundles, replays, results
@@ -46,8 +46,8 @@ class Rates:
 class Guard:
     """The middleware of a league's server."""
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
-        self._app, self._limits, self._rates = app, limits, Rates()
+    def __init__(self, app: ASGIApp, league: League) -> None:
+        self._app, self._league, self._limits, self._rates = app, league, league.settings.limits, Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,17 +57,17 @@ class Guard:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _tell(MutableHeaders(scope=message), scope["state"].get("form_action", ""))
+                _tell(MutableHeaders(scope=message), scope)
             await send(message)
 
         if wait := self._wait(scope, headers):
-            refusal = JSONResponse({"detail": f"too many requests; again in {wait:.0f} s"}, 429)
-            refusal.headers["Retry-After"] = str(int(wait) + 1)
-            return await refusal(scope, receive, answer)
+            refused = refusal(Request(scope), self._league, 429, f"too many requests; again in {int(wait) + 1} s")
+            refused.headers["Retry-After"] = str(int(wait) + 1)
+            return await refused(scope, receive, answer)
         most = self._most(scope["path"])
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > most:
-            return await JSONResponse({"detail": f"at most {most:,} bytes"}, 413)(scope, receive, answer)
+            return await refusal(Request(scope), self._league, 413, f"at most {most:,} bytes")(scope, receive, answer)
         await self._app(scope, _bounded(receive, most), answer)
 
     def _most(self, path: str) -> int:
@@ -109,11 +109,11 @@ def _bounded(receive: Receive, most: int) -> Receive:
     return bounded
 
 
-def _tell(headers: MutableHeaders, form_action: str) -> None:
-    headers.setdefault("Content-Security-Policy", f"{POLICY} {form_action}".strip())
+def _tell(headers: MutableHeaders, scope: Scope) -> None:
+    headers.setdefault("Content-Security-Policy", f"{POLICY} {scope['state'].get('form_action', '')}".strip())
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = headers.get("X-Frame-Options", "DENY")
     headers["Referrer-Policy"] = "same-origin"  # without any, browsers hide where a form comes from
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Cache-Control", "max-age=60" if scope["path"].startswith("/static/") else "no-store")

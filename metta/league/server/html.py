@@ -5,20 +5,23 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from metta.common.errors import printable
 from metta.league.accounts import Caller
 from metta.league.league import League
 from metta.league.problems import ForbiddenError, NotSignedInError
-from metta.league.server.asking import TheLeague, known
+from metta.league.server.asking import TheLeague, known, own_address
 from metta.league.settings import SESSION_TIME
 
 COOKIE = "cogames_session"
 PAGES = files("metta.league").joinpath("pages")
+NUMBER = "{:z.2f}".format  # a score, without a minus where it is 0.00
 TEMPLATES = Environment(
     loader=FileSystemLoader(str(PAGES)),
     autoescape=True,
@@ -26,6 +29,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.filters["number"] = NUMBER
 
 
 def browser(request: Request, league: TheLeague) -> Caller | None:
@@ -82,12 +86,34 @@ def render(
     request: Request, league: League, name: str, caller: Caller | None, values: Mapping[str, Any], status: int = 200
 ) -> HTMLResponse:
     """A page."""
-    shown = {"caller": caller, "proof": form_proof(league, caller) if caller else "", "path": request.url.path}
-    text = TEMPLATES.get_template(f"{name}.html").render({**shown, "here": quote(_here(request)), **values})
-    return HTMLResponse(text, status)
+    shown = {
+        "caller": caller, "proof": form_proof(league, caller) if caller else "", "path": request.url.path,
+        "here": here(request), "server": own_address(request, league),
+    }  # fmt: skip
+    return HTMLResponse(TEMPLATES.get_template(f"{name}.html").render({**shown, **values}), status)
 
 
-def _here(request: Request) -> str:
+def part(name: str, values: Mapping[str, Any]) -> Markup:
+    """A part of a page."""
+    return Markup(TEMPLATES.get_template(f"{name}.html").render(values))
+
+
+def refusal(request: Request, league: League, status: int, detail: str, caller: Caller | None = None) -> Response:
+    """What was wrong, in one line: as a page for browsers, else as JSON."""
+    if wants_page(request):
+        return render(request, league, "error", caller, {"status": status, "detail": printable(detail)}, status)
+    return JSONResponse({"detail": printable(detail)}, status)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks, not a program."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def here(request: Request) -> str:
+    """Where a browser comes back to after a sign-in: the page that it shows, or the first one after a form."""
+    if request.method != "GET":
+        return "/"
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 

@@ -183,7 +183,8 @@ def memberships(league: TheLeague, caller: AnyCaller, version_id: Id) -> list[Hi
 def my_memberships(league: TheLeague, caller: SignedIn) -> dict[str, list[str]]:
     """Seasons of each of one's own versions."""
     with league.database.reading() as session:
-        return seasons.seasons_by_version(session, caller.user.id)
+        found = seasons.seasons_by_version(session, caller.user.id)
+        return {str(version_id): sorted({season.name for season in own}) for version_id, own in found.items()}
 
 
 def _json(document: bytes) -> Response:

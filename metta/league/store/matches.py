@@ -126,12 +126,12 @@ def list_matches(
     return list(session.scalars(chosen.limit(limit).offset(offset)))
 
 
-def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
+def matches_of(session: Session, version_id: Id, limit: int, offset: int = 0) -> list[Match]:
     """Matches of a version in all seasons, as `list_matches`."""
     query = (
         select(Match).join(MatchPlayer, MatchPlayer.match_id == Match.id).where(MatchPlayer.version_id == version_id)
     )
-    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit)))
+    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit).offset(offset)))
 
 
 def under_way(session: Session, pools: Sequence[Pool]) -> Counter[str]:
