@@ -27,8 +27,8 @@ SECONDS = 10  # for an answer of a bucket
 
 
 class Files(Protocol):
-    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID, secrets/DIGEST. All raise UnavailableError
-    where they are elsewhere and nobody answers."""
+    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/LEASE-EPISODE, secrets/DIGEST. All raise
+    UnavailableError where they are elsewhere and nobody answers."""
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
         """Where to get or put a file; good for a while. `most`: bytes of one to put. What begins with / is below the

@@ -88,7 +88,7 @@ def played(league: TheLeague, worker: Worker, job_id: Id, said: Played) -> Heard
         league.files.write(f"results/{row.id}", said.result.model_dump_json().encode())
         matches.end_match(session, row, said.result.digest, scores_of(match, said.result), said.result.faults)
         matches.judge_players(session, row, [(one.failure, one.log[-MOST_LOG:]) for one in said.players])
-        row.replays = _replays(row, match)
+        row.replays = _replays(row, match, said.lease)
     return Heard(counts=True)
 
 
@@ -132,7 +132,7 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
         row = matches.get_match(session, job.subject)
         row.status, match = "running", Match.model_validate(row.spec)
         versions = [player.version for player in row.players]
-        keys = _replays(row, match).values()
+        keys = _replays(row, match, job.lease).values()
         replays = [league.files.address("PUT", key, DOWNLOAD_TIME, MOST_REPLAY) for key in keys]
     return Sheet(
         id=job.id,
@@ -162,8 +162,9 @@ def _trial(session: Session, version: Version) -> Match:
     )  # fmt: skip
 
 
-def _replays(row: MatchRow, match: Match) -> dict[str, Any]:
-    """Key of the replay of each episode, by its number."""
+def _replays(row: MatchRow, match: Match, lease: Id) -> dict[str, Any]:
+    """Key of the replay of each episode, by its number. A worker that has lost its lease puts nothing in the place of
+    what another has played."""
     if not row.pool.season.settings["replays"]:
         return {}
-    return {str(number): f"replays/{row.id}-{number}" for number in range(len(match.seeds))}
+    return {str(number): f"replays/{lease}-{number}" for number in range(len(match.seeds))}
