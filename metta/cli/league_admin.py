@@ -338,15 +338,13 @@ def close_season(
     data: Data = FOLDER,
     database: DatabaseAddress = None,
 ) -> None:
-    """End a season: no more entries, no more matches; its results stay."""
+    """End a season: no more entries, no more matches but those under way; its results stay."""
     if told(context, {"season": name, "data": data}):
         return
-    from metta.league.store.schema import now
-    from metta.league.store.seasons import find_season
+    from metta.league.store.seasons import close, find_season
 
     with _open(data, database).transaction() as session:
-        found = find_season(session, name)
-        found.disabled_at = now()
+        close(session, found := find_season(session, name))
     print(f"season {found.name} v{found.version} is over")
 
 

@@ -31,7 +31,9 @@ class PoolSettings(Settings):
     matches: PositiveInt = Field(default=20, description="matches that each policy plays")
     own_seats: list[PositiveInt] = Field(default=[], description="seats that a policy may hold; none: every number")
     episodes: PositiveInt = Field(default=1, description="episodes of a match, on seeds of their own")
-    threshold: float | None = Field(default=None, description="mean score from which it goes on to the next pool")
+    threshold: float | None = Field(
+        default=None, description="mean score from which it goes on to the next pool; null: any"
+    )
     failures: PositiveInt = Field(default=3, description="matches failed through its own fault that retire a policy")
 
 

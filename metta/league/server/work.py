@@ -10,7 +10,7 @@ from metta.common.errors import UserError
 from metta.eval.match import Match, Player
 from metta.league.league import League
 from metta.league.play import Job
-from metta.league.seasons import VALIDATION_STEPS
+from metta.league.seasons import DEFAULT, VALIDATION_STEPS, find_season
 from metta.league.server.asking import TheLeague, Worker
 from metta.league.server.uploads import bundle_of
 from metta.league.settings import DOWNLOAD_TIME, MEGABYTE
@@ -46,7 +46,7 @@ def lease(league: TheLeague, worker: Worker, hungry: Hungry) -> Jobs:
     league.files.check_room()
     with league.database.transaction() as session:
         taken = jobs.lease(session, hungry.worker, hungry.engine, hungry.most, league.settings.jobs)
-        return Jobs(jobs=[_sheet(league, session, job) for job in taken])
+        return Jobs(jobs=[_sheet(league, session, job, hungry.engine) for job in taken])
 
 
 @router.post("/beats")
@@ -121,13 +121,13 @@ def give_up(session: Session, job: JobRow) -> None:
         matches.fail_match(session, matches.get_match(session, job.subject), error)
 
 
-def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
-    """All that a worker needs for a job."""
+def _sheet(league: League, session: Session, job: JobRow, engine: str) -> Sheet:
+    """All that a worker whose code is `engine` needs for a job."""
     assert job.lease is not None
     replays: list[str] = []
     if job.kind == jobs.VALIDATE:
         version = policies.get_version(session, job.subject)
-        match, versions = _trial(session, version), [version]
+        match, versions = _trial(session, version, engine), [version]
     else:
         row = matches.get_match(session, job.subject)
         row.status, match = "running", Match.model_validate(row.spec)
@@ -147,18 +147,16 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     )
 
 
-def _trial(session: Session, version: Version) -> Match:
-    """A few steps that a version plays alone, of what the default season plays."""
-    season = seasons.default_season(session)
-    if season is None:
-        raise UserError("there is no season whose mission could be tried")
-    settings = seasons.settings_of(season)
+def _trial(session: Session, version: Version, engine: str) -> Match:
+    """A few steps that a version plays alone, of what the default season plays, with whatever code the worker has."""
+    season = next(iter(seasons.list_seasons(session, include_hidden=True)), None)
+    settings = seasons.settings_of(season) if season else find_season(DEFAULT)
     mission = next(iter(settings.build_missions().values()))
     player = Player(policy=UNKNOWN, seats=mission.agents, name=policies.label(version))
     steps = min(VALIDATION_STEPS, mission.max_steps)
     return Match(
         mission=mission.model_copy(update={"max_steps": steps}), players=(player,), seeds=(SEED,), map_seeds=(SEED,),
-        action_timeout_ms=settings.action_timeout_ms, engine=season.engine,
+        action_timeout_ms=settings.action_timeout_ms, engine=engine,
     )  # fmt: skip
 
 

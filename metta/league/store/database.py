@@ -31,8 +31,9 @@ class Database:
     def __init__(self, address: str) -> None:
         """`address` as SQLAlchemy reads it: sqlite:///PATH or postgresql+psycopg://…"""
         self.engine = _engine(address)
-        self._reads = self.engine.execution_options(reads=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reads = self.engine.execution_options(reads=True, **level)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -26,6 +26,7 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     earlier = list(session.scalars(select(Season).where(Season.name == settings.name).with_for_update()))
     for season in earlier:
         season.canonical = False
+        _call_off(session, season)
     season = Season(
         name=settings.name,
         version=1 + max((season.version for season in earlier), default=0),
@@ -36,6 +37,18 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     session.add(season)
     session.flush()
     return season
+
+
+def close(session: Session, season: Season) -> None:
+    """End a season: no more entries, and no more matches but those under way."""
+    matches.lock(session, season.id)
+    season.disabled_at = now()
+    _call_off(session, season)
+
+
+def _call_off(session: Session, season: Season) -> None:
+    for pool in season.pools:
+        matches.withdraw(session, pool.id)
 
 
 def settings_of(season: Season) -> SeasonSettings:
