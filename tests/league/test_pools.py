@@ -12,9 +12,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from metta.league import accounts
 from metta.league.commissioner import Commissioner
 from metta.league.league import SQLITE
-from metta.league.store import jobs, matches, seasons
+from metta.league.problems import TooManyError
+from metta.league.store import jobs, matches, policies, seasons
 from metta.league.store.schema import Change, Entry, Job, Match, Season, Standing, now
 from metta.league.worker import Worker
 from tests.league.conftest import InProcess, MakeLeague, Playground, bundle, short_season
@@ -98,7 +100,7 @@ def test_who_has_played_its_matches_goes_on_from_what_the_pool_asks(
 @pytest.mark.parametrize("how", ["closed", "followed by a new version"])
 def test_of_a_season_that_ends_nothing_more_begins_and_what_is_under_way_counts(how: str, begin: Begin):
     league = begin(pools=[{"name": "only", "matches": 6}])
-    policies = [enter(league, "role"), enter(league, "noop")]
+    entered = [enter(league, "role"), enter(league, "noop")]
     league.commissioner.look()
     begun = take(league, 2)
     with league.league.database.transaction() as session:
@@ -113,7 +115,7 @@ def test_of_a_season_that_ends_nothing_more_begins_and_what_is_under_way_counts(
     league.commissioner.look()
     assert statuses(league) == {"completed": 2}
     found = entries(league)
-    assert [(found["only", one].completed, found["only", one].pending) for one in policies] == [(2, 0), (2, 0)]
+    assert [(found["only", one].completed, found["only", one].pending) for one in entered] == [(2, 0), (2, 0)]
     with league.league.database.reading() as session:
         assert session.scalars(select(Standing.matches)).all() == [2, 2]
 
@@ -131,6 +133,26 @@ def test_after_its_end_a_season_takes_nobody_and_who_is_in_plays_all_matches(beg
         [job] = [job for job in take(league) if job.kind == jobs.MATCH]
         end(league, job, 1.0)
     assert entries(league)["only", version].completed == 3
+
+
+def test_who_submits_many_versions_at_once_enters_no_more_than_it_may(begin: Begin):
+    league = begin(versions_per_user=3)
+    versions = [league.upload("anna", f"p{k}", bundle("role"), season=None)["id"] for k in range(9)]
+    caller, submitted = league.token("anna"), threading.Barrier(len(versions))
+
+    def submit(version: str) -> bool:
+        submitted.wait()
+        try:
+            with league.league.database.transaction() as session:
+                season, found = session.scalars(select(Season)).one(), policies.get_version(session, uuid.UUID(version))
+                who = accounts.who(session, caller)
+                return bool(who and seasons.enter(session, who, season, found)[1])
+        except TooManyError:
+            return False
+
+    with ThreadPoolExecutor(len(versions)) as pool:
+        assert sum(pool.map(submit, versions)) == 3
+    assert len(entries(league)) == 3
 
 
 @pytest.mark.parametrize("season", ["hidden", "of other code", "closed"])

@@ -13,7 +13,7 @@ from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
 from metta.league.store import matches
-from metta.league.store.policies import label
+from metta.league.store.policies import label, lock_user
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, User, Version, now
 
 STALE = -1  # no number of results
@@ -107,6 +107,7 @@ def enter(session: Session, caller: Caller, season: Season, version: Version) ->
 
 def _check_entry(session: Session, caller: Caller, season: Season, version: Version) -> None:
     settings = settings_of(season)
+    lock_user(session, version.policy.user_id)
     if season.disabled_at or not season.canonical or (settings.ends_at and settings.ends_at <= now()):
         raise ConflictError(f"Season '{season.name}' (v{season.version}) is over")
     if version.status == "refused":
