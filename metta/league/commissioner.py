@@ -2,6 +2,7 @@
 process of its own, so that no reader waits for it."""
 
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -13,6 +14,7 @@ from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from metta.common.background import in_background
+from metta.common.commands import guarded
 from metta.common.logging import warn
 from metta.eval.match import Match as MatchSpec
 from metta.eval.match import Player
@@ -223,11 +225,12 @@ def _keep(session: Session, season: Season, lines: list[records.Standing], count
     history.add_points(session, season.id, counted, moved)
 
 
-def main() -> None:
+def main() -> int:
     """Conduct the seasons of a league until its server is gone, which gives its settings."""
     league = open_league(LeagueSettings.model_validate_json(received()))
     Commissioner(league).conduct(threading.Event())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -43,8 +43,9 @@ class Database:
 
     @contextmanager
     def alone(self) -> Iterator[Session]:
-        """A transaction of which there is one at a time, of all servers: for what is made once."""
-        with self.transaction() as session:
+        """A transaction of which there is one at a time, of all servers: for what is made once, as one begins. Raises
+        UserError where the database does not answer."""
+        with self._told(), self.transaction() as session:
             if not self.is_sqlite:  # which has one writer at a time
                 session.execute(ALONE)
             yield session
@@ -84,7 +85,7 @@ class Database:
 
     def key(self, name: str) -> bytes:
         """A secret that all servers of this database share."""
-        with self._told(), self.alone() as session:
+        with self.alone() as session:
             found = session.get(Key, name)
             if found is None:
                 found = Key(name=name, value=secrets.token_hex(32))
