@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
@@ -86,27 +86,28 @@ class Commissioner:
             return
         with self._league.database.transaction() as session:
             jobs.bury(session, self._league.settings.jobs, give_up)
-        for season_id in running:
-            with self._league.database.transaction() as session:
-                season = session.get_one(Season, season_id)
-                if status_of(season) != "not_started":
-                    _conduct(session, season, season.engine == self._league.engine)
-                if not _take_duty(session, self._name):  # this took too long: what the other one plans counts
-                    return session.rollback()
+        _each(running, self._plan)
+
+    def _plan(self, season_id: Id) -> None:
+        with self._league.database.transaction() as session:
+            season = session.get_one(Season, season_id)
+            if status_of(season) != "not_started":
+                _conduct(session, season, season.engine == self._league.engine)
+            if not _take_duty(session, self._name):  # this took too long: what the other one plans counts
+                session.rollback()
 
     def rank(self) -> None:
-        """Rank the seasons whose results or entrants have changed, each after a rest."""
+        """Rank the seasons whose results or entrants have changed, each after a rest; also those that are over, for the
+        matches that were under way."""
         if not self._has_duty:
             return
         with self._league.database.reading() as session:
             changed = session.scalars(select(Season.id).where(Season.ranked != Season.results)).all()
-        for season_id in changed:  # also of those that are over: matches that were under way count
-            start = time.monotonic()
-            if start >= self._rested.get(season_id, start):
-                self._rank(season_id)
-                self._rested[season_id] = time.monotonic() + REST * (time.monotonic() - start)
+        start = time.monotonic()
+        _each([season_id for season_id in changed if start >= self._rested.get(season_id, start)], self._rank)
 
     def _rank(self, season_id: Id) -> None:
+        start = time.monotonic()
         known = self._results.setdefault(season_id, results.Results())
         with self._league.database.reading() as session:
             season = session.get_one(Season, season_id)
@@ -121,6 +122,19 @@ class Commissioner:
             season.ranked, season.ranked_results, season.ranked_at = counted if same else seasons.STALE, number, now()
         with self._league.database.transaction() as session:
             history.thin_out(session, season_id)
+        self._rested[season_id] = time.monotonic() + REST * (time.monotonic() - start)
+
+
+def _each(season_ids: Iterable[Id], act: Callable[[Id], None]) -> None:
+    """Do something with every season, whatever goes wrong with another; what went wrong first is raised at the end."""
+    errors: list[Exception] = []
+    for season_id in season_ids:
+        try:
+            act(season_id)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _take_duty(session: Session, name: str) -> bool:

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from metta.league import accounts
@@ -153,6 +155,44 @@ def test_who_submits_many_versions_at_once_enters_no_more_than_it_may(begin: Beg
     with ThreadPoolExecutor(len(versions)) as pool:
         assert sum(pool.map(submit, versions)) == 3
     assert len(entries(league)) == 3
+
+
+def test_a_season_that_cannot_go_on_does_not_hold_up_another(begin: Begin):
+    league = begin(pools=[{"name": "only", "matches": 2}])
+    enter(league, "role")
+    with league.league.database.transaction() as session:
+        broken = seasons.add_season(session, short_season(name="a"), league.league.engine)
+        broken.settings, broken.ranked = {**broken.settings, "score": "of another version"}, seasons.STALE
+    for act in (league.commissioner.plan, league.commissioner.rank):
+        with pytest.raises(ValidationError, match="score"):
+            act()
+        for job in take(league):
+            end(league, job, 1.0)
+    assert statuses(league) == {"completed": 2}
+    with league.league.database.reading() as session:
+        assert session.scalars(select(Standing.matches)).all() == [2]
+
+
+class Lying(InProcess):
+    """A worker that says of each match that everybody had a return that no game gives."""
+
+    def post(self, path: str, document: Any = None) -> Any:
+        for episode in document["result"]["episodes"] if path.endswith("/played") else []:
+            episode["returns"] = [1e300] * len(episode["returns"])
+        return super().post(path, document)
+
+
+def test_returns_that_no_game_gives_count_nowhere(begin: Begin):
+    league = begin(pools=[{"name": "only", "matches": 1}])
+    league.upload("anna", "role", bundle("role"))
+    worker = Worker(Lying(league))
+    for _ in range(2):  # tries it out, plays
+        worker.run_once()
+        league.commissioner.look()
+    worker.run_once()
+    with league.league.database.reading() as session:
+        [error] = session.scalars(select(Job.error).where(Job.kind == jobs.MATCH))
+    assert error and "this is not its result" in error and statuses(league) == {"running": 1}
 
 
 @pytest.mark.parametrize("season", ["hidden", "of other code", "closed"])

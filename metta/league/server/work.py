@@ -10,6 +10,7 @@ from metta.common.errors import UserError
 from metta.eval.match import Match, Player
 from metta.league.league import League
 from metta.league.play import Job
+from metta.league.rating.published import MOST_SCORE
 from metta.league.seasons import DEFAULT, VALIDATION_STEPS, find_season
 from metta.league.server.asking import TheLeague, Worker
 from metta.league.server.uploads import bundle_of
@@ -83,10 +84,12 @@ def played(league: TheLeague, worker: Worker, job_id: Id, said: Played) -> Heard
             return Heard(counts=False)
         row = matches.get_match(session, job.subject)
         match = Match.model_validate(row.spec)
-        if not said.result.fits(match) or len(said.players) != len(match.players):
+        scores = scores_of(match, said.result) if said.result.fits(match) else []
+        possible = all(abs(score) <= MOST_SCORE for own in scores for score in own)
+        if not scores or not possible or len(said.players) != len(match.players):
             raise UserError(f"match {row.id}: this is not its result")
         league.files.write(f"results/{row.id}", said.result.model_dump_json().encode())
-        matches.end_match(session, row, said.result.digest, scores_of(match, said.result), said.result.faults)
+        matches.end_match(session, row, said.result.digest, scores, said.result.faults)
         matches.judge_players(session, row, [(one.failure, one.log[-MOST_LOG:]) for one in said.players])
         row.replays = _replays(row, match, said.lease)
     return Heard(counts=True)
