@@ -168,17 +168,24 @@ def _keep(path: Path, text: str) -> None:
 def verify(
     context: typer.Context,
     match: Annotated[str, typer.Argument(help="a match (cogames matches lists them)")],
+    replays: Annotated[
+        bool, typer.Option("--replays", help="play the actions of its replays, without the policies")
+    ] = False,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="run uploaded code unguarded")] = False,
     server: Server = SERVER,
     login_server: LoginServer = None,
 ) -> int:
-    """Play a match again, from the bundles that you may have, and compare. Exit code 1: something else came out."""
-    if told(context, {"match": match, "server": server}):
+    """Play a match again, from the bundles that you may have or its replays, and compare. Exit code 1: it differs."""
+    if told(context, {"match": match, "replays": replays, "server": server}):
         return 0
-    from metta.league.published import play_again
+    from metta.league.published import play_again, play_replays
     from metta.league.sandbox.probe import sandbox_here
 
-    again = play_again(client(server, login_server), match, trust_code, None if trust_code else sandbox_here())
+    asked = client(server, login_server)
+    if replays:
+        again = play_replays(asked, match)
+    else:
+        again = play_again(asked, match, trust_code, None if trust_code else sandbox_here())
     print(f"{match}: {again.line}")
     return 0 if again.same else 1
 
@@ -329,15 +336,13 @@ def close_season(
     data: Data = FOLDER,
     database: DatabaseAddress = None,
 ) -> None:
-    """End a season: no more entries, no more matches; its results stay."""
+    """End a season: no more entries, no more matches but those under way; its results stay."""
     if told(context, {"season": name, "data": data}):
         return
-    from metta.league.store.schema import now
-    from metta.league.store.seasons import find_season
+    from metta.league.store.seasons import close, find_season
 
     with _open(data, database).transaction() as session:
-        found = find_season(session, name)
-        found.disabled_at = now()
+        close(session, found := find_season(session, name))
     print(f"season {found.name} v{found.version} is over")
 
 

@@ -30,8 +30,10 @@ class PoolSettings(Settings):
     )
     matches: PositiveInt = Field(default=20, description="matches that each policy plays")
     own_seats: list[PositiveInt] = Field(default=[], description="seats that a policy may hold; none: every number")
-    episodes: PositiveInt = Field(default=1, description="episodes of a match, on seeds of their own")
-    threshold: float | None = Field(default=None, description="mean score from which it goes on to the next pool")
+    episodes: PositiveInt = Field(default=1, le=1_000, description="episodes of a match, on seeds of their own")
+    threshold: float | None = Field(
+        default=None, description="mean score from which it goes on to the next pool; null: any"
+    )
     failures: PositiveInt = Field(default=3, description="matches failed through its own fault that retire a policy")
 
 
@@ -98,7 +100,12 @@ class SeasonSettings(Settings):
 def read_season(path: Path) -> SeasonSettings:
     """A season's file. Raises UserError for a wrong one."""
     season = validated(SeasonSettings, read_yaml(path), f"{path}:")
-    season.build_missions()
+    for name, mission in season.build_missions().items():
+        for pool in season.pools:
+            if pool.own_seats and min(pool.own_seats) > mission.agents:
+                raise UserError(
+                    f"{path}:pools.{pool.name}.own_seats={pool.own_seats}: {name} has {mission.agents} seats"
+                )
     return season
 
 

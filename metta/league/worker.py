@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -139,8 +140,9 @@ class Worker:
             fetch, trust = (lambda player: paths[player.policy]), self._trust_code
             done = play_job(sheet.job, fetch, replays, self._sandbox, trust, progress, sheet.secrets)
             put = partial(self._client.put_file, kind="application/octet-stream")
+            files = zip(sheet.replays, [replays / file for file in done.replays], strict=True)
             with ThreadPoolExecutor(UPLOADS) as pool:  # each waits for the server, and its disk
-                list(pool.map(put, sheet.replays, [replays / file for file in done.replays]))
+                list(pool.map(self._insist, [partial(put, address, file) for address, file in files]))
         reports = [report.model_dump(mode="json") for report in done.players]
         return "played", {"result": done.result.model_dump(mode="json"), "players": reports}
 
@@ -165,16 +167,23 @@ class Worker:
             self._tell(sheet, "failed", {"error": error[:MOST_SHOWN]})
 
     def _tell(self, sheet: Sheet, what: str, document: dict[str, Any]) -> None:
-        """Tell the server; where it does not answer, again until this is to stop: what counts is counted once. Raises
-        ServerError, NoAnswerError."""
+        """Tell the server: what counts is counted once. Raises ServerError, NoAnswerError."""
+        said = {"lease": str(sheet.lease), **document}
+        try:
+            self._insist(lambda: self._client.post(f"/work/jobs/{sheet.id}/{what}", said))
+        except ServerError as error:
+            if error.status != 409:
+                raise
+            note(f"{sheet.kind} {sheet.id}: lost, another worker has it")
+
+    def _insist(self, ask: Callable[[], object]) -> None:
+        """Ask the server; where it does not answer, or has no space, again until this is to stop. Raises ServerError,
+        NoAnswerError."""
         for attempt in range(TRIES):
             try:
-                self._client.post(f"/work/jobs/{sheet.id}/{what}", {"lease": str(sheet.lease), **document})
+                ask()
                 return
             except (NoAnswerError, ServerError) as error:
-                if isinstance(error, ServerError) and error.status == 409:
-                    note(f"{sheet.kind} {sheet.id}: lost, another worker has it")
-                    return
                 again = isinstance(error, NoAnswerError) or error.status in (429, 503, 507)
                 if not again or attempt == TRIES - 1 or self._stop.wait(min(LONGEST_WAIT, 0.5 * 2**attempt)):
                     raise

@@ -125,10 +125,11 @@ class Playground:
 
 
 class InProcess(Client):
-    """A worker's client to a league in this process."""
+    """A client to a league in this process."""
 
-    def __init__(self, playground: Playground) -> None:
-        super().__init__(ADDRESS, playground.token("worker", "worker"))
+    def __init__(self, playground: Playground, token: str | None = None) -> None:
+        """By default a worker's."""
+        super().__init__(ADDRESS, token or playground.token("worker", "worker"))
         self._web = playground.web
 
     def _send(self, request: Any, seconds: float, most: int = 0) -> bytes:

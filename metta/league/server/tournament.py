@@ -133,17 +133,20 @@ def season_results(
 
 
 @router.get("/matches/{match_id}/evidence")
-def evidence(league: TheLeague, caller: SignedIn, match_id: Id) -> Evidence:
-    """All that a match followed from, with the bundles that the caller may have, to play it again."""
+def evidence(league: TheLeague, caller: SignedIn, match_id: Id, bundles: bool = True) -> Evidence:
+    """All that a match followed from, to play it again: with the bundles, which are for their owner, or without."""
     with league.database.reading() as session:
         match = matches.get_match(session, match_id)
         if match.result_hash is None:
             raise ConflictError(f"match {match_id}: is {match.status}, there is nothing to play again")
-        versions = [policies.own_version(session, caller, player.version_id) for player in match.players]
+        played_by = match.players if bundles else []
+        versions = [policies.own_version(session, caller, player.version_id) for player in played_by]
         return Evidence(
             match=MatchSpec.model_validate(match.spec),
             result_hash=match.result_hash,
+            scores=[player.scores or [] for player in match.players],
             bundles=[bundle_of(league, version) for version in versions],
+            replays=[f"/matches/{match.id}/replay/{episode}/file" for episode in sorted(match.replays, key=int)],
         )
 
 

@@ -15,6 +15,7 @@ from metta.league.store.schema import NAME, Id, Policy, Upload, User, Version, n
 
 def begin_upload(session: Session, user: User, limits: Limits) -> Upload:
     """An upload to be filled. Raises TooManyError beyond what an account may upload."""
+    lock_user(session, user.id)
     day = now() - timedelta(days=1)
     count = session.scalar(select(func.count(Upload.id)).where(Upload.user_id == user.id, Upload.created_at > day))
     if (count or 0) >= limits.uploads_per_day:
@@ -26,6 +27,11 @@ def begin_upload(session: Session, user: User, limits: Limits) -> Upload:
     session.add(upload)
     session.flush()
     return upload
+
+
+def lock_user(session: Session, user_id: Id) -> None:
+    """Let nothing else be counted for a user until the transaction ends."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
 def own_upload(session: Session, user: User, upload_id: Id) -> Upload:
@@ -48,7 +54,7 @@ def add_version(
 ) -> tuple[Version, bool]:
     """The version of a policy that has this content and these secret values (their digest), and whether it is new: then
     it is to be validated."""
-    session.scalar(select(User.id).where(User.id == user.id).with_for_update())  # one upload of a user at a time
+    lock_user(session, user.id)
     policy = session.scalar(select(Policy).where(Policy.user_id == user.id, Policy.name == name))
     if policy is None:
         policy = Policy(user_id=user.id, name=name, user=user)

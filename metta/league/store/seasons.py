@@ -13,7 +13,7 @@ from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
 from metta.league.store import matches
-from metta.league.store.policies import label
+from metta.league.store.policies import label, lock_user
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, User, Version, now
 
 STALE = -1  # no number of results
@@ -31,6 +31,7 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     earlier = list(session.scalars(select(Season).where(Season.name == settings.name).with_for_update()))
     for season in earlier:
         season.canonical = False
+        _call_off(session, season)
     season = Season(
         name=settings.name,
         version=1 + max((season.version for season in earlier), default=0),
@@ -41,6 +42,18 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     session.add(season)
     session.flush()
     return season
+
+
+def close(session: Session, season: Season) -> None:
+    """End a season: no more entries, and no more matches but those under way."""
+    matches.lock(session, season.id)
+    season.disabled_at = now()
+    _call_off(session, season)
+
+
+def _call_off(session: Session, season: Season) -> None:
+    for pool in season.pools:
+        matches.withdraw(session, pool.id)
 
 
 def settings_of(season: Season) -> SeasonSettings:
@@ -99,6 +112,7 @@ def enter(session: Session, caller: Caller, season: Season, version: Version) ->
 
 def _check_entry(session: Session, caller: Caller, season: Season, version: Version) -> None:
     settings = settings_of(season)
+    lock_user(session, version.policy.user_id)
     if season.disabled_at or not season.canonical or (settings.ends_at and settings.ends_at <= now()):
         raise ConflictError(f"Season '{season.name}' (v{season.version}) is over")
     if version.status == "refused":
