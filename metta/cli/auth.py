@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from metta.cli.league_options import SERVER, LoggedOutError, client, told
-from metta.common.errors import UserError
 
 auth = typer.Typer(no_args_is_help=True, help="The token by which a league knows you.")
 Address = Annotated[
     str, typer.Option("-s", "--server", "--login-server", envvar="COGAMES_SERVER", help="address that gives tokens")
 ]
+UNAUTHORIZED = 401
 Asked = Annotated[str | None, typer.Option(help="address of the league to ask; default: --server")]
 
 
@@ -25,16 +25,31 @@ def login(
         return
     from metta.league.client import Client, check_server
     from metta.league.login import log_in
-    from metta.league.token_file import load_token, save_token
+    from metta.league.token_file import save_token
 
     server = check_server(server)
-    if load_token(server) and not force:
-        return print(f"Already authenticated with {server} (--force gets a new token)")
+    if not force and (name := _known(server)):
+        return print(f"Already authenticated with {server} as {name} (--force gets a new token)")
     Client(server).get("/tournament/seasons")  # is there a league?
     token = log_in(server, timeout)
     save_token(server, token)
     user = Client(server, token).get("/whoami")
     print(f"Authentication successful: {user['user']}")
+
+
+def _known(server: str) -> str | None:
+    """Whom the token is of that is kept; None where there is none, or it is not good any more."""
+    from metta.league.client import Client, ServerError
+    from metta.league.token_file import load_token
+
+    if (token := load_token(server)) is None:
+        return None
+    try:
+        return Client(server, token).get("/whoami")["user"]
+    except ServerError as error:
+        if error.status != UNAUTHORIZED:
+            raise
+        return None
 
 
 @auth.command()
@@ -65,14 +80,13 @@ def set_token(
     context: typer.Context, token: Annotated[str, typer.Argument(help="the token")], server: Address = SERVER
 ) -> None:
     """Keep a token that was made on the league's page of tokens: where there is no browser."""
-    if not token.strip() or not token.isprintable() or len(token) > 4096:
-        raise UserError("the token: one word, as the league's page of tokens showed it")
     if told(context, {"server": server}):
         return
     from metta.league.client import check_server
-    from metta.league.token_file import save_token
+    from metta.league.token_file import check_token, save_token
 
-    save_token(check_server(server), token.strip())
+    server = check_server(server)
+    save_token(server, check_token(token.strip(), "the token"))
     print(f"Token saved for {server}")
 
 

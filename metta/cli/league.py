@@ -30,12 +30,14 @@ from metta.cli.options import (
     complete_policy,
 )
 from metta.cli.output import Format, show, table
-from metta.common.errors import UserError
+from metta.common.errors import UserError, suggest
+from metta.league.names import check_policy_name, check_secrets, match_path, season_path
 
 if TYPE_CHECKING:
     from metta.league.client import Client
 
-NAME = 64  # characters of a policy's name
+PAGE = 1000  # versions that the server is asked for at a time
+AT_ONCE = 100  # versions, the newest, whose matches it is asked for at a time
 Named = Annotated[str | None, typer.Option("-p", "--policy", help="only this policy: NAME or NAME:v3")]
 
 
@@ -59,8 +61,7 @@ def upload(
     login_server: LoginServer = None,
 ) -> None:
     """Pack a policy, try it out for some steps, upload it, and enter it in a season."""
-    if ":" in name or not 0 < len(name) <= NAME:
-        raise UserError(f"-n {name[: NAME + 1]}: a policy name has at most {NAME} characters and no ':'")
+    check_policy_name(name)
     kwargs = [] if init_kwarg is None else init_kwarg
     words = {"policy": policy, "name": name, "season": season, "submit": not no_submit, "server": server}
     if told(context, words):
@@ -80,10 +81,12 @@ def upload(
         if dry_run or asked is None or entered is None:
             print("Dry run complete: nothing was uploaded")
             return
-        done = _upload(asked, bundle, name, None if no_submit else entered["name"], secrets)
+        done = _upload(asked, bundle, name, None if no_submit else season or entered["name"], secrets)
     print(f"Upload complete: {done['name']}:v{done['version']}")
     if done.get("submit_error"):
         raise UserError(f"uploaded, but not entered in '{entered['name']}': {done['submit_error']}")
+    if done.get("retired"):
+        print(_already(f"{done['name']}:v{done['version']}", entered["name"], done))
     if done.get("pools"):
         print(f"Added to pools: {', '.join(done['pools'])}\nResults: {asked.server}/seasons/{entered['name']}")
     elif no_submit:
@@ -98,6 +101,7 @@ def _secrets(texts: list[str]) -> dict[str, str]:
         if not equals and name not in os.environ:
             raise UserError(f"--secret-env {name}: neither NAME=VALUE nor set here (${name})")
         found[name] = value if equals else os.environ[name]
+    check_secrets(found)
     return found
 
 
@@ -111,7 +115,7 @@ def _upload(asked: "Client", bundle: Path, name: str, season: str | None, secret
 def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
     """A season of the league; None: the default one."""
     if name is not None:
-        return asked.get(f"/tournament/seasons/{_quoted(name)}", include_hidden="true")
+        return asked.get(season_path(name), include_hidden="true")
     known = asked.get("/tournament/seasons")
     if not known:
         raise UserError(f"{asked.server}: the league has no season; --no-submit cannot help, its keeper can")
@@ -155,18 +159,21 @@ def submit(
     if told(context, {"policy": name, "version": version, "season": season, "server": server}):
         return
     asked = client(server, login_server)
-    entered = season_of(asked, season)["name"]
-    found = _versions(asked, name, version)
-    if not found:
-        raise UserError(f"Policy '{policy}' not found. Did you upload it first? Use: cogames upload")
-    one = found[0]
-    done = asked.post(f"/tournament/seasons/{_quoted(entered)}/submissions", {"policy_version_id": one["id"]})
+    entered = season_of(asked, None)["name"] if season is None else season
+    one = _found(asked, name, version)[0]
+    done = asked.post(f"{season_path(entered)}/submissions", {"policy_version_id": one["id"]})
     label = f"{one['name']}:v{one['version']}"
     if done["already"]:
-        print(f"Policy already submitted to season '{entered}': {label} stays in {', '.join(done['pools'])}")
+        print(_already(label, entered, done))
     else:
         print(f"Submitted {label} to season '{entered}'\nAdded to pools: {', '.join(done['pools'])}")
     print(f"Results: {asked.server}/seasons/{entered}\nCLI: cogames leaderboard --season {entered}")
+
+
+def _already(label: str, season: str, done: dict[str, Any]) -> str:
+    """What is said of who was in a season before."""
+    now = f"stays in {', '.join(done['pools'])}" if done["pools"] else f"was taken out: {done['retired']}"
+    return f"Policy already submitted to season '{season}': {label} {now}"
 
 
 def submissions(
@@ -184,7 +191,7 @@ def submissions(
         return
     asked = client(server, login_server)
     if season is not None:
-        entries = asked.get(f"/tournament/seasons/{_quoted(season)}/policies", mine="true", include_hidden="true")
+        entries = asked.get(f"{season_path(season)}/policies", mine="true", include_hidden="true")
         found = [entry for entry in entries if _is(entry["policy"], name, version)]
         return print_json(found) if json else _show_entries(found, season)
     found = _versions(asked, name, version)
@@ -192,8 +199,23 @@ def submissions(
 
 
 def _versions(asked: "Client", name: str | None, version: int | None) -> list[dict[str, Any]]:
-    path = "/stats/policy-versions"
-    return asked.get(path, mine="true", limit=100, name_exact=name, version=version)["entries"]
+    """One's own versions, newest first."""
+    found: list[dict[str, Any]] = []
+    while len(found) % PAGE == 0:
+        asked_for = {"name_exact": name, "version": version, "limit": PAGE, "offset": len(found)}
+        if not (page := asked.get("/stats/policy-versions", mine="true", **asked_for)["entries"]):
+            break
+        found += page
+    return found
+
+
+def _found(asked: "Client", name: str, version: int | None) -> list[dict[str, Any]]:
+    """As `_versions`. Raises UserError where there is none."""
+    if found := _versions(asked, name, version):
+        return found
+    label = name if version is None else f"{name}:v{version}"
+    near = suggest(name, {one["name"] for one in _versions(asked, None, None)})
+    raise UserError(f"Policy '{label}' not found. Did you upload it first? Use: cogames upload{near}")
 
 
 def _is(policy: dict[str, Any], name: str | None, version: int | None) -> bool:
@@ -231,7 +253,8 @@ def _show_entries(entries: list[dict[str, Any]], season: str) -> None:
 
 
 def _counts(pool: dict[str, Any]) -> str:
-    return ", ".join(f"{pool[key]} {key}" for key in ("completed", "pending", "failed") if pool[key])
+    counts = ", ".join(f"{pool[key]} {key}" for key in ("completed", "pending", "failed") if pool[key])
+    return "; ".join(part for part in (counts, pool["reason"]) if part)
 
 
 def seasons(
@@ -253,8 +276,7 @@ def seasons(
         found = asked.get("/tournament/seasons", include_hidden="true" if include_hidden else None)
         rows = [[season["name"], season["summary"]] for season in found]
         return print_json(found) if json else _show(table(["Season", "Description"], rows, "Tournament Seasons"))
-    path = f"/tournament/seasons/{_quoted(name)}"
-    found = asked.get(f"{path}/versions" if versions else path)
+    found = asked.get(f"{season_path(name)}/versions" if versions else season_path(name))
     if json:
         return print_json(found)
     if versions:
@@ -285,8 +307,8 @@ def leaderboard(
     if told(context, {"season": season, "server": server}):
         return
     asked = client(server, login_server, needed=False)
-    name = season or season_of(asked, None)["name"]
-    found = asked.get(f"/tournament/seasons/{_quoted(name)}/leaderboard", include_hidden="true")
+    name = season_of(asked, None)["name"] if season is None else season
+    found = asked.get(f"{season_path(name)}/leaderboard", include_hidden="true")
     if json:
         return print_json(found)
     if not found:
@@ -325,16 +347,13 @@ def matches(
         return
     asked = client(server, login_server, needed=policy is not None)
     if match is not None:
-        found = [asked.get(f"/tournament/matches/{_quoted(match)}")]
+        found = [asked.get(match_path(match))]
         if json:
             return print_json(found[0])
     else:
-        versions = [one["id"] for one in _versions(asked, name, version)] if policy else None
-        if versions == []:
-            raise UserError(f"Policy '{policy}' not found. Did you upload it first? Use: cogames upload")
-        entered = season or season_of(asked, None)["name"]
-        path = f"/tournament/seasons/{_quoted(entered)}/matches"
-        found = asked.get(path, policy_version_ids=versions, limit=limit)
+        versions = [one["id"] for one in _found(asked, name, version)[:AT_ONCE]] if name else None
+        entered = season_of(asked, None)["name"] if season is None else season
+        found = asked.get(f"{season_path(entered)}/matches", policy_version_ids=versions, limit=limit)
         if json:
             return print_json(found)
     if not found:
@@ -353,9 +372,3 @@ def _players(match: dict[str, Any]) -> str:
 
 def _show(what: Any) -> None:
     show(Format.table, {}, lambda: what)
-
-
-def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe=":")

@@ -109,10 +109,11 @@ def worker(
         raise UserError("--token-file: a worker shows a token (cogames league user token NAME --scope worker)")
     from metta.common.files import read_text
     from metta.league.client import Client
+    from metta.league.token_file import check_token
     from metta.league.worker import work
 
     token = (sys.stdin.readline(1000) if str(token_file) == "-" else read_text(token_file, 1000)).strip()
-    work(Client(server, token), trust_code)
+    work(Client(server, check_token(token, f"--token-file {token_file}")), trust_code)
     return 0
 
 
@@ -154,7 +155,7 @@ def _published(results: str | None, season: str | None, server: str) -> "Publish
     if results is not None:
         return read(results)
     asked = client(server, needed=False)
-    return fetch(asked, season or season_of(asked, None)["name"])
+    return fetch(asked, season_of(asked, None)["name"] if season is None else season)
 
 
 def _keep(path: Path, text: str) -> None:
@@ -395,6 +396,8 @@ def _open(data: str, address: str | None) -> "Database":
 
     if address is None and not (Path(data) / SQLITE).is_file():
         raise UserError(f"--data {data}: there is no league (cogames league serve --data {data} begins one)")
+    if address and address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).is_file():
+        raise UserError(f"--database {address}: there is no such file")
     database = Database(database_address(LeagueSettings(data=data, database=address)))
     database.migrate()
     return database

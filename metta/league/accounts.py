@@ -13,10 +13,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from metta.common.errors import UserError
+from metta.common.errors import UserError, suggest
+from metta.league.names import NAME
 from metta.league.problems import ForbiddenError
 from metta.league.settings import SESSION_TIME, TOKEN_TIME
-from metta.league.store.schema import NAME, Id, ProviderUser, Token, User, now
+from metta.league.store.schema import Id, ProviderUser, Token, User, now
 
 Scope = Literal["user", "worker", "admin", "browser"]
 PREFIX = "cogames_"  # by which scanners for leaked secrets find a token
@@ -86,7 +87,7 @@ def find_user(session: Session, name: str) -> User:
     """An account by its name. Raises UserError if there is none."""
     user = session.scalar(select(User).where(func.lower(User.name) == name.lower()))
     if user is None:
-        raise UserError(f"account {name}: there is none such")
+        raise UserError(f"account {name}: there is none such{suggest(name, session.scalars(select(User.name)))}")
     return user
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 import zlib
@@ -15,6 +16,7 @@ SECONDS = 30
 UPLOAD_SECONDS = 600
 MOST = 1 << 28  # bytes of an answer
 MOST_FILE = 1 << 30  # bytes of a file; more than a league takes
+PLAIN = re.compile(r"[!-~]*")  # a path as it is sent
 
 
 class ServerError(UserError):
@@ -92,7 +94,11 @@ class Client:
             raise NoAnswerError(f"{self.server}: does not answer ({reason})") from None
 
     def _whole(self, address: str) -> str:
-        return self.server + address if address.startswith("/") else address
+        if address.startswith("/"):
+            return self.server + address
+        if not address.startswith(("http://", "https://")):
+            raise NoAnswerError(f"{self.server}: answers, but is no league")
+        return address
 
 
 def _unpacked(data: bytes, most: int) -> bytes:
@@ -102,10 +108,16 @@ def _unpacked(data: bytes, most: int) -> bytes:
 
 def check_server(address: str) -> str:
     """The address of a server, without the / at its end. Raises UserError for what is none."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not address.isprintable() or " " in address:
-        raise UserError(f"--server {address}: an address is http://HOST:PORT or https://HOST")
-    return address.rstrip("/")
+    try:
+        parts = urlsplit(address)
+        host = (parts.hostname or "").encode("idna")  # and its port is a number:
+        seen = address.isprintable() and " " not in address
+        good = parts.scheme in ("http", "https") and host and parts.port != 0 and seen
+    except ValueError:
+        parts, good = urlsplit(""), False
+    if not good or "@" in parts.netloc or parts.query or parts.fragment or not PLAIN.fullmatch(parts.path):
+        raise UserError(f"--server {address.rpartition('@')[2]}: an address is http://HOST:PORT or https://HOST")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
 
 
 def _refusal(error: urllib.error.HTTPError) -> ServerError:
@@ -113,6 +125,8 @@ def _refusal(error: urllib.error.HTTPError) -> ServerError:
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, KeyError, TypeError):
-        detail = f"the server says {error.code} {error.reason}"
+        place = urlsplit(error.url)
+        elsewhere = f" ({error.headers['Location']})" if error.headers["Location"] else ""
+        detail = f"{place.scheme}://{place.netloc}: says {error.code} {error.reason}{elsewhere}"
     wait = error.headers.get("Retry-After", "0")
     return ServerError(error.code, str(detail), float(wait) if wait.isdecimal() else 0)

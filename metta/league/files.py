@@ -208,5 +208,7 @@ class Bucket:
 
 
 def open_files(where: str | Path, key: bytes) -> Files:
-    """A folder or, for s3://…, a bucket."""
+    """A folder or, for s3://…, a bucket. Raises UserError for what is neither."""
+    if "://" in str(where) and not str(where).startswith("s3://"):
+        raise UserError(f"--files {where}: a folder or s3://bucket/prefix")
     return Bucket(str(where)) if str(where).startswith("s3://") else Folder(Path(where), key)

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from metta.common.errors import UserError
 from metta.common.logging import note
+from metta.league.names import TOKEN
 
 HOST = "127.0.0.1"
-MOST_TOKEN = 4_096
 DONE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Logged in</title>
 <body style="font: 1.1rem system-ui; margin: 3rem; color-scheme: light dark"><h1>Logged in</h1>
 <p>Go on in the terminal; this page can be closed.</p></body></html>"""
@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = urlsplit(self.path)
         token = parse_qs(asked.query).get("token", [""])[0]
         ours = self.headers.get("Host") == urlsplit(self.server.callback).netloc
-        if asked.path != "/callback" or not ours or not token.isprintable() or not 0 < len(token) <= MOST_TOKEN:
+        if asked.path != "/callback" or not ours or not TOKEN.fullmatch(token):
             return self.send_error(400)
         body = DONE.encode()
         self.send_response(200)

@@ -15,6 +15,7 @@ from metta.eval.actions import of_replays, play_actions
 from metta.eval.match import Match, MatchResult, engine_version
 from metta.eval.replay.file import Replay, parse_replay, read_replay
 from metta.league.client import Client
+from metta.league.names import match_path, season_path
 from metta.league.play import Job, Sandbox, play_job
 from metta.league.rating.published import Published, read_published
 from metta.league.records import Result
@@ -45,7 +46,7 @@ class Evidence(BaseModel):
 
 def fetch(client: Client, season: str) -> Published:
     """All results of a season that its leaderboard counts, and the leaderboard as the league publishes it."""
-    path = f"/tournament/seasons/{season}"
+    path = season_path(season)
     basis = Basis.model_validate(client.get(f"{path}/basis"))
     results: list[Result] = []
     after = None
@@ -114,7 +115,7 @@ def play_replays(client: Client, match_id: str) -> Again:
 
 
 def _evidence(client: Client, match_id: str, bundles: bool) -> Evidence:
-    asked = client.get(f"/tournament/matches/{match_id}/evidence", bundles=str(bundles).lower())
+    asked = client.get(f"{match_path(match_id)}/evidence", bundles=str(bundles).lower())
     evidence, here = Evidence.model_validate(asked), engine_version()
     if (there := evidence.match.engine) != here:
         raise UserError(f"match {match_id}: was played by engine {there[:SHOWN]}, here is {here[:SHOWN]}")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from metta.common.defaults import SEED
+
 
 @dataclass(frozen=True)
 class Lineup:
@@ -58,7 +60,7 @@ class Pool:
     episodes: int = 1  # of a match
     partners: Literal["self", "pool"] = "pool"  # who holds the seats that are not the policy's own
     own_seats: tuple[int, ...] = ()  # numbers of seats that a policy holds beside partners; none: every possible one
-    seed: int = 42  # of everything random in the season
+    seed: int = SEED  # of everything random in the season
     teams: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # seats by team, of missions with several
     widths: Mapping[str, float] = field(default_factory=dict)  # of the policies' intervals at last
 

@@ -45,7 +45,9 @@ class SeasonSettings(Settings):
     summary: str = Field(default="", max_length=1000, description="what is played, for people")
     default: bool = Field(default=False, description="uploads enter it where no season is named")
     hidden: bool = Field(default=False, description="not listed")
-    compat_version: str | None = Field(default=None, description="major.minor of the clients that may enter; null: any")
+    compat_version: str | None = Field(
+        default=None, pattern=r"^\d+\.\d+$", description="major.minor that the original's client must have; null: any"
+    )
     missions: list[MissionSettings] = Field(min_length=1, max_length=100, description="what is played, in turn")
     pools: list[PoolSettings] = Field(min_length=1, max_length=10, description="in the order of going through them")
     score: Score = Field(
@@ -100,12 +102,16 @@ class SeasonSettings(Settings):
 def read_season(path: Path) -> SeasonSettings:
     """A season's file. Raises UserError for a wrong one."""
     season = validated(SeasonSettings, read_yaml(path), f"{path}:")
-    for name, mission in season.build_missions().items():
-        for pool in season.pools:
-            if pool.own_seats and min(pool.own_seats) > mission.agents:
-                raise UserError(
-                    f"{path}:pools.{pool.name}.own_seats={pool.own_seats}: {name} has {mission.agents} seats"
-                )
+    try:
+        seats = {name: mission.agents for name, mission in season.build_missions().items()}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    for number, pool in enumerate(season.pools):
+        where = f"{path}:pools.{number}.own_seats"
+        if unfit := [own for own in pool.own_seats if own > max(seats.values())]:
+            raise UserError(f"{where}={unfit[0]}: the missions have {max(seats.values())} seats")
+        if pool.own_seats and (small := [name for name in seats if seats[name] < min(pool.own_seats)]):
+            raise UserError(f"{where}={min(pool.own_seats)}: {small[0]} has {seats[small[0]]} seats")
     return season
 
 

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
 
+from metta.common.errors import UserError
 from metta.common.settings import PathText, Settings
+from metta.league.client import check_server
 
 MEGABYTE = 1 << 20
 UPLOAD_TIME = timedelta(hours=1)  # in which an address to upload to is good
@@ -59,6 +61,13 @@ class ProviderSettings(Settings):
         return self.name or urlsplit(self.issuer).netloc
 
 
+def _address(address: str) -> str:
+    try:
+        return check_server(address)
+    except UserError:
+        raise ValueError("an address is http://HOST:PORT or https://HOST") from None
+
+
 class LeagueSettings(Settings):
     """What a league's server runs on."""
 
@@ -67,7 +76,9 @@ class LeagueSettings(Settings):
     files: str | None = Field(default=None, description="folder or s3://bucket/prefix; default: files/ in the folder")
     host: str = Field(default="127.0.0.1", description="address on which the server listens")
     port: int = Field(default=8400, ge=0, le=65535, description="port on which it listens; 0: a free one")
-    address: str | None = Field(default=None, description="address under which others reach it; default: host and port")
+    address: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="address under which others reach it; default: host and port"
+    )
     registration: Literal["open", "provider", "closed"] = Field(
         default="open", description="who may make an account: all, who signs in at the provider, nobody"
     )

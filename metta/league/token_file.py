@@ -6,6 +6,7 @@ from typing import Any
 
 from metta.common.documents import as_text, read_yaml
 from metta.common.errors import UserError
+from metta.league.names import TOKEN
 
 KEY = "login_tokens"
 
@@ -18,7 +19,14 @@ def token_file() -> Path:
 def load_token(login_server: str) -> str | None:
     """The token of a login server, if there is one. Raises UserError for a file that cannot be read."""
     token = _tokens(_read()).get(login_server)
-    return token if isinstance(token, str) and token else None
+    return check_token(token, f"{token_file()}:{KEY}.{login_server}") if isinstance(token, str) and token else None
+
+
+def check_token(token: str, origin: str) -> str:
+    """A token as it was given. Raises UserError for what can be none."""
+    if not TOKEN.fullmatch(token):
+        raise UserError(f"{origin}: no token; it is one word, as the league's page of tokens showed it")
+    return token
 
 
 def save_token(login_server: str, token: str) -> None:

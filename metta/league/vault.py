@@ -7,7 +7,6 @@ only one of the two has nothing.
 import hmac
 import json
 import logging
-import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -15,22 +14,9 @@ from hashlib import sha256
 from cryptography.fernet import Fernet, InvalidToken
 
 from metta.league.files import Files
-from metta.league.problems import BadRequestError
+from metta.league.names import check_secrets
 
 LOG = logging.getLogger("uvicorn.error")
-MOST, LONGEST = 10, 2_000  # values of a version, characters of each
-NAMES = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-
-def check_secrets(values: Mapping[str, str]) -> None:
-    """Raises BadRequestError for what is no environment, in words without the values."""
-    if len(values) > MOST:
-        raise BadRequestError(f"{len(values)} secret values; a version has at most {MOST}")
-    for name, value in values.items():
-        if not NAMES.fullmatch(name):
-            raise BadRequestError("secret values: names have at most 64 letters, digits and _, and begin with no digit")
-        if len(value) > LONGEST or "\0" in value:
-            raise BadRequestError(f"secret value {name}: at most {LONGEST:,} characters, none of them NUL")
 
 
 class Vault:

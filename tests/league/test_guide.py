@@ -119,13 +119,15 @@ def test_what_the_server_refuses_is_one_line_and_exit_1(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["upload", "-p", "role", "-n", "a:b"], "no ':'"),
+        (["upload", "-p", "role", "-n", "a:b"], "without ':'"),
         (["submit", "my-policy:best"], "NAME:v3"),
         (["seasons", "--versions"], "cogames seasons NAME --versions"),
         (["leaderboard", "--server", "nowhere"], "http://HOST:PORT"),
         (["league", "worker"], "--token-file"),
         (["league", "user", "add", "anna", "--data", "nothing"], "there is no league"),
         (["league", "serve", "--registration", "sometimes"], "registration='sometimes'"),
+        (["league", "serve", "--address", "league.example"], "address='league.example': an address is http"),
+        (["league", "serve", "--files", "gs://bucket/league"], "--files gs://bucket/league: a folder or s3://"),
         (["league", "serve", "--database", "mysql://a:secret@b/c"], "sqlite:///PATH"),
     ],
 )

@@ -36,7 +36,12 @@ def write(folder: Path, missions: str = MISSION, pools: str = "{name: only}", **
         ({"pools": "{name: a}, {name: a}"}, "two pools of one name"),
         ({"pools": "{name: a, matches: 0}"}, "pools.0.matches=0"),
         ({"pools": "{name: a, episodes: 100000000}"}, "pools.0.episodes=100000000"),
-        ({"pools": "{name: a, own_seats: [9]}"}, "pools.a.own_seats=[9]: cogsguard_arena.basic has 8 seats"),
+        ({"pools": "{name: a, own_seats: [9]}"}, "pools.0.own_seats=9: the missions have 8 seats"),
+        (
+            {"missions": "{name: cogsguard_arena.basic}, {name: cogsguard_arena.basic, cogs: 4}"}
+            | {"pools": "{name: a, own_seats: [8]}"},
+            "pools.0.own_seats=8: cogsguard_arena.basic#2 has 4 seats",
+        ),
         ({"pools": "{name: a, partner: self}"}, "pools.0.partner"),
         ({"pools": "{name: a, threshold: .nan}, {name: b}"}, "pools.0.threshold=nan"),
         ({"pools": "{name: a, threshold: 1}"}, "a is the last pool"),
@@ -55,7 +60,7 @@ def test_what_is_wrong_is_one_line_and_no_season_begins(words: dict[str, str], t
 
 
 def test_seasons_begin_follow_each_other_and_end(data: Path, cogames: Cogames):
-    file = write(data, pools="{name: a, partners: self, matches: 1}, {name: b, own_seats: [1, 9]}")
+    file = write(data, pools="{name: a, partners: self, matches: 1}, {name: b, own_seats: [1, 8]}")
     for number in (1, 2):
         done = cogames("league", "season", "add", file, "--data", str(data))
         assert (done.code, done.out) == (0, f"season autumn v{number} has begun\n"), done.err

@@ -9,8 +9,9 @@ from sqlalchemy import MetaData, select
 
 from metta.eval.match import engine_version
 from metta.league.league import SQLITE
+from metta.league.names import LONGEST_SECRET, MOST_SECRETS
 from metta.league.seasons import DEFAULT
-from metta.league.vault import LONGEST, MOST, Vault
+from metta.league.vault import Vault
 from tests.cli.conftest import Cogames, cogames
 from tests.league.conftest import MakeLeague, Playground, bundle, listening
 
@@ -62,8 +63,8 @@ def test_other_secrets_make_another_version_and_the_same_do_not(playground: Play
 @pytest.mark.parametrize(
     ("secrets", "problem"),
     [
-        ({f"KEY{number}": SECRET for number in range(MOST + 1)}, "at most 10"),
-        ({"KEY": SECRET * LONGEST}, "secret value KEY: at most 2,000 characters"),
+        ({f"KEY{number}": SECRET for number in range(MOST_SECRETS + 1)}, "at most 10"),
+        ({"KEY": SECRET * LONGEST_SECRET}, "secret value KEY: at most 2,000 characters"),
         ({"KEY": f"{SECRET}\0"}, "none of them NUL"),
         ({"KEY=": SECRET}, "names have at most 64 letters"),
         ({"1KEY": SECRET}, "begin with no digit"),

@@ -1,5 +1,6 @@
 """What the server answers, as the original's client reads it and a little more."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,6 +9,8 @@ from sqlalchemy import Row
 
 from metta.league.store.schema import Change, Id, Match, MatchPlayer, Pool, Season, Version, now
 from metta.league.store.seasons import settings_of
+
+Reasons = Mapping[tuple[Id, str], str]
 
 
 class Error(BaseModel):
@@ -28,6 +31,7 @@ class Uploaded(BaseModel):
     status: str
     pools: list[str] | None = None
     submit_error: str | None = None
+    retired: str | None = Field(default=None, description="why it plays in no pool of the season any more")
 
 
 class VersionInfo(BaseModel):
@@ -157,13 +161,14 @@ class Membership(BaseModel):
     completed: int
     failed: int
     pending: int
+    reason: str | None = Field(default=None, description="why it was taken out; for its owner")
 
     @classmethod
-    def of(cls, entry: Row[Any]) -> "Membership":
+    def of(cls, entry: Row[Any], reasons: Reasons) -> "Membership":
         """`entry` as of `seasons.entries_of`."""
         return cls(
             pool_name=entry.pool, active=entry.retired_at is None, completed=entry.completed,
-            failed=entry.failed, pending=entry.pending,
+            failed=entry.failed, pending=entry.pending, reason=reasons.get((entry.id, entry.pool)),
         )  # fmt: skip
 
 
@@ -174,12 +179,12 @@ class SeasonEntry(BaseModel):
     status: str = Field(description="of the version: validating, valid or refused")
 
     @classmethod
-    def of(cls, entries: list[Row[Any]]) -> "SeasonEntry":
-        """`entries` of one version, as of `seasons.entries_of`."""
+    def of(cls, entries: list[Row[Any]], reasons: Reasons) -> "SeasonEntry":
+        """`entries` of one version, as of `seasons.entries_of`; `reasons` as of `seasons.why_retired`."""
         first = entries[0]
         return cls(
             policy=PolicyRef(id=first.id, name=first.name, version=first.number),
-            pools=[Membership.of(entry) for entry in entries],
+            pools=[Membership.of(entry, reasons) for entry in entries],
             entered_at=first.created_at.isoformat(), status=first.status,
         )  # fmt: skip
 
@@ -229,6 +234,7 @@ class Submission(BaseModel):
 class Submitted(BaseModel):
     pools: list[str]
     already: bool = Field(description="whether it was in the season before")
+    retired: str | None = Field(default=None, description="why it plays in no pool any more")
 
 
 class HistoryEntry(BaseModel):

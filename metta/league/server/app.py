@@ -71,7 +71,8 @@ def _bad_value(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = _told(request, error.status_code, str(error.detail))
+    nowhere = error.status_code == 404 and error.detail == "Not Found"
+    answer = _told(request, error.status_code, f"there is nothing at {request.url.path}" if nowhere else error.detail)
     answer.headers.update(error.headers or {})
     return answer
 

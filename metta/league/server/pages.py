@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from metta.common.errors import UserError
 from metta.league.accounts import Caller
 from metta.league.league import League
+from metta.league.names import check_policy_name
 from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit, own_address
@@ -187,7 +188,7 @@ def submit(
     with league.database.transaction() as session:
         found = seasons.find_season(session, season)
         version = policies.own_version(session, caller, version_id)
-        if seasons.enter(session, caller, found, version)[1]:
+        if not seasons.enter(session, caller, found, version).already:
             audit(session, request, caller, "submit", f"{policies.label(version)} {found.name}")
     return go("/me")
 
@@ -207,7 +208,7 @@ def upload(
     season: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     try:
-        policies.check_name(name)
+        check_policy_name(name)
         version_id = _take_in(request, league, caller, file, name, season)
     except UserError as error:
         status = error.status if isinstance(error, RefusedError) else 422

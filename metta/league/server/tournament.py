@@ -64,12 +64,14 @@ async def leaderboard(request: Request, league: TheLeague, name: str, include_hi
 def season_policies(
     league: TheLeague, caller: AnyCaller, name: str, mine: bool = False, include_hidden: bool = False
 ) -> Response:
-    """Who is in a season, and in which of its pools."""
+    """Who is in a season, and in which of its pools; of one's own, why they were taken out of one."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
         user_id = caller.user.id if caller and mine else None
         found = [] if mine and user_id is None else seasons.entries_of(session, season, user_id)
-    return _json(ENTRIES.dump_json([SeasonEntry.of(entries) for entries in found]))
+        own = [entries[0].id for entries in found] if mine else []
+        reasons = seasons.why_retired(session, season, own) if own else {}
+    return _json(ENTRIES.dump_json([SeasonEntry.of(entries, reasons) for entries in found]))
 
 
 @router.post("/seasons/{name}/submissions")
@@ -78,10 +80,10 @@ def submit(request: Request, league: TheLeague, caller: SignedIn, name: str, sub
     with league.database.transaction() as session:
         season = seasons.find_season(session, name)
         version = policies.own_version(session, caller, submission.policy_version_id)
-        pools, entered = seasons.enter(session, caller, season, version)
-        if entered:
+        entered = seasons.enter(session, caller, season, version)
+        if not entered.already:
             audit(session, request, caller, "submit", f"{policies.label(version)} {season.name}")
-    return Submitted(pools=pools, already=not entered)
+    return Submitted(pools=entered.pools, already=entered.already, retired=entered.retired)
 
 
 @router.get("/seasons/{name}/matches")

@@ -14,6 +14,7 @@ from metta.league.accounts import Caller
 from metta.league.bundles import check_bundle
 from metta.league.files import Folder
 from metta.league.league import League
+from metta.league.names import check_policy_name, check_secrets
 from metta.league.problems import (
     BadRequestError,
     ConflictError,
@@ -27,7 +28,6 @@ from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, ow
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
-from metta.league.vault import check_secrets
 from metta.league.work import Bundle
 
 router = APIRouter(tags=["policies"])
@@ -63,7 +63,7 @@ def begin(request: Request, league: TheLeague, caller: SignedIn) -> UploadPlace:
 def complete(request: Request, league: TheLeague, caller: SignedIn, completion: Completion) -> Uploaded:
     """Make a version of what was uploaded. The same content under the same name, with the same secret values, is the
     same version; the values are never shown."""
-    name = policies.check_name(completion.name)
+    name = check_policy_name(completion.name)
     told = {key: value.get_secret_value() for key, value in (completion.policy_secret_env or {}).items()}
     check_secrets(told)
     with league.database.reading() as session:
@@ -79,7 +79,8 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
         audit(session, request, caller, "upload", f"{policies.label(version)} {version.sha256}")
         if season is not None:
             try:
-                answer.pools, _ = seasons.enter(session, caller, seasons.find_season(session, season.name), version)
+                entered = seasons.enter(session, caller, seasons.find_season(session, season.name), version)
+                answer.pools, answer.retired = entered.pools, entered.retired
             except RefusedError as error:
                 answer.submit_error = str(error)
     return answer

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from metta.common.errors import UserError
 from metta.league.accounts import Caller
-from metta.league.problems import BadRequestError, ForbiddenError, MissingError, TooManyError
+from metta.league.problems import ForbiddenError, MissingError, TooManyError
 from metta.league.settings import UPLOAD_TIME, Limits
 from metta.league.store import jobs
-from metta.league.store.schema import NAME, Id, Policy, Upload, User, Version, now
+from metta.league.store.schema import Id, Policy, Upload, User, Version, now
 
 
 def begin_upload(session: Session, user: User, limits: Limits) -> Upload:
@@ -40,13 +40,6 @@ def own_upload(session: Session, user: User, upload_id: Id) -> Upload:
     if upload is None or upload.user_id != user.id:
         raise MissingError(f"upload {upload_id}: there is none such")
     return upload
-
-
-def check_name(name: str) -> str:
-    """A policy's name. Raises BadRequestError for a wrong one."""
-    if not name.strip() or len(name) > NAME or ":" in name or not name.isprintable() or name != name.strip():
-        raise BadRequestError(f"policy name: 1 to {NAME} characters on one line, without ':' and without outer spaces")
-    return name
 
 
 def add_version(

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -16,6 +17,7 @@ from metta.league.store import matches
 from metta.league.store.policies import label, lock_user
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, User, Version, now
 
+NAMED = 5  # seasons that are named where there is none such
 STALE = -1  # no number of results
 BEST_FIRST = (Standing.rank, Standing.version_id)  # of one rank are those with one score
 ORDERS = {  # in which a leaderboard can be had, by name
@@ -76,15 +78,22 @@ def find_season(session: Session, reference: str) -> Season:
     query = query.where(Season.version == int(number)) if number else query.where(Season.canonical)
     season = session.scalar(query)
     if season is None:
-        names = [season.name for season in list_seasons(session)]
-        raise MissingError(f"Season '{reference}' not found{suggest(name or '', names)}")
+        raise MissingError(f"Season '{reference}' not found{_near(session, name or '')}")
     return season
+
+
+def _near(session: Session, name: str) -> str:
+    """What else could be meant."""
+    if newest := session.scalar(select(func.max(Season.version)).where(Season.name == name)):
+        return f" (its newest version is {name}:v{newest})"
+    names = [season.name for season in list_seasons(session)]
+    return suggest(name.lower(), names) or (f" (there are {', '.join(names[:NAMED])})" if names else "")
 
 
 def versions_of(session: Session, name: str) -> list[Season]:
     """All versions of a season, newest first. Raises MissingError."""
-    find_season(session, name)
-    return list(session.scalars(select(Season).where(Season.name == name).order_by(Season.version.desc())))
+    known = find_season(session, name).name
+    return list(session.scalars(select(Season).where(Season.name == known).order_by(Season.version.desc())))
 
 
 def default_season(session: Session) -> Season | None:
@@ -92,22 +101,30 @@ def default_season(session: Session) -> Season | None:
     return next(iter(list_seasons(session)), None)
 
 
-def enter(session: Session, caller: Caller, season: Season, version: Version) -> tuple[list[str], bool]:
-    """Enter a version in a season; returns the pools that it is in, and whether it has just entered. Who is in already
-    stays in. Raises ForbiddenError, ConflictError, TooManyError where it may not."""
+@dataclass(frozen=True)
+class Entered:
+    """What came of entering a version in a season."""
+
+    pools: list[str]  # in which it plays
+    already: bool  # whether it was in before
+    retired: str | None = None  # why it plays in none any more
+
+
+def enter(session: Session, caller: Caller, season: Season, version: Version) -> Entered:
+    """Enter a version in a season, once: who is in already stays in, who was retired stays out. Raises ForbiddenError,
+    ConflictError, TooManyError where it may not."""
     pools = {pool.id: pool for pool in season.pools}
     entries = list(session.scalars(select(Entry).where(Entry.version_id == version.id, Entry.pool_id.in_(pools))))
-    active = [pools[entry.pool_id].name for entry in entries if entry.retired_at is None]
-    if active:
-        return active, False
     if entries:
-        raise ConflictError(f"Policy already submitted to season '{season.name}', and retired there")
+        active = [pools[entry.pool_id].name for entry in entries if entry.retired_at is None]
+        reasons = [] if active else [*why_retired(session, season, [version.id]).values()]
+        return Entered(active, already=True, retired=reasons[-1] if reasons else None)
     _check_entry(session, caller, season, version)
     first = season.pools[0]
     session.add(Entry(pool_id=first.id, version_id=version.id, pool=first, version=version))
     note(session, first, version, "entered")
     session.flush()
-    return [first.name], True
+    return Entered([first.name], already=False)
 
 
 def _check_entry(session: Session, caller: Caller, season: Season, version: Version) -> None:
@@ -140,6 +157,17 @@ def retire(session: Session, entry: Entry, notes: str) -> None:
         entry.retired_at = now()
         matches.withdraw(session, entry.pool_id, entry.version_id)
         note(session, entry.pool, entry.version, "retired", notes)
+
+
+def why_retired(session: Session, season: Season, versions: Sequence[Id]) -> dict[tuple[Id, str], str]:
+    """Why versions were taken out of pools of a season, by version and pool, oldest first."""
+    query = (
+        select(Change.version_id, Pool.name, Change.notes)
+        .join(Pool, Change.pool_id == Pool.id)
+        .where(Pool.season_id == season.id, Change.version_id.in_(versions), Change.action == "retired")
+        .order_by(Change.created_at)
+    )
+    return {(version_id, pool): notes or "" for version_id, pool, notes in session.execute(query)}
 
 
 def entries_of(session: Session, season: Season, user_id: Id | None = None) -> list[list[Row[Any]]]:
