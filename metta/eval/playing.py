@@ -219,6 +219,7 @@ def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str
     if index in team.failed:
         error = team.failed[index]
         said = str(error) if isinstance(error, UserError) else told(error)
+        error.__traceback__ = None  # its frames would hold the policies, whose files end with them
         causes |= dict.fromkeys(("errors", ENDED), printable(said)[:MOST_MESSAGE])
     elif isinstance(policy, HostedPolicy):
         faults, policy.faults = policy.faults, Faults()

@@ -161,11 +161,11 @@ class _Missing(NoopPolicy):
 
     def __init__(self, error: UserError) -> None:
         super().__init__()
-        self._error = error
+        self._problem = str(error)  # not the error itself: it would hold the policy, whose files end with it
         self.log = error.log if isinstance(error, UnbuiltError) else ""
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        raise self._error
+        raise UserError(self._problem)
 
 
 def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_code: bool) -> _Seated:
