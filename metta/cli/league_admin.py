@@ -201,11 +201,12 @@ def add(
     if told(context, {"name": name, "email": email, "admin": admin, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     opened = _open(data, database)
     word = _password(password_file)
     with opened.transaction() as session:
-        accounts.add_user(session, name, word, email, admin)
+        trail.write(session, accounts.add_user(session, name, word, email, admin), "added", "admin" if admin else "")
     print(f"account {name} is made")
 
 
@@ -221,12 +222,15 @@ def password(
     if told(context, {"name": name, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     opened = _open(data, database)
     word = _password(password_file)
     with opened.transaction() as session:
-        accounts.set_password(accounts.find_user(session, name), word)
-    print(f"account {name} has another password")
+        found = accounts.find_user(session, name)
+        accounts.set_password(session, found, word)
+        trail.write(session, found, "password")
+    print(f"account {name} has another password; its browsers are signed out")
 
 
 @user.command()
@@ -244,9 +248,13 @@ def token(
     if told(context, {"name": name, "scope": scope, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     with _open(data, database).transaction() as session:
-        print(accounts.issue_token(session, accounts.find_user(session, name), scope, label))
+        found = accounts.find_user(session, name)
+        made = accounts.issue_token(session, found, scope, label)
+        trail.write(session, found, "token", f"{scope} {label}".strip())
+    print(made)
 
 
 @user.command()
@@ -261,10 +269,13 @@ def disable(
     if told(context, {"name": name, "undo": undo, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
     from metta.league.store.schema import now
 
     with _open(data, database).transaction() as session:
-        accounts.find_user(session, name).disabled_at = None if undo else now()
+        found = accounts.find_user(session, name)
+        found.disabled_at = None if undo else now()
+        trail.write(session, found, "let in again" if undo else "disabled")
     print(f"account {name} is {'let in again' if undo else 'disabled'}")
 
 
@@ -280,9 +291,12 @@ def admin(
     if told(context, {"name": name, "undo": undo, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     with _open(data, database).transaction() as session:
-        accounts.find_user(session, name).admin = not undo
+        found = accounts.find_user(session, name)
+        found.admin = not undo
+        trail.write(session, found, "no admin" if undo else "admin")
     print(f"account {name} is {'no ' if undo else 'an '}admin")
 
 
@@ -304,6 +318,31 @@ def list_users(context: typer.Context, data: Data = FOLDER, database: DatabaseAd
     _show(["Account", "Address", "", "Made", ""], rows)
 
 
+@league.command()
+def audit(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Option("--user", help="of this account alone")] = None,
+    limit: Annotated[int, typer.Option(help="entries at most, the last ones", min=1, max=100_000)] = 100,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Show who did what from where, newest first: sign-ins, tokens, uploads, submissions, changes of accounts."""
+    if told(context, {"user": name, "limit": limit, "data": data}):
+        return
+    from metta.league import accounts
+    from metta.league.store import trail
+
+    with _open(data, database).reading() as session:
+        if name is not None:
+            accounts.find_user(session, name)
+        rows = [
+            [moment(entry.created_at.isoformat()), account or "–", entry.action, printable(entry.subject),
+             entry.address or "–"]
+            for entry, account in trail.newest(session, limit, name)
+        ]  # fmt: skip
+    _show(["When", "Account", "What", "", "From"], rows)
+
+
 @season.command("add")
 def add_season(
     context: typer.Context,
@@ -316,11 +355,13 @@ def add_season(
         return
     from metta.eval.match import engine_version
     from metta.league.seasons import find_season
+    from metta.league.store import trail
     from metta.league.store.seasons import add_season as begin
 
     settings = find_season(file)
     with _open(data, database).transaction() as session:
         made = begin(session, settings, engine_version())
+        trail.write(session, None, "season", f"{made.name} v{made.version}")
     print(f"season {made.name} v{made.version} has begun")
 
 
@@ -334,12 +375,14 @@ def close_season(
     """End a season: no more entries, no more matches; its results stay."""
     if told(context, {"season": name, "data": data}):
         return
+    from metta.league.store import trail
     from metta.league.store.schema import now
     from metta.league.store.seasons import find_season
 
     with _open(data, database).transaction() as session:
         found = find_season(session, name)
         found.disabled_at = now()
+        trail.write(session, None, "season over", f"{found.name} v{found.version}")
     print(f"season {found.name} v{found.version} is over")
 
 

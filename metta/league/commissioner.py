@@ -42,6 +42,7 @@ from metta.league.store.schema import (
 
 PAUSE = 1.0  # seconds between looks
 REST = 9.0  # for so many times the time that ranking took a season is not ranked anew
+SWEEP = 60.0  # seconds between looks for uploads that nobody has completed
 TERM = timedelta(seconds=15)  # for which a server has the duty
 DUTY = "commissioner"
 
@@ -55,6 +56,7 @@ class Commissioner:
         self._results: dict[Id, results.Results] = {}  # by season: of its last pool
         self._rested: dict[Id, float] = {}  # by season: when it may be ranked anew
         self._has_duty = False
+        self._swept = -SWEEP
 
     def conduct(self, over: threading.Event) -> None:
         """Look at the seasons again and again until it is over; ranking, which takes longer, does not hold up the
@@ -88,6 +90,16 @@ class Commissioner:
                 season = session.get_one(Season, season_id)
                 if status_of(season) == "in_progress":
                     _conduct(session, season, season.engine == self._league.engine)
+        if time.monotonic() > self._swept + SWEEP:
+            self._sweep()
+            self._swept = time.monotonic()
+
+    def _sweep(self) -> None:
+        """Remove what was uploaded and never completed."""
+        with self._league.database.transaction() as session:
+            for upload in policies.forgotten_uploads(session):
+                self._league.files.remove(f"uploads/{upload.id}")
+                session.delete(upload)
 
     def rank(self) -> None:
         """Rank the seasons whose results or entrants have changed, each after a rest."""

@@ -19,7 +19,7 @@ class Limits(Settings):
     """How much one account, address or upload may ask for."""
 
     upload_bytes: PositiveInt = Field(default=500 * MEGABYTE, description="bytes of an upload")
-    request_bytes: PositiveInt = Field(default=MEGABYTE, description="bytes of any other request")
+    request_bytes: PositiveInt = Field(default=MEGABYTE >> 2, description="bytes of any other request")
     requests_per_minute: PositiveInt = Field(default=1200, description="requests of one account or address")
     sign_ins_per_minute: PositiveInt = Field(default=20, description="passwords tried from one address")
     uploads_per_day: PositiveInt = Field(default=100, description="uploads of one account")
