@@ -50,6 +50,9 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0: a free one", min=0, max=65535)] = 8400,
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="address of a proxy in front, whose X-Forwarded-For says who asks")
+    ] = None,
     registration: Annotated[
         str, typer.Option(help="who may make an account: open: everybody; provider: who signs in there; closed: nobody")
     ] = "open",
@@ -68,7 +71,7 @@ def serve(
     """Serve a league on this machine until Ctrl-C."""
     words: dict[str, Any] = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
-        "registration": registration, "workers": workers, "trust_code": trust_code,
+        "proxy": proxy, "registration": registration, "workers": workers, "trust_code": trust_code,
         "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
     if oidc_issuer or oidc_client_id:

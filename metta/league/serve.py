@@ -36,7 +36,8 @@ def serve(settings: LeagueSettings) -> int:
         port = listener.getsockname()[1]
         league = open_league(settings.model_copy(update={"port": port}))
         config = uvicorn.Config(
-            make_app(league), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
+            make_app(league), log_level="warning", access_log=False, server_header=False,
+            proxy_headers=settings.proxy is not None, forwarded_allow_ips=str(settings.proxy or ""),
             backlog=BACKLOG, timeout_graceful_shutdown=GRACE, http=Connection,
         )  # fmt: skip
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host

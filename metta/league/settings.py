@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, IPvAnyAddress, PositiveInt, SecretStr, model_validator
 
 from metta.common.settings import PathText, Settings
 
@@ -68,6 +68,9 @@ class LeagueSettings(Settings):
     host: str = Field(default="127.0.0.1", description="address on which the server listens")
     port: int = Field(default=8400, ge=0, le=65535, description="port on which it listens; 0: a free one")
     address: str | None = Field(default=None, description="address under which others reach it; default: host and port")
+    proxy: IPvAnyAddress | None = Field(
+        default=None, description="address of a proxy in front, which says who asks (X-Forwarded-For); default: none"
+    )
     registration: Literal["open", "provider", "closed"] = Field(
         default="open", description="who may make an account: all, who signs in at the provider, nobody"
     )

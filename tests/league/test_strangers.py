@@ -8,7 +8,7 @@ import webbrowser
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
@@ -20,7 +20,7 @@ from metta.league.seasons import DEFAULT
 from metta.league.server.html import COOKIE
 from metta.league.store.schema import Upload, now
 from tests.cli.conftest import Cogames, cogames
-from tests.league.conftest import ADDRESS, PASSWORD, MakeLeague, Playground, bundle
+from tests.league.conftest import ADDRESS, PASSWORD, MakeLeague, Playground, bundle, serve
 
 __all__ = ["cogames"]
 JSON = {"Content-Type": "application/json"}
@@ -197,6 +197,21 @@ def test_behind_a_proxy_cookies_are_for_https_and_forms_of_its_address_are_ours(
     form, headers = {"name": "anna", "password": PASSWORD}, {"Origin": "https://league.example"}
     answer = playground.web.post("/sign-in", data=form, headers=headers, follow_redirects=False)
     assert answer.status_code == 303 and "; Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(("words", "counted"), [(["--proxy", "127.0.0.1"], "192.0.2.7"), ([], "127.0.0.1")])
+def test_a_proxy_says_who_asks_if_it_is_named(words: list[str], counted: str, tmp_path: Path, cogames: Cogames):
+    """Whoever is no proxy may say so too."""
+    found = serve(tmp_path, "--workers", "0", *words)
+    try:
+        form = urlencode({"name": "anna", "password": "guessed"}).encode()
+        asked = urllib.request.Request(f"{found.address}/sign-in", form, {"X-Forwarded-For": "192.0.2.7"})
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(asked, timeout=30)
+    finally:
+        found.process.terminate()
+        found.process.wait(30)
+    assert counted in cogames("league", "audit", "--data", str(tmp_path)).out
 
 
 @pytest.mark.parametrize("words", [["password", "anna", "--password-file", "{file}"], ["disable", "anna"]])
