@@ -44,6 +44,7 @@ from metta.league.store.schema import (
 
 PAUSE = 1.0  # seconds between looks
 REST = 9.0  # for so many times the time that ranking took a season is not ranked anew
+SWEEP = 60.0  # seconds between looks for uploads that nobody has completed
 TERM = timedelta(seconds=15)  # for which a server has the duty
 DUTY = "commissioner"
 
@@ -57,6 +58,7 @@ class Commissioner:
         self._results: dict[Id, results.Results] = {}  # by season: of its last pool
         self._rested: dict[Id, float] = {}  # by season: when it may be ranked anew
         self._has_duty = False
+        self._swept = -SWEEP
 
     def conduct(self, over: threading.Event) -> None:
         """Look at the seasons again and again until it is over; ranking, which takes longer, does not hold up the
@@ -87,6 +89,9 @@ class Commissioner:
         with self._league.database.transaction() as session:
             jobs.bury(session, self._league.settings.jobs, give_up)
         _each(running, self._plan)
+        if time.monotonic() > self._swept + SWEEP:
+            self._sweep()
+            self._swept = time.monotonic()
 
     def _plan(self, season_id: Id) -> None:
         with self._league.database.transaction() as session:
@@ -95,6 +100,13 @@ class Commissioner:
                 _conduct(session, season, season.engine == self._league.engine)
             if not _take_duty(session, self._name):  # this took too long: what the other one plans counts
                 session.rollback()
+
+    def _sweep(self) -> None:
+        """Remove what was uploaded and never completed."""
+        with self._league.database.transaction() as session:
+            for upload in policies.forgotten_uploads(session):
+                self._league.files.remove(f"uploads/{upload.id}")
+                session.delete(upload)
 
     def rank(self) -> None:
         """Rank the seasons whose results or entrants have changed, each after a rest; also those that are over, for the

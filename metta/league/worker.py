@@ -3,6 +3,7 @@ module it is one beside a server, which gives it what `Hiring` says."""
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ TRIES = 8  # to tell a result
 UPLOADS = 4  # replays at a time
 BEATS = 4  # in the time after which a job is lost
 MOST_SHOWN = 2_000  # characters of a log or an error that are told
+MEMORY_BYTES = 8 << 30  # of this process, in which nets play: one that asks for more stands still, and the worker lives
 CACHE_BYTES = 4 << 30  # of bundles that are kept
 
 
@@ -217,8 +219,15 @@ class Hiring(Settings):
     trust_code: bool
 
 
+def bound_memory(most: int) -> None:
+    """Let this process, and each that it starts, have no more memory of its own than so many bytes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def work(client: Client, trust_code: bool) -> None:
     """Work until this process is told to stop (SIGINT, SIGTERM). Raises UserError as `Worker.run`."""
+    bound_memory(MEMORY_BYTES)
     stop = threading.Event()
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda *_: stop.set())

@@ -34,6 +34,7 @@ from metta.league.play import Sandbox
 from metta.league.sandbox.probe import probe
 from metta.league.seasons import DEFAULT, SeasonSettings
 from metta.league.server.app import make_app
+from metta.league.server.connections import Connection
 from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.seasons import add_season
@@ -210,7 +211,7 @@ def playground(make_league: MakeLeague) -> Playground:
 @contextmanager
 def listening(playground: Playground) -> Iterator[str]:
     """The address of a league in this process that others can reach."""
-    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning", http=Connection))
     with in_background(lambda over: server.run(), "server"):
         try:
             while not server.started:

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -44,6 +44,7 @@ def make_app(league: League) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _bad_value)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(IntegrityError, lambda request, error: _told(request, 409, "made twice at once; again"))
+    app.add_exception_handler(DataError, lambda request, error: _told(request, 422, "a value that no database holds"))
     for down in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(down, _database_down)
     return app

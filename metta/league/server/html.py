@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -16,7 +16,7 @@ from metta.common.errors import printable
 from metta.league.accounts import Caller
 from metta.league.league import League
 from metta.league.problems import ForbiddenError, NotSignedInError
-from metta.league.server.asking import TheLeague, known, own_address
+from metta.league.server.asking import AskedRoute, TheLeague, known, own_address
 from metta.league.settings import SESSION_TIME
 
 COOKIE = "cogames_session"
@@ -45,6 +45,13 @@ def browser(request: Request, league: TheLeague) -> Caller | None:
 Browser = Annotated[Caller | None, Depends(browser)]
 
 
+class FormRoute(AskedRoute):
+    """A route for forms of those who are signed in."""
+
+    def who(self, request: Request) -> Caller | None:
+        return browser(request, request.app.state.league)
+
+
 def signed_in(caller: Browser) -> Caller:
     """Who is signed in. Raises NotSignedInError, which leads a browser to the page where one signs in."""
     if caller is None:
@@ -55,10 +62,11 @@ def signed_in(caller: Browser) -> Caller:
 SignedInBrowser = Annotated[Caller, Depends(signed_in)]
 
 
-def own_form(request: Request) -> None:
+def own_form(request: Request, league: TheLeague) -> None:
     """Raises ForbiddenError for a form that a page of somebody else has sent."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    if site not in (None, "same-origin", "none") or (origin and urlsplit(origin).netloc != request.url.netloc):
+    hosts = {request.headers.get("host", ""), _parts(league.settings.address or "").netloc}
+    if site not in (None, "same-origin", "none") or (origin and _parts(origin).netloc not in hosts - {""}):
         raise ForbiddenError("the form was sent by a page of another site")
 
 
@@ -119,9 +127,17 @@ def here(request: Request) -> str:
 
 def local(address: str) -> str:
     """A path of this server, to go to after a sign-in; / for whatever else."""
-    parts = urlsplit(address)
-    inner = address.startswith("/") and not address.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
+    parts = _parts(address)
+    inner = parts.path.startswith("/") and not address.startswith("//") and not (parts.scheme or parts.netloc)
     return address if inner and address.isprintable() and "\\" not in address else "/"
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; none of what is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def go(address: str) -> RedirectResponse:
@@ -131,8 +147,11 @@ def go(address: str) -> RedirectResponse:
 
 def set_session(response: RedirectResponse, request: Request, token: str) -> RedirectResponse:
     """Sign a browser in."""
-    response.set_cookie(
-        COOKIE, token, max_age=int(SESSION_TIME.total_seconds()), httponly=True, samesite="lax",
-        secure=request.url.scheme == "https",
-    )  # fmt: skip
+    seconds, safe = int(SESSION_TIME.total_seconds()), is_https(request)
+    response.set_cookie(COOKIE, token, max_age=seconds, httponly=True, samesite="lax", secure=safe)
     return response
+
+
+def is_https(request: Request) -> bool:
+    """Whether browsers reach this server by HTTPS, perhaps through a proxy: then cookies are for that alone."""
+    return own_address(request, request.app.state.league).startswith("https:")

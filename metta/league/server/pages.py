@@ -19,13 +19,13 @@ from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit, own_address
 from metta.league.server.figures import Course, Interval, course, interval, scale
-from metta.league.server.html import Browser, Proven, SignedInBrowser, go, part, render
+from metta.league.server.html import Browser, FormRoute, Proven, SignedInBrowser, go, part, render
 from metta.league.server.uploads import keep_bundle
 from metta.league.store import history, matches, policies, seasons
 from metta.league.store.schema import Id, Season
 from metta.view.page import content_policy, replay_page
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 LINES = 100  # of a table on a page
 RECENT = 10  # matches on the page of a season
 FRESH, STALE, MOST = 0.5, 1.0, 64  # of the pages of seasons that are kept: seconds, and how many
@@ -189,7 +189,7 @@ def submit(
         found = seasons.find_season(session, season)
         version = policies.own_version(session, caller, version_id)
         if not seasons.enter(session, caller, found, version).already:
-            audit(session, request, caller, "submit", f"{policies.label(version)} {found.name}")
+            audit(session, request, caller.user, "submit", f"{policies.label(version)} {found.name}")
     return go("/me")
 
 
@@ -225,10 +225,11 @@ def _take_in(request: Request, league: TheLeague, caller: Proven, file: UploadFi
             seasons.find_season(session, season)
     if (file.size or 0) > limits.upload_bytes:
         raise TooLongError(f"{file.size:,} bytes; {limits.upload_bytes:,} are allowed")
-    league.files.write(f"uploads/{upload.id}", file.file.read())
+    with league.checking:
+        league.files.write(f"uploads/{upload.id}", file.file.read())
     version = keep_bundle(league, caller, upload, name)
     with league.database.transaction() as session:
-        audit(session, request, caller, "upload", f"{policies.label(version)} {version.sha256}")
+        audit(session, request, caller.user, "upload", f"{policies.label(version)} {version.sha256}")
         if season:
             seasons.enter(session, caller, seasons.find_season(session, season), version)
     return uuid.UUID(str(version.id))

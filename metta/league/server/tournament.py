@@ -21,12 +21,12 @@ from metta.league.server.answers import (
     Submission,
     Submitted,
 )
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
+from metta.league.server.asking import AnyCaller, AskedRoute, SignedIn, TheLeague, audit
 from metta.league.server.uploads import bundle_of
 from metta.league.store import matches, policies, results, seasons
 from metta.league.store.schema import Id, Pool
 
-router = APIRouter(prefix="/tournament", tags=["seasons"])
+router = APIRouter(prefix="/tournament", tags=["seasons"], route_class=AskedRoute)
 MOST_IDS = 100
 ENTRIES = TypeAdapter(list[SeasonEntry])
 RESULTS = TypeAdapter(list[Result])
@@ -82,7 +82,7 @@ def submit(request: Request, league: TheLeague, caller: SignedIn, name: str, sub
         version = policies.own_version(session, caller, submission.policy_version_id)
         entered = seasons.enter(session, caller, season, version)
         if not entered.already:
-            audit(session, request, caller, "submit", f"{policies.label(version)} {season.name}")
+            audit(session, request, caller.user, "submit", f"{policies.label(version)} {season.name}")
     return Submitted(pools=entered.pools, already=entered.already, retired=entered.retired)
 
 

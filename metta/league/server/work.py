@@ -12,7 +12,7 @@ from metta.league.league import League
 from metta.league.play import Job
 from metta.league.rating.published import MOST_SCORE
 from metta.league.seasons import DEFAULT, VALIDATION_STEPS, find_season
-from metta.league.server.asking import TheLeague, Worker
+from metta.league.server.asking import AskedRoute, TheLeague, Worker
 from metta.league.server.uploads import bundle_of
 from metta.league.settings import DOWNLOAD_TIME, MEGABYTE
 from metta.league.store import jobs, matches, policies, seasons
@@ -35,7 +35,7 @@ from metta.league.work import (
     scores_of,
 )
 
-router = APIRouter(prefix="/work", tags=["workers"])
+router = APIRouter(prefix="/work", tags=["workers"], route_class=AskedRoute)
 MOST_REPLAY = 64 * MEGABYTE
 UNKNOWN = "0" * 64  # digest of a policy that nobody has looked into yet
 
