@@ -29,11 +29,11 @@ $(ALL): $(STAMP)
 train: $(STAMP)
 	@$(BIN)/python tools/first_run.py $(if $(MINUTES),trainer.max_minutes=$(MINUTES))
 
-# What has changed is compiled first. A file of tests to each process, as many as there are cores, torch with one thread
-# in each.
+# What has changed is compiled first. A file of tests to each process (how many: tests/conftest.py), torch with one
+# thread in each.
 test: $(ALL)
 	@$(BIN)/python -m metta.cli.cogames setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # What needs a CUDA device; without one it is skipped and says so.
 test-gpu: $(ALL)

@@ -1,14 +1,19 @@
 """What holds for all tests."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from metta.common.ranks import available_cores
+
+# How long an example takes says how busy the machine is. Examples are the same in every run;
+# `pytest --hypothesis-profile explore` looks for others.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("shared", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("shared")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -26,10 +31,25 @@ LONG = (
 )  # fmt: skip
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests also wait, for clocks and for each other's processes."""
+    return min(8, available_cores()) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files of tests for pytest-xdist, which hands them out one after the other (`--dist loadfile`)."""
     first = {f"tests/{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(LONG)))
+
+
+@pytest.fixture(autouse=True)
+def whole_numbers() -> Iterator[None]:
+    """No test leaves a region of torch in which the tests after it would round."""
+    yield
+    if (torch := sys.modules.get("torch")) is not None:
+        open_regions = torch.autocast_increment_nesting() - 1
+        torch.autocast_decrement_nesting()
+        assert not open_regions and not torch.is_autocast_enabled("cpu")
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,9 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0: a free one", min=0, max=65535)] = 8400,
     address: Annotated[str | None, typer.Option(help="address under which others reach it")] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="address of a proxy in front, whose X-Forwarded-For says who asks")
+    ] = None,
     registration: Annotated[
         str, typer.Option(help="who may make an account: open: everybody; provider: who signs in there; closed: nobody")
     ] = "open",
@@ -68,7 +71,7 @@ def serve(
     """Serve a league on this machine until Ctrl-C."""
     words: dict[str, Any] = {
         "data": data, "database": database, "files": files, "host": host, "port": port, "address": address,
-        "registration": registration, "workers": workers, "trust_code": trust_code,
+        "proxy": proxy, "registration": registration, "workers": workers, "trust_code": trust_code,
         "jobs": {"lease_seconds": lease_seconds},
     }  # fmt: skip
     if oidc_issuer or oidc_client_id:
@@ -159,29 +162,34 @@ def _published(results: str | None, season: str | None, server: str) -> "Publish
 
 
 def _keep(path: Path, text: str) -> None:
-    from metta.common.files import write_atomic
+    from metta.common.files import write_atomic, writing
 
-    try:
+    with writing(f"--output {path}"):
         write_atomic(path, text)
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written ({error.strerror})") from None
 
 
 @league.command()
 def verify(
     context: typer.Context,
     match: Annotated[str, typer.Argument(help="a match (cogames matches lists them)")],
+    replays: Annotated[
+        bool, typer.Option("--replays", help="play the actions of its replays, without the policies")
+    ] = False,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="run uploaded code unguarded")] = False,
     server: Server = SERVER,
     login_server: LoginServer = None,
 ) -> int:
-    """Play a match again, from the bundles that you may have, and compare. Exit code 1: something else came out."""
-    if told(context, {"match": match, "server": server}):
+    """Play a match again, from the bundles that you may have or its replays, and compare. Exit code 1: it differs."""
+    if told(context, {"match": match, "replays": replays, "server": server}):
         return 0
-    from metta.league.published import play_again
+    from metta.league.published import play_again, play_replays
     from metta.league.sandbox.probe import sandbox_here
 
-    again = play_again(client(server, login_server), match, trust_code, None if trust_code else sandbox_here())
+    asked = client(server, login_server)
+    if replays:
+        again = play_replays(asked, match)
+    else:
+        again = play_again(asked, match, trust_code, None if trust_code else sandbox_here())
     print(f"{match}: {again.line}")
     return 0 if again.same else 1
 
@@ -202,11 +210,12 @@ def add(
     if told(context, {"name": name, "email": email, "admin": admin, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     opened = _open(data, database)
     word = _password(password_file)
     with opened.transaction() as session:
-        accounts.add_user(session, name, word, email, admin)
+        trail.write(session, accounts.add_user(session, name, word, email, admin), "added", "admin" if admin else "")
     print(f"account {name} is made")
 
 
@@ -222,12 +231,15 @@ def password(
     if told(context, {"name": name, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     opened = _open(data, database)
     word = _password(password_file)
     with opened.transaction() as session:
-        accounts.set_password(accounts.find_user(session, name), word)
-    print(f"account {name} has another password")
+        found = accounts.find_user(session, name)
+        accounts.set_password(session, found, word)
+        trail.write(session, found, "password")
+    print(f"account {name} has another password; its browsers are signed out")
 
 
 @user.command()
@@ -245,9 +257,13 @@ def token(
     if told(context, {"name": name, "scope": scope, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     with _open(data, database).transaction() as session:
-        print(accounts.issue_token(session, accounts.find_user(session, name), scope, label))
+        found = accounts.find_user(session, name)
+        made = accounts.issue_token(session, found, scope, label)
+        trail.write(session, found, "token", f"{scope} {label}".strip())
+    print(made)
 
 
 @user.command()
@@ -262,10 +278,13 @@ def disable(
     if told(context, {"name": name, "undo": undo, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
     from metta.league.store.schema import now
 
     with _open(data, database).transaction() as session:
-        accounts.find_user(session, name).disabled_at = None if undo else now()
+        found = accounts.find_user(session, name)
+        found.disabled_at = None if undo else now()
+        trail.write(session, found, "let in again" if undo else "disabled")
     print(f"account {name} is {'let in again' if undo else 'disabled'}")
 
 
@@ -281,9 +300,12 @@ def admin(
     if told(context, {"name": name, "undo": undo, "data": data}):
         return
     from metta.league import accounts
+    from metta.league.store import trail
 
     with _open(data, database).transaction() as session:
-        accounts.find_user(session, name).admin = not undo
+        found = accounts.find_user(session, name)
+        found.admin = not undo
+        trail.write(session, found, "no admin" if undo else "admin")
     print(f"account {name} is {'no ' if undo else 'an '}admin")
 
 
@@ -305,6 +327,31 @@ def list_users(context: typer.Context, data: Data = FOLDER, database: DatabaseAd
     _show(["Account", "Address", "", "Made", ""], rows)
 
 
+@league.command()
+def audit(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Option("--user", help="of this account alone")] = None,
+    limit: Annotated[int, typer.Option(help="entries at most, the last ones", min=1, max=100_000)] = 100,
+    data: Data = FOLDER,
+    database: DatabaseAddress = None,
+) -> None:
+    """Show who did what from where, newest first: sign-ins, tokens, uploads, submissions, changes of accounts."""
+    if told(context, {"user": name, "limit": limit, "data": data}):
+        return
+    from metta.league import accounts
+    from metta.league.store import trail
+
+    with _open(data, database).reading() as session:
+        if name is not None:
+            accounts.find_user(session, name)
+        rows = [
+            [moment(entry.created_at.isoformat()), account or "–", entry.action, printable(entry.subject),
+             entry.address or "–"]
+            for entry, account in trail.newest(session, limit, name)
+        ]  # fmt: skip
+    _show(["When", "Account", "What", "", "From"], rows)
+
+
 @season.command("add")
 def add_season(
     context: typer.Context,
@@ -317,11 +364,13 @@ def add_season(
         return
     from metta.eval.match import engine_version
     from metta.league.seasons import find_season
+    from metta.league.store import trail
     from metta.league.store.seasons import add_season as begin
 
     settings = find_season(file)
     with _open(data, database).transaction() as session:
         made = begin(session, settings, engine_version())
+        trail.write(session, None, "season", f"{made.name} v{made.version}")
     print(f"season {made.name} v{made.version} has begun")
 
 
@@ -332,15 +381,15 @@ def close_season(
     data: Data = FOLDER,
     database: DatabaseAddress = None,
 ) -> None:
-    """End a season: no more entries, no more matches; its results stay."""
+    """End a season: no more entries, no more matches but those under way; its results stay."""
     if told(context, {"season": name, "data": data}):
         return
-    from metta.league.store.schema import now
-    from metta.league.store.seasons import find_season
+    from metta.league.store import trail
+    from metta.league.store.seasons import close, find_season
 
     with _open(data, database).transaction() as session:
-        found = find_season(session, name)
-        found.disabled_at = now()
+        close(session, found := find_season(session, name))
+        trail.write(session, None, "season over", f"{found.name} v{found.version}")
     print(f"season {found.name} v{found.version} is over")
 
 

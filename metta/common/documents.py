@@ -20,7 +20,7 @@ def as_text(form: Literal["json", "yaml"], document: dict[str, Any]) -> str:
         return json.dumps(document, indent=2)
     from metta.common.plain_yaml import dump
 
-    return dump(document, width=120).rstrip()
+    return dump(document, width=120).removesuffix("\n")
 
 
 def read_yaml(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:

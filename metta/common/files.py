@@ -147,6 +147,15 @@ def check_writable(path: Path, setting: str) -> None:
         raise UserError(f"{setting}={path}: cannot be written, {place} may not be changed")
 
 
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Raise UserError where what is written inside, named by its path, cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
 def disk_full(error: OSError) -> bool:
     """Whether the error says that no space or quota is left."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -10,6 +10,7 @@ import yaml
 from yaml.composer import ComposerError
 
 STARTS = "-+.0123456789"
+BREAKS = re.compile("[\x85\u2028\u2029]")
 KEPT = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 FORMS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -47,6 +48,13 @@ class Dumper(yaml.SafeDumper):
 
     yaml_implicit_resolvers = {start: [*forms] for start, forms in yaml.SafeDumper.yaml_implicit_resolvers.items()}
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """PyYAML folds line breaks of Unicode as if they were spaces; between double quotes they are escaped."""
+        style = '"' if BREAKS.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+Dumper.add_representer(str, Dumper.represent_str)
 
 for _name, _form, _starts in FORMS:
     for _kind in (Loader, Dumper):

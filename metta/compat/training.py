@@ -8,7 +8,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def train(
         "bptt_horizon": horizon, "use_rnn": recurrent, "checkpoint_interval": checkpoint_interval,
     }  # fmt: skip
     trainer = pufferl.PuffeRL(settings, vecenv, network.to(device))
+    trainer.amp_context = nullcontext()  # rounds nothing in float32, and would never be left by it
     if log_outputs:
         trainer.print_dashboard = lambda *_, **__: None
     with _interruptible():

@@ -20,6 +20,7 @@ from metta.config.recipes import Recipe
 from metta.config.tree import Tree, option_layers, picks_option
 from metta.config.trust import check_typed
 from metta.config.words import MOST_VALUES, SEARCH_PATH, Word, search_path, varied
+from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission, inlined
 from metta.game.observation import EnvInfo, env_info
 from metta.policy.nets.components.user import allow
@@ -157,7 +158,7 @@ def _check_game(config: Config, tree: Tree) -> None:
         for name, phase in config.phases.items():
             phase.mission = whole.get(f"phases.{name}.mission")
     built = {
-        path: tree.blame(lambda mission=mission: build_mission(mission), "mission", homes[path])
+        path: tree.blame(lambda mission=mission: _playable(mission), "mission", homes[path])
         for path, mission in whole.items()
     }
     if isinstance(config, RunConfig):
@@ -168,6 +169,14 @@ def _check_game(config: Config, tree: Tree) -> None:
             played = [(_info(config, tree, []), [])]
         for info, at in played:
             _check_training(config, tree, info, at)
+
+
+def _playable(settings: MissionSettings) -> Mission:
+    from metta.game.maps.pool import check_room  # here because it imports numba
+
+    mission = build_mission(settings)
+    check_room(mission)
+    return mission
 
 
 def _check_training(config: RunConfig, tree: Tree, info: "Info", at: list[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from metta.common.errors import UserError
+from metta.common.files import writing
 from metta.common.jsonl import Row, is_number, sample_rows
 from metta.eval.statistics import show
 
@@ -114,10 +115,8 @@ def plot_curves(curves: Mapping[str, Mapping[str, Points]], title: str, path: Pa
         handles = [Line2D([], [], color=colors[name], linewidth=2.5, label=name) for name in names]
         figure.legend(handles=handles, loc="lower center", ncols=across, fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, foot / (height + foot), 1, 1))
-    try:
+    with writing(path):
         figure.savefig(path, dpi=120, format="png")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _unit(curves: Mapping[str, Mapping[str, Points]]) -> tuple[str, float]:

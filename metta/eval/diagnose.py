@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from metta.common.errors import UserError, suggest
-from metta.common.files import write_atomic
+from metta.common.files import write_atomic, writing
 from metta.common.settings import UserPath
 from metta.eval.contest import ContestResult, make_match, play_contest, prepare, resolve_missions
 from metta.eval.earlier import FILE, earlier_rewards
@@ -150,12 +150,10 @@ class Diagnosis:
 
     def save(self, folder: Path) -> list[Path]:
         """Write document and picture. Raises UserError where that fails."""
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / FILE, json.dumps(self.document(), indent=1))
             plot_rewards(self, folder / PICTURE)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
         return [folder / FILE, folder / PICTURE]
 
 

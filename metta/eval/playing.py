@@ -160,12 +160,15 @@ def play_match(
     watchers: Sequence[Watcher] = (),
     backend: Backend = "cpu",
     forgiving: bool = False,
+    seconds: float | None = None,
 ) -> MatchResult:
     """Play a match, all its episodes at once, with a policy for each of its players.
 
-    Raises what a policy raises; with `forgiving` it stands still from then on, which is counted, and the others go on.
+    Raises what a policy raises; with `forgiving` it stands still from then on, which is counted, and the others go on;
+    so does one that takes more than `seconds` for all its answers. (A hosted policy knows its own limit.)
     """
-    team = TeamPolicy(policies, [player.seats for player in match.players], match.blocks, forgiving)
+    limits = [None if isinstance(policy, HostedPolicy) else seconds for policy in policies]
+    team = TeamPolicy(policies, [player.seats for player in match.players], match.blocks, forgiving, limits)
     gear, prints = GearTrack(), _Fingerprints()
     recording = record(match, [policy.name for policy in policies])
     maps = np.concatenate([build_pool(match.mission, 1, seed, 1) for seed in match.map_seeds])
@@ -219,6 +222,7 @@ def _take_faults(team: TeamPolicy, index: int) -> tuple[dict[str, int], dict[str
     if index in team.failed:
         error = team.failed[index]
         said = str(error) if isinstance(error, UserError) else told(error)
+        error.__traceback__ = None  # its frames would hold the policies, whose files end with them
         causes |= dict.fromkeys(("errors", ENDED), printable(said)[:MOST_MESSAGE])
     elif isinstance(policy, HostedPolicy):
         faults, policy.faults = policy.faults, Faults()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metta.common.errors import UserError
-from metta.common.files import ensure_new, write_atomic
+from metta.common.files import ensure_new, write_atomic, writing
 from metta.common.plain_yaml import Dumper, dump
 from metta.common.settings import Settings
 from metta.game.mission import Mission, MissionSettings
@@ -61,11 +61,9 @@ def save_mission(mission: Mission, path: Path) -> None:
     if not is_mission_file(path.name):
         raise UserError(f"{path}: a mission file ends in {', '.join(SUFFIXES)}")
     ensure_new(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, mission_text(mission, path.suffix.lower()))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _start(mission: Mission, length: int) -> Mission:

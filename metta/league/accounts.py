@@ -10,7 +10,7 @@ from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from metta.common.errors import UserError, suggest
@@ -72,9 +72,12 @@ def machine_user(session: Session) -> User:
     return user
 
 
-def set_password(user: User, password: str) -> None:
-    """Raises UserError for one that is too short."""
+def set_password(session: Session, user: User, password: str) -> None:
+    """Another password, which ends what was begun with the one before: all browsers are signed out; tokens of programs
+    are taken back one by one. Raises UserError for one that is too short."""
     user.password = _hashed(password)
+    signed_in = (Token.user_id == user.id, Token.scope == "browser", Token.revoked_at.is_(None))
+    session.execute(update(Token).where(*signed_in).values(revoked_at=now()))
 
 
 def _hashed(password: str) -> str:

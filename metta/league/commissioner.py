@@ -2,10 +2,11 @@
 process of its own, so that no reader waits for it."""
 
 import socket
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +14,7 @@ from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from metta.common.background import in_background
+from metta.common.commands import guarded
 from metta.common.logging import warn
 from metta.eval.match import Match as MatchSpec
 from metta.eval.match import Player
@@ -42,6 +44,7 @@ from metta.league.store.schema import (
 
 PAUSE = 1.0  # seconds between looks
 REST = 9.0  # for so many times the time that ranking took a season is not ranked anew
+SWEEP = 60.0  # seconds between looks for uploads that nobody has completed
 TERM = timedelta(seconds=15)  # for which a server has the duty
 DUTY = "commissioner"
 
@@ -55,6 +58,7 @@ class Commissioner:
         self._results: dict[Id, results.Results] = {}  # by season: of its last pool
         self._rested: dict[Id, float] = {}  # by season: when it may be ranked anew
         self._has_duty = False
+        self._swept = -SWEEP
 
     def conduct(self, over: threading.Event) -> None:
         """Look at the seasons again and again until it is over; ranking, which takes longer, does not hold up the
@@ -79,29 +83,43 @@ class Commissioner:
         """Take policies on and out, and plan matches."""
         with self._league.database.transaction() as session:
             self._has_duty = _take_duty(session, self._name)
-            if not self._has_duty:
-                return
-            jobs.bury(session, self._league.settings.jobs, give_up)
             running = [season.id for season in seasons.list_seasons(session, include_hidden=True)]
-        for season_id in running:
-            with self._league.database.transaction() as session:
-                season = session.get_one(Season, season_id)
-                if status_of(season) == "in_progress":
-                    _conduct(session, season, season.engine == self._league.engine)
+        if not self._has_duty:
+            return
+        with self._league.database.transaction() as session:
+            jobs.bury(session, self._league.settings.jobs, give_up)
+        _each(running, self._plan)
+        if time.monotonic() > self._swept + SWEEP:
+            self._sweep()
+            self._swept = time.monotonic()
+
+    def _plan(self, season_id: Id) -> None:
+        with self._league.database.transaction() as session:
+            season = session.get_one(Season, season_id)
+            if status_of(season) != "not_started":
+                _conduct(session, season, season.engine == self._league.engine)
+            if not _take_duty(session, self._name):  # this took too long: what the other one plans counts
+                session.rollback()
+
+    def _sweep(self) -> None:
+        """Remove what was uploaded and never completed."""
+        with self._league.database.transaction() as session:
+            for upload in policies.forgotten_uploads(session):
+                self._league.files.remove(f"uploads/{upload.id}")
+                session.delete(upload)
 
     def rank(self) -> None:
-        """Rank the seasons whose results or entrants have changed, each after a rest."""
+        """Rank the seasons whose results or entrants have changed, each after a rest; also those that are over, for the
+        matches that were under way."""
         if not self._has_duty:
             return
         with self._league.database.reading() as session:
-            found = seasons.list_seasons(session, include_hidden=True)
-        for season in found:
-            start = time.monotonic()
-            if season.ranked != season.results and start >= self._rested.get(season.id, start):
-                self._rank(season.id)
-                self._rested[season.id] = time.monotonic() + REST * (time.monotonic() - start)
+            changed = session.scalars(select(Season.id).where(Season.ranked != Season.results)).all()
+        start = time.monotonic()
+        _each([season_id for season_id in changed if start >= self._rested.get(season_id, start)], self._rank)
 
     def _rank(self, season_id: Id) -> None:
+        start = time.monotonic()
         known = self._results.setdefault(season_id, results.Results())
         with self._league.database.reading() as session:
             season = session.get_one(Season, season_id)
@@ -116,6 +134,19 @@ class Commissioner:
             season.ranked, season.ranked_results, season.ranked_at = counted if same else seasons.STALE, number, now()
         with self._league.database.transaction() as session:
             history.thin_out(session, season_id)
+        self._rested[season_id] = time.monotonic() + REST * (time.monotonic() - start)
+
+
+def _each(season_ids: Iterable[Id], act: Callable[[Id], None]) -> None:
+    """Do something with every season, whatever goes wrong with another; what went wrong first is raised at the end."""
+    errors: list[Exception] = []
+    for season_id in season_ids:
+        try:
+            act(season_id)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _take_duty(session: Session, name: str) -> bool:
@@ -148,6 +179,7 @@ def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Missio
     valid = select(func.count()).select_from(Entry).join(Version).where(Entry.pool_id == pool.id)
     entrants = session.scalars(valid.where(Version.status == "valid")).one()
     if entrants != pool.planned_for:
+        matches.lock(session, pool.season_id)
         matches.withdraw(session, pool.id)
         pool.planned_for = entrants
     room = settings.outstanding - matches.under_way(session, [pool]).total()
@@ -156,7 +188,9 @@ def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Missio
     if room <= 0 or session.scalar(left.limit(1)) is None:
         return
     record = results.pool_record(session, settings, missions, pool)
-    for lineup in plan(record, room, partial(results.met, session, pool)):
+    lineups = plan(record, room, partial(results.met, session, pool))
+    matches.lock(session, pool.season_id)
+    for lineup in lineups:
         versions = [session.get_one(Version, uuid.UUID(policy)) for policy in lineup.policies]
         teams = lineup.teams or (None,) * len(versions)
         players = list(zip(versions, lineup.seats, teams, strict=True))
@@ -177,26 +211,29 @@ def _plan(session: Session, settings: SeasonSettings, missions: dict[str, Missio
 def _judge(session: Session, rules: PoolSettings, pool: Pool, following: Pool | None) -> None:
     """Take entries out of a pool, or on to the next, where it is time for that."""
     ends = [Version.status == "refused", Entry.failed >= rules.failures]
-    if rules.threshold is not None and following is not None:
+    if following is not None:
         on = select(Entry.version_id).where(Entry.pool_id == following.id)
         ends.append((Entry.completed >= rules.matches) & Entry.version_id.not_in(on))
     query = select(Entry).join(Version).where(Entry.pool_id == pool.id, Entry.retired_at.is_(None), or_(*ends))
-    for entry in session.scalars(query.order_by(Entry.created_at, Entry.id)):
+    found = session.scalars(query.order_by(Entry.created_at, Entry.id)).all()
+    if found:
+        matches.lock(session, pool.season_id)
+    for entry in found:
         if entry.version.status == "refused":
             seasons.retire(session, entry, f"refused: {entry.version.reason}")
         elif entry.failed >= rules.failures:
             seasons.retire(session, entry, f"{entry.failed} matches failed through its own fault")
         else:
-            assert rules.threshold is not None and following is not None
+            assert following is not None
             _take_on(session, entry, rules.threshold, following)
 
 
-def _take_on(session: Session, entry: Entry, threshold: float, following: Pool) -> None:
-    """An entry that has played all its matches goes on, or is out."""
+def _take_on(session: Session, entry: Entry, threshold: float | None, following: Pool) -> None:
+    """An entry that has played all its matches goes on, or is out. What failed is no match of anybody's."""
     query = select(func.avg(MatchPlayer.score)).join(Match, MatchPlayer.match_id == Match.id)
-    query = query.where(Match.pool_id == entry.pool_id, MatchPlayer.version_id == entry.version_id)
-    mean = float(session.scalar(query) or 0.0)
-    if mean < threshold:
+    query = query.where(Match.pool_id == entry.pool_id, Match.status == "completed")
+    mean = float(session.scalar(query.where(MatchPlayer.version_id == entry.version_id)) or 0.0)
+    if threshold is not None and mean < threshold:
         return seasons.retire(session, entry, f"mean score {mean:.3f}, below {threshold:g}")
     session.add(Entry(pool_id=following.id, version_id=entry.version_id, pool=following, version=entry.version))
     seasons.note(session, following, entry.version, "promoted", f"mean score {mean:.3f} in {entry.pool.name}")
@@ -214,11 +251,12 @@ def _keep(session: Session, season: Season, lines: list[records.Standing], count
     history.add_points(session, season.id, counted, moved)
 
 
-def main() -> None:
+def main() -> int:
     """Conduct the seasons of a league until its server is gone, which gives its settings."""
     league = open_league(LeagueSettings.model_validate_json(received()))
     Commissioner(league).conduct(threading.Event())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

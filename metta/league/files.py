@@ -9,26 +9,28 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
 
 from metta.common.errors import MissingExtraError, UserError
-from metta.common.files import PARTIAL, disk_full, ensure_writable, fsync_path
+from metta.common.files import disk_full, ensure_writable, fsync_path
 from metta.league.problems import NoSpaceError, TooLongError, UnavailableError
 
 LOG = logging.getLogger("uvicorn.error")
 KEY = re.compile(r"(?:uploads|bundles|results|replays|secrets)/[0-9a-f-]{32,64}(?:-\d{1,20})?")
 Method = Literal["GET", "PUT"]
+PARTS = "parts"  # folder of files that are not whole yet
+LONGEST = 86_400  # seconds that a file needs to become whole
 ROOM = 64 << 20  # bytes that are to be free before anything is begun that leaves files
 SECONDS = 10  # for an answer of a bucket
 
 
 class Files(Protocol):
-    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/ID, secrets/DIGEST. All raise UnavailableError
-    where they are elsewhere and nobody answers."""
+    """Files by key: uploads/ID, bundles/SHA256, results/ID, replays/LEASE-EPISODE, secrets/DIGEST. All raise
+    UnavailableError where they are elsewhere and nobody answers."""
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
         """Where to get or put a file; good for a while. `most`: bytes of one to put. What begins with / is below the
@@ -63,6 +65,10 @@ class Folder:
         """Raises UserError for a folder that cannot be written to."""
         ensure_writable(path, "--files")
         self._path, self._key = path, key
+        for left in (path / PARTS).glob("*"):  # by servers that were killed
+            with suppress(FileNotFoundError):
+                if left.stat().st_mtime < time.time() - LONGEST:
+                    left.unlink()
 
     def address(self, method: Method, key: str, seconds: timedelta, most: int = 0) -> str:
         ends = int(time.time() + seconds.total_seconds())
@@ -118,10 +124,10 @@ class Folder:
     @contextmanager
     def _filling(self, key: str) -> Iterator[Path]:
         """Where a file lies while it is not whole."""
-        path = self.path(key)
-        partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+        path, partial = self.path(key), self._path / PARTS / secrets.token_hex(8)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (path.parent, partial.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             yield partial
         except OSError as error:
             raise NoSpaceError if disk_full(error) else error from None

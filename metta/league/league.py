@@ -48,7 +48,7 @@ def open_league(settings: LeagueSettings) -> League:
     database.migrate()
     files = open_files(settings.files or Path(settings.data) / "files", database.key("files"))
     engine = engine_version()
-    with database.transaction() as session:
+    with database.alone() as session:
         if session.query(Season.id).first() is None:
             add_season(session, find_season(DEFAULT), engine)
     vault = Vault(files, database.key("secrets"))

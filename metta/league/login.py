@@ -1,5 +1,9 @@
-"""Logging in with a browser: it is led to the login server, which sends a token to a port of this machine."""
+"""Logging in with a browser: it is led to the login server, which sends a token to a port of this machine.
 
+The path there is a secret of this log-in: other pages in the browser know none, and bring no token of theirs.
+"""
+
+import secrets
 import threading
 import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,10 +27,7 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__((HOST, 0), _Handler)
         self.token, self.come = "", threading.Event()
-
-    @property
-    def callback(self) -> str:
-        return f"http://{HOST}:{self.server_address[1]}/callback"
+        self.callback = f"http://{HOST}:{self.server_address[1]}/callback/{secrets.token_urlsafe(16)}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,8 +38,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         token = parse_qs(asked.query).get("token", [""])[0]
-        ours = self.headers.get("Host") == urlsplit(self.server.callback).netloc
-        if asked.path != "/callback" or not ours or not TOKEN.fullmatch(token):
+        wanted = urlsplit(self.server.callback)
+        ours = self.headers.get("Host") == wanted.netloc and secrets.compare_digest(
+            asked.path.encode(), wanted.path.encode()
+        )
+        if not ours or not TOKEN.fullmatch(token):
             return self.send_error(400)
         body = DONE.encode()
         self.send_response(200)

@@ -5,8 +5,8 @@ loaded, crashes, hangs or floods its output stands still for the rest, and a rep
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from metta.eval.replay.keeping import SUFFIX
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.league.sandbox.bubblewrap import telling
+from metta.policy.hosted.by_class import told
 from metta.policy.hosted.client import HostedPolicy, UnbuiltError
 from metta.policy.hosted.process import Hosting, Sandbox
 from metta.policy.hosted.submission_code import code_content, play_code
@@ -45,7 +46,9 @@ class Job(BaseModel):
     replays: bool = Field(
         default=False, description="whether replays are written as it is played, which takes longer than the game"
     )
-    policy_seconds: PositiveFloat = Field(default=600, description="seconds that a policy's code has for the match")
+    policy_seconds: PositiveFloat = Field(
+        default=600, description="seconds that a policy has for its answers in the match"
+    )
     output_bytes: PositiveInt = Field(default=1 << 20, description="bytes that a policy's code may write")
 
 
@@ -104,7 +107,7 @@ def play_job(
         policies = [player.policy for player in players]
         record = keep_in(folder, _numbered) if job.replays else record_nothing
         with one_thread_each():
-            result = play_match(match, policies, progress, record, [log], forgiving=True)
+            result = play_match(match, policies, progress, record, [log], forgiving=True, seconds=job.policy_seconds)
     finally:
         close_policies([player.policy for player in players])
         kept.close()
@@ -161,11 +164,11 @@ class _Missing(NoopPolicy):
 
     def __init__(self, error: UserError) -> None:
         super().__init__()
-        self._error = error
+        self._problem = str(error)  # not the error itself: it would hold the policy, whose files end with it
         self.log = error.log if isinstance(error, UnbuiltError) else ""
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        raise self._error
+        raise UserError(self._problem)
 
 
 def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_code: bool) -> _Seated:
@@ -175,7 +178,8 @@ def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_c
         found = _find(bundle, info, hosting)
         kind = found.kind
         if found.content == player.policy and (kind != "code" or hosting.prefix or trust_code):
-            return _Seated(kind, found.build(info))
+            with _taking_what_there_is(bundle):
+                return _Seated(kind, found.build(info))
     except UserError as error:  # the policy's own fault
         return _Seated(kind, _Missing(error))
     if found.content != player.policy:
@@ -185,12 +189,24 @@ def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_c
 
 def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
     try:
-        found = find_policy(str(bundle.absolute()), info)  # trusts no code: what a net names is not imported here
+        with _taking_what_there_is(bundle):
+            found = find_policy(str(bundle.absolute()), info)  # trusts no code: what a net names is not imported here
     except NoNetError as none:  # is kept: without the frames that led here, which hold what should end with them
         code = none.with_traceback(None)
         return _Found("code", code_content(code), lambda info: play_code(code, info, hosting, wait=False))
     policy = found.build(info)
     return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
+
+
+@contextmanager
+def _taking_what_there_is(bundle: Path) -> Iterator[None]:
+    """Raises UserError where a net takes more memory than there is, which torch tells as an error of its own."""
+    try:
+        yield
+    except MemoryError:
+        raise UserError(f"{bundle}: takes more memory than there is") from None
+    except RuntimeError as error:
+        raise UserError(f"{bundle}: cannot be loaded ({told(error)})") from None
 
 
 def _numbered(match: Match, names: Sequence[str]) -> list[str]:

@@ -30,8 +30,10 @@ class PoolSettings(Settings):
     )
     matches: PositiveInt = Field(default=20, description="matches that each policy plays")
     own_seats: list[PositiveInt] = Field(default=[], description="seats that a policy may hold; none: every number")
-    episodes: PositiveInt = Field(default=1, description="episodes of a match, on seeds of their own")
-    threshold: float | None = Field(default=None, description="mean score from which it goes on to the next pool")
+    episodes: PositiveInt = Field(default=1, le=1_000, description="episodes of a match, on seeds of their own")
+    threshold: float | None = Field(
+        default=None, description="mean score from which it goes on to the next pool; null: any"
+    )
     failures: PositiveInt = Field(default=3, description="matches failed through its own fault that retire a policy")
 
 
@@ -101,12 +103,15 @@ def read_season(path: Path) -> SeasonSettings:
     """A season's file. Raises UserError for a wrong one."""
     season = validated(SeasonSettings, read_yaml(path), f"{path}:")
     try:
-        seats = [mission.agents for mission in season.build_missions().values()]
+        seats = {name: mission.agents for name, mission in season.build_missions().items()}
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     for number, pool in enumerate(season.pools):
-        if unfit := [own for own in pool.own_seats if own > max(seats)]:
-            raise UserError(f"{path}:pools.{number}.own_seats={unfit[0]}: the missions have {max(seats)} seats")
+        where = f"{path}:pools.{number}.own_seats"
+        if unfit := [own for own in pool.own_seats if own > max(seats.values())]:
+            raise UserError(f"{where}={unfit[0]}: the missions have {max(seats.values())} seats")
+        if pool.own_seats and (small := [name for name in seats if seats[name] < min(pool.own_seats)]):
+            raise UserError(f"{where}={min(pool.own_seats)}: {small[0]} has {seats[small[0]]} seats")
     return season
 
 

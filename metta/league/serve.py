@@ -19,6 +19,7 @@ from metta.executors.process import Task, start_process
 from metta.league import accounts
 from metta.league.league import League, open_league
 from metta.league.server.app import make_app
+from metta.league.server.connections import Connection
 from metta.league.settings import LeagueSettings
 from metta.league.worker import Hiring
 
@@ -35,8 +36,9 @@ def serve(settings: LeagueSettings) -> int:
         port = listener.getsockname()[1]
         league = open_league(settings.model_copy(update={"port": port}))
         config = uvicorn.Config(
-            make_app(league), log_level="warning", access_log=False, proxy_headers=False, server_header=False,
-            backlog=BACKLOG, timeout_graceful_shutdown=GRACE,
+            make_app(league), log_level="warning", access_log=False, server_header=False,
+            proxy_headers=settings.proxy is not None, forwarded_allow_ips=str(settings.proxy or ""),
+            backlog=BACKLOG, timeout_graceful_shutdown=GRACE, http=Connection,
         )  # fmt: skip
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
         with ExitStack() as crew, _until_told():

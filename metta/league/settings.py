@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, IPvAnyAddress, PositiveInt, SecretStr, model_validator
 
 from metta.common.errors import UserError
 from metta.common.settings import PathText, Settings
@@ -21,7 +21,7 @@ class Limits(Settings):
     """How much one account, address or upload may ask for."""
 
     upload_bytes: PositiveInt = Field(default=500 * MEGABYTE, description="bytes of an upload")
-    request_bytes: PositiveInt = Field(default=MEGABYTE, description="bytes of any other request")
+    request_bytes: PositiveInt = Field(default=MEGABYTE >> 2, description="bytes of any other request")
     requests_per_minute: PositiveInt = Field(default=1200, description="requests of one account or address")
     sign_ins_per_minute: PositiveInt = Field(default=20, description="passwords tried from one address")
     uploads_per_day: PositiveInt = Field(default=100, description="uploads of one account")
@@ -78,6 +78,9 @@ class LeagueSettings(Settings):
     port: int = Field(default=8400, ge=0, le=65535, description="port on which it listens; 0: a free one")
     address: Annotated[str, AfterValidator(_address)] | None = Field(
         default=None, description="address under which others reach it; default: host and port"
+    )
+    proxy: IPvAnyAddress | None = Field(
+        default=None, description="address of a proxy in front, which says who asks (X-Forwarded-For); default: none"
     )
     registration: Literal["open", "provider", "closed"] = Field(
         default="open", description="who may make an account: all, who signs in at the provider, nobody"

@@ -3,10 +3,12 @@ module it is one beside a server, which gives it what `Hiring` says."""
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -34,6 +36,7 @@ TRIES = 8  # to tell a result
 UPLOADS = 4  # replays at a time
 BEATS = 4  # in the time after which a job is lost
 MOST_SHOWN = 2_000  # characters of a log or an error that are told
+MEMORY_BYTES = 8 << 30  # of this process, in which nets play: one that asks for more stands still, and the worker lives
 CACHE_BYTES = 4 << 30  # of bundles that are kept
 
 
@@ -139,8 +142,9 @@ class Worker:
             fetch, trust = (lambda player: paths[player.policy]), self._trust_code
             done = play_job(sheet.job, fetch, replays, self._sandbox, trust, progress, sheet.secrets)
             put = partial(self._client.put_file, kind="application/octet-stream")
+            files = zip(sheet.replays, [replays / file for file in done.replays], strict=True)
             with ThreadPoolExecutor(UPLOADS) as pool:  # each waits for the server, and its disk
-                list(pool.map(put, sheet.replays, [replays / file for file in done.replays]))
+                list(pool.map(self._insist, [partial(put, address, file) for address, file in files]))
         reports = [report.model_dump(mode="json") for report in done.players]
         return "played", {"result": done.result.model_dump(mode="json"), "players": reports}
 
@@ -165,16 +169,23 @@ class Worker:
             self._tell(sheet, "failed", {"error": error[:MOST_SHOWN]})
 
     def _tell(self, sheet: Sheet, what: str, document: dict[str, Any]) -> None:
-        """Tell the server; where it does not answer, again until this is to stop: what counts is counted once. Raises
-        ServerError, NoAnswerError."""
+        """Tell the server: what counts is counted once. Raises ServerError, NoAnswerError."""
+        said = {"lease": str(sheet.lease), **document}
+        try:
+            self._insist(lambda: self._client.post(f"/work/jobs/{sheet.id}/{what}", said))
+        except ServerError as error:
+            if error.status != 409:
+                raise
+            note(f"{sheet.kind} {sheet.id}: lost, another worker has it")
+
+    def _insist(self, ask: Callable[[], object]) -> None:
+        """Ask the server; where it does not answer, or has no space, again until this is to stop. Raises ServerError,
+        NoAnswerError."""
         for attempt in range(TRIES):
             try:
-                self._client.post(f"/work/jobs/{sheet.id}/{what}", {"lease": str(sheet.lease), **document})
+                ask()
                 return
             except (NoAnswerError, ServerError) as error:
-                if isinstance(error, ServerError) and error.status == 409:
-                    note(f"{sheet.kind} {sheet.id}: lost, another worker has it")
-                    return
                 again = isinstance(error, NoAnswerError) or error.status in (429, 503, 507)
                 if not again or attempt == TRIES - 1 or self._stop.wait(min(LONGEST_WAIT, 0.5 * 2**attempt)):
                     raise
@@ -208,8 +219,15 @@ class Hiring(Settings):
     trust_code: bool
 
 
+def bound_memory(most: int) -> None:
+    """Let this process, and each that it starts, have no more memory of its own than so many bytes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def work(client: Client, trust_code: bool) -> None:
     """Work until this process is told to stop (SIGINT, SIGTERM). Raises UserError as `Worker.run`."""
+    bound_memory(MEMORY_BYTES)
     stop = threading.Event()
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda *_: stop.set())

@@ -1,5 +1,6 @@
 """Several policies that share the agents of an environment, as one policy."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -55,14 +56,18 @@ class TeamPolicy:
         counts: Sequence[int],
         blocks: Sequence[Sequence[int]] = (),
         forgiving: bool = False,
+        seconds: Sequence[float | None] = (),
     ) -> None:
         """`counts` are the agents of each policy; their sum is the number of agents. `blocks` are the policies that
         share each run of consecutive agents, as those of a team; by default all share all. With `forgiving` a policy
-        that raises stands still from then on, and the others go on."""
+        that raises stands still from then on, and the others go on; so does one whose answers together take longer than
+        its `seconds`, if it has any."""
         self.policies, self.counts = tuple(policies), tuple(counts)
         self.failed: dict[int, Exception] = {}  # by number of the policy: why it stands still
         self.still = [0] * len(self.counts)  # agent-steps for which each has stood still
         self._forgiving = forgiving
+        self._seconds = list(seconds) or [None] * len(self.counts)
+        self._spent = [0.0] * len(self.counts)
         self._blocks = [list(block) for block in blocks or [range(len(self.counts))]]
         self.name = " + ".join(policy.name for policy in policies)
         self.seats = np.zeros((0, sum(counts)), np.int64)  # policy of each agent, [envs, agents]
@@ -104,6 +109,16 @@ class TeamPolicy:
                 raise
             self.failed[index] = error
 
+    @contextmanager
+    def _timed(self, index: int) -> Iterator[None]:
+        """Raises UserError before a policy acts that has taken more than its time."""
+        most = self._seconds[index]
+        if most is not None and self._spent[index] > most:
+            raise UserError(f"the {most:g} s that it has for a match are spent")
+        start = time.monotonic()
+        yield
+        self._spent[index] += time.monotonic() - start
+
     def step(self, observations: np.ndarray) -> np.ndarray:
         self._heard.clear()
         if len(self.policies) == 1:
@@ -115,7 +130,7 @@ class TeamPolicy:
 
     def _ask(self, index: int, observations: np.ndarray) -> np.ndarray:
         if index not in self.failed:
-            with self._forgiven(index):
+            with self._forgiven(index), self._timed(index):
                 if adviser := self._advisers[index]:
                     advice = self._advice[index] = adviser.advise(observations)
                     return advice.actions

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metta.common.errors import UserError
+from metta.common.files import writing
 from metta.common.jsonl import sample_rows
 from metta.eval.curves import LINES, Points, caption, moving_mean, points
 from metta.sweep.results import Found, Results, short
@@ -53,10 +54,8 @@ def as_svg(figure: "Figure") -> str:
 
 def save_png(figure: "Figure", path: Path) -> None:
     """Raises UserError where the file cannot be written."""
-    try:
+    with writing(path):
         figure.savefig(path, dpi=110, format="png")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _colour(trial: Found) -> str:

@@ -4,8 +4,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from metta.common.errors import UserError
-from metta.common.files import ensure_new, write_atomic
+from metta.common.files import ensure_new, write_atomic, writing
 from metta.eval.statistics import show, show_ends
 from metta.sweep.figure import as_svg, draw, importances, save_png
 from metta.sweep.results import Found, Results, as_cell, state_of, told
@@ -30,11 +29,9 @@ def write_page(results: Results, path: Path, trials_at: Path) -> Path:
         f"<style>{style}</style></head><body><main>{_body(results, as_svg(figure))}</main></body></html>\n"
     )
     picture = path.with_suffix(".png")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, html)
-    except OSError as error:
-        raise UserError(f"{path}: the page cannot be written ({error.strerror})") from None
     save_png(figure, picture)
     return picture
 

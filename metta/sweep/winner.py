@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from metta.common.errors import UserError
-from metta.common.files import ensure_new, write_atomic
+from metta.common.files import ensure_new, write_atomic, writing
 from metta.config.files import EXPERIMENTS, GROUPS, options
 from metta.config.recipes import resolve
 from metta.config.words import SEARCH_PATH, parse_word
@@ -24,10 +24,8 @@ def write_experiment(results: Results, path: Path) -> None:
     trial, plan = results.best, results.plan
     said = f"{MARK} {plan.name}, trial {trial.number}, {plan.sweep.objective.metric} {trial.score:.6g}"
     text = yaml.safe_dump(experiment(plan, trial), sort_keys=False, allow_unicode=True)
-    try:
+    with writing(path):
         write_atomic(path, f"{said}\n# python tools/train.py +user={path.stem} run=NAME\n{text}")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def experiment(plan: Plan, trial: Found) -> dict[str, Any]:

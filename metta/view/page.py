@@ -7,8 +7,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from metta.common.errors import UserError
-from metta.common.files import ensure_new, write_atomic
+from metta.common.files import ensure_new, write_atomic, writing
 from metta.common.logging import warn
 from metta.eval.replay.file import read_replay
 
@@ -58,8 +57,6 @@ def write_replay_page(path: Path, out: Path) -> None:
     """Write the replay file `path` as one HTML file. Raises UserError for a damaged replay and where writing fails."""
     replay = replay_to_show(path)
     ensure_new(out, ours=SLOT.partition("{}")[0].encode())
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, replay_page(replay))
-    except OSError as error:
-        raise UserError(f"{out}: the page cannot be written ({error.strerror})") from None

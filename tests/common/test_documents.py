@@ -75,7 +75,13 @@ def test_a_word_in_a_file_means_what_it_means_on_a_command_line(written: str, re
     assert type(parse_yaml(written, "x")) is type(read)
 
 
-@given(text() | floats(allow_nan=False) | integers() | booleans() | sampled_from(["1e3", "yes", "010", "1:30", "~"]))
+@given(
+    text()
+    | floats(allow_nan=False)
+    | integers()
+    | booleans()
+    | sampled_from(["1e3", "yes", "010", "1:30", "~", "\xa0", "\x85", "a\u2028b"])
+)
 def test_what_is_written_is_read_as_it_was_by_us_and_by_readers_of_yaml_1_1(value: object) -> None:
     document = {"key": value}
     written = as_text("yaml", document)

@@ -42,6 +42,8 @@ def test_what_a_mission_file_says_is_blamed_on_who_named_the_file(text: str, oth
         (["mission.variants=[multi_team]", "mission.cogs=7", "max_steps=9"], "mission.cogs=7"),
         (["mission.rewards=[gold]", "mission.cogs=4"], "mission.rewards=[gold]"),
         (["mission.cogs=7", "trainer.update_epochs=2"], "mission.cogs=7"),
+        (["mission.cogs=21", "trainer.batch_size=131_072"], "mission.cogs=21"),
+        (["trainer.batch_size=131_072", "mission.teams.cogs.num_agents=32"], "mission.teams.cogs.num_agents=32"),
         (["trainer.bptt_horizon=48", "trainer.update_epochs=2"], "trainer.bptt_horizon=48"),
         (["trainer.minibatch_size=1000", "training_env.num_envs=8"], "trainer.minibatch_size=1000"),
         (["env.name=pole", "env.backend=cpu"], "env.name=pole"),

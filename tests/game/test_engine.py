@@ -6,6 +6,7 @@ import pytest
 from metta.common.errors import UserError
 from metta.game.engine import layout as L
 from metta.game.engine.batch import EnvBatch
+from metta.game.engine.cpu import step_range
 from metta.game.maps import ascii as ascii_maps
 from metta.game.mission import Mission, MissionSettings
 from metta.game.missions import build_mission
@@ -94,6 +95,15 @@ def test_actions_out_of_range_are_counted_and_do_nothing():
         play.step(np.full((1, 8), value, np.int32))
     assert (play.batch.positions() == before).all()
     assert (play.batch.statistics(0).agent["action.invalid_index"] == 6).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_actions_of_any_integer_type_are_played_by_the_code_that_is_there(dtype: type):
+    plays, actions = [Play(small_mission(), 2) for _ in range(2)], np.arange(16).reshape(2, 8) % 5
+    plays[0].step(actions.astype(np.int32))
+    compiled = len(step_range.signatures)
+    plays[1].step(actions.astype(dtype))
+    assert plays[0].bits() == plays[1].bits() and len(step_range.signatures) == compiled
 
 
 def test_a_move_and_a_vibe_in_one_step_are_both_done():

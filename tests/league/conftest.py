@@ -34,6 +34,7 @@ from metta.league.play import Sandbox
 from metta.league.sandbox.probe import probe
 from metta.league.seasons import DEFAULT, SeasonSettings
 from metta.league.server.app import make_app
+from metta.league.server.connections import Connection
 from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.seasons import add_season
@@ -125,10 +126,11 @@ class Playground:
 
 
 class InProcess(Client):
-    """A worker's client to a league in this process."""
+    """A client to a league in this process."""
 
-    def __init__(self, playground: Playground) -> None:
-        super().__init__(ADDRESS, playground.token("worker", "worker"))
+    def __init__(self, playground: Playground, token: str | None = None) -> None:
+        """By default a worker's."""
+        super().__init__(ADDRESS, token or playground.token("worker", "worker"))
         self._web = playground.web
 
     def _send(self, request: Any, seconds: float, most: int = 0) -> bytes:
@@ -209,7 +211,7 @@ def playground(make_league: MakeLeague) -> Playground:
 @contextmanager
 def listening(playground: Playground) -> Iterator[str]:
     """The address of a league in this process that others can reach."""
-    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(make_app(playground.league), port=0, log_level="warning", http=Connection))
     with in_background(lambda over: server.run(), "server"):
         try:
             while not server.started:

@@ -112,14 +112,14 @@ def test_results_come_in_pages_in_the_order_in_which_the_matches_ended(playgroun
 
 def test_what_is_taken_in_bit_by_bit_ranks_as_all_at_once_also_what_is_seen_late(playground: Playground):
     known = results.Results()
-    for batch, ago in ((5, 60), (4, 0), (6, 90), (0, 0)):  # the third ended before the second
+    for batch, ago in ((5, 60), (4, 0), (6, 90), (0, 0), (2, 9_000)):  # the third before the second, the last long ago
         add_results(playground, batch, timedelta(seconds=ago))
         with playground.league.database.reading() as session:
             [pool] = seasons.default_season(session).pools  # pyright: ignore[reportOptionalMemberAccess]
             active = results.active_policies(session, pool)
             known.take_in(session, pool)
     everything = published(playground, 100)
-    assert len(known.ledger) == len(everything) == 15 and len(active) == 4
+    assert len(known.ledger) == len(everything) == 17 and len(active) == 4
     assert standings(known.ledger.table(), active, "replacement") == recompute(everything, active)
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from metta.common.errors import UserError
 from metta.common.processes import child_environment
+from metta.league.league import open_league
+from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.schema import Base, Season, Upload, Version, now
 
@@ -23,6 +26,16 @@ def test_an_empty_database_gets_the_schema_of_the_code(address: str):
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_servers_that_begin_at_once_have_one_season_and_the_same_keys(address: str, tmp_path: Path):
+    settings = [LeagueSettings(data=str(tmp_path / str(number)), database=address) for number in range(4)]
+    with ThreadPoolExecutor(len(settings)) as pool:
+        leagues = list(pool.map(open_league, settings))
+    assert len({league.forms_key for league in leagues}) == 1
+    with leagues[0].database.reading() as session:
+        [season] = session.scalars(select(Season))
+        assert (season.version, season.canonical) == (1, True)
 
 
 def test_an_older_database_keeps_what_is_in_it(address: str):

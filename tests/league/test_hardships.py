@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -18,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 
 from metta.common.background import in_background
 from metta.league.client import Client, ServerError
-from metta.league.files import ROOM
+from metta.league.files import PARTS, ROOM, Folder
 from metta.league.seasons import DEFAULT
 from metta.league.store.schema import Entry, Job, Match, MatchPlayer, Season
 from metta.league.worker import Worker
@@ -91,23 +92,27 @@ class Filling(InProcess):
         self._disk, self.refused = disk, 0
 
     def post(self, path: str, document: Any = None) -> Any:
+        answer = super().post(path, document)
+        if path == "/work/leases":
+            self._disk.fill()
+        return answer
+
+    def _send(self, request: Any, seconds: float, most: int = 0) -> bytes:
         try:
-            answer = super().post(path, document)
+            return super()._send(request, seconds, most)
         except ServerError as error:
             assert error.status == 507
             self.refused += 1
             self._disk.clear()
             raise
-        if path == "/work/leases":
-            self._disk.fill()
-        return answer
 
 
+@pytest.mark.parametrize("replays", [False, True], ids=["results", "replays"])
 @pytest.mark.parametrize("all_there", [False, True], ids=["its files", "its database too"])
 def test_on_a_full_disk_nothing_is_half_kept_and_matches_go_on_with_the_space(
-    all_there: bool, disk: Disk, make_league: MakeLeague, tmp_path: Path
+    all_there: bool, replays: bool, disk: Disk, make_league: MakeLeague, tmp_path: Path
 ):
-    season = short_season(pools=[{"name": "competition", "partners": "pool", "matches": 4}], replays=False)
+    season = short_season(pools=[{"name": "competition", "partners": "pool", "matches": 4}], replays=replays)
     database = f"sqlite:///{(disk.path if all_there else tmp_path) / 'ours.sqlite'}"
     league = make_league(season, files=str(disk.path / "files"), database=database)
     for name in ("role", "random"):
@@ -132,6 +137,17 @@ def test_on_a_full_disk_nothing_is_half_kept_and_matches_go_on_with_the_space(
     league.work()
     check(league, 4)
     assert league.upload("anna", "again", bundle("miner"))["version"] == 1
+
+
+def test_what_servers_that_were_killed_left_unfinished_goes_after_a_day(tmp_path: Path):
+    Folder(tmp_path, b"key").write(f"results/{UUID(int=1)}", b"whole")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [str(UUID(int=1))]
+    parts = [tmp_path / PARTS / name for name in ("old", "new")]
+    for part in parts:
+        part.write_bytes(b"half")
+    os.utime(parts[0], (0, 0))
+    Folder(tmp_path, b"key")
+    assert [part.exists() for part in parts] == [False, True]
 
 
 class Slow:

@@ -8,6 +8,7 @@ import pytest
 
 from metta.eval.match import engine_version
 from metta.league import accounts
+from metta.league.server import figures
 from metta.league.store import history, policies, seasons
 from metta.league.store.database import Database
 from metta.league.store.schema import RankPoint
@@ -65,3 +66,25 @@ def test_a_rank_that_changes_without_a_further_result_is_the_newest(course: Cour
     course.add(course.other, 12, 1)
     assert [(point.results, point.rank) for point in course.points(course.own)] == [(12, 2)]
     assert len(course.points(course.other)) == 1
+
+
+def test_the_last_ranks_of_many_versions_are_found_at_once(course: Course):
+    for number in range(1, 41):
+        course.add(course.own, number, 41 - number)
+    course.add(course.other, 7, 3)
+    with course.database.reading() as session:
+        found = history.newest_points(session, course.season_id, [course.own, course.other, uuid.uuid4()], 5)
+    assert {version: [point.rank for point in points] for version, points in found.items()} == {
+        course.own: [point.rank for point in course.points(course.own)][-5:],
+        course.other: [3],
+    }
+
+
+def test_a_course_goes_from_the_best_rank_at_the_top_to_the_worst_at_the_bottom(course: Course):
+    for results, rank in ((10, 5002), (20, 5000), (30, 5004)):
+        course.add(course.own, results, rank)
+    drawn = figures.course(course.points(course.own), 50)
+    places = [tuple(map(float, pair.split(","))) for pair in drawn.points.split()]
+    assert places[0] == (0, figures.COURSE_HEIGHT / 2) and places[-1][0] == figures.COURSE_WIDTH
+    assert {y for _, y in places} == {figures.MARGIN, figures.COURSE_HEIGHT / 2, figures.COURSE_HEIGHT - figures.MARGIN}
+    assert (drawn.first, drawn.best, drawn.worst, drawn.newest) == (5002, 5000, 5004, 5004)

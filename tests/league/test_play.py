@@ -1,11 +1,13 @@
 """A match of a league is played to its end whatever its policies do, and tells everyone's owner how it went."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from metta.common.errors import UserError
+from metta.common.processes import child_environment
 from metta.eval.actions import unpacked
 from metta.eval.match import Match, Player
 from metta.eval.verification import verify_actions
@@ -15,6 +17,8 @@ from metta.game.observation import env_info
 from metta.league.play import FetchPolicy, Job, JobResult, look_at, play_job
 from metta.policy.hosted import client
 from metta.policy.hosted.submission import create_bundle
+from metta.policy.nets.agent import AgentSettings
+from metta.policy.nets.net import ComponentNet
 from metta.policy.stored.bundle import save_bundle
 from tests.nets import build_net
 
@@ -120,6 +124,43 @@ def test_a_policy_has_only_so_much_time_for_a_match(bundles: dict[str, Path], tm
     found = done(bundles, tmp_path, "role", "Slow", policy_seconds=0.2)
     assert found.players[1].failure == "the 0.2 s that it has for a match are spent"
     assert found.result.faults[1]["timeouts"] > 0 and not found.replays
+
+
+def test_so_do_nets_and_scripts(bundles: dict[str, Path], tmp_path: Path):
+    found = done(bundles, tmp_path, "role", "mlp", policy_seconds=1e-6)
+    assert [report.failure for report in found.players] == ["the 1e-06 s that it has for a match are spent"] * 2
+    assert [len(row.returns) for row in found.result.episodes] == [8, 8]
+
+
+HUNGRY = """
+import sys
+from pathlib import Path
+from metta.league.play import Job, play_job
+from metta.league.worker import bound_memory
+asked, folder = Job.model_validate_json(sys.argv[1]), Path(sys.argv[2])
+bound_memory(2 << 30)
+done = play_job(asked, lambda player: folder / player.name, folder)
+print(*(report.failure or "played" for report in done.players), sep=chr(10))
+"""
+
+
+def test_a_net_that_remembers_more_than_there_is_stands_still_and_the_worker_lives(
+    bundles: dict[str, Path], tmp_path: Path
+):
+    """Little is written in its bundle: what a net remembers grows with a number in its spec."""
+    info, cell = env_info(MISSION), {"cell": "attention", "heads": 1, "memory": 4096}
+    core = {"kind": "cortex", "d_hidden": 128, "cells": {"Z": cell}, "pattern": "Z", "num_layers": 8}
+    components = {name: part.model_dump() for name, part in build_net("lstm", {}, info).components.items()}
+    listed = AgentSettings(name="lstm", components={**components, "rnn": core}).components
+    save_bundle(tmp_path / "net", ComponentNet(info, listed, name="lstm"), "mine", 1, 1)
+    create_bundle(str(tmp_path / "net"), tmp_path / "hungry.zip").rename(tmp_path / "hungry")
+    (tmp_path / "role").write_bytes(bundles["role"].read_bytes())
+    asked, _ = job({name: tmp_path / name for name in ("hungry", "role")}, "hungry", "role")
+    words = [sys.executable, "-c", HUNGRY, asked.model_dump_json(), str(tmp_path)]
+    found = subprocess.run(words, capture_output=True, text=True, env=child_environment())
+    assert found.returncode == 0, found.stderr
+    hungry, role = found.stdout.splitlines()
+    assert "allocate memory" in hungry and role == "played"
 
 
 def test_code_runs_in_the_sandbox_that_is_given_and_nowhere_without_one(bundles: dict[str, Path], tmp_path: Path):

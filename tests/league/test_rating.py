@@ -87,6 +87,32 @@ def test_intervals_and_ranks_hold_the_truth_at_about_95_percent():
     assert ranked / 1_200 >= 0.94
 
 
+@pytest.mark.parametrize("count", [3, 4, 6])
+def test_of_few_matches_nothing_is_certain(count: int):
+    """Two matches of each: as many strengths as results, or nearly, fit whatever chance made of these."""
+    inside = ranked = 0
+    for seed in range(60):
+        truth = world(seed, TWELVE[:count])
+        mean = np.mean(list(truth.strengths.values()))
+        for one in rank(season(truth, 2)):
+            assert one.ci95[1] - one.ci95[0] > 1e-3
+            inside += one.ci95[0] <= (truth.strengths[one.policy] - mean) * count / (count - 1) <= one.ci95[1]
+            ranked += one.ranks[0] <= truth.ranks[one.policy] <= one.ranks[1]
+    assert inside / (60 * count) >= 0.93 and ranked / (60 * count) >= 0.97
+
+
+def test_who_has_never_been_compared_is_not_ordered_for_sure():
+    """Two teams each: of those who only met each other nothing says how they stand to the rest."""
+    truth = World(5, {"a": 0.0, "b": -1.0, "c": 9.0, "d": 7.0}, noise=0.01)
+    pairs = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")]
+    lineups = [Lineup("duel", pair, (4, 4), (seed,), (seed,), ("cogs", "clips")) for pair in pairs for seed in range(4)]
+    apart = recompute(map(truth.play, lineups), truth.strengths)
+    assert {one.ranks for one in apart} == {(1, 4)}
+    bridge = [Lineup("duel", pair, (4, 4), (9,), (9,), ("cogs", "clips")) for pair in (("a", "c"), ("d", "b"))]
+    found = recompute(map(truth.play, [*lineups, *bridge]), truth.strengths)
+    assert [(one.policy, one.ranks) for one in found] == [(name, (k, k)) for k, name in enumerate("cdab", 1)]
+
+
 def test_a_season_ranks_as_an_exhaustive_tournament_of_the_same_pool():
     """Every pair with every number of seats on many seeds leaves nothing open; 20 matches of each agree with it."""
     truth = world(3)
@@ -209,7 +235,9 @@ def test_equal_scores_have_one_rank():
 def test_nothing_played_nothing_ranked_and_one_match_is_no_evidence(score):
     assert recompute([], ["x"], score) == []
     one = Result("a", "competition", Lineup("arena", ("x", "y"), (1, 3), (1,), (1,)), ((2.0,), (1.0,)))
-    assert {standing.ranks for standing in recompute([one], ["x", "y"], score)} == {(1, 2)}
+    found = recompute([one], ["x", "y"], score)
+    assert {standing.ranks for standing in found} == {(1, 2)}
+    assert all(standing.ci95[0] < standing.score < standing.ci95[1] for standing in found)
 
 
 def test_many_policies_are_ranked_without_a_table_of_all_pairs():

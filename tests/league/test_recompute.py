@@ -69,7 +69,7 @@ def test_what_does_not_follow_from_the_results_is_exit_1(results: Path, cogames:
         (["text.json"], "text.json: no published results (Invalid JSON"),
         (["twice.json"], "a match is in it twice"),
         (["seats.json"], "every policy has a seat"),
-        (["score.json"], "less than or equal to 1000000000000"),
+        (["score.json"], "should be less than or equal to 4000"),
         (["{address}/nothing.json"], "/nothing.json: the server says 404 File not found"),
         (["http://127.0.0.1:9/results.json"], "Connection refused"),
         (["ftp://127.0.0.1/results.json"], "neither http nor https"),

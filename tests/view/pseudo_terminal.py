@@ -1,5 +1,6 @@
 """A command in a terminal of its own: what it shows, what it is typed, and what it leaves behind."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -21,6 +22,7 @@ PLAY = (sys.executable, "tools/run.py", "cogsguard.play", "render=unicode")
 # A size that is not the terminal's must not be believed.
 ENVIRONMENT = {"TERM": "xterm-256color", "COLUMNS": "300", "LINES": "3"}
 SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|\x1b.|[\r\n]|[^\x1b\r\n]", re.DOTALL)
+BEGUN = re.compile(r"\x1b(\[\??[0-9;]*)?$")
 
 
 class Emulator:
@@ -29,10 +31,13 @@ class Emulator:
     def __init__(self, columns: int, rows: int) -> None:
         self.alternate = False
         self.cursor_hidden = False
+        self._begun = ""  # of a sequence
+        self._picture: list[str] | None = None  # the last one, while the next is drawn
         self.resize(columns, rows)
 
     def resize(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
+        self._picture = None
         self.clear()
 
     def clear(self) -> None:
@@ -40,7 +45,11 @@ class Emulator:
         self.row = self.col = 0
 
     def feed(self, text: str) -> None:
-        for match in SEQUENCE.finditer(text):
+        """Wherever a sequence is cut, its rest is in what is fed next."""
+        text = self._begun + text
+        begun = BEGUN.search(text)
+        self._begun = begun[0] if begun else ""
+        for match in SEQUENCE.finditer(text, 0, len(text) - len(self._begun)):
             private, numbers, command = match.groups()
             if command:
                 self._command(bool(private), [int(number or 0) for number in numbers.split(";")], command)
@@ -57,6 +66,8 @@ class Emulator:
             self.clear()
         elif private and numbers == [25]:
             self.cursor_hidden = command == "l"
+        elif private and numbers == [2026]:
+            self._picture = self._drawn() if command == "h" else None
         elif command == "H":
             row, col = (*numbers, 1)[:2] if numbers != [0] else (1, 1)
             self.row, self.col = row - 1, col - 1
@@ -69,7 +80,7 @@ class Emulator:
     def _put(self, character: str) -> None:
         width = cell_len(character)
         if self.alternate:
-            assert self.col + width <= self.columns, f"line {self.row} is too long: {self.lines[self.row]!r}"
+            assert self.col + width <= self.columns, f"line {self.row} is too long: {self._drawn()[self.row]!r}"
         elif self.col + width > self.columns:
             self._next_line()
             self.col = 0
@@ -84,6 +95,9 @@ class Emulator:
 
     @property
     def lines(self) -> list[str]:
+        return self._drawn() if self._picture is None else self._picture
+
+    def _drawn(self) -> list[str]:
         return ["".join(line).rstrip() for line in self.cells]
 
 
@@ -92,6 +106,7 @@ class PseudoTerminal:
 
     def __init__(self, *command: str, size: tuple[int, int] = (80, 24)) -> None:
         self.emulator = Emulator(*size)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._master, self._slave = pty.openpty()
         self._set_size(*size)
         self.before = self.attributes()
@@ -130,11 +145,9 @@ class PseudoTerminal:
 
     def _read(self, timeout: float) -> None:
         """What comes within that time, up to a pause."""
-        data = b""
         while select.select([self._master], [], [], timeout)[0]:
-            data += os.read(self._master, 1 << 16)
+            self.emulator.feed(self._decoder.decode(os.read(self._master, 1 << 16)))
             timeout = 0.02
-        self.emulator.feed(data.decode())
 
     @property
     def text(self) -> str:

@@ -72,5 +72,5 @@ def test_a_damaged_replay_makes_no_page(played: Played, tmp_path: Path):
 
 def test_a_page_that_cannot_be_written_is_named_in_one_line(played: Played, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/out\.html: the page cannot be written \(.*\)$"):
+    with pytest.raises(UserError, match=r"file/out\.html: cannot be written \(.*\)$"):
         write_replay_page(played.path, tmp_path / "file" / "out.html")

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metta.common.errors import UserError
-from metta.common.files import write_atomic
+from metta.common.files import write_atomic, writing
 from metta.eval.replay.file import CHUNK_STEPS, encode_deltas, encode_file, encode_state
 from metta.eval.replay.growing import GrowingFile
 from metta.eval.replay.header import ReplayHeader
@@ -49,11 +48,9 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write the whole replay file. Raises UserError where that fails."""
         self.close()
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, self.to_bytes())
-        except OSError as error:
-            raise UserError(f"{path}: the replay cannot be written ({error.strerror})") from None
 
     def close(self) -> None:
         """End a file that grows, as it is."""

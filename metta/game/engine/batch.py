@@ -342,6 +342,7 @@ class EnvBatch(Batch):
         truncations: np.ndarray,
     ) -> None:
         """Advance every environment by one step. Flat actions outside the mission's are counted and ignored."""
+        actions = actions.astype(np.int32, copy=False)  # of another type the whole engine would be compiled once more
         flat = tuple(array.reshape(-1) for array in (actions, observations, rewards, terminals, truncations))
         ended: list[Rows] = []
         self._cut.clear()

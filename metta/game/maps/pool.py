@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metta.common.errors import UserError
 from metta.game.compilation import MAPS, compile_ahead
 from metta.game.maps.arena import generate_pool
 from metta.game.maps.drawn import drawn_map
 from metta.game.maps.hub import trim_pads
 from metta.game.maps.random import entry, seed_stream
+from metta.game.maps.recipe import build_recipe
 from metta.game.mission import Mission
 
 
@@ -26,6 +28,17 @@ def _draw_pool(mission: Mission, agents: Sequence[int], seed: int, count: int) -
     maps = np.repeat(drawn_map(mission)[None], count, axis=0)
     _trim(maps, np.array(agents, np.int64), seed)
     return maps
+
+
+def check_room(mission: Mission) -> None:
+    """Raise UserError where maps of the mission are generated and have no room for its agents."""
+    if mission.map.picture:
+        return
+    try:
+        build_recipe(mission.map, mission.team_sizes)
+    except UserError as error:
+        error.about = ("mission.cogs", *(f"mission.teams.{name}.num_agents" for name in mission.teams))
+        raise
 
 
 def build_pool(mission: Mission, count: int, seed: int, threads: int | None = None) -> np.ndarray:

@@ -10,7 +10,7 @@ from metta.league.rating.ranking import Score, recompute
 from metta.league.records import Pool, Result, Standing
 
 SCHEMA_VERSION = 1
-MOST_SEATS, MOST_SCORE = 1_000_000, 1e12  # beyond what is played, and of which sums of squares are numbers still
+MOST_SEATS, MOST_SCORE = 1_000_000, 4e38  # beyond what a float32 holds, and of which sums of squares are numbers still
 SCORES = TypeAdapter(tuple[tuple[Annotated[float, Field(ge=-MOST_SCORE, le=MOST_SCORE)], ...], ...])
 
 

@@ -16,18 +16,19 @@ from metta.league.rating.observations import Observations
 
 EXACT = 10_000_000  # policies times episodes up to which the intervals count in full what is not known of the partners
 SMALL = 1e-9  # what counts as nothing, in relation to the greatest
+UNTOLD = 1e-6  # part of a difference that the episodes need not tell
 MOST_TURNS = 1_000  # of the solver; some dozens are enough
 
 
 def values_over_replacement(seen: Observations, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value of every policy, float64 [policies], and its 95 % interval, [policies, 2]. `counted`, bool [policies], says
-    whose average is the replacement. Where the matches say nothing of a policy, its value is 0 and its interval as wide
-    as the returns differ."""
+    whose average is the replacement. Where the matches say nothing of a policy, or do not tell chance from it, its
+    interval is as wide to both sides as the returns, and 0, differ."""
     strengths = fit(seen)
     others = np.maximum(counted.sum() - counted, 1)
     values = strengths - (strengths[counted].sum() - np.where(counted, strengths, 0.0)) / others
     scale = np.where(counted & (counted.sum() > 1), (others + 1) / others, 1.0)
-    return values, values[:, None] + scale[:, None] * _offsets(seen, strengths)
+    return values, values[:, None] + scale[:, None] * _offsets(seen, strengths, counted)
 
 
 def fit(seen: Observations) -> np.ndarray:
@@ -47,32 +48,38 @@ def fit(seen: Observations) -> np.ndarray:
     return strengths
 
 
-def _offsets(seen: Observations, strengths: np.ndarray) -> np.ndarray:
+def _offsets(seen: Observations, strengths: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Ends of the intervals, less the strengths, [policies, 2]: those of a mean of as many values as there are matches,
     each what the match alone, by what the fit leaves of it, does to the strength."""
-    reach, leverage, total = _reaches(seen)
-    errors = seen.without_blocks(seen.values) - seen.seen(strengths)
-    errors /= np.maximum(1 - leverage - 1 / seen.block_sizes[seen.blocks], SMALL)
+    reach, left, total = _reaches(seen, counted)
+    errors = (seen.without_blocks(seen.values) - seen.seen(strengths)) / np.maximum(left, SMALL)
     own = np.bincount(seen.policies, reach**2, seen.count)
     grown = np.sqrt(np.divide(total, own, out=np.ones(seen.count), where=own > 0))
-    span = float(np.ptp(seen.values)) if len(seen.values) else 0.0
+    span = float(np.ptp(np.append(seen.values, 0.0)))
     ends = interval_offsets(seen.policies, seen.matches[seen.episodes], reach * errors[seen.episodes], seen.count, span)
     return np.where((total > 0)[:, None], ends * grown[:, None], [-span, span])
 
 
-def _reaches(seen: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What an error of 1 in an episode does to the strength of each policy there, [entries], and to the episode's own
-    fit, [episodes]; variance of each strength if that of the episodes is 1, [policies]."""
+def _reaches(seen: Observations, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What an error of 1 in an episode does to the strength of each policy there, [entries], and how much of it the fit
+    leaves, [episodes]; variance of each strength if that of the episodes is 1, [policies], 0 where they do not tell it
+    from the mean of those that are `counted`."""
+    sizes = seen.block_sizes[seen.blocks]
     if seen.count * len(seen.values) <= EXACT:
         table = seen.table()
-        inverse = np.linalg.pinv(table.T @ table, rcond=SMALL, hermitian=True)
+        products = table.T @ table
+        inverse = np.linalg.pinv(products, rcond=SMALL, hermitian=True)
         moved = table @ inverse
-        return moved[seen.episodes, seen.policies], (moved * table).sum(1), np.diag(inverse)
+        left = 1 - (moved * table).sum(1) - 1 / sizes
+        bent = np.abs(moved[left < SMALL]).max(0, initial=0.0) > SMALL  # to what an episode happened to be
+        unseen = np.eye(seen.count) - inverse @ products
+        apart = np.abs(unseen - unseen @ (counted / max(counted.sum(), 1))[:, None]).max(0) > UNTOLD
+        return moved[seen.episodes, seen.policies], left, np.where(bent | apart, 0.0, np.diag(inverse))
     # Of many policies, each is taken by itself; what is not known of a partner met once in n matches adds 1/n.
     held = np.bincount(seen.policies, seen.shares**2, seen.count)
     reach = seen.shares / held[seen.policies]
     variance = np.divide(1 + 1 / np.maximum(seen.matches_played, 1), held, out=np.zeros(seen.count), where=held > 0)
-    return reach, np.bincount(seen.episodes, seen.shares * reach, len(seen.values)), variance
+    return reach, 1 - np.bincount(seen.episodes, seen.shares * reach, len(seen.values)) - 1 / sizes, variance
 
 
 def interval_offsets(

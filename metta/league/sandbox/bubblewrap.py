@@ -47,6 +47,7 @@ class Limits(Settings):
     file_bytes: PositiveInt = Field(default=64 * MEGABYTE, description="size of a file that it writes")
     disk_bytes: PositiveInt = Field(default=64 * MEGABYTE, description="what it keeps in /tmp, and in /dev/shm")
     setup_bytes: PositiveInt = Field(default=512 * MEGABYTE, description="its folder, if a script sets it up")
+    timers: PositiveInt = Field(default=256, description="timers, and signals that wait")
     core_bytes: NonNegativeInt = Field(default=0, description="size of a core dump")
     total_bytes: PositiveInt = Field(
         default=2048 * MEGABYTE, description="memory, with what it keeps in /tmp and /dev/shm; needs control groups"
@@ -79,7 +80,7 @@ class Bubblewrap:
             "limits": {
                 "RLIMIT_AS": limits.memory_bytes, "RLIMIT_CPU": limits.cpu_seconds, "RLIMIT_NOFILE": limits.open_files,
                 "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": limits.core_bytes, "RLIMIT_MEMLOCK": 0,
-                "RLIMIT_MSGQUEUE": 0,
+                "RLIMIT_MSGQUEUE": 0, "RLIMIT_SIGPENDING": limits.timers,
             },
             "secrets": secrets,
             "filter": filter_program(platform.machine()).hex(),

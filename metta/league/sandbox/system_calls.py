@@ -36,9 +36,12 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "shmctl": (31, 195), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "mbind": (237, 235),
     "set_mempolicy": (238, 237), "migrate_pages": (256, 238), "move_pages": (279, 239),
     "set_mempolicy_home_node": (450, 450),
+    # Processors of others.
+    "sched_setaffinity": (203, 122),
 }  # fmt: skip
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # the kernel's name for it, its column above
-CLONE, CLONE3, SOCKET, IOCTL = (56, 220), (435, 435), (41, 198), (16, 29)
+# Judged by their arguments, or unknown here: clone3.
+JUDGED = {"clone": (56, 220), "clone3": (435, 435), "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29)}
 NEWEST = 462  # number of the last system call that was known when this was written
 OTHER_KIND = 0x40000000  # from this number on: x86_64's calls with 32-bit pointers
 CLONE_THREAD = 0x00010000
@@ -62,15 +65,17 @@ def filter_program(machine: str) -> bytes:
     for numbers in REFUSED.values():
         if (number := numbers[column]) is not None:
             steps += [(EQUAL, 0, 1, number), _fail(errno.EPERM)]
-    steps += [(EQUAL, 0, 1, CLONE3[column]), _fail(errno.ENOSYS)]  # its flags lie out of sight: libc takes clone
+    # Its flags lie out of sight: libc takes clone.
+    steps += [(EQUAL, 0, 1, JUDGED["clone3"][column]), _fail(errno.ENOSYS)]
     allow: Step = (RETURN, 0, 0, ALLOW)
     threads: list[Step] = [(LOAD, 0, 0, FIRST), (ANY_BIT, 1, 0, CLONE_THREAD), _fail(errno.EPERM), allow]
     local: list[Step] = [(LOAD, 0, 0, FIRST), (EQUAL, 1, 0, AF_UNIX), _fail(errno.EAFNOSUPPORT), allow]
     typing: list[Step] = [(LOAD, 0, 0, SECOND)]
     for request in TERMINAL:
         typing += [(EQUAL, 0, 1, request), _fail(errno.EPERM)]
-    for numbers, part in ((CLONE, threads), (SOCKET, local), (IOCTL, [*typing, allow])):
-        steps += [(EQUAL, 0, len(part), numbers[column]), *part]
+    parts = {"clone": threads, "socket": local, "socketpair": local, "ioctl": [*typing, allow]}
+    for call, part in parts.items():
+        steps += [(EQUAL, 0, len(part), JUDGED[call][column]), *part]
     steps.append(allow)
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 

@@ -19,6 +19,7 @@ from metta.league.server.html import (
     Proven,
     SignedInBrowser,
     go,
+    is_https,
     local,
     render,
     set_session,
@@ -59,7 +60,8 @@ def _sign_in_page(
     request: Request, league: League, next: str, name: str = "", problem: str = "", status: int = 200
 ) -> Response:
     values = {
-        "next": local(next), "problem": problem, "name": name, "open": league.settings.registration == "open",
+        "next": local(next), "here": local(next), "problem": problem, "name": name,
+        "open": league.settings.registration == "open",
         "provider": league.provider.name if league.provider else "",
     }  # fmt: skip
     return render(request, league, "sign_in", None, values, status)
@@ -70,10 +72,12 @@ def sign_in(request: Request, league: TheLeague, name: Text, password: Text, nex
     with league.database.reading() as session:
         user = accounts.sign_in(session, name, password)
     if user is None:
+        with league.database.transaction() as session:
+            audit(session, request, None, "sign-in refused", name)
         return _sign_in_page(request, league, next, name, "name or password is wrong", 401)
     with league.database.transaction() as session:
         token = accounts.issue_token(session, user, "browser")
-        audit(session, request, None, "sign-in", user.name)
+        audit(session, request, user, "sign-in")
     return set_session(go(local(next)), request, token)
 
 
@@ -85,7 +89,7 @@ def sign_up(request: Request, league: TheLeague, name: Text, password: Text, nex
         with league.database.transaction() as session:
             user = accounts.add_user(session, name, password)
             token = accounts.issue_token(session, user, "browser")
-            audit(session, request, None, "sign-up", user.name)
+            audit(session, request, user, "sign-up")
     except UserError as error:
         return _sign_in_page(request, league, next, name, str(error), 422)
     return set_session(go(local(next)), request, token)
@@ -109,7 +113,7 @@ def from_provider(request: Request, league: TheLeague) -> Response:
     with league.database.transaction() as session:
         user = accounts.user_at_provider(session, identity, make=league.settings.registration != "closed")
         token = accounts.issue_token(session, user, "browser")
-        audit(session, request, None, "sign-in", f"{user.name} at {identity.issuer}")
+        audit(session, request, user, "sign-in", f"at {identity.issuer}")
     response = set_session(go(local(next)), request, token)
     response.delete_cookie(ASKED, **_asked_cookie(request))
     return response
@@ -123,14 +127,14 @@ def _provider(league: League) -> "Provider":
 
 def _asked_cookie(request: Request) -> dict[str, Any]:
     """Of what a browser remembers while it is at the provider, which leads it back: so not `strict`."""
-    return {"path": CALLED_BACK, "httponly": True, "samesite": "lax", "secure": request.url.scheme == "https"}
+    return {"path": CALLED_BACK, "httponly": True, "samesite": "lax", "secure": is_https(request)}
 
 
 @pages.post("/sign-out")
 def sign_out(request: Request, league: TheLeague, caller: Proven) -> Response:
     with league.database.transaction() as session:
         accounts.revoke(session, caller.user, caller.token.id)
-        audit(session, request, caller, "sign-out")
+        audit(session, request, caller.user, "sign-out")
     response = go("/")
     response.delete_cookie(COOKIE)
     return response
@@ -154,7 +158,7 @@ def cli(request: Request, league: TheLeague, caller: Proven, callback: Address) 
         token = accounts.issue_token(
             session, caller.user, "user", "cogames login", league.settings.limits.tokens_per_user
         )
-        audit(session, request, caller, "token", "cogames login")
+        audit(session, request, caller.user, "token", "cogames login")
     return go(f"{origin}{path}?{urlencode({'token': token})}")
 
 
@@ -184,7 +188,7 @@ def tokens_page(request: Request, league: TheLeague, caller: SignedInBrowser) ->
 def new_token(request: Request, league: TheLeague, caller: Proven, label: Text = "") -> Response:
     with league.database.transaction() as session:
         token = accounts.issue_token(session, caller.user, "user", label, league.settings.limits.tokens_per_user)
-        audit(session, request, caller, "token", label)
+        audit(session, request, caller.user, "token", label)
         found = accounts.tokens_of(session, caller.user)
     return render(request, league, "tokens", caller, {"tokens": found, "new": token})
 
@@ -194,5 +198,5 @@ def revoke(request: Request, league: TheLeague, caller: Proven, token_id: Id) ->
     with league.database.transaction() as session:
         if not accounts.revoke(session, caller.user, token_id):
             raise MissingError("there is no such token")
-        audit(session, request, caller, "revoke", token_id)
+        audit(session, request, caller.user, "revoke", token_id)
     return go("/tokens")

@@ -1,8 +1,11 @@
 """Who asks: the dependencies by which the routes know the league, the caller and what it may do."""
 
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from sqlalchemy.orm import Session
 
@@ -10,7 +13,8 @@ from metta.league import accounts
 from metta.league.accounts import Caller
 from metta.league.league import League
 from metta.league.problems import ForbiddenError, NotSignedInError
-from metta.league.store.schema import Audit, Token, now
+from metta.league.store import trail
+from metta.league.store.schema import Token, User, now
 
 HEADER = APIKeyHeader(name="X-Auth-Token", auto_error=False, description="a token of `cogames login`")
 
@@ -24,13 +28,36 @@ TheLeague = Annotated[League, Depends(get_league)]
 
 
 def find_caller(
+    request: Request,
     league: TheLeague,
     shown: Annotated[str | None, Depends(HEADER)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Caller | None:
     """Who shows a token; None for one who shows none. Raises NotSignedInError for a token that is not good."""
     text = shown or (authorization or "").removeprefix("Bearer ").strip()
-    return known(league, text) if text else None
+    if not text:
+        return None
+    caller = known(league, text)
+    request.state.known = True
+    return caller
+
+
+class AskedRoute(APIRoute):
+    """A route that knows who asks before it reads what is sent: strangers send nothing to be parsed."""
+
+    def who(self, request: Request) -> Caller | None:
+        league, headers = request.app.state.league, request.headers
+        return find_caller(request, league, headers.get("x-auth-token"), headers.get("authorization"))
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def know_first(request: Request) -> Response:
+            if await run_in_threadpool(self.who, request) is None:
+                raise NotSignedInError
+            return await handle(request)
+
+        return handle if self.body_field is None else know_first
 
 
 def known(league: League, text: str) -> Caller:
@@ -77,8 +104,6 @@ def own_address(request: Request, league: League) -> str:
     return (league.settings.address or str(request.base_url)).rstrip("/")
 
 
-def audit(session: Session, request: Request, caller: Caller | None, action: str, subject: object = "") -> None:
+def audit(session: Session, request: Request, user: User | None, action: str, subject: object = "") -> None:
     """Write down who did what, from where."""
-    address = request.client.host if request.client else ""
-    user_id = caller.user.id if caller else None
-    session.add(Audit(user_id=user_id, action=action, subject=str(subject)[:500], address=address[:64]))
+    trail.write(session, user, action, subject, request.client.host if request.client else "")

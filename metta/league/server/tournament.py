@@ -21,12 +21,12 @@ from metta.league.server.answers import (
     Submission,
     Submitted,
 )
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit
+from metta.league.server.asking import AnyCaller, AskedRoute, SignedIn, TheLeague, audit
 from metta.league.server.uploads import bundle_of
 from metta.league.store import matches, policies, results, seasons
 from metta.league.store.schema import Id, Pool
 
-router = APIRouter(prefix="/tournament", tags=["seasons"])
+router = APIRouter(prefix="/tournament", tags=["seasons"], route_class=AskedRoute)
 MOST_IDS = 100
 ENTRIES = TypeAdapter(list[SeasonEntry])
 RESULTS = TypeAdapter(list[Result])
@@ -82,7 +82,7 @@ def submit(request: Request, league: TheLeague, caller: SignedIn, name: str, sub
         version = policies.own_version(session, caller, submission.policy_version_id)
         entered = seasons.enter(session, caller, season, version)
         if not entered.already:
-            audit(session, request, caller, "submit", f"{policies.label(version)} {season.name}")
+            audit(session, request, caller.user, "submit", f"{policies.label(version)} {season.name}")
     return Submitted(pools=entered.pools, already=entered.already, retired=entered.retired)
 
 
@@ -135,17 +135,20 @@ def season_results(
 
 
 @router.get("/matches/{match_id}/evidence")
-def evidence(league: TheLeague, caller: SignedIn, match_id: Id) -> Evidence:
-    """All that a match followed from, with the bundles that the caller may have, to play it again."""
+def evidence(league: TheLeague, caller: SignedIn, match_id: Id, bundles: bool = True) -> Evidence:
+    """All that a match followed from, to play it again: with the bundles, which are for their owner, or without."""
     with league.database.reading() as session:
         match = matches.get_match(session, match_id)
         if match.result_hash is None:
             raise ConflictError(f"match {match_id}: is {match.status}, there is nothing to play again")
-        versions = [policies.own_version(session, caller, player.version_id) for player in match.players]
+        played_by = match.players if bundles else []
+        versions = [policies.own_version(session, caller, player.version_id) for player in played_by]
         return Evidence(
             match=MatchSpec.model_validate(match.spec),
             result_hash=match.result_hash,
+            scores=[player.scores or [] for player in match.players],
             bundles=[bundle_of(league, version) for version in versions],
+            replays=[f"/matches/{match.id}/replay/{episode}/file" for episode in sorted(match.replays, key=int)],
         )
 
 
@@ -185,7 +188,8 @@ def memberships(league: TheLeague, caller: AnyCaller, version_id: Id) -> list[Hi
 def my_memberships(league: TheLeague, caller: SignedIn) -> dict[str, list[str]]:
     """Seasons of each of one's own versions."""
     with league.database.reading() as session:
-        return seasons.seasons_by_version(session, caller.user.id)
+        found = seasons.seasons_by_version(session, caller.user.id)
+        return {str(version_id): sorted({season.name for season in own}) for version_id, own in found.items()}
 
 
 def _json(document: bytes) -> Response:

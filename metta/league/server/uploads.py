@@ -24,13 +24,13 @@ from metta.league.problems import (
     TooLongError,
 )
 from metta.league.server.answers import Uploaded, UploadPlace, VersionInfo, Versions
-from metta.league.server.asking import AnyCaller, SignedIn, TheLeague, audit, own_address
+from metta.league.server.asking import AnyCaller, AskedRoute, SignedIn, TheLeague, audit, own_address
 from metta.league.settings import DOWNLOAD_TIME, UPLOAD_TIME
 from metta.league.store import policies, seasons
 from metta.league.store.schema import Id, Upload, Version, now
 from metta.league.work import Bundle
 
-router = APIRouter(tags=["policies"])
+router = APIRouter(tags=["policies"], route_class=AskedRoute)
 MOST = 1 << 31  # of a page's number
 
 
@@ -76,7 +76,7 @@ def complete(request: Request, league: TheLeague, caller: SignedIn, completion: 
     version = keep_bundle(league, caller, upload, name, told)
     answer = _uploaded(version)
     with league.database.transaction() as session:
-        audit(session, request, caller, "upload", f"{policies.label(version)} {version.sha256}")
+        audit(session, request, caller.user, "upload", f"{policies.label(version)} {version.sha256}")
         if season is not None:
             try:
                 entered = seasons.enter(session, caller, seasons.find_season(session, season.name), version)
@@ -160,6 +160,8 @@ async def put_file(
     if length.isdecimal() and int(length) > most:
         raise TooLongError(f"{int(length):,} bytes; {most:,} are allowed")
     await folder.receive(key, request.stream(), most)
+    if kind == "uploads":
+        await run_in_threadpool(_check_open, league, Id(name), folder)
     return {"key": key}
 
 
@@ -194,10 +196,13 @@ def _signed(league: League, method: str, key: str, ends: int, most: int, signatu
     return folder
 
 
-def _check_open(league: League, upload_id: Id) -> None:
+def _check_open(league: League, upload_id: Id, folder: Folder | None = None) -> None:
+    """Raises ConflictError for an upload that has become a version; what came into `folder` meanwhile is removed."""
     with league.database.reading() as session:
         upload = session.get(Upload, upload_id)
     if upload is None or upload.version_id is not None:
+        if folder is not None:
+            folder.remove(f"uploads/{upload_id}")
         raise ConflictError("what was uploaded there has become a version; begin anew")
 
 

@@ -10,8 +10,9 @@ from metta.common.errors import UserError
 from metta.eval.match import Match, Player
 from metta.league.league import League
 from metta.league.play import Job
-from metta.league.seasons import VALIDATION_STEPS
-from metta.league.server.asking import TheLeague, Worker
+from metta.league.rating.published import MOST_SCORE
+from metta.league.seasons import DEFAULT, VALIDATION_STEPS, find_season
+from metta.league.server.asking import AskedRoute, TheLeague, Worker
 from metta.league.server.uploads import bundle_of
 from metta.league.settings import DOWNLOAD_TIME, MEGABYTE
 from metta.league.store import jobs, matches, policies, seasons
@@ -34,7 +35,7 @@ from metta.league.work import (
     scores_of,
 )
 
-router = APIRouter(prefix="/work", tags=["workers"])
+router = APIRouter(prefix="/work", tags=["workers"], route_class=AskedRoute)
 MOST_REPLAY = 64 * MEGABYTE
 UNKNOWN = "0" * 64  # digest of a policy that nobody has looked into yet
 
@@ -46,7 +47,7 @@ def lease(league: TheLeague, worker: Worker, hungry: Hungry) -> Jobs:
     league.files.check_room()
     with league.database.transaction() as session:
         taken = jobs.lease(session, hungry.worker, hungry.engine, hungry.most, league.settings.jobs)
-        return Jobs(jobs=[_sheet(league, session, job) for job in taken])
+        return Jobs(jobs=[_sheet(league, session, job, hungry.engine) for job in taken])
 
 
 @router.post("/beats")
@@ -83,12 +84,14 @@ def played(league: TheLeague, worker: Worker, job_id: Id, said: Played) -> Heard
             return Heard(counts=False)
         row = matches.get_match(session, job.subject)
         match = Match.model_validate(row.spec)
-        if not said.result.fits(match) or len(said.players) != len(match.players):
+        scores = scores_of(match, said.result) if said.result.fits(match) else []
+        possible = all(abs(score) <= MOST_SCORE for own in scores for score in own)
+        if not scores or not possible or len(said.players) != len(match.players):
             raise UserError(f"match {row.id}: this is not its result")
         league.files.write(f"results/{row.id}", said.result.model_dump_json().encode())
-        matches.end_match(session, row, said.result.digest, scores_of(match, said.result), said.result.faults)
+        matches.end_match(session, row, said.result.digest, scores, said.result.faults)
         matches.judge_players(session, row, [(one.failure, one.log[-MOST_LOG:]) for one in said.players])
-        row.replays = _replays(row, match)
+        row.replays = _replays(row, match, said.lease)
     return Heard(counts=True)
 
 
@@ -121,18 +124,18 @@ def give_up(session: Session, job: JobRow) -> None:
         matches.fail_match(session, matches.get_match(session, job.subject), error)
 
 
-def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
-    """All that a worker needs for a job."""
+def _sheet(league: League, session: Session, job: JobRow, engine: str) -> Sheet:
+    """All that a worker whose code is `engine` needs for a job."""
     assert job.lease is not None
     replays: list[str] = []
     if job.kind == jobs.VALIDATE:
         version = policies.get_version(session, job.subject)
-        match, versions = _trial(session, version), [version]
+        match, versions = _trial(session, version, engine), [version]
     else:
         row = matches.get_match(session, job.subject)
         row.status, match = "running", Match.model_validate(row.spec)
         versions = [player.version for player in row.players]
-        keys = _replays(row, match).values()
+        keys = _replays(row, match, job.lease).values()
         replays = [league.files.address("PUT", key, DOWNLOAD_TIME, MOST_REPLAY) for key in keys]
     return Sheet(
         id=job.id,
@@ -147,23 +150,22 @@ def _sheet(league: League, session: Session, job: JobRow) -> Sheet:
     )
 
 
-def _trial(session: Session, version: Version) -> Match:
-    """A few steps that a version plays alone, of what the default season plays."""
-    season = seasons.default_season(session)
-    if season is None:
-        raise UserError("there is no season whose mission could be tried")
-    settings = seasons.settings_of(season)
+def _trial(session: Session, version: Version, engine: str) -> Match:
+    """A few steps that a version plays alone, of what the default season plays, with whatever code the worker has."""
+    season = next(iter(seasons.list_seasons(session, include_hidden=True)), None)
+    settings = seasons.settings_of(season) if season else find_season(DEFAULT)
     mission = next(iter(settings.build_missions().values()))
     player = Player(policy=UNKNOWN, seats=mission.agents, name=policies.label(version))
     steps = min(VALIDATION_STEPS, mission.max_steps)
     return Match(
         mission=mission.model_copy(update={"max_steps": steps}), players=(player,), seeds=(SEED,), map_seeds=(SEED,),
-        action_timeout_ms=settings.action_timeout_ms, engine=season.engine,
+        action_timeout_ms=settings.action_timeout_ms, engine=engine,
     )  # fmt: skip
 
 
-def _replays(row: MatchRow, match: Match) -> dict[str, Any]:
-    """Key of the replay of each episode, by its number."""
+def _replays(row: MatchRow, match: Match, lease: Id) -> dict[str, Any]:
+    """Key of the replay of each episode, by its number. A worker that has lost its lease puts nothing in the place of
+    what another has played."""
     if not row.pool.season.settings["replays"]:
         return {}
-    return {str(number): f"replays/{row.id}-{number}" for number in range(len(match.seeds))}
+    return {str(number): f"replays/{lease}-{number}" for number in range(len(match.seeds))}

@@ -20,7 +20,7 @@ from metta.common.files import ensure_writable
 from metta.league.store.schema import Key
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK = 0x6C656167  # under which a PostgreSQL is migrated
+ALONE = text(f"SELECT pg_advisory_xact_lock({0x6C656167})")  # one server at a time, on a PostgreSQL
 WAIT = 30  # seconds for a lock of SQLite, and for PostgreSQL to answer
 POOL = {"pool_size": 20, "max_overflow": 20, "pool_recycle": 300, "pool_pre_ping": True, "pool_timeout": WAIT}
 
@@ -31,13 +31,23 @@ class Database:
     def __init__(self, address: str) -> None:
         """`address` as SQLAlchemy reads it: sqlite:///PATH or postgresql+psycopg://…"""
         self.engine = _engine(address)
-        self._reads = self.engine.execution_options(reads=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reads = self.engine.execution_options(reads=True, **level)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session whose changes are kept together, or not at all."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def alone(self) -> Iterator[Session]:
+        """A transaction of which there is one at a time, of all servers: for what is made once, as one begins. Raises
+        UserError where the database does not answer."""
+        with self._told(), self.transaction() as session:
+            if not self.is_sqlite:  # which has one writer at a time
+                session.execute(ALONE)
             yield session
 
     @contextmanager
@@ -53,7 +63,7 @@ class Database:
         scripts = ScriptDirectory.from_config(config)
         with self._told(), self._changing() as connection:
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+                connection.execute(ALONE)
             if (found := _revision(connection)) and found not in {one.revision for one in scripts.walk_revisions()}:
                 raise UserError(f"{self}: made by a newer version of metta (schema {found})")
             config.attributes["connection"] = connection
@@ -75,7 +85,7 @@ class Database:
 
     def key(self, name: str) -> bytes:
         """A secret that all servers of this database share."""
-        with self._told(), self.transaction() as session:
+        with self.alone() as session:
             found = session.get(Key, name)
             if found is None:
                 found = Key(name=name, value=secrets.token_hex(32))

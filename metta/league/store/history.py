@@ -1,15 +1,17 @@
 """Ranks that versions had over time: a point for each change, and of many changes some, evenly over the season."""
 
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import Row, bindparam, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from metta.league.store.schema import Id, RankPoint, Season, now
 
+NEWEST = 24  # points of a version on a leaderboard
 MOST = 256  # points of a version in a season: more than a picture shows
 
 
@@ -45,11 +47,24 @@ def _nearest(numbers: Sequence[int], mark: float) -> int:
     return min(numbers[max(0, place - 1) : place + 1], key=lambda number: abs(number - mark))
 
 
+def newest_points(
+    session: Session, season_id: Id, versions: Sequence[Id], most: int = NEWEST
+) -> dict[Id, list[Row[Any]]]:
+    """Ranks that versions had last in a season, oldest first: `results` and `rank` of each."""
+    place = func.row_number().over(partition_by=RankPoint.version_id, order_by=RankPoint.results.desc())
+    points = select(RankPoint.version_id, RankPoint.results, RankPoint.rank, place.label("place"))
+    points = points.where(RankPoint.season_id == season_id, RankPoint.version_id.in_(versions)).subquery()
+    found: defaultdict[Id, list[Row[Any]]] = defaultdict(list)
+    for point in session.execute(select(points).where(points.c.place <= most).order_by(points.c.results)):
+        found[point.version_id].append(point)
+    return dict(found)
+
+
 def courses_of(session: Session, version_id: Id) -> dict[str, tuple[list[RankPoint], int]]:
-    """Ranks that a version had, oldest first, and how many results there are by now, by season."""
+    """Ranks that a version had, oldest first, and how many results there are by now, by season (NAME:vN)."""
     query = select(Season, RankPoint).join(Season, RankPoint.season_id == Season.id)
     query = query.where(RankPoint.version_id == version_id).order_by(Season.name, Season.version, RankPoint.results)
     found: dict[str, tuple[list[RankPoint], int]] = {}
     for season, point in session.execute(query):
-        found.setdefault(f"{season.name} v{season.version}", ([], season.results))[0].append(point)
+        found.setdefault(f"{season.name}:v{season.version}", ([], season.results))[0].append(point)
     return found

@@ -66,7 +66,8 @@ def end_match(
     faults: Sequence[dict[str, int]],
 ) -> None:
     """A match was played: its hash, and of each player its score in each episode and its faults by kind."""
-    match.status, match.result_hash, match.finished_at = "completed", result_hash, now()
+    _count_end(session, match)
+    match.status, match.result_hash = "completed", result_hash
     for player, own, wrong in zip(match.players, scores, faults, strict=True):
         player.scores, player.score, player.faults = list(own), sum(own) / len(own), dict(wrong)
 
@@ -85,19 +86,27 @@ def judge_players(session: Session, match: Match, reports: Sequence[tuple[str, s
         count(session, match.pool_id, {player.version_id for player in failed}, failed=1)
     else:
         count(session, match.pool_id, everyone, pending=-1, completed=1)
-    _has_ended(session, match)
 
 
 def fail_match(session: Session, match: Match, error: str) -> None:
     """A match that could not be played, which is nobody's fault."""
-    match.status, match.error, match.finished_at = "failed", error, now()
+    _count_end(session, match)
+    match.status, match.error = "failed", error
     count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1)
-    _has_ended(session, match)
 
 
-def _has_ended(session: Session, match: Match) -> None:
+def _count_end(session: Session, match: Match) -> None:
+    """One more match of a season has ended. Its row is locked from here on, before any entry (`lock`), so that matches
+    end in the order in which others see it."""
     season = match.pool.season_id
     session.execute(update(Season).where(Season.id == season).values(results=Season.results + 1))
+    match.finished_at = now()
+
+
+def lock(session: Session, season_id: Id) -> None:
+    """Let nobody else count for a season until the transaction ends. Whoever changes several of its entries does this
+    first, so that no two wait for each other."""
+    session.execute(select(Season.id).where(Season.id == season_id).with_for_update())
 
 
 def get_match(session: Session, match_id: Id) -> Match:
@@ -126,12 +135,12 @@ def list_matches(
     return list(session.scalars(chosen.limit(limit).offset(offset)))
 
 
-def matches_of(session: Session, version_id: Id, limit: int) -> list[Match]:
+def matches_of(session: Session, version_id: Id, limit: int, offset: int = 0) -> list[Match]:
     """Matches of a version in all seasons, as `list_matches`."""
     query = (
         select(Match).join(MatchPlayer, MatchPlayer.match_id == Match.id).where(MatchPlayer.version_id == version_id)
     )
-    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit)))
+    return list(session.scalars(query.order_by(*LAST_FIRST).limit(limit).offset(offset)))
 
 
 def under_way(session: Session, pools: Sequence[Pool]) -> Counter[str]:
@@ -157,7 +166,8 @@ def head_to_head(session: Session, version_id: Id, limit: int = 50) -> list[Riva
     query = (
         select(other.version_id, number, func.avg(mine.score), func.avg(other.score))
         .join(mine, (mine.match_id == other.match_id) & (mine.version_id == version_id))
-        .where(other.version_id != version_id, other.score.is_not(None), mine.score.is_not(None))
+        .join(Match, Match.id == mine.match_id)
+        .where(other.version_id != version_id, Match.status == "completed")
         .group_by(other.version_id)
         .order_by(number.desc())
         .limit(limit)

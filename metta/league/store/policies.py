@@ -15,17 +15,32 @@ from metta.league.store.schema import Id, Policy, Upload, User, Version, now
 
 def begin_upload(session: Session, user: User, limits: Limits) -> Upload:
     """An upload to be filled. Raises TooManyError beyond what an account may upload."""
+    lock_user(session, user.id)
     day = now() - timedelta(days=1)
     count = session.scalar(select(func.count(Upload.id)).where(Upload.user_id == user.id, Upload.created_at > day))
     if (count or 0) >= limits.uploads_per_day:
         raise TooManyError(f"{limits.uploads_per_day} uploads a day are all that one account may make", wait=3600)
     kept = session.scalar(select(func.sum(Version.size)).join(Policy).where(Policy.user_id == user.id)) or 0
+    begun = select(func.count(Upload.id)).where(Upload.user_id == user.id, Upload.version_id.is_(None))
+    kept += (session.scalar(begun) or 0) * limits.upload_bytes  # each may be filled until it is swept
     if kept >= limits.bytes_per_user:
-        raise TooManyError(f"your versions take {kept:,} bytes; one account may keep {limits.bytes_per_user:,}", 86400)
+        problem = f"your versions, and uploads that are not completed, take {kept:,} bytes"
+        raise TooManyError(f"{problem}; one account may keep {limits.bytes_per_user:,}", 3600)
     upload = Upload(user_id=user.id, expires_at=now() + UPLOAD_TIME)
     session.add(upload)
     session.flush()
     return upload
+
+
+def lock_user(session: Session, user_id: Id) -> None:
+    """Let nothing else be counted for a user until the transaction ends."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+
+
+def forgotten_uploads(session: Session, limit: int = 100) -> list[Upload]:
+    """Uploads that were never completed, some time after their address has ceased to be good."""
+    old = Upload.version_id.is_(None), Upload.expires_at < now() - UPLOAD_TIME
+    return list(session.scalars(select(Upload).where(*old).limit(limit)))
 
 
 def own_upload(session: Session, user: User, upload_id: Id) -> Upload:
@@ -41,7 +56,7 @@ def add_version(
 ) -> tuple[Version, bool]:
     """The version of a policy that has this content and these secret values (their digest), and whether it is new: then
     it is to be validated."""
-    session.scalar(select(User.id).where(User.id == user.id).with_for_update())  # one upload of a user at a time
+    lock_user(session, user.id)
     policy = session.scalar(select(Policy).where(Policy.user_id == user.id, Policy.name == name))
     if policy is None:
         policy = Policy(user_id=user.id, name=name, user=user)

@@ -76,12 +76,22 @@ class Results:
     """What a pool's matches came to, read once."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self.ledger = Ledger()
         self._late: dict[str, datetime] = {}  # those that are known of the time in which others may yet be seen
         self._newest: datetime | None = None
 
     def take_in(self, session: Session, pool: Pool) -> None:
-        """Read what has come since."""
+        """Read what has come since; all of it anew where something came later than could be."""
+        self._read_on(session, pool)
+        counted = select(func.count()).where(Match.pool_id == pool.id, Match.status == "completed")
+        if session.scalar(counted) != len(self.ledger):  # by a server whose clock is far behind, or after a long wait
+            self._forget()
+            self._read_on(session, pool)
+
+    def _read_on(self, session: Session, pool: Pool) -> None:
         after = (self._newest - OVERLAP, Id(int=0)) if self._newest else None
         while page := _page(session, pool, PAGE, after):
             for ended, result in page:

@@ -38,9 +38,26 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text as each database holds it: PostgreSQL knows no NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class Word(Words):
+    """Text up to a length."""
+
+    impl = String
+    cache_ok = True
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[float]: JSON, str: Text}
+    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[float]: JSON, str: Words}
 
 
 class Made(Base):
@@ -57,7 +74,7 @@ class User(Made):
 
     __tablename__ = "users"
 
-    name: Mapped[str] = mapped_column(String(NAME), unique=True)
+    name: Mapped[str] = mapped_column(Word(NAME), unique=True)
     email: Mapped[str | None]
     password: Mapped[str | None]  # argon2; None: signs in elsewhere, or never
     admin: Mapped[bool] = mapped_column(default=False)
@@ -69,8 +86,8 @@ class ProviderUser(Base):
 
     __tablename__ = "provider_users"
 
-    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
-    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    issuer: Mapped[str] = mapped_column(Word(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(Word(255), primary_key=True)
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), index=True)
 
     user: Mapped[User] = relationship(lazy="joined")
@@ -82,9 +99,9 @@ class Token(Made):
     __tablename__ = "tokens"
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), index=True)
-    hash: Mapped[str] = mapped_column(String(64), unique=True)
-    scope: Mapped[str] = mapped_column(String(16))  # user, worker, admin; browser: a page that is signed in
-    label: Mapped[str] = mapped_column(String(NAME), default="")
+    hash: Mapped[str] = mapped_column(Word(64), unique=True)
+    scope: Mapped[str] = mapped_column(Word(16))  # user, worker, admin; browser: a page that is signed in
+    label: Mapped[str] = mapped_column(Word(NAME), default="")
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
@@ -97,7 +114,7 @@ class Key(Base):
 
     __tablename__ = "keys"
 
-    name: Mapped[str] = mapped_column(String(NAME), primary_key=True)
+    name: Mapped[str] = mapped_column(Word(NAME), primary_key=True)
     value: Mapped[str]
 
 
@@ -108,7 +125,7 @@ class Policy(Made):
     __table_args__ = (UniqueConstraint("user_id", "name"),)
 
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
-    name: Mapped[str] = mapped_column(String(NAME), index=True)
+    name: Mapped[str] = mapped_column(Word(NAME), index=True)
 
     user: Mapped[User] = relationship(lazy="joined")
 
@@ -121,13 +138,13 @@ class Version(Made):
 
     policy_id: Mapped[Id] = mapped_column(ForeignKey("policies.id"))
     number: Mapped[int]
-    sha256: Mapped[str] = mapped_column(String(64))  # of the uploaded file
+    sha256: Mapped[str] = mapped_column(Word(64))  # of the uploaded file
     size: Mapped[int] = mapped_column(BigInteger)
-    secrets: Mapped[str] = mapped_column(String(64), default="")  # digest of its secret values; empty: none
-    status: Mapped[str] = mapped_column(String(16), default="validating")  # then valid or refused
+    secrets: Mapped[str] = mapped_column(Word(64), default="")  # digest of its secret values; empty: none
+    status: Mapped[str] = mapped_column(Word(16), default="validating")  # then valid or refused
     reason: Mapped[str | None]  # why it was refused
-    digest: Mapped[str | None] = mapped_column(String(64))  # of all that decides what it does
-    kind: Mapped[str] = mapped_column(String(16), default="")  # net, script, code
+    digest: Mapped[str | None] = mapped_column(Word(64))  # of all that decides what it does
+    kind: Mapped[str] = mapped_column(Word(16), default="")  # net, script, code
 
     policy: Mapped[Policy] = relationship(lazy="joined")
 
@@ -148,11 +165,11 @@ class Season(Made):
     __tablename__ = "seasons"
     __table_args__ = (UniqueConstraint("name", "version"),)
 
-    name: Mapped[str] = mapped_column(String(NAME), index=True)
+    name: Mapped[str] = mapped_column(Word(NAME), index=True)
     version: Mapped[int]
     canonical: Mapped[bool] = mapped_column(default=True)
     settings: Mapped[dict[str, Any]]  # seasons.SeasonSettings
-    engine: Mapped[str] = mapped_column(String(64))  # version of the code that plays, for all its matches
+    engine: Mapped[str] = mapped_column(Word(64))  # version of the code that plays, for all its matches
     disabled_at: Mapped[datetime | None]
     results: Mapped[int] = mapped_column(default=0)  # matches that have ended: the table is as new as this says
     ranked: Mapped[int] = mapped_column(default=0)  # what `results` was when the standings were computed
@@ -169,7 +186,7 @@ class Pool(Made):
     __table_args__ = (UniqueConstraint("season_id", "name"),)
 
     season_id: Mapped[Id] = mapped_column(ForeignKey("seasons.id"))
-    name: Mapped[str] = mapped_column(String(NAME))
+    name: Mapped[str] = mapped_column(Word(NAME))
     place: Mapped[int]  # in the order in which policies go through
     planned_for: Mapped[int] = mapped_column(default=0)  # valid versions in it, also retired ones, at the last plan
 
@@ -200,7 +217,7 @@ class Change(Made):
 
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"))
     version_id: Mapped[Id] = mapped_column(ForeignKey("versions.id"), index=True)
-    action: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(Word(16))
     notes: Mapped[str | None]
 
     pool: Mapped[Pool] = relationship(lazy="joined")
@@ -217,11 +234,11 @@ class Match(Made):
     )
 
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"))
-    status: Mapped[str] = mapped_column(String(16), default="pending")  # running, completed, failed
+    status: Mapped[str] = mapped_column(Word(16), default="pending")  # running, completed, failed
     mission: Mapped[str]  # as the season calls it
     spec: Mapped[dict[str, Any]]  # metta.eval.match.Match: all that the result follows from
     error: Mapped[str | None]
-    result_hash: Mapped[str | None] = mapped_column(String(64))  # of all that was played; the rest is in a file
+    result_hash: Mapped[str | None] = mapped_column(Word(64))  # of all that was played; the rest is in a file
     finished_at: Mapped[datetime | None]
     replays: Mapped[dict[str, Any]] = mapped_column(default=dict)  # file by seed
 
@@ -240,7 +257,7 @@ class MatchPlayer(Base):
     place: Mapped[int] = mapped_column(primary_key=True)
     version_id: Mapped[Id] = mapped_column(ForeignKey("versions.id"), index=True)
     seats: Mapped[int]
-    team: Mapped[str | None] = mapped_column(String(NAME))
+    team: Mapped[str | None] = mapped_column(Word(NAME))
     score: Mapped[float | None]  # mean return of its agents, over the episodes
     scores: Mapped[list[float] | None]  # in each episode
     faults: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -256,15 +273,15 @@ class Job(Made):
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "status", "run_after"), Index(None, "status", "leased_until"))
 
-    kind: Mapped[str] = mapped_column(String(16))  # validate, match
+    kind: Mapped[str] = mapped_column(Word(16))  # validate, match
     subject: Mapped[Id] = mapped_column(unique=True)  # the version or match that it is about
-    engine: Mapped[str | None] = mapped_column(String(64))  # version of the code that is to do it; None: any
-    status: Mapped[str] = mapped_column(String(16), default="ready")  # leased, done, dead
+    engine: Mapped[str | None] = mapped_column(Word(64))  # version of the code that is to do it; None: any
+    status: Mapped[str] = mapped_column(Word(16), default="ready")  # leased, done, dead
     run_after: Mapped[datetime] = mapped_column(default=now)
     attempts: Mapped[int] = mapped_column(default=0)
     lease: Mapped[Id | None]
     leased_until: Mapped[datetime | None]
-    worker: Mapped[str | None] = mapped_column(String(NAME))  # who has it, or had it last
+    worker: Mapped[str | None] = mapped_column(Word(NAME))  # who has it, or had it last
     error: Mapped[str | None]  # of the last attempt
 
 
@@ -308,9 +325,9 @@ class Audit(Made):
     __tablename__ = "audit"
 
     user_id: Mapped[Id | None] = mapped_column(ForeignKey("users.id"), index=True)
-    action: Mapped[str] = mapped_column(String(NAME))
+    action: Mapped[str] = mapped_column(Word(NAME))
     subject: Mapped[str]
-    address: Mapped[str] = mapped_column(String(NAME))
+    address: Mapped[str] = mapped_column(Word(NAME))
 
 
 class Duty(Base):
@@ -318,6 +335,6 @@ class Duty(Base):
 
     __tablename__ = "duties"
 
-    name: Mapped[str] = mapped_column(String(NAME), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(NAME))
+    name: Mapped[str] = mapped_column(Word(NAME), primary_key=True)
+    holder: Mapped[str] = mapped_column(Word(NAME))
     until: Mapped[datetime]

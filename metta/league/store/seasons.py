@@ -14,12 +14,17 @@ from metta.league.accounts import Caller
 from metta.league.problems import ConflictError, ForbiddenError, MissingError, TooManyError
 from metta.league.seasons import SeasonSettings
 from metta.league.store import matches
-from metta.league.store.policies import label
+from metta.league.store.policies import label, lock_user
 from metta.league.store.schema import Change, Entry, Id, Policy, Pool, Season, Standing, User, Version, now
 
 NAMED = 5  # seasons that are named where there is none such
 STALE = -1  # no number of results
 BEST_FIRST = (Standing.rank, Standing.version_id)  # of one rank are those with one score
+ORDERS = {  # in which a leaderboard can be had, by name
+    "rank": Standing.rank, "policy": func.lower(Policy.name), "score": Standing.score,
+    "interval": Standing.high - Standing.low, "rating": Standing.rating, "matches": Standing.matches,
+    "by": func.lower(User.name),
+}  # fmt: skip
 REFERENCE = re.compile(r"(.*?)(?::v?(\d{1,6}))?")
 
 
@@ -28,6 +33,7 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     earlier = list(session.scalars(select(Season).where(Season.name == settings.name).with_for_update()))
     for season in earlier:
         season.canonical = False
+        _call_off(session, season)
     season = Season(
         name=settings.name,
         version=1 + max((season.version for season in earlier), default=0),
@@ -38,6 +44,18 @@ def add_season(session: Session, settings: SeasonSettings, engine: str) -> Seaso
     session.add(season)
     session.flush()
     return season
+
+
+def close(session: Session, season: Season) -> None:
+    """End a season: no more entries, and no more matches but those under way."""
+    matches.lock(session, season.id)
+    season.disabled_at = now()
+    _call_off(session, season)
+
+
+def _call_off(session: Session, season: Season) -> None:
+    for pool in season.pools:
+        matches.withdraw(session, pool.id)
 
 
 def settings_of(season: Season) -> SeasonSettings:
@@ -115,6 +133,7 @@ def enter(session: Session, caller: Caller, season: Season, version: Version) ->
 
 def _check_entry(session: Session, caller: Caller, season: Season, version: Version) -> None:
     settings = settings_of(season)
+    lock_user(session, version.policy.user_id)
     if season.disabled_at or not season.canonical or (settings.ends_at and settings.ends_at <= now()):
         raise ConflictError(f"Season '{season.name}' (v{season.version}) is over")
     if version.status == "refused":
@@ -175,21 +194,21 @@ def entries_of(session: Session, season: Season, user_id: Id | None = None) -> l
     return list(found.values())
 
 
-def seasons_by_version(session: Session, user_id: Id) -> dict[str, list[str]]:
-    """Names of the seasons that each version of a user is in."""
+def seasons_by_version(session: Session, user_id: Id) -> dict[Id, dict[Season, bool]]:
+    """The seasons that each version of a user is in, and whether it takes part in the last of the pools that it came
+    to."""
     rows = session.execute(
-        select(Version.id, Season.name)
+        select(Version.id, Season, Entry.retired_at)
         .join(Entry, Entry.version_id == Version.id)
         .join(Pool, Entry.pool_id == Pool.id)
         .join(Season, Pool.season_id == Season.id)
         .join(Policy, Version.policy_id == Policy.id)
         .where(Policy.user_id == user_id)
-        .distinct()
-        .order_by(Season.name)
+        .order_by(Season.name, Season.version, Pool.place)
     )
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for version_id, name in rows:
-        found[str(version_id)].append(name)
+    found: defaultdict[Id, dict[Season, bool]] = defaultdict(dict)
+    for version_id, season, retired_at in rows:
+        found[version_id][season] = retired_at is None
     return dict(found)
 
 
@@ -198,9 +217,12 @@ def changes_of(session: Session, version_id: Id) -> Sequence[Change]:
     return session.scalars(select(Change).where(Change.version_id == version_id).order_by(Change.created_at)).all()
 
 
-def leaderboard(session: Session, season: Season) -> Sequence[Row[Any]]:
-    """The whole leaderboard, best first: of each line what `standings` keeps, with the version's number, the policy's
-    name and its user's. Rows, as objects of ten thousand policies would keep a core busy for seconds."""
+def leaderboard(
+    session: Session, season: Season, order: str = "rank", limit: int | None = None, offset: int = 0
+) -> Sequence[Row[Any]]:
+    """The leaderboard, or some lines of it, in one of ORDERS, backwards with a - before it: of each line what
+    `standings` keeps, with the version's number, the policy's name and its user's. Rows, as objects of ten thousand
+    policies would keep a core busy for seconds."""
     query = (
         select(*Standing.__table__.columns, Version.number, Policy.name, User.name.label("user"))
         .join(Version, Standing.version_id == Version.id)
@@ -208,13 +230,14 @@ def leaderboard(session: Session, season: Season) -> Sequence[Row[Any]]:
         .join(User, Policy.user_id == User.id)
         .where(Standing.season_id == season.id)
     )
-    return session.execute(query.order_by(*BEST_FIRST)).all()
+    by = ORDERS[order.removeprefix("-")]
+    query = query.order_by((by.desc() if order.startswith("-") else by.asc()).nulls_last(), *BEST_FIRST)
+    return session.execute(query.limit(limit).offset(offset)).all()
 
 
-def page_of_standings(session: Session, season: Season, limit: int, offset: int) -> list[Standing]:
-    """Some lines of the leaderboard."""
-    query = select(Standing).where(Standing.season_id == season.id).order_by(*BEST_FIRST)
-    return list(session.scalars(query.limit(limit).offset(offset)))
+def ranked(session: Session, season: Season) -> int:
+    """How many lines the leaderboard has."""
+    return session.scalar(select(func.count()).where(Standing.season_id == season.id)) or 0
 
 
 def entrants(session: Session, season: Season) -> tuple[int, int]:

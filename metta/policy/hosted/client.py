@@ -124,8 +124,8 @@ class HostedPolicy:
             self._call({"reset": words}, b"", seconds)
         except LateError:
             self._lose("timeouts", f"reset took more than {seconds:.0f} s")
-        except GoneError:
-            self._lose("errors", self._process.how_it_ended())
+        except GoneError as error:
+            self._lose("errors", self._process.how_it_ended(str(error)))
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         if self._out:
@@ -148,8 +148,8 @@ class HostedPolicy:
             return self._stand_still(shape, "timeouts", f"no answer within {seconds * 1000:g} ms")
         except _SilentError as error:
             return self._stand_still(shape, *self._lose("timeouts", str(error)))
-        except GoneError:
-            return self._stand_still(shape, *self._lose("errors", self._process.how_it_ended()))
+        except GoneError as error:
+            return self._stand_still(shape, *self._lose("errors", self._process.how_it_ended(str(error))))
         codes = np.frombuffer(answer, np.int32) if len(answer) == 4 * shape[0] * shape[1] else np.full(shape, UNKNOWN)
         return self._checked(codes.reshape(shape))
 
@@ -191,6 +191,8 @@ class HostedPolicy:
         deadline = time.monotonic() + seconds
         if self._due is not None:
             self._await_late(deadline)
+        if self._process.wire.has_more():
+            raise GoneError("it answers what it was not asked")
         self._process.wire.send(message, payload, MOST_SECONDS)
         self._ended[:] = False
         self._due = deadline
@@ -249,8 +251,9 @@ class HostedPolicy:
             text, _ = self._process.wire.receive(self._began + START_SECONDS, 0)
         except LateError:
             raise UserError(f"{self._origin}: not ready after {START_SECONDS:g} s") from None
-        except GoneError:
-            raise UserError(f"{self._origin}: {self._process.how_it_ended()}{self._process.last_words()}") from None
+        except GoneError as error:
+            ended = self._process.how_it_ended(str(error))
+            raise UserError(f"{self._origin}: {ended}{self._process.last_words()}") from None
         if "error" in text:
             raise UserError(str(text["error"])[:MOST_MESSAGE])
         self.name, self._team = printable(str(text.get("name")))[:MOST_NAME], bool(text.get("team"))

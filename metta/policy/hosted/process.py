@@ -113,12 +113,12 @@ class Process:
     def _kill(self) -> None:
         kill_all(self._popen.pid)
 
-    def how_it_ended(self) -> str:
-        """For people; waits for an end that is near."""
+    def how_it_ended(self, broken: str = "") -> str:
+        """For people; waits for an end that is near. `broken`: what it did, if it goes on."""
         try:
             code = self._popen.wait(1)
         except subprocess.TimeoutExpired:
-            return "it broke off"
+            return broken or "it broke off"
         if self.output and self.output.flooded:
             return "it wrote more output than it may"
         number = code - SIGNALLED if code > SIGNALLED else -code

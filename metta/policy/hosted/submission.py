@@ -18,7 +18,7 @@ import numpy as np
 
 from metta.common.defaults import ACTION_TIMEOUT_MS
 from metta.common.errors import UserError
-from metta.common.files import atomic_folder, write_atomic
+from metta.common.files import atomic_folder, write_atomic, writing
 from metta.game.engine.batch import EnvBatch
 from metta.game.maps.pool import build_pool
 from metta.game.mission import Mission
@@ -121,7 +121,7 @@ def _read(paths: Mapping[str, Path]) -> dict[str, bytes]:
 
 
 def _write(out: Path, files: Contents) -> None:
-    try:
+    with writing(out):
         if out.suffix != ".zip":
             with atomic_folder(out) as folder:
                 for name, data in files.items():
@@ -136,8 +136,6 @@ def _write(out: Path, files: Contents) -> None:
                 member.external_attr = 0o100644 << 16
                 archive.writestr(member, files[name])
         write_atomic(out, packed.getvalue())
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Any
 
 HEAD = struct.Struct("!II")  # bytes of the text, bytes of the payload
@@ -52,6 +53,12 @@ class Wire:
         end = HEAD.size + text + payload
         message, self._come = self._come[:end], self._come[end:]
         return self._read(bytes(message[HEAD.size : HEAD.size + text])), message[HEAD.size + text :]
+
+    def has_more(self) -> bool:
+        """Has anything come that was not asked for? Raise GoneError if nothing will come any more."""
+        with suppress(LateError):
+            self._fill(1, time.monotonic())
+        return bool(self._come)
 
     def _read(self, data: bytes) -> dict[str, Any]:
         """A text that has come. Raise GoneError for what is none."""

@@ -24,6 +24,7 @@ MOST_NUMBER = 8_192  # of a setting: no net is wider
 PLAIN_FORMAT = 1  # of a policy that is no net of ours
 MOST_SETTINGS = 10_000
 MOST_ACTIONS = 65_536
+MOST_DEPTH = 50  # mappings and lists within each other
 Small = Annotated[int, Field(ge=1, le=65_536)]
 Text = Annotated[str, Field(max_length=200)]
 FeatureId = Annotated[int, Field(ge=0, le=254)]
@@ -135,6 +136,12 @@ class PolicySpec(BaseModel):
         return EnvInfo(features, tuple(self.tags), names, self.num_agents, self.window, self.num_tokens)
 
 
+def _is_deeper(value: Any, most: int) -> bool:
+    """Do mappings and lists lie deeper than that in each other?"""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most < 0 or any(_is_deeper(entry, most - 1) for entry in inner)
+
+
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     """What is in mappings and lists, each with the last key on the way to it."""
     if isinstance(value, dict | list):
@@ -188,6 +195,8 @@ def read_spec(data: bytes, where: str) -> PolicySpec:
         raise BrokenBundleError(f"{where}: damaged or cut short, it is no JSON") from None
     if not isinstance(spec, dict):
         raise BrokenBundleError(f"{where}: no policy spec")
+    if _is_deeper(spec, MOST_DEPTH):
+        raise BrokenBundleError(f"{where}: mappings and lists lie more than {MOST_DEPTH} deep")
     ours = "format" in spec or "spec_sha256" in spec
     if ours:
         _check_format(spec.get("format"), where)

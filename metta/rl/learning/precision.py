@@ -31,7 +31,8 @@ class Precision:
         return _float32(output), tuple(new.to(part.dtype) for new, part in zip(after, state, strict=True))
 
     def unroll(self, net: PolicyNet, observations: Tensor, state: State, resets: Tensor) -> NetOutput:
-        """As `PolicyNet.unroll`: output in float32."""
+        """As `PolicyNet.unroll`: output in float32, of the weights as they are now."""
+        torch.clear_autocast_cache()  # whoever calls may be in a region, with weights from before the last update
         with self._autocast():
             return _float32(net.unroll(observations, state, resets))
 
@@ -45,6 +46,7 @@ class Precision:
             return
         # Torch keeps what it has rounded until the outermost region is left, even if that one rounds nothing; but not
         # in inference mode.
+        torch.clear_autocast_cache()
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             yield
 
@@ -60,7 +62,9 @@ class Precision:
         return self.dtype is torch.float32
 
     def _autocast(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._exact else torch.autocast(self.device.type, self.dtype)
+        if self._exact and not torch.is_autocast_enabled(self.device.type):
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype, enabled=not self._exact)
 
 
 FLOAT32 = Precision(torch.float32, torch.device("cpu"))

@@ -8,12 +8,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.control import Control
-from rich.segment import Segments
+from rich.segment import Segment, Segments
 
 from metta.view.terminal.keys import Keys
 from metta.view.terminal.text import Line, width_of
 
 ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT")  # signals that end the process, after the screen is restored
+
+# Between these a terminal shows the last picture: no half of a new one is seen. Those without this mode pass it over.
+BEGIN, END = Segment("\x1b[?2026h", None, []), Segment("\x1b[?2026l", None, [])
 
 
 def shows_pictures(console: Console) -> bool:
@@ -70,7 +73,7 @@ class Screen:
                 changes += [Control.move_to(0, row).segment, *line]
         self._shown = lines
         if changes:
-            self.console.print(Segments(changes), end="", soft_wrap=True)
+            self.console.print(Segments([BEGIN, *changes, END]), end="", soft_wrap=True)
 
     def forget(self) -> None:
         """Draw everything the next time: something else may have written on the screen."""

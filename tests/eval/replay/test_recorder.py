@@ -122,6 +122,6 @@ def test_an_episode_of_a_thousand_steps_is_small():
 
 def test_a_place_that_cannot_be_written_is_named_in_one_line(recorded: Recorded, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/a\.replay: the replay cannot be written \(.*\)$"):
+    with pytest.raises(UserError, match=r"file/a\.replay: cannot be written \(.*\)$"):
         recorded.recording.save(tmp_path / "file" / "a.replay")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -5,11 +5,14 @@
 
 import ctypes
 import errno
+import fcntl
+import json
 import mmap
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -79,6 +82,18 @@ def fill(folder):
                 file.write(bytes(1 << 20))
 
 
+def no_new_rights():
+    """Does the kernel say that whatever program it becomes has no more rights, and no capability?"""
+    said = dict(line.split(":\t", 1) for line in read("/proc/self/status").decode().splitlines())
+    if said["NoNewPrivs"] == "1" and {said[f"Cap{kind}"].strip("0") for kind in ("Prm", "Eff", "Amb")} == {""}:
+        raise PermissionError(errno.EPERM, "none")
+
+
+def timers():
+    for _ in range(1_000):
+        call("timer_create", 0, None, ctypes.byref(ctypes.c_void_p()))
+
+
 def threads():
     started = []
     try:
@@ -112,6 +127,8 @@ ATTEMPTS = {
     "the league's server": lambda: connect(socket.AF_INET, ("127.0.0.1", PORT)),
     "netlink": lambda: connect(socket.AF_NETLINK, (0, 0), socket.SOCK_RAW),
     "vsock": lambda: socket.socket(40, socket.SOCK_STREAM),
+    "a pair of sockets of another family": lambda: socket.socketpair(30, socket.SOCK_SEQPACKET),
+    "the kernel's ciphers": lambda: socket.socket(38, socket.SOCK_SEQPACKET),
     "raw packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "a socket of the worker": lambda: connect(socket.AF_UNIX, UNIX),
     "an abstract socket of the worker": lambda: connect(socket.AF_UNIX, f"\0{UNIX}"),
@@ -139,12 +156,26 @@ ATTEMPTS = {
     "setns": lambda: call("setns", os.open("/proc/1/ns/net", os.O_RDONLY), 0),
     "io_uring": lambda: system_call(425, 8, 0),
     "keyctl": lambda: system_call(250, 0, -3, 0),
+    "add_key": lambda: system_call(248, 0, 0, 0, 0, 0),
     "bpf": lambda: system_call(321, 0, 0, 0),
     "perf": lambda: system_call(298, 0, 0, -1, -1, 0),
     "userfaultfd": lambda: system_call(323, 0),
     "a system call of the future": lambda: system_call(470, 0),
     "becoming root": lambda: os.setuid(0),
     "a device": lambda: os.mknod("/tmp/device", 0o60600, os.makedev(254, 0)),
+    "the rights of a program's owner": no_new_rights,
+    "a user of a namespace of its own": lambda: system_call(56, 0x10000000, 0, 0, 0, 0),
+    "a handle of another process": lambda: system_call(434, 1, 0),
+    "environment of process 1": lambda: read("/proc/1/environ"),
+    "open files of process 1": lambda: os.listdir("/proc/1/fd"),
+    "messages of the kernel": lambda: read("/proc/kmsg"),
+    "a hard link to what lies elsewhere": lambda: os.link("/etc/ld.so.cache", "/tmp/link"),
+    "rights of its bundle": lambda: os.chmod("mine.py", 0o777),
+    "the worker's end of its output": lambda: os.open("/proc/self/fd/1", os.O_RDONLY),
+    "a pipe without end": lambda: fcntl.fcntl(1, 1031, 1 << 24),
+    "timers without end": timers,
+    "processors of others": lambda: os.sched_setaffinity(0, range(os.cpu_count())),
+    "time before others": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
     "greater limits": lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40)),
     "a better place when memory runs out": lambda: put("/proc/self/oom_score_adj", "-1000"),
     "typing into the terminal": lambda: call("ioctl", 2, 0x5412, b"x"),
@@ -264,3 +295,80 @@ class SpeaksNonsense(Policy):
                 os.write(handle, b"\xff" * 100)
             except OSError:
                 continue
+
+
+NOOP = bytes(4)
+HEAD = struct.Struct("!II")  # as the wire to the worker has it: bytes of the text, bytes of the payload
+
+
+class Forges(Policy):
+    """Takes the wire to the worker into its own hands."""
+
+    def attack(self):
+        handles = (name for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}"))
+        self.wire = next(int(one) for one in handles if os.readlink(f"/proc/self/fd/{one}").startswith("socket:"))
+        self.forge()
+
+    def say(self, text, payload=NOOP):
+        data = text if isinstance(text, bytes) else json.dumps(text).encode()
+        os.write(self.wire, HEAD.pack(len(data), len(payload)) + data + payload)
+
+
+class AnswersBefore(Forges):
+    def forge(self):
+        for _ in range(100):
+            self.say({"first": {}})
+
+
+class NeverReads(Forges):
+    def forge(self):
+        while True:
+            self.say({"first": {}})
+
+
+class AnswersForOthers(Forges):
+    def forge(self):
+        self.say({"first": {}}, struct.pack("<8i", *[1] * 8))
+        time.sleep(1_000)
+
+
+class AnswersWithoutEnd(Forges):
+    def forge(self):
+        os.write(self.wire, HEAD.pack(2, (1 << 32) - 1) + b"{}")
+        while True:
+            os.write(self.wire, bytes(1 << 16))
+
+
+class AnswersDeep(Forges):
+    def forge(self):
+        self.say(b'{"first":' * 100_000)
+
+
+class AnswersNumbers(Forges):
+    def forge(self):
+        self.say(b'{"first": {"errors": ' + b"9" * 100_000 + b"}}")
+
+
+class AnswersInDrops(Forges):
+    def forge(self):
+        for number in HEAD.pack(2, 4) + b"{}" + bytes(4):
+            os.write(self.wire, bytes([number]))
+            time.sleep(0.5)
+
+
+class SendsHandles(Forges):
+    def forge(self):
+        answer = HEAD.pack(2, 4) + b"{}" + bytes(4)
+        with socket.socket(fileno=os.dup(self.wire)) as wire:
+            for _ in range(100):
+                socket.send_fds(wire, [answer], [0, 1, 2])
+
+
+class BecomesAnother(Policy):
+    def attack(self):
+        os.execv("/bin/sh", ["sh", "-c", "while :; do :; done"])
+
+
+class Stops(Policy):
+    def attack(self):
+        os.kill(os.getpid(), signal.SIGSTOP)

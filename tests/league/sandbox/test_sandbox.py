@@ -19,7 +19,7 @@ from metta.common.processes import ROOT
 from metta.league.sandbox import probe as probing
 from metta.league.sandbox.bubblewrap import Bubblewrap
 from metta.league.sandbox.probe import probe
-from metta.league.sandbox.system_calls import CLONE, CLONE3, IOCTL, MACHINES, REFUSED, SOCKET, filter_program
+from metta.league.sandbox.system_calls import JUDGED, MACHINES, REFUSED, filter_program
 from tests.league.sandbox.conftest import HOSTILE, hostile, pack, play
 
 HEADERS = {
@@ -80,7 +80,7 @@ def test_every_attempt_is_refused_and_told_and_the_match_goes_on(
     assert [name for name, answer in said.items() if not answer.startswith("refused")] == []
     assert "True" in said["threads"]
     assert found.result.faults == [{}, {}] and reports["Tries"].failure == ""
-    assert gone(place)
+    assert gone(place) and list(place.glob("metta-policy-*")) == []
 
 
 def test_this_package_is_found_where_it_runs_from_a_checkout(
@@ -106,6 +106,25 @@ def test_what_floods_hangs_or_dies_stands_still_and_the_others_play_on(sandbox: 
     assert reports["KillsItself"].failure == "its process was ended by SIGKILL, as for want of memory"
     assert "SIGTERM" in reports["KillsEverything"].failure
     assert gone(place)
+
+
+def test_what_forges_its_answers_stands_still_and_the_others_play_on(sandbox: Bubblewrap, place: Path):
+    unasked, broken, silent = "it answers what it was not asked", "it sends what is no message", "no answer"
+    wanted = {
+        "AnswersBefore": unasked, "NeverReads": unasked, "SendsHandles": unasked, "AnswersForOthers": silent,
+        "AnswersWithoutEnd": broken, "AnswersDeep": broken, "AnswersNumbers": broken,
+    }  # fmt: skip
+    found, reports = play(place, [hostile(place, name) for name in wanted], sandbox)
+    assert {name: problem for name, problem in wanted.items() if problem not in reports[name].failure} == {}
+    assert found.result.faults[-1] == {} and len(found.result.episodes) == 1
+    assert gone(place)
+
+
+def test_what_becomes_another_program_stops_or_answers_in_drops_stands_still(sandbox: Bubblewrap, place: Path):
+    names = ["AnswersInDrops", "BecomesAnother", "Stops"]
+    found, reports = play(place, [hostile(place, name) for name in names], sandbox)
+    assert [name for name in names if not reports[name].failure] == []
+    assert found.result.faults[-1] == {} and gone(place)
 
 
 def test_bombs_of_processes_and_of_time_are_contained(sandbox: Bubblewrap, place: Path):
@@ -206,7 +225,7 @@ def test_the_numbers_of_system_calls_are_the_kernel_s(machine: str):
         pytest.skip("the kernel's headers are not installed (linux-libc-dev)")
     known = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[machine].read_text()))
     column = MACHINES[machine][1]
-    calls = {**REFUSED, "clone": CLONE, "clone3": CLONE3, "socket": SOCKET, "ioctl": IOCTL}
+    calls = {**REFUSED, **JUDGED}
     for name, numbers in calls.items():
         if numbers[column] is not None:
             assert known[name] == str(numbers[column]), name

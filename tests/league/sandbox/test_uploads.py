@@ -4,6 +4,7 @@ import io
 import json
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,26 @@ def lies_about_its_size() -> bytes:
     return bytes(data)
 
 
+def patched(mark: bytes, offset: int, change: bytes) -> bytes:
+    """A bundle whose last record of a kind is changed."""
+    data = bytearray(packed({"mine.py": GOOD}))
+    at = data.rindex(mark) + offset
+    data[at : at + len(change)] = change
+    return bytes(data)
+
+
+def not_utf8() -> bytes:
+    return patched(b"PK\x01\x02", 9, b"\x08").replace(b"mine.py", b"mine\xff\xfe\xfd")
+
+
+def overlapping() -> bytes:
+    """Two entries of the directory lead to the same content."""
+    data = packed({"mine.py": GOOD, "aaaa": "A"})
+    start, last, end = data.index(b"PK\x01\x02"), data.rindex(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entries = data[start:end] + data[last:end].replace(b"aaaa", b"bbbb")
+    return data[:start] + entries + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 4, 4, len(entries), start, 0)
+
+
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no zip file": (lambda: b"#!/bin/sh\nrm -rf /\n", "no zip file"),
     "an end without a beginning": (lambda: b"PK\x03\x04" + bytes(100), "no sound zip file"),
@@ -68,11 +89,28 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a wrong size": (lies_about_its_size, "unpacks to|unpack to"),
     "files without number": (lambda: packed({f"{k}.py": "" for k in range(3_000)}), "3,001 files in the zip"),
     "a file twice": (lambda: members([("a", "1"), ("policy_spec.json", "{}"), ("a", "2")]), "two files of one name"),
+    "a file by two paths": (lambda: packed({"a/b": "1", "a//b": "2"}), "two files of one name"),
+    "another file by two paths": (lambda: packed({"a/b": "1", "a/./b": "2"}), "two files of one name"),
+    "a file that is a folder": (lambda: packed({"a": "1", "a/b.py": "2"}), "that is a folder too in the zip: 'a'"),
+    "a folder that is a file": (lambda: packed({"a/b/c": "1", "a": "2"}), "a file that is a folder too"),
+    "a name that no disk takes": (lambda: packed({"x" * 256: ""}), "a path that is too long"),
+    "a path that no disk takes": (lambda: packed({"/".join(["x" * 200] * 30): ""}), "a path that is too long"),
+    "folders without end": (lambda: packed({"x/" * 20_000 + "x": ""}), "a path that is too long"),
+    "a name that is no text": (not_utf8, "no sound zip file"),
+    "two entries for one content": (overlapping, "damaged or cut short"),
+    "an unknown compression": (lambda: patched(b"PK\x01\x02", 10, b"\x63\0"), "damaged or cut short"),
+    "content beyond the end": (lambda: patched(b"PK\x01\x02", 42, b"\xf0\xff\xff\xff"), "damaged or cut short"),
     "an encrypted file": (encrypted, "encrypted"),
     "no spec": (lambda: members([("mine.py", GOOD)]), r"no policy_spec\.json"),
     "a spec that is no JSON": (lambda: packed({}, "{'class_path'"), "no JSON"),
     "a spec that is deep": (lambda: packed({}, "[" * 100_000), "no JSON"),
     "a spec that is huge": (lambda: packed({}, json.dumps({**SPEC, "x": "y" * (1 << 24)})), "larger than"),
+    "a spec within a spec": (
+        lambda: packed({}, json.dumps({**SPEC, "init_kwargs": {}})[:-2] + '"x": ' + "[" * 900 + "]" * 900 + "}}"),
+        "more than 50 deep",
+    ),
+    "a spec of large numbers": (lambda: packed({}, f'{{"class_path": "x.Y", "epoch": {"9" * 5_000}}}'), "no JSON"),
+    "a class of half a character": (lambda: packed({}, '{"class_path": "mine.\\ud800"}'), "valid string"),
     "a spec that is a list": (lambda: packed({}, [SPEC]), "class_path does not say"),
     "a spec without a class": (lambda: packed({}, {"class_path": ""}), "class_path does not say"),
     "a class that is a number": (lambda: packed({}, {"class_path": 7}), "class_path does not say"),
@@ -123,7 +161,7 @@ def test_code_in_a_bundle_reaches_nothing_whatever_its_spec_and_names_are(sandbo
     for report in reports.values():
         assert "OWNED" not in report.log + report.failure and "\x1b" not in report.failure
         assert len(report.failure) < 1_000 and "\n" not in report.failure
-    assert gone(place)
+    assert gone(place) and list(place.glob("metta-policy-*")) == []
 
 
 CHEATS = """

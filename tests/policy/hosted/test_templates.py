@@ -58,7 +58,7 @@ def test_the_trainable_template_trains_and_plays_with_its_weights():
 @pytest.mark.parametrize(
     ("kind", "name", "problem"),
     [
-        ("scripted", "there.py", "exists and is not overwritten"),
+        ("scripted", "there.py", "exists; it is not overwritten"),
         ("scripted", "my-policy.py", "a name that Python can import"),
         ("scripted", "my_policy.txt", "a name that Python can import"),
         ("script", "my_policy.py", "did you mean scripted"),

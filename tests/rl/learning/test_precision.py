@@ -1,6 +1,6 @@
 """Half as many bits in the network's products: what is rounded, what stays as it was, and what is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,10 +104,39 @@ def test_weights_that_have_changed_are_rounded_anew() -> None:
     with BF16.playing():
         before, _ = BF16.act(net, torch.ones(4, 6), state)
     with torch.no_grad():
-        net.critic.bias += 1
+        net.critic.bias.add_(1)
     with BF16.playing():
         after, _ = BF16.act(net, torch.ones(4, 6), state)
     torch.testing.assert_close(after.values, before.values + 1, rtol=1e-2, atol=1e-2)
+
+
+@pytest.fixture
+def outer_region() -> Iterator[None]:
+    """Rounding begun by somebody else, who (as PuffeRL does) may never leave it."""
+    with torch.autocast("cpu", torch.bfloat16):
+        yield
+
+
+def test_weights_are_rounded_anew_in_a_region_of_somebody_else(outer_region: None) -> None:
+    net = small_net(settings_of())
+    state, resets = net.initial_state(4), torch.zeros(1, 4).bool()
+    played, learned = [], []
+    for _ in range(2):
+        with BF16.playing():
+            played.append(BF16.act(net, torch.ones(4, 6), state)[0].values)
+        learned.append(BF16.unroll(net, torch.ones(1, 4, 6), state, resets).values[0])
+        with torch.no_grad():
+            net.critic.bias.add_(1)
+    for values in (played, learned):
+        torch.testing.assert_close(values[1], values[0] + 1, rtol=1e-2, atol=1e-2)
+
+
+def test_float32_is_exact_in_a_region_of_somebody_else(outer_region: None) -> None:
+    net = small_net(settings_of(), Watched)
+    output, _ = FLOAT32.act(net, torch.ones(4, 6), net.initial_state(4))
+    unrolled = FLOAT32.unroll(net, torch.ones(1, 4, 6), net.initial_state(4), torch.zeros(1, 4).bool())
+    assert net.seen == {torch.float32}
+    torch.testing.assert_close(unrolled.values[0], output.values)
 
 
 def test_in_bf16_the_values_come_to_what_they_should_be() -> None:

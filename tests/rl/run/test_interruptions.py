@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,17 @@ def test_the_command_that_checks_interruptions_finds_none_that_matters() -> None
     assert process.stdout.splitlines()[-1].startswith("1 interruptions in 1 runs: ")
 
 
+def delete_between_saves(folder: Path) -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("save-"):
+            thread.join()
+    shutil.rmtree(folder)
+
+
 def test_a_run_whose_folder_was_deleted_makes_it_anew(
     config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    at(monkeypatch, Updater, "_step", 10, lambda: shutil.rmtree(tmp_path / "gone"))
+    at(monkeypatch, Updater, "_step", 10, lambda: delete_between_saves(tmp_path / "gone"))
     changes = {"run": "gone", "trainer": {"total_timesteps": 2560}, "checkpointer": {"epoch_interval": 2}}
     assert train(config(**changes)).finished
     assert capsys.readouterr().err.count("is gone, and its checkpoints with it; made anew") == 1
@@ -129,6 +137,17 @@ def test_a_run_whose_folder_was_deleted_makes_it_anew(
     assert [line["metric/epoch"] for line in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4, 5]
     assert (run / "config.yaml").is_file() and (run / "starts.jsonl").is_file()
     assert (run / ".lock").read_text() == ""
+    assert train(config(**{**changes, "trainer": {"total_timesteps": 3072}})).epoch == 6
+
+
+@pytest.mark.parametrize("file", [3, 6, 10])
+def test_a_folder_that_is_deleted_while_a_checkpoint_is_written_is_made_anew(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: int
+) -> None:
+    at(monkeypatch, files, "fsync_path", file, lambda: shutil.rmtree(tmp_path / "gone"))
+    changes = {"run": "gone", "trainer": {"total_timesteps": 2560}, "checkpointer": {"epoch_interval": 2}}
+    assert train(config(**changes)).finished
+    assert list_versions(tmp_path / "gone")[-1].epoch == 5
     assert train(config(**{**changes, "trainer": {"total_timesteps": 3072}})).epoch == 6
 
 

@@ -1,8 +1,10 @@
 "use strict";
-// Tables that are sorted by a click on a column, a leaderboard that stays new, and a place to drop a file.
+// Tables that are sorted by a click on a column, parts of a page that stay new, and a place to drop a file.
+
+const PAUSE = 5000; // ms between looks at what is new
 
 function valueOf(cell) {
-  const text = cell.dataset.value ?? cell.textContent.trim();
+  const text = cell.textContent.trim();
   const number = Number.parseFloat(text.replaceAll(",", ""));
   return Number.isNaN(number) ? text.toLowerCase() : number;
 }
@@ -21,7 +23,6 @@ function sortBy(table, index, direction) {
 function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, index) => {
-    if ("fixed" in head.dataset || !head.textContent.trim()) return;
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = head.textContent;
@@ -35,50 +36,87 @@ function makeSortable(table) {
   });
 }
 
-function sortAgain(table, sorted) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head) => head.removeAttribute("aria-sort"));
-  heads[sorted.index].setAttribute("aria-sort", sorted.direction > 0 ? "ascending" : "descending");
-  sortBy(table, sorted.index, sorted.direction);
+// What somebody is at: text that is marked, or a field that is filled in.
+function isInUse(place) {
+  const marked = getSelection();
+  return place.querySelector("input:focus, select:focus") || (!marked.isCollapsed && marked.containsNode(place, true));
 }
 
-function sortedBy(table) {
-  const index = [...table.tHead.rows[0].cells].findIndex((head) => head.hasAttribute("aria-sort"));
-  const direction = table.tHead.rows[0].cells[index]?.getAttribute("aria-sort") === "descending" ? -1 : 1;
-  return index < 0 ? null : { index, direction };
-}
-
-async function renew(place) {
-  if (document.hidden || place.contains(document.activeElement)) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById(place.id);
-  if (!fresh || fresh.innerHTML === place.dataset.shown) return;
-  place.dataset.shown = fresh.innerHTML;
-  const sorted = sortedBy(place.querySelector("table"));
+function replace(place, fresh) {
+  const focused = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   place.replaceChildren(...fresh.childNodes);
-  const table = place.querySelector("table");
-  makeSortable(table);
-  if (sorted) sortAgain(table, sorted);
+  if (!("live" in fresh.dataset)) delete place.dataset.live;
+  const again = focused && [...place.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused);
+  if (again) again.focus({ preventScroll: true });
 }
 
-function acceptDrops(place) {
+async function renew() {
+  const places = [...document.querySelectorAll("[data-live]")];
+  if (document.hidden || !places.length) return;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const place of places) {
+    const fresh = page.getElementById(place.id);
+    if (fresh && fresh.innerHTML !== place.innerHTML && !isInUse(place)) replace(place, fresh);
+  }
+}
+
+function acceptDrops(place, form) {
   const input = place.querySelector("input[type=file]");
-  place.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    place.classList.add("over");
-  });
+  for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
+  place.addEventListener("dragover", () => place.classList.add("over"));
   place.addEventListener("dragleave", () => place.classList.remove("over"));
   place.addEventListener("drop", (event) => {
-    event.preventDefault();
     place.classList.remove("over");
-    if (event.dataTransfer.files.length === 1) input.files = event.dataTransfer.files;
+    const { files } = event.dataTransfer;
+    tell(form, files.length > 1 ? "one file at a time" : "");
+    if (files.length === 1) input.files = files;
   });
+}
+
+function tell(form, problem) {
+  const place = form.querySelector(".problem");
+  place.textContent = problem;
+  place.hidden = !problem;
+}
+
+// Sends the form beside the page, so that it can show how far it is; without a script the browser sends it.
+function upload(form) {
+  const [bar, button, input] = ["progress", "button", "input[type=file]"].map((name) => form.querySelector(name));
+  const most = Number(input.dataset.most);
+  const request = new XMLHttpRequest();
+  const end = (problem) => {
+    bar.hidden = true;
+    button.disabled = false;
+    tell(form, problem);
+  };
+  if (input.files[0].size > most) return end(`${input.files[0].size.toLocaleString("en")} bytes; ${most.toLocaleString("en")} are allowed`);
+  tell(form, "");
+  bar.hidden = false;
+  bar.removeAttribute("value");
+  button.disabled = true;
+  request.upload.addEventListener("progress", (event) => {
+    if (event.lengthComputable && event.loaded < event.total) bar.value = event.loaded / event.total;
+    else bar.removeAttribute("value"); // it is looked at
+  });
+  request.addEventListener("error", () => end("the connection was lost; try again"));
+  request.addEventListener("load", () => {
+    if (request.status < 400) return location.assign(request.responseURL);
+    const page = new DOMParser().parseFromString(request.responseText, "text/html");
+    end(page.querySelector(".problem")?.textContent || `the server answered with ${request.status}`);
+  });
+  request.open("POST", form.action);
+  request.setRequestHeader("Accept", "text/html");
+  request.send(new FormData(form));
 }
 
 document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
-document.querySelectorAll("[data-drop]").forEach(acceptDrops);
-document.querySelectorAll("[data-live]").forEach((place) => {
-  setInterval(() => renew(place).catch(() => {}), 1000 * Number(place.dataset.live));
+document.querySelectorAll("form[data-upload]").forEach((form) => {
+  acceptDrops(form.querySelector("[data-drop]"), form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    upload(form);
+  });
 });
+setInterval(() => renew().catch(() => {}), PAUSE);

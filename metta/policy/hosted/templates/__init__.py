@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from metta.common.errors import UserError, suggest
+from metta.common.files import ensure_new, writing
 
 Kind = Literal["scripted", "trainable"]
 NAME = "my_policy"  # of the module, in the templates
@@ -18,12 +19,9 @@ def make_policy_template(kind: Kind, out: Path) -> Path:
     if out.suffix != ".py" or not out.stem.isidentifier():
         raise UserError(f"{out}: must be a name that Python can import, such as {NAME}.py")
     text = Path(__file__).with_name(f"{kind}.py").read_text()
-    try:
+    ensure_new(out)
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with open(out, "x") as file:
             file.write(text.replace(NAME, out.stem))
-    except FileExistsError:
-        raise UserError(f"{out}: exists and is not overwritten") from None
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
     return out

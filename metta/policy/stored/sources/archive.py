@@ -2,6 +2,7 @@
 
 import io
 import stat
+from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from metta.common.errors import UserError
@@ -9,6 +10,7 @@ from metta.policy.stored.sources.place import MOST_BYTES, BrokenBundleError, lea
 
 MAGIC = b"PK\x03\x04"
 MOST_MEMBERS = 2_000
+MOST_PATH, MOST_PART, MOST_DEPTH = 1_024, 255, 32  # bytes of a path and of each part, folders above a file
 MOST_RATIO = 100  # unpacked to packed; weights hardly shrink
 SMALL = 1 << 20  # bytes to which any ratio is allowed
 CHUNK = 1 << 20
@@ -44,11 +46,15 @@ class Archive:
         infos = self._zip.infolist()
         if len(infos) > MOST_MEMBERS:
             raise UserError(f"{self.origin}: {len(infos):,} files in the zip, more than {MOST_MEMBERS:,}")
-        if len({info.filename for info in infos}) < len(infos):
-            raise UserError(f"{self.origin}: two files of one name in the zip")
         for info in infos:
             if problem := _problem(info):
-                raise UserError(f"{self.origin}: {problem} in the zip: {info.filename!r}")
+                raise UserError(f"{self.origin}: {problem} in the zip: {info.filename[:MOST_PATH]!r}")
+        paths = {PurePosixPath(info.filename): info for info in infos}  # a//b and a/./b are a/b
+        if len(paths) < len(infos):
+            raise UserError(f"{self.origin}: two files of one name in the zip")
+        for folder in {above for path in paths for above in path.parents} & paths.keys():
+            if not paths[folder].is_dir():
+                raise UserError(f"{self.origin}: a file that is a folder too in the zip: {str(folder)!r}")
         unpacked = sum(info.file_size for info in infos)
         if unpacked > MOST_BYTES:
             raise UserError(f"{self.origin}: unpacks to {unpacked:,} bytes, more than {MOST_BYTES:,}")
@@ -80,6 +86,13 @@ def _problem(info: ZipInfo) -> str:
     """What is wrong with a member; "" for a plain file or folder within the archive."""
     if leads_out(info.filename):
         return "a path that leads out"
+    path = info.filename.encode()
+    if (
+        len(path) > MOST_PATH
+        or path.count(b"/") > MOST_DEPTH
+        or any(len(part) > MOST_PART for part in path.split(b"/"))
+    ):
+        return "a path that is too long"
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "a link or device"

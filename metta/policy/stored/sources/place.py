@@ -62,9 +62,10 @@ class Folder:
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: no plain file")
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > most:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
                 raise UserError(f"{path}: larger than {most:,} bytes")
-            return file.read(most)
+            return file.read(size)  # memory is taken for as much as is asked for
 
 
 def local_place(path: Path) -> Place:
