@@ -36,6 +36,7 @@ from metta.league.names import check_policy_name, check_secrets, match_path, sea
 if TYPE_CHECKING:
     from metta.league.client import Client
 
+STILL = "no more are played: the league's code has changed, its keeper is to begin a new version of the season"
 PAGE = 1000  # versions that the server is asked for at a time
 AT_ONCE = 100  # versions, the newest, whose matches it is asked for at a time
 Named = Annotated[str | None, typer.Option("-p", "--policy", help="only this policy: NAME or NAME:v3")]
@@ -293,6 +294,7 @@ def _season_rows(season: dict[str, Any]) -> list[list[str]]:
         *[["Pool", f"{pool['name']}: {pool['description']}"] for pool in season["pools"]],
         ["Policies", f"{season['entrant_count']}, {season['active_entrant_count']} active"],
         ["Matches", f"{season['match_count']:,}"],
+        *([["", STILL]] if season["stands_still"] and season["status"] == "in_progress" else []),
     ]
 
 

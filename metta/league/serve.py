@@ -21,6 +21,7 @@ from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.server.connections import Connection
 from metta.league.settings import LeagueSettings
+from metta.league.store.seasons import list_seasons
 from metta.league.worker import Hiring
 
 LOOK = 0.5  # seconds between looks at the workers
@@ -40,6 +41,7 @@ def serve(settings: LeagueSettings) -> int:
             proxy_headers=settings.proxy is not None, forwarded_allow_ips=str(settings.proxy or ""),
             backlog=BACKLOG, timeout_graceful_shutdown=GRACE, http=Connection,
         )  # fmt: skip
+        _tell_of_seasons(league)
         near = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
         with ExitStack() as crew, _until_told():
             crew.enter_context(_commissioner(league))
@@ -47,6 +49,17 @@ def serve(settings: LeagueSettings) -> int:
             note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
             _Server(config, crew.close).run(sockets=[listener])
     return 0
+
+
+def _tell_of_seasons(league: League) -> None:
+    """Of those that stand still because the code has changed."""
+    with league.database.reading() as session:
+        for season in list_seasons(session, include_hidden=True):
+            if season.engine != league.engine:
+                warn(
+                    f"season {season.name} v{season.version} is of another version of the code: none of its matches "
+                    "are played (cogames league season add begins a new version)"
+                )
 
 
 @contextmanager

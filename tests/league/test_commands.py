@@ -1,6 +1,8 @@
 """What the commands of a league say: to those who take part, with tokens, names and seasons that are no good any more
 or never were, and to its keeper."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from metta.league.accounts import find_user, revoke, tokens_of
 from metta.league.league import SQLITE
 from metta.league.seasons import DEFAULT
+from metta.league.store.seasons import find_season
 from metta.league.token_file import load_token, save_token
 from tests.cli.conftest import Cogames, cogames
 from tests.league.conftest import Playground, bundle, listening
@@ -209,6 +212,21 @@ def test_a_version_of_a_season_that_another_has_followed_is_over(
     assert cogames("seasons", DEFAULT, "--json").document["status"] == "in_progress"
     done = cogames("submit", "mine", "--season", f"{DEFAULT}:v1")
     assert done.code == 1 and f"Season '{DEFAULT}' (v1) is over" in done.err
+
+
+def test_a_season_of_another_version_of_the_code_stands_still_and_everybody_is_told(
+    server: str, playground: Playground, home: Path, cogames: Cogames
+):
+    assert "no more are played" not in cogames("seasons", DEFAULT).out
+    with playground.league.database.transaction() as session:
+        find_season(session, DEFAULT).engine = "0" * 64
+    assert "no more are played: the league's code has changed" in cogames("seasons", DEFAULT).out
+    command = [sys.executable, "-m", "metta.cli.cogames", "league", "serve", "--data", str(home), "--port", "0"]
+    process = subprocess.Popen([*command, "--workers", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr and process.stdout.readline().startswith("league: ")
+    process.terminate()
+    assert f"season {DEFAULT} v1 is of another version of the code: none of its matches" in process.stderr.read()
+    process.wait()
 
 
 def test_commands_of_the_keeper_make_no_database_by_mistake(playground: Playground, home: Path, cogames: Cogames):

@@ -105,17 +105,19 @@ class SeasonInfo(SeasonSummary):
     match_count: int
     stage_count: int
     engine: str = Field(description="version of the code that plays its matches")
+    stands_still: bool = Field(description="whether the league has another version of it, so that none are played")
     settings: dict[str, Any] = Field(description="as its file says them")
 
     @classmethod
-    def detailed(cls, season: Season, entrants: int, active: int) -> "SeasonInfo":
+    def detailed(cls, season: Season, entrants: int, active: int, engine: str) -> "SeasonInfo":
+        """`engine`: the version of the league's code."""
         settings = settings_of(season)
         started = settings.starts_at or season.created_at
         return cls(
             **_summary(season), status=status_of(season), display_name=settings.display_name or season.name,
             started_at=started.isoformat() if started <= now() else None, entrant_count=entrants,
             active_entrant_count=active, match_count=season.results, stage_count=len(season.pools),
-            engine=season.engine, settings=season.settings,
+            engine=season.engine, stands_still=season.engine != engine, settings=season.settings,
         )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def show_season(league: TheLeague, name: str, include_hidden: bool = False) -> S
     """A season: NAME, or NAME:vN for an earlier version."""
     with league.database.reading() as session:
         season = seasons.find_season(session, name)
-        return SeasonInfo.detailed(season, *seasons.entrants(session, season))
+        return SeasonInfo.detailed(season, *seasons.entrants(session, season), league.engine)
 
 
 @router.get("/seasons/{name}/versions")
