@@ -71,6 +71,8 @@ def upload(
     from metta.policy.hosted.submission import create_bundle
 
     asked = None if dry_run and not season else client(server, login_server)
+    if asked:
+        asked.get("/whoami")  # a token that is no good is told of before anything is packed
     entered = None if asked is None else season_of(asked, season)
     secrets = _secrets(secret_env or [])
     os.environ.update(secrets)  # for the processes here that look at one's own code without a sandbox
