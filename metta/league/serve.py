@@ -12,6 +12,7 @@ from functools import partial
 
 import uvicorn
 
+from metta.common.digests import SHOWN
 from metta.common.errors import UserError
 from metta.common.logging import note, warn
 from metta.common.ranks import available_cores, own_cores
@@ -20,6 +21,7 @@ from metta.league import accounts
 from metta.league.league import League, open_league
 from metta.league.server.app import make_app
 from metta.league.settings import LeagueSettings
+from metta.league.store.seasons import list_seasons
 from metta.league.worker import Hiring
 
 LOOK = 0.5  # seconds between looks at the workers
@@ -43,8 +45,21 @@ def serve(settings: LeagueSettings) -> int:
             crew.enter_context(_commissioner(league))
             crew.enter_context(_workers(league, f"http://{near}:{port}"))
             note(f"league: {settings.address or f'http://{near}:{port}'} ({league.database})")
+            warn_of_other_code(league)
             _Server(config, crew.close).run(sockets=[listener])
     return 0
+
+
+def warn_of_other_code(league: League) -> None:
+    """Say which seasons are not played here, as other code began them."""
+    with league.database.reading() as session:
+        others = [one for one in list_seasons(session, include_hidden=True) if one.engine != league.engine]
+    for season in others:
+        engines = f"engine {season.engine[:SHOWN]}, here is {league.engine[:SHOWN]}"
+        warn(
+            f"season {season.name} v{season.version} was begun by other code ({engines}): no more of its matches are "
+            "planned; cogames league season add begins a new version of it"
+        )
 
 
 @contextmanager

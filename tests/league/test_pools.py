@@ -18,6 +18,7 @@ from metta.league import accounts
 from metta.league.commissioner import Commissioner
 from metta.league.league import SQLITE
 from metta.league.problems import TooManyError
+from metta.league.serve import warn_of_other_code
 from metta.league.store import jobs, matches, policies, seasons
 from metta.league.store.schema import Change, Entry, Job, Match, Season, Standing, now
 from metta.league.worker import Worker
@@ -171,6 +172,21 @@ def test_a_season_that_cannot_go_on_does_not_hold_up_another(begin: Begin):
     assert statuses(league) == {"completed": 2}
     with league.league.database.reading() as session:
         assert session.scalars(select(Standing.matches)).all() == [2]
+
+
+def test_a_server_says_which_seasons_other_code_has_begun(begin: Begin, capsys: pytest.CaptureFixture[str]):
+    league = begin()
+    warn_of_other_code(league.league)
+    assert capsys.readouterr().err == ""
+    with league.league.database.transaction() as session:
+        session.scalars(select(Season)).one().engine = "e" * 64
+    enter(league, "role")
+    league.commissioner.look()
+    warn_of_other_code(league.league)
+    told = capsys.readouterr().err
+    assert "season beta-cogsguard v1 was begun by other code (engine eeeeeeee, here is " in told and not statuses(
+        league
+    )
 
 
 class Lying(InProcess):
