@@ -130,7 +130,7 @@ def ensure_writable(folder: Path, setting: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f"{PARTIAL}probe-{os.getpid()}"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread may try the same
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(f"{setting}={folder}: cannot write there ({reason})") from error

@@ -90,6 +90,8 @@ def test_the_guide_as_it_stands(served_on: Served, person: Path, cogames: Cogame
     if all(player["policy"]["name"] == "my-policy" for player in match["players"]):
         done = cogames("league", "verify", match["id"], "--trust-code", "--server", served_on.address)
         assert done.code == 0 and "the same result" in done.out, done.err
+    done = cogames("league", "verify", match["id"], "--replays", "--server", served_on.address)
+    assert done.code == 0 and "the same result" in done.out, done.err
     assert json.loads(cogames("seasons", "--json", "--server", served_on.address).out)[0]["name"] == DEFAULT
     assert (person / "home/.metta/cogames.yaml").stat().st_mode & 0o777 == 0o600
 
