@@ -144,16 +144,22 @@ print(*(report.failure or "played" for report in done.players), sep=chr(10))
 """
 
 
-def test_a_net_that_remembers_more_than_there_is_stands_still_and_the_worker_lives(
-    bundles: dict[str, Path], tmp_path: Path
-):
-    """Little is written in its bundle: what a net remembers grows with a number in its spec."""
-    info, cell = env_info(MISSION), {"cell": "attention", "heads": 1, "memory": 4096}
+def remembering(folder: Path, steps: int) -> Path:
+    """A bundle, small itself, of a net that remembers so many steps of each agent."""
+    info, cell = env_info(MISSION), {"cell": "attention", "heads": 1, "memory": steps}
     core = {"kind": "cortex", "d_hidden": 128, "cells": {"Z": cell}, "pattern": "Z", "num_layers": 8}
     components = {name: part.model_dump() for name, part in build_net("lstm", {}, info).components.items()}
     listed = AgentSettings(name="lstm", components={**components, "rnn": core}).components
-    save_bundle(tmp_path / "net", ComponentNet(info, listed, name="lstm"), "mine", 1, 1)
-    create_bundle(str(tmp_path / "net"), tmp_path / "hungry.zip").rename(tmp_path / "hungry")
+    save_bundle(folder / f"net{steps}", ComponentNet(info, listed, name="lstm"), "mine", 1, 1)
+    return create_bundle(str(folder / f"net{steps}"), folder / f"{steps}.zip")
+
+
+def test_a_net_that_remembers_more_than_there_is_stands_still_and_the_worker_lives(
+    bundles: dict[str, Path], tmp_path: Path
+):
+    few = remembering(tmp_path, 16)  # compiles what it takes, for which there is no room beside the other
+    assert not done({**bundles, "few": few}, tmp_path, "few", "role").players[0].failure
+    remembering(tmp_path, 4096).rename(tmp_path / "hungry")
     (tmp_path / "role").write_bytes(bundles["role"].read_bytes())
     asked, _ = job({name: tmp_path / name for name in ("hungry", "role")}, "hungry", "role")
     words = [sys.executable, "-c", HUNGRY, asked.model_dump_json(), str(tmp_path)]
