@@ -1,5 +1,6 @@
 """Routes of workers: they lease jobs, say that they live, and tell what came of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,7 +10,7 @@ from metta.common.defaults import SEED
 from metta.common.errors import UserError
 from metta.eval.match import Match, Player
 from metta.league.league import League
-from metta.league.play import Job
+from metta.league.play import Job, PlayerReport
 from metta.league.rating.published import MOST_SCORE
 from metta.league.seasons import DEFAULT, VALIDATION_STEPS, find_season
 from metta.league.server.asking import AskedRoute, TheLeague, Worker
@@ -90,9 +91,17 @@ def played(league: TheLeague, worker: Worker, job_id: Id, said: Played) -> Heard
             raise UserError(f"match {row.id}: this is not its result")
         league.files.write(f"results/{row.id}", said.result.model_dump_json().encode())
         matches.end_match(session, row, said.result.digest, scores, said.result.faults)
-        matches.judge_players(session, row, [(one.failure, one.log[-MOST_LOG:]) for one in said.players])
+        reports = [_report(*own) for own in zip(said.players, said.result.causes, strict=True)]
+        matches.judge_players(session, row, reports)
         row.replays = _replays(row, match, said.lease)
     return Heard(counts=True)
+
+
+def _report(player: PlayerReport, causes: Mapping[str, str]) -> tuple[str, str]:
+    """Why a policy stood still for the rest, and what else its owner reads: the first of its faults of each kind, and
+    what it wrote."""
+    faults = "".join(f"{kind}, first: {text}\n" for kind, text in causes.items() if text != player.failure)
+    return player.failure, f"{faults}{player.log}"[-MOST_LOG:]
 
 
 @router.post("/jobs/{job_id}/failed")
