@@ -76,6 +76,17 @@ def test_a_worker_without_signs_of_life_loses_its_job_and_what_it_says_later_doe
         assert jobs.finish(session, again.id, again.lease)[1] is False
 
 
+def test_what_was_lost_comes_alone_and_first(database: Database):
+    """It may be what ended its worker: nothing else is lost with it once more."""
+    add(database, 3)
+    held = lease(database, 3)
+    pass_time(database, 61)
+    add(database, 2)
+    again = [lease(database, 4) for _ in range(4)]
+    assert [len(jobs) for jobs in again] == [1, 1, 1, 2]
+    assert {job.id for [job] in again[:3]} == {job.id for job in held}
+
+
 def test_a_heartbeat_keeps_a_job(database: Database):
     add(database, 1)
     [held] = lease(database)

@@ -99,6 +99,23 @@ def test_who_has_played_its_matches_goes_on_from_what_the_pool_asks(
     assert (entries(league)["first", version].retired_at is None) is goes_on
 
 
+@pytest.mark.parametrize("partners", ["self", "pool"])
+def test_who_alone_ends_worker_after_worker_is_taken_out(partners: str, begin: Begin):
+    """Where two play, nobody knows whose fault it was."""
+    league = begin(pools=[{"name": "only", "partners": partners, "matches": 3, "failures": 3}])
+    versions = [enter(league, "role"), enter(league, "noop")][: 1 if partners == "self" else 2]
+    for _ in range(40):
+        league.commissioner.look()
+        take(league, 1)
+        with league.league.database.transaction() as session:
+            for job in session.scalars(select(Job).where(Job.status == "leased")):
+                job.leased_until = now() - timedelta(seconds=1)
+    league.commissioner.look()
+    found = [entries(league)["only", version] for version in versions]
+    assert [entry.failed >= 3 for entry in found] == [partners == "self"] * len(found)
+    assert [entry.retired_at is not None for entry in found] == [partners == "self"] * len(found)
+
+
 @pytest.mark.parametrize("how", ["closed", "followed by a new version"])
 def test_of_a_season_that_ends_nothing_more_begins_and_what_is_under_way_counts(how: str, begin: Begin):
     league = begin(pools=[{"name": "only", "matches": 6}])

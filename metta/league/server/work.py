@@ -130,7 +130,7 @@ def give_up(session: Session, job: JobRow) -> None:
     if job.kind == jobs.VALIDATE:
         policies.judge(session, job.subject, f"could not be tried out: {error}", None, "")
     else:
-        matches.fail_match(session, matches.get_match(session, job.subject), error)
+        matches.fail_match(session, matches.get_match(session, job.subject), error, lost=error == jobs.LOST)
 
 
 def _sheet(league: League, session: Session, job: JobRow, engine: str) -> Sheet:

@@ -21,8 +21,8 @@ def add_job(session: Session, kind: str, subject: Id, engine: str | None = None)
 
 
 def lease(session: Session, worker: str, engine: str, most: int, settings: JobSettings) -> list[Job]:
-    """At most so many jobs for a worker whose code is `engine`: validations first, then what waits longest, then what
-    another has lost."""
+    """At most so many jobs for a worker whose code is `engine`: what another has lost, alone, as it may be what ended
+    that one; else validations first, then what waits longest."""
     moment = now()
     waiting = select(Job).where(Job.status == "ready", Job.run_after <= moment).order_by(Job.kind.desc(), Job.run_after)
     lost = (
@@ -30,8 +30,7 @@ def lease(session: Session, worker: str, engine: str, most: int, settings: JobSe
         .where(Job.status == "leased", Job.leased_until < moment, Job.attempts < settings.attempts)
         .order_by(Job.leased_until)
     )
-    jobs = _some(session, waiting, engine, most)
-    jobs += _some(session, lost, engine, most - len(jobs))
+    jobs = _some(session, lost, engine, min(most, 1)) or _some(session, waiting, engine, most)
     for job in jobs:
         job.error = LOST if job.status == "leased" else job.error
         job.status, job.lease, job.worker, job.attempts = "leased", uuid.uuid4(), worker, job.attempts + 1
@@ -40,8 +39,6 @@ def lease(session: Session, worker: str, engine: str, most: int, settings: JobSe
 
 
 def _some(session: Session, query: Select[Job], engine: str, most: int) -> list[Job]:
-    if most <= 0:
-        return []
     able = query.where(or_(Job.engine.is_(None), Job.engine == engine))
     return list(session.scalars(able.limit(most).with_for_update(skip_locked=True)))
 

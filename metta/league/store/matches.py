@@ -88,11 +88,13 @@ def judge_players(session: Session, match: Match, reports: Sequence[tuple[str, s
         count(session, match.pool_id, everyone, pending=-1, completed=1)
 
 
-def fail_match(session: Session, match: Match, error: str) -> None:
-    """A match that could not be played, which is nobody's fault."""
+def fail_match(session: Session, match: Match, error: str, lost: bool = False) -> None:
+    """A match that could not be played, which is nobody's fault; but where it was `lost` with worker after worker and
+    one policy played it alone, it is that one's."""
     _count_end(session, match)
     match.status, match.error = "failed", error
-    count(session, match.pool_id, {player.version_id for player in match.players}, pending=-1)
+    everyone = {player.version_id for player in match.players}
+    count(session, match.pool_id, everyone, pending=-1, failed=int(lost and len(everyone) == 1))
 
 
 def _count_end(session: Session, match: Match) -> None:
