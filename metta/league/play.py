@@ -22,6 +22,7 @@ from metta.eval.replay.keeping import SUFFIX
 from metta.game.mission import Mission
 from metta.game.observation import EnvInfo, env_info
 from metta.league.sandbox.bubblewrap import telling
+from metta.league.settings import MEGABYTE
 from metta.policy.hosted.by_class import told
 from metta.policy.hosted.client import HostedPolicy, UnbuiltError
 from metta.policy.hosted.process import Hosting, Sandbox
@@ -33,6 +34,7 @@ from metta.policy.stored.bundle import NoNetError
 from metta.policy.stored.uri import find_policy
 from metta.rl.machine import one_thread_each
 
+MOST_STATE = 512 * MEGABYTE  # of a net, in all seats and episodes of a match
 FetchPolicy = Callable[[Player], Path]  # the bundle of a player, on this machine
 Kind = Literal["net", "script", "code", "none"]
 
@@ -102,7 +104,7 @@ def play_job(
         for player, told in zip(match.players, secrets or [{}] * len(match.players), strict=True):
             path, seats = fetch_policy(player), replace(info, num_agents=player.seats)
             held = replace(hosting, prefix=kept.enter_context(telling(sandbox, told)))
-            players.append(_seat(player, path, seats, held, trust_code))
+            players.append(_seat(player, path, seats, held, trust_code, len(match.seeds)))
         players = [player.ready() for player in players]  # the processes of all start at once
         policies = [player.policy for player in players]
         record = keep_in(folder, _numbered) if job.replays else record_nothing
@@ -171,7 +173,7 @@ class _Missing(NoopPolicy):
         raise UserError(self._problem)
 
 
-def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_code: bool) -> _Seated:
+def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_code: bool, episodes: int) -> _Seated:
     """The policy of a player. Raises UserError for a bundle that is not the player's, and for code without sandbox."""
     kind: Kind = "none"
     try:
@@ -179,7 +181,9 @@ def _seat(player: Player, bundle: Path, info: EnvInfo, hosting: Hosting, trust_c
         kind = found.kind
         if found.content == player.policy and (kind != "code" or hosting.prefix or trust_code):
             with _taking_what_there_is(bundle):
-                return _Seated(kind, found.build(info))
+                policy = found.build(info)
+                _check_state(policy, episodes, info.num_agents)
+                return _Seated(kind, policy)
     except UserError as error:  # the policy's own fault
         return _Seated(kind, _Missing(error))
     if found.content != player.policy:
@@ -196,6 +200,13 @@ def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
         return _Found("code", code_content(code), lambda info: play_code(code, info, hosting, wait=False))
     policy = found.build(info)
     return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
+
+
+def _check_state(policy: Policy, episodes: int, agents: int) -> None:
+    """Raises UserError for a net that remembers too much: a number in its spec is enough to end a worker."""
+    size = policy.state_bytes(episodes, agents) if isinstance(policy, NeuralPolicy) else 0
+    if size > MOST_STATE:
+        raise UserError(f"remembers {size / MEGABYTE:,.0f} MiB in a match, more than {MOST_STATE / MEGABYTE:,.0f} MiB")
 
 
 @contextmanager

@@ -41,18 +41,18 @@ class NeuralPolicy:
         self._rows, self._part = num_envs * num_agents, slice(part.start * num_agents, part.stop * num_agents)
 
     def reset_each(self, num_agents: int, seeds: Sequence[int]) -> None:
-        block = -(-EPISODES * num_agents // ROWS) * ROWS
-        self._begin(len(seeds), num_agents, block, [_generator(seed) for seed in seeds])
+        self._begin(len(seeds), num_agents, _block_of(num_agents), [_generator(seed) for seed in seeds])
         self._rows = len(seeds) * num_agents
         self._part = slice(self._rows)
 
+    def state_bytes(self, num_envs: int, num_agents: int) -> int:
+        """What the net's state takes where each environment plays by itself."""
+        rows = _whole(num_envs * num_agents, _block_of(num_agents))
+        return rows * sum(part.nbytes for part in self.net.initial_state(1))
+
     def _begin(self, num_envs: int, num_agents: int, block: int, generators: list[torch.Generator]) -> None:
         self._num_agents, self._block, self._generators = num_agents, max(1, block), generators
-        self._state = self.net.initial_state(self._whole(num_envs * num_agents))
-
-    def _whole(self, rows: int) -> int:
-        """So many rows, and those that fill up the last block."""
-        return -(-rows // self._block) * self._block
+        self._state = self.net.initial_state(_whole(num_envs * num_agents, self._block))
 
     def step(self, observations: np.ndarray) -> np.ndarray:
         return self.advise(observations).actions
@@ -81,7 +81,7 @@ class NeuralPolicy:
 
     def _filled(self, rows: Tensor, fill: float) -> Tensor:
         """Rows [n, ...] and those that fill up the last block."""
-        short = self._whole(len(rows)) - len(rows)
+        short = _whole(len(rows), self._block) - len(rows)
         return torch.cat([rows, rows.new_full((short, *rows.shape[1:]), fill)]) if short else rows
 
     def _draws(self) -> Tensor:
@@ -106,6 +106,16 @@ class NeuralPolicy:
         memory = (torch.from_numpy(state[f"memory.{index}"]) for index in range(len(self._state)))
         self._state = tuple(part.to(self._device) for part in memory)
         generator.set_state(torch.from_numpy(state["generator"]))
+
+
+def _block_of(num_agents: int) -> int:
+    """Rows that a net acts on at once where each environment plays by itself."""
+    return max(1, -(-EPISODES * num_agents // ROWS) * ROWS)
+
+
+def _whole(rows: int, block: int) -> int:
+    """So many rows, and those that fill up the last block."""
+    return -(-rows // block) * block
 
 
 def _generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -1,8 +1,10 @@
 """A match of a league is played to its end whatever its policies do, and tells everyone's owner how it went."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -132,41 +134,27 @@ def test_so_do_nets_and_scripts(bundles: dict[str, Path], tmp_path: Path):
     assert [len(row.returns) for row in found.result.episodes] == [8, 8]
 
 
-HUNGRY = """
-import sys
-from pathlib import Path
-from metta.league.play import Job, play_job
-from metta.league.worker import bound_memory
-asked, folder = Job.model_validate_json(sys.argv[1]), Path(sys.argv[2])
-bound_memory(2 << 30)
-done = play_job(asked, lambda player: folder / player.name, folder)
-print(*(report.failure or "played" for report in done.players), sep=chr(10))
-"""
-
-
 def remembering(folder: Path, steps: int) -> Path:
     """A bundle, small itself, of a net that remembers so many steps of each agent."""
     info, cell = env_info(MISSION), {"cell": "attention", "heads": 1, "memory": steps}
     core = {"kind": "cortex", "d_hidden": 128, "cells": {"Z": cell}, "pattern": "Z", "num_layers": 8}
     components = {name: part.model_dump() for name, part in build_net("lstm", {}, info).components.items()}
-    listed = AgentSettings(name="lstm", components={**components, "rnn": core}).components
+    listed = AgentSettings.model_validate({"name": "lstm", "components": {**components, "rnn": core}}).components
     save_bundle(folder / f"net{steps}", ComponentNet(info, listed, name="lstm"), "mine", 1, 1)
     return create_bundle(str(folder / f"net{steps}"), folder / f"{steps}.zip")
 
 
-def test_a_net_that_remembers_more_than_there_is_stands_still_and_the_worker_lives(
-    bundles: dict[str, Path], tmp_path: Path
-):
-    few = remembering(tmp_path, 16)  # compiles what it takes, for which there is no room beside the other
-    assert not done({**bundles, "few": few}, tmp_path, "few", "role").players[0].failure
-    remembering(tmp_path, 4096).rename(tmp_path / "hungry")
-    (tmp_path / "role").write_bytes(bundles["role"].read_bytes())
-    asked, _ = job({name: tmp_path / name for name in ("hungry", "role")}, "hungry", "role")
-    words = [sys.executable, "-c", HUNGRY, asked.model_dump_json(), str(tmp_path)]
-    found = subprocess.run(words, capture_output=True, text=True, env=child_environment())
-    assert found.returncode == 0, found.stderr
-    hungry, role = found.stdout.splitlines()
-    assert "allocate memory" in hungry and role == "played"
+def test_a_net_that_remembers_too_much_stands_still(bundles: dict[str, Path], tmp_path: Path):
+    nets = {f"net{steps}": remembering(tmp_path, steps) for steps in (16, 4096)}
+    found = done({**bundles, **nets}, tmp_path, "net16", "net4096", "role")
+    assert [report.failure for report in found.players] == ["", ANY, ""]
+    assert re.fullmatch(r"remembers [0-9,]+ MiB in a match, more than 512 MiB", found.players[1].failure)
+
+
+def test_a_worker_has_only_so_much_memory():
+    code = "from metta.league.worker import bound_memory; bound_memory(1 << 30); bytearray(2 << 30)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
+    assert ended.returncode == 1 and ended.stderr.splitlines()[-1] == "MemoryError"
 
 
 def test_code_runs_in_the_sandbox_that_is_given_and_nowhere_without_one(bundles: dict[str, Path], tmp_path: Path):
