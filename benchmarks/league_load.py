@@ -39,6 +39,7 @@ from metta.league import accounts
 from metta.league.client import Client
 from metta.league.commissioner import Commissioner
 from metta.league.league import open_league
+from metta.league.server.pages import LINES
 from metta.league.settings import LeagueSettings
 from metta.league.store.database import Database
 from metta.league.store.schema import Duty, Match, Season, Standing, Token, Upload
@@ -154,11 +155,13 @@ def others(server: Database, user_token: str) -> dict[str, tuple[str, dict[str, 
         some = session.scalars(select(Standing.version_id).where(Standing.season_id == season.id, Standing.rank == 10))
         version = some.first()
         match = session.scalar(select(Match.id).order_by(Match.finished_at.desc()).limit(1))
+        lines = select(func.count()).select_from(Standing).where(Standing.season_id == season.id)
+        middle = 1 + session.scalars(lines).one() // LINES // 2
     page, own = {"Accept": "text/html"}, {"X-Auth-Token": user_token}
     tournament = f"/tournament/seasons/{SEASON}"
     return {
         "leaderboard, a page of it (HTML)": (f"/seasons/{SEASON}", page),
-        "leaderboard, its 50th page (HTML)": (f"/seasons/{SEASON}?page=50", page),
+        "leaderboard, its middle page (HTML)": (f"/seasons/{SEASON}?page={middle}", page),
         "a policy (HTML)": (f"/policies/{version}", page),
         "a match (HTML)": (f"/matches/{match}", page),
         "season": (tournament, {}),
