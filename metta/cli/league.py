@@ -125,6 +125,11 @@ def season_of(asked: "Client", name: str | None) -> dict[str, Any]:
     return next((season for season in known if season["is_default"]), known[0])
 
 
+def season_name(asked: "Client", name: str | None) -> str:
+    """A season's name as it was given; the default one's where none was. The server is not asked about a given one."""
+    return season_of(asked, None)["name"] if name is None else name
+
+
 def _try_out(
     asked: "Client | None", season: dict[str, Any] | None, bundle: Path, policy: str, secrets: dict[str, str]
 ) -> None:
@@ -162,7 +167,7 @@ def submit(
     if told(context, {"policy": name, "version": version, "season": season, "server": server}):
         return
     asked = client(server, login_server)
-    entered = season_of(asked, None)["name"] if season is None else season
+    entered = season_name(asked, season)
     one = _found(asked, name, version)[0]
     done = asked.post(f"{season_path(entered)}/submissions", {"policy_version_id": one["id"]})
     label = f"{one['name']}:v{one['version']}"
@@ -311,7 +316,7 @@ def leaderboard(
     if told(context, {"season": season, "server": server}):
         return
     asked = client(server, login_server, needed=False)
-    name = season_of(asked, None)["name"] if season is None else season
+    name = season_name(asked, season)
     found = asked.get(f"{season_path(name)}/leaderboard", include_hidden="true")
     if json:
         return print_json(found)
@@ -356,7 +361,7 @@ def matches(
             return print_json(found[0])
     else:
         versions = [one["id"] for one in _found(asked, name, version)[:AT_ONCE]] if name else None
-        entered = season_of(asked, None)["name"] if season is None else season
+        entered = season_name(asked, season)
         found = asked.get(f"{season_path(entered)}/matches", policy_version_ids=versions, limit=limit)
         if json:
             return print_json(found)

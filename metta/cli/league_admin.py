@@ -152,13 +152,13 @@ def recompute(
 
 def _published(results: str | None, season: str | None, server: str) -> "Published":
     """Results as they were kept, or as the league publishes them now."""
-    from metta.cli.league import season_of
+    from metta.cli.league import season_name
     from metta.league.published import fetch, read
 
     if results is not None:
         return read(results)
     asked = client(server, needed=False)
-    return fetch(asked, season_of(asked, None)["name"] if season is None else season)
+    return fetch(asked, season_name(asked, season))
 
 
 def _keep(path: Path, text: str) -> None:

@@ -198,8 +198,9 @@ def _find(bundle: Path, info: EnvInfo, hosting: Hosting) -> _Found:
     except NoNetError as none:  # is kept: without the frames that led here, which hold what should end with them
         code = none.with_traceback(None)
         return _Found("code", code_content(code), lambda info: play_code(code, info, hosting, wait=False))
-    policy = found.build(info)
-    return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, found.build)
+    with _taking_what_there_is(bundle):
+        policy = found.build(info)
+    return _Found("net" if isinstance(policy, NeuralPolicy) else "script", found.content, lambda _: policy)
 
 
 def _check_state(policy: Policy, episodes: int, agents: int) -> None:

@@ -18,7 +18,7 @@ from metta.league.names import check_policy_name
 from metta.league.problems import MissingError, RefusedError, TooLongError
 from metta.league.server.answers import status_of
 from metta.league.server.asking import TheLeague, audit, own_address
-from metta.league.server.figures import Course, Interval, course, interval, scale
+from metta.league.server.figures import Course, Interval, Scale, course, interval, scale
 from metta.league.server.html import Browser, FormRoute, Proven, SignedInBrowser, go, part, render
 from metta.league.server.uploads import keep_bundle
 from metta.league.store import history, matches, policies, seasons
@@ -61,14 +61,15 @@ def _season_body(league: League, name: str, page: int, sort: str, server: str) -
         season = seasons.find_season(session, name)
         pages = _pages(page, seasons.ranked(session, season))
         lines = seasons.leaderboard(session, season, sort, LINES, (page - 1) * LINES)
+        wide = scale(lines)
         entrants, active = seasons.entrants(session, season)
         recent = matches.list_matches(session, season, limit=RECENT)
         settings = seasons.settings_of(season)
         values = {
             "season": season, "settings": settings, "status": status_of(season), "server": server,
             "versions": seasons.versions_of(session, season.name), "entrants": entrants, "active": active,
-            "page": page, "pages": pages, "sort": sort, "scale": scale(lines),
-            "lines": _with_pictures(session, season, lines),
+            "page": page, "pages": pages, "sort": sort, "scale": wide,
+            "lines": _with_pictures(session, season, lines, wide),
             "recent": [match for match in recent if match.finished_at],
             "under_way": matches.under_way(session, season.pools),
         }  # fmt: skip
@@ -76,12 +77,12 @@ def _season_body(league: League, name: str, page: int, sort: str, server: str) -
 
 
 def _with_pictures(
-    session: Session, season: Season, lines: Sequence[Row[Any]]
+    session: Session, season: Season, lines: Sequence[Row[Any]], wide: Scale
 ) -> list[tuple[Row[Any], Interval, Course | None]]:
     """Lines of a leaderboard, each with its interval on the scale of all, and the course of its rank."""
     points = history.newest_points(session, season.id, [line.version_id for line in lines])
     courses = {version_id: course(some, season.results) for version_id, some in points.items()}
-    return [(line, interval(line, scale(lines)), courses.get(line.version_id)) for line in lines]
+    return [(line, interval(line, wide), courses.get(line.version_id)) for line in lines]
 
 
 def _pages(page: int, lines: int) -> int:
